@@ -1,0 +1,33 @@
+const common = {
+  testEnvironment: 'node',
+  testEnvironmentOptions: { customExportConditions: ['cinegraph-source', 'node', 'node-addons'] },
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2023' }, module: { type: 'es6' } }],
+  },
+  modulePathIgnorePatterns: ['/dist/', '/.data/'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+};
+
+/** One run from the root: `unit` needs nothing, `integration` gets a real PostgreSQL from its global set-up. */
+export default {
+  projects: [
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{packages,subgraphs}/*/src/**/*.test.ts', '<rootDir>/gateway/src/**/*.test.ts'],
+    },
+    {
+      ...common,
+      displayName: 'integration',
+      testMatch: [
+        '<rootDir>/{packages,subgraphs}/*/test/**/*.test.ts',
+        '<rootDir>/gateway/test/**/*.test.ts',
+        '<rootDir>/tests/**/*.test.ts',
+      ],
+      globalSetup: '<rootDir>/packages/kit/src/testing/global-setup.ts',
+      globalTeardown: '<rootDir>/packages/kit/src/testing/global-teardown.ts',
+    },
+  ],
+};

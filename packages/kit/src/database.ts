@@ -1,0 +1,68 @@
+import pg from 'pg';
+import { StartError } from './errors.js';
+import type { Logger } from './logger.js';
+import { migrate } from './migrate.js';
+import type { Part } from './service.js';
+
+/** A service's one pool: Prisma's adapter and hand-written statements share it. */
+export interface Database {
+  readonly pool: pg.Pool;
+  readonly part: Part;
+  /** Whether the store answers within a second. */
+  answers(): Promise<boolean>;
+}
+
+/**
+ * Opens the pool on `url` (PostgreSQL 14 or later). Started as a part, it applies the migrations of `migrations` that
+ * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs`; a caller that gets no
+ * connection within two seconds fails, so that an exhausted pool is told instead of waited for.
+ */
+export const openDatabase = (options: {
+  url: string;
+  name: string;
+  migrations: URL;
+  logger: Logger;
+  maxConnections?: number;
+  statementTimeoutMs?: number;
+}): Database => {
+  const { url, name, migrations, logger, maxConnections = 10, statementTimeoutMs = 5_000 } = options;
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: name,
+    max: maxConnections,
+    connectionTimeoutMillis: 2_000,
+    statement_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: 10_000,
+    keepAlive: true,
+  });
+  // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
+  pool.on('error', (error) => logger.warn({ err: error }, 'an idle database connection broke'));
+
+  return {
+    pool,
+    answers: async () => {
+      const timeout = new Promise<false>((resolve) => setTimeout(resolve, 1_000, false).unref());
+      const asked = pool.query('SELECT 1').then(
+        () => true,
+        () => false,
+      );
+      return Promise.race([asked, timeout]);
+    },
+    part: {
+      name: 'database',
+      start: async () => {
+        try {
+          const applied = await migrate({ url, migrations });
+          if (applied.length > 0) logger.info({ applied }, 'migrations applied');
+        } catch (error) {
+          if (error instanceof StartError) throw error;
+          throw new StartError(
+            `The database of ${name} cannot be prepared: ${error instanceof Error ? error.message : String(error)}`,
+            { cause: error },
+          );
+        }
+      },
+      stop: () => pool.end(),
+    },
+  };
+};

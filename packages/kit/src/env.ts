@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { StartError } from './errors.js';
+
+/**
+ * Reads the environment once, at the start of a process, into one typed object.
+ * Throws a {@link StartError} that names every variable that is missing or wrong, not only the first.
+ * An empty string counts as unset, as compose files and shells produce it.
+ */
+export const readEnv = <Shape extends z.ZodRawShape>(
+  shape: Shape,
+  source: NodeJS.ProcessEnv,
+): z.output<z.ZodObject<Shape>> => {
+  const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  const result = z.object(shape).safeParse(present);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => {
+    const name = issue.path.join('.');
+    return `  ${name}: ${present[name] === undefined ? 'is not set, but needed' : issue.message}`;
+  });
+  throw new StartError(`The environment is not usable:\n${problems.join('\n')}`);
+};
+
+/** A TCP port; 0 lets the system choose a free one. */
+export const portVariable = z.coerce
+  .number('must be a port number from 0 to 65535')
+  .int('must be a port number from 0 to 65535')
+  .min(0, 'must be a port number from 0 to 65535')
+  .max(65_535, 'must be a port number from 0 to 65535');
+
+/** A duration in milliseconds, at least 1. */
+export const millisecondsVariable = z.coerce
+  .number('must be a whole number of milliseconds')
+  .int('must be a whole number of milliseconds')
+  .min(1, 'must be at least 1 millisecond');
+
+/** The secret shared by the gateway and our subgraphs: too short a one is refused rather than trusted. */
+export const subgraphKeyVariable = z
+  .string()
+  .min(32, 'must have at least 32 characters; make one with: openssl rand -base64 48');
+
+/** What every service of ours reads. Unset `NODE_ENV` means production. */
+export const serviceVariables = {
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('production'),
+  HOST: z.string().default('127.0.0.1'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info'),
+} as const;

@@ -1,0 +1,97 @@
+import type { Logger } from './logger.js';
+import { StartError } from './errors.js';
+
+/** One thing a service consists of. `stop` finishes what is under way, and is called only after `start` succeeded. */
+export interface Part {
+  readonly name: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A started service: `stop` ends its parts in reverse order, once; later calls wait for the first. */
+export interface RunningService {
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the parts in order. If one fails, those already started are stopped in reverse and the error is thrown.
+ * A part that fails to stop is logged and does not keep the others from stopping.
+ */
+export const startParts = async (parts: readonly Part[], logger: Logger): Promise<RunningService> => {
+  const started: Part[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    for (const part of started.reverse()) {
+      try {
+        await part.stop();
+      } catch (error) {
+        logger.error({ err: error, part: part.name }, 'a part failed to stop');
+      }
+    }
+  };
+  const running = { stop: () => (stopping ??= stop()) };
+  for (const part of parts) {
+    try {
+      await part.start();
+    } catch (error) {
+      await running.stop();
+      throw error;
+    }
+    started.push(part);
+  }
+  return running;
+};
+
+/** What a service tells the process that started it, where there is one. */
+export interface ReadyMessage {
+  readonly type: 'ready';
+  readonly url: string;
+}
+
+/**
+ * Runs a process of ours from its first line to its exit code. The service stops by itself on SIGINT, SIGTERM and when
+ * the process that started it over IPC is gone; a second signal changes nothing (npm hands each signal on twice).
+ * Exit code 0 after a drain in time; 1 when the start failed (one sentence), on a bug, or when `drainMs` ran out.
+ */
+export const runService = async (options: {
+  start: () => Promise<RunningService & { url: string; logger: Logger }>;
+  drainMs?: number;
+}): Promise<void> => {
+  const { start, drainMs = 10_000 } = options;
+  let wanted = true;
+  let leave = (_why: string): void => {
+    wanted = false;
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => leave(signal));
+  process.on('disconnect', () => leave('the starting process is gone'));
+  try {
+    const service = await start();
+    const end = async (why: string, code: number) => {
+      leave = () => undefined;
+      service.logger.info({ why }, 'stopping');
+      const timer = setTimeout(() => {
+        service.logger.error({ drainMs }, 'work under way did not end in time');
+        process.exit(1);
+      }, drainMs);
+      await service.stop();
+      clearTimeout(timer);
+      service.logger.info('stopped');
+      process.exit(code);
+    };
+    leave = (why) => void end(why, 0);
+    process.on('uncaughtException', (error) => {
+      service.logger.fatal({ err: error }, 'uncaught exception');
+      void end('uncaught exception', 1);
+    });
+    service.logger.info({ url: service.url }, 'ready');
+    process.send?.({ type: 'ready', url: service.url } satisfies ReadyMessage);
+    if (!wanted) leave('asked to stop while starting');
+  } catch (error) {
+    process.stderr.write(
+      error instanceof StartError
+        ? `${error.message}\n`
+        : `The service could not start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
+    process.exit(1);
+  }
+};
