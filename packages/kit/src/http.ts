@@ -76,8 +76,8 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
   return {
     app,
     url: () => {
-      const address = app.addresses()[0];
-      if (!address) throw new Error('the HTTP server is not listening');
+      const address = app.server.address();
+      if (address === null || typeof address === 'string') throw new Error('the HTTP server is not listening');
       return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
     },
     part: {

@@ -1,0 +1,209 @@
+import { readFile } from 'node:fs/promises';
+import { ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server';
+import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
+import type pg from 'pg';
+import { z } from 'zod';
+import { systemClock, type Clock } from './clock.js';
+import { createCursorSealer, type CursorSealer } from './connection.js';
+import { openDatabase } from './database.js';
+import { portVariable, readEnv, serviceVariables, subgraphKeyVariable } from './env.js';
+import { kitCode, maskErrors } from './errors.js';
+import { createHttpServer, requestError } from './http.js';
+import { createLogger, type Logger } from './logger.js';
+import { runService, startParts, type Part, type RunningService } from './service.js';
+import { textGuard } from './text.js';
+import { createIdentityReader, identityHeader, type Viewer } from './viewer.js';
+
+/** What a subgraph is made of; everything else is the same for all of them. */
+export interface SubgraphDefinition<Context extends BaseContext> {
+  /** One word, the same string as folder, supergraph.yaml key, database and `service.name`. */
+  readonly name: string;
+  /** The SDL file that is the contract. */
+  readonly schema: URL;
+  /** The Prisma migrations of its database. */
+  readonly migrations: URL;
+  /** One object a GraphQL type, as generated resolver types check it. */
+  readonly resolvers: object;
+  /** Builds what lives as long as the process (loaders, commands) and how a request's context is made of it. */
+  open(tools: SubgraphTools): OpenSubgraph<Context>;
+}
+
+/** What kit hands a subgraph to build with. */
+export interface SubgraphTools {
+  readonly pool: pg.Pool;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly cursors: CursorSealer;
+}
+
+/** An opened subgraph: the context of each request, and parts to start behind the database and stop before it. */
+export interface OpenSubgraph<Context extends BaseContext> {
+  context(viewer: Viewer): Context;
+  readonly parts?: readonly Part[];
+}
+
+/** Settings of one running subgraph; `main` reads them from the environment, tests give them. */
+export interface SubgraphSettings {
+  readonly mode: 'development' | 'test' | 'production';
+  readonly host: string;
+  readonly port: number;
+  readonly databaseUrl: string;
+  /** The secret shared with the gateway. Without it (never in production) every request is answered as nobody. */
+  readonly subgraphKey: string | undefined;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+/** A subgraph that answers at `url`. */
+export interface RunningSubgraph extends RunningService {
+  readonly url: string;
+  readonly logger: Logger;
+}
+
+/** The resolver map as `@apollo/subgraph` takes it; generated types have checked it before. */
+type ResolverMap = Record<
+  string,
+  GraphQLScalarType | Record<string, GraphQLFieldResolver<unknown, unknown>>
+>;
+
+/**
+ * Runs a subgraph as this process: reads the environment, migrates, serves, drains on a signal.
+ * Needs `DATABASE_URL_<NAME>`, and in production `SUBGRAPH_KEY`; says every problem in one message and exits with 1.
+ */
+export const runSubgraph = <Context extends BaseContext>(
+  definition: SubgraphDefinition<Context>,
+): Promise<void> =>
+  runService({
+    start: async () => {
+      const settings = readSubgraphSettings(definition.name, process.env);
+      return startSubgraph(definition, settings);
+    },
+  });
+
+/** The settings of the subgraph `name` as its process finds them in the environment. */
+export const readSubgraphSettings = (
+  name: string,
+  environment: NodeJS.ProcessEnv,
+): SubgraphSettings => {
+  const databaseVariable = `DATABASE_URL_${name.toUpperCase()}`;
+  const env = readEnv(
+    {
+      ...serviceVariables,
+      PORT: portVariable.default(0),
+      SUBGRAPH_KEY:
+        environment['NODE_ENV'] === 'development' || environment['NODE_ENV'] === 'test'
+          ? subgraphKeyVariable.optional()
+          : subgraphKeyVariable,
+      [databaseVariable]: z
+        .string()
+        .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start gives the embedded one'),
+    },
+    environment,
+  );
+  return {
+    mode: env.NODE_ENV,
+    host: env.HOST,
+    port: env.PORT,
+    databaseUrl: String((env as Record<string, unknown>)[databaseVariable]),
+    subgraphKey: env.SUBGRAPH_KEY,
+    logger: createLogger({ name, level: env.LOG_LEVEL }),
+  };
+};
+
+/**
+ * Starts a subgraph in this process: schema from its SDL, database migrated, `/graphql` and health routes on
+ * `settings.port`. In production only requests that the gateway signed are answered (401 otherwise); elsewhere an unsigned
+ * request is answered as nobody, but a wrong signature never.
+ */
+export const startSubgraph = async <Context extends BaseContext>(
+  definition: SubgraphDefinition<Context>,
+  settings: SubgraphSettings,
+): Promise<RunningSubgraph> => {
+  const { name } = definition;
+  const { mode, logger, subgraphKey, clock = systemClock } = settings;
+  const typeDefs = parse(await readFile(definition.schema, 'utf8'));
+  const schema = buildSubgraphSchema({ typeDefs, resolvers: definition.resolvers as ResolverMap });
+
+  const database = openDatabase({
+    url: settings.databaseUrl,
+    name,
+    migrations: definition.migrations,
+    logger,
+  });
+  const cursors = createCursorSealer(subgraphKey, name);
+  const opened = definition.open({ pool: database.pool, logger, clock, cursors });
+
+  let migrated = false;
+  const http = createHttpServer({
+    host: settings.host,
+    port: settings.port,
+    logger,
+    readiness: async () => {
+      const answers = migrated && (await database.answers());
+      return { ready: answers, checks: { database: answers ? 'answers' : 'away' } };
+    },
+  });
+  const identify = createIdentification(name, settings, clock);
+  const apollo = new ApolloServer<Context>({
+    schema,
+    introspection: mode !== 'production',
+    hideSchemaDetailsFromClientErrors: mode === 'production',
+    includeStacktraceInErrorResponses: false,
+    persistedQueries: false,
+    stopOnTerminationSignals: false,
+    formatError: maskErrors(logger),
+    parseOptions: { maxTokens: 15_000 },
+    logger: logger.child({ part: 'apollo' }),
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      textGuard() as ApolloServerPlugin<Context>,
+    ],
+  });
+  const graphql: Part = {
+    name: 'graphql',
+    start: async () => {
+      migrated = true;
+      await apollo.start();
+      http.app.route({
+        url: '/graphql',
+        method: ['GET', 'POST'],
+        preHandler: async (request, reply) => {
+          if (identify(request.headers[identityHeader]) !== 'refused') return;
+          await reply
+            .status(401)
+            .send(requestError(kitCode.unauthenticated, 'This service answers the gateway only.'));
+        },
+        handler: fastifyApolloHandler(apollo, {
+          context: async (request) => {
+            const viewer = identify(request.headers[identityHeader]);
+            return opened.context(viewer === 'refused' ? null : viewer);
+          },
+        }),
+      });
+    },
+    stop: () => apollo.stop(),
+  };
+
+  const running = await startParts(
+    [database.part, ...(opened.parts ?? []), graphql, http.part],
+    logger,
+  );
+  return { url: http.url(), logger, stop: running.stop };
+};
+
+/** Who a request comes from, by its identity header, or `'refused'`. */
+const createIdentification = (name: string, settings: SubgraphSettings, clock: Clock) => {
+  const read =
+    settings.subgraphKey === undefined
+      ? undefined
+      : createIdentityReader(settings.subgraphKey, name, clock);
+  return (header: string | string[] | undefined): Viewer | 'refused' => {
+    if (header === undefined) return settings.mode === 'production' ? 'refused' : null;
+    if (read === undefined || typeof header !== 'string') return 'refused';
+    const viewer = read(header);
+    return viewer === 'invalid' ? 'refused' : viewer;
+  };
+};

@@ -1,0 +1,45 @@
+import type { ApolloServerPlugin, BaseContext } from '@apollo/server';
+import { visit, BREAK } from 'graphql';
+import { kitCode, Refusal } from './errors.js';
+
+/** What no text may hold: U+0000 (PostgreSQL cannot store it) and half a surrogate pair (UTF-8 cannot carry it). */
+export const isStorableText = (text: string): boolean =>
+  !text.includes('\u0000') && text.isWellFormed();
+
+/** Where in a JSON value the first text stands that cannot be stored, as `a.b.0`; undefined when there is none. */
+export const findUnstorableText = (value: unknown, path: string): string | undefined => {
+  if (typeof value === 'string') return isStorableText(value) ? undefined : path;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, inner] of Object.entries(value)) {
+    const found = isStorableText(key)
+      ? findUnstorableText(inner, path === '' ? key : `${path}.${key}`)
+      : path;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};
+
+const refusal = (where: string) =>
+  new Refusal(
+    kitCode.badUserInput,
+    `${where} holds a character that cannot be stored (U+0000 or half a surrogate pair). Remove it.`,
+  );
+
+/** Refuses, before anything is executed, a request whose variables or literals hold text that cannot be stored. */
+export const textGuard = (): ApolloServerPlugin<BaseContext> => ({
+  requestDidStart: async () => ({
+    didResolveOperation: async ({ request, document }) => {
+      const variable = findUnstorableText(request.variables ?? {}, '');
+      if (variable !== undefined) throw refusal(`The variable ${variable.slice(0, 100)}`);
+      let found = false;
+      visit(document, {
+        StringValue: ({ value }) => {
+          if (isStorableText(value)) return undefined;
+          found = true;
+          return BREAK;
+        },
+      });
+      if (found) throw refusal('A text in the query');
+    },
+  }),
+});
