@@ -1,0 +1,173 @@
+// Writes a subgraph's generated code; its package script "generate" runs this in the subgraph's folder.
+//
+//   prisma/<name>/schema.prisma  ->  src/generated/prisma/       (the Prisma client)
+//   schema.graphql               ->  src/generated/resolvers.ts  (the types of every resolver)
+//
+// The resolver types follow three conventions, so that nothing is listed twice:
+//   src/context.ts  exports `Context`;
+//   src/models.ts   exports `<Type>Model` for what the resolvers of the GraphQL type <Type> get as their parent;
+//   src/models.ts   exports `ScalarTypes`, an interface with the TypeScript type of every custom scalar.
+//
+// It runs before anything is compiled, therefore it is plain JavaScript. Files are touched only when they change.
+
+import { codegen } from '@graphql-codegen/core';
+import * as typescriptPlugin from '@graphql-codegen/typescript';
+import * as resolversPlugin from '@graphql-codegen/typescript-resolvers';
+import { parse } from 'graphql';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
+
+const require = createRequire(import.meta.url);
+const folder = process.cwd();
+const root = resolve(import.meta.dirname, '../..');
+const name = basename(folder);
+const generated = join(folder, 'src/generated');
+
+try {
+  generatePrismaClient(join(root, 'prisma', name, 'schema.prisma'));
+  await generateResolverTypes(join(folder, 'schema.graphql'));
+} catch (error) {
+  console.error(`Cannot generate the code of ${name}: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+
+/** The Prisma client, unless it was made from this very schema by this very version of Prisma. */
+function generatePrismaClient(schemaPath) {
+  if (!existsSync(schemaPath)) {
+    console.log(`${name} has no ${relative(root, schemaPath)}: no Prisma client`);
+    return;
+  }
+  const cli = require.resolve('prisma/build/index.js');
+  const { version } = require('prisma/package.json');
+  const stampPath = join(generated, 'prisma.sha256');
+  const stamp = createHash('sha256').update(`${version}\n`).update(readFileSync(schemaPath)).digest('hex');
+  const isFresh = existsSync(join(generated, 'prisma/client.ts')) && read(stampPath) === stamp;
+  if (isFresh) return;
+
+  const { status, stdout, stderr, error } = spawnSync(
+    process.execPath,
+    [cli, 'generate', '--schema', schemaPath, '--no-hints'],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        // Generating never runs the schema engine; naming any executable keeps Prisma from downloading one.
+        PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath,
+        PRISMA_HIDE_UPDATE_MESSAGE: '1',
+        CHECKPOINT_DISABLE: '1',
+      },
+    },
+  );
+  if (error) throw error;
+  if (status !== 0) throw new Error(`prisma generate failed\n${stdout}${stderr}`);
+  if (!existsSync(join(generated, 'prisma/client.ts'))) {
+    throw new Error(
+      `${relative(root, schemaPath)} does not write its client to subgraphs/${name}/src/generated/prisma: set "output" of its generator to that folder`,
+    );
+  }
+  write(stampPath, stamp);
+}
+
+/** The types that resolvers are checked against, federation's `__resolveReference` included. */
+async function generateResolverTypes(schemaPath) {
+  if (!existsSync(schemaPath)) throw new Error(`it has no ${relative(root, schemaPath)}`);
+  const schema = parse(readFileSync(schemaPath, 'utf8'));
+  const modelsPath = join(folder, 'src/models.ts');
+  const { models, scalarTypes } = readModels(modelsPath);
+
+  const declared = new Set();
+  // _FieldSet is the type of the arguments of federation's own directives.
+  const scalars = { ID: { input: 'string', output: 'string' }, _FieldSet: 'string' };
+  const missing = [];
+  for (const definition of schema.definitions) {
+    if (!('name' in definition) || !definition.name) continue;
+    declared.add(definition.name.value);
+    if (definition.kind !== 'ScalarTypeDefinition') continue;
+    const scalar = definition.name.value;
+    if (!scalarTypes.has(scalar)) missing.push(scalar);
+    scalars[scalar] = { input: `ScalarTypes['${scalar}']`, output: `ScalarTypes['${scalar}']` };
+  }
+  if (missing.length > 0) {
+    throw new Error(
+      `src/models.ts does not say what TypeScript type the scalar ${missing.join(', ')} has: add it to "export interface ScalarTypes"`,
+    );
+  }
+
+  const mappers = Object.fromEntries(
+    models
+      .map((model) => [model.slice(0, -'Model'.length), `../models.js#${model}`])
+      .filter(([type]) => declared.has(type)),
+  );
+  const content = await codegen({
+    filename: 'resolvers.ts',
+    schema,
+    documents: [],
+    plugins: [{ typescript: {} }, { resolvers: {} }],
+    pluginMap: { typescript: typescriptPlugin, resolvers: resolversPlugin },
+    config: {
+      federation: true,
+      strictScalars: true,
+      scalars,
+      mappers,
+      contextType: '../context.js#Context',
+      defaultScalarType: 'unknown',
+      enumsAsTypes: true,
+      immutableTypes: true,
+      makeResolverTypeCallable: true,
+      useTypeImports: true,
+      emitLegacyCommonJSImports: false,
+    },
+  });
+  const importsScalars = scalarTypes.size > 0 && content.includes('ScalarTypes[');
+  write(
+    join(generated, 'resolvers.ts'),
+    [
+      `// Generated from schema.graphql by "npm run generate"; not edited by hand.`,
+      ...(importsScalars ? [`import type { ScalarTypes } from '../models.js';`] : []),
+      withoutAny(content),
+    ].join('\n'),
+  );
+}
+
+/** The names that src/models.ts exports by the conventions above. */
+function readModels(path) {
+  const models = [];
+  const scalarTypes = new Set();
+  if (!existsSync(path)) return { models, scalarTypes };
+  const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest);
+  for (const statement of source.statements) {
+    if (!ts.isInterfaceDeclaration(statement) && !ts.isTypeAliasDeclaration(statement)) continue;
+    if (!statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) continue;
+    const exported = statement.name.text;
+    if (exported.endsWith('Model') && exported !== 'Model') models.push(exported);
+    if (exported !== 'ScalarTypes') continue;
+    const { members } = ts.isInterfaceDeclaration(statement) ? statement : statement.type;
+    for (const member of members ?? []) if (member.name) scalarTypes.add(member.name.text);
+  }
+  return { models: models.sort(), scalarTypes };
+}
+
+/** The plug-ins write `any` into types that we never use; `unknown` is as good there and keeps the code strict. */
+function withoutAny(content) {
+  return content
+    .split('\n')
+    .map((line) =>
+      /^\s*(\*|\/\*\*)/.test(line) ? line : line.replace(/(?<=[<,:] *)any(?=[,>[\]])/g, 'unknown'),
+    )
+    .join('\n');
+}
+
+function read(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+function write(path, content) {
+  if (read(path) === content) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}
