@@ -14,7 +14,9 @@ export class Refusal extends GraphQLError {
   readonly details: RefusalDetails | undefined;
 
   constructor(code: string, message: string, details?: RefusalDetails) {
-    super(message, { extensions: details === undefined ? { code } : { code, details } });
+    // GraphQL and Apollo Server replace the code of an error that a scalar throws while it reads an argument; they keep
+    // `refusal`, from which `maskErrors` restores it.
+    super(message, { extensions: { code, refusal: code, ...(details && { details }) } });
     this.name = 'Refusal';
     this.code = code;
     this.details = details;
@@ -41,7 +43,7 @@ const requestCodes: ReadonlySet<string> = new Set(
 );
 
 /** SQLSTATE classes and client errors that say "the store is away", not "the statement is wrong". */
-const awayStates = /^(08|53|57P|XX000|25P03|55P03)/;
+const awayStates = /^(08...|53...|57014|57P..|25P03|55P03)$/;
 const awayCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -61,29 +63,37 @@ const awayMessages =
 
 /**
  * True when an error means that the store cannot be asked now (down, restarting, pool exhausted, statement cut off),
- * so that the same work may succeed later. Looks through the causes that drivers and Prisma wrap around the origin.
+ * so that the same work may succeed later.
  */
-export const isStoreAway = (error: unknown): boolean => {
-  for (let current: unknown = error, depth = 0; depth < 6; depth += 1) {
-    if (typeof current !== 'object' || current === null) return false;
-    const { code, originalCode, message, cause, meta } = current as {
-      code?: unknown;
-      originalCode?: unknown;
-      message?: unknown;
-      cause?: unknown;
-      meta?: { driverAdapterError?: unknown };
-    };
-    for (const candidate of [code, originalCode]) {
-      if (typeof candidate !== 'string') continue;
-      if (awayCodes.has(candidate)) return true;
-      if (candidate.length === 5 && (awayStates.test(candidate) || candidate === '57014')) {
-        return true;
-      }
-    }
-    if (typeof message === 'string' && awayMessages.test(message)) return true;
-    current = cause ?? meta?.driverAdapterError;
-  }
-  return false;
+export const isStoreAway = (error: unknown): boolean =>
+  originsOf(error).some(
+    ({ codes, message }) =>
+      codes.some((code) => awayCodes.has(code) || awayStates.test(code)) ||
+      awayMessages.test(message),
+  );
+
+/** True when a transaction lost a deadlock or serialization conflict: run again as it is, it may succeed. */
+export const isConflict = (error: unknown): boolean =>
+  originsOf(error).some(({ codes }) =>
+    codes.some((code) => code === '40001' || code === '40P01' || code === 'P2034'),
+  );
+
+/** The codes (SQLSTATE, the system's, Prisma's) and message of an error and of what drivers and Prisma wrapped in it. */
+const originsOf = (error: unknown, depth = 0): readonly { codes: string[]; message: string }[] => {
+  if (typeof error !== 'object' || error === null || depth > 5) return [];
+  const { code, originalCode, message, cause, meta, errors } = error as Record<string, unknown>;
+  const inner = [
+    cause,
+    (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError,
+    ...(Array.isArray(errors) ? (errors as unknown[]) : []),
+  ];
+  return [
+    {
+      codes: [code, originalCode].filter((value) => typeof value === 'string'),
+      message: typeof message === 'string' ? message : '',
+    },
+    ...inner.flatMap((origin) => originsOf(origin, depth + 1)),
+  ];
 };
 
 /**
@@ -98,8 +108,13 @@ export const maskErrors =
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
     };
-    if (original instanceof Refusal) {
-      return { message: original.message, ...place, extensions: { ...original.extensions } };
+    const { refusal, details } = formatted.extensions ?? {};
+    if (typeof refusal === 'string') {
+      return {
+        message: formatted.message,
+        ...place,
+        extensions: { code: refusal, ...(details !== undefined && { details }) },
+      };
     }
     const code = formatted.extensions?.['code'];
     if (

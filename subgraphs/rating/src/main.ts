@@ -1,0 +1,4 @@
+import { runSubgraph } from '@cinegraph/kit/subgraph';
+import { rating } from './subgraph.js';
+
+await runSubgraph(rating);

@@ -1,0 +1,30 @@
+import { viewerIdOf } from '../context.js';
+import type { MutationResolvers } from '../generated/resolvers.js';
+
+export const Mutation: MutationResolvers = {
+  submitRating: async (_root, { movieId, score, review, idempotencyKey }, context) => {
+    const viewerId = viewerIdOf(context);
+    const { rating, aggregatedRating } = await context.commands.rate(
+      { movieId, viewerId, score, review: review ?? null },
+      idempotencyKey,
+    );
+    if (!rating) throw new Error('a submitted rating came back without itself');
+    return {
+      rating: {
+        ...rating,
+        createdAt: new Date(rating.createdAt),
+        updatedAt: new Date(rating.updatedAt),
+      },
+      movie: { id: movieId, aggregatedRating },
+    };
+  },
+
+  retractRating: async (_root, { movieId, idempotencyKey }, context) => {
+    const viewerId = viewerIdOf(context);
+    const { retracted, aggregatedRating } = await context.commands.rate(
+      { movieId, viewerId, score: null, review: null },
+      idempotencyKey,
+    );
+    return { retracted, movie: { id: movieId, aggregatedRating } };
+  },
+};

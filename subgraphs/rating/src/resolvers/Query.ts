@@ -1,0 +1,29 @@
+import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
+import { viewerIdOf } from '../context.js';
+import type { QueryResolvers } from '../generated/resolvers.js';
+import { countRatingsOfViewer, findRatingsOfViewer, findTopRated } from '../queries.js';
+
+export const Query: QueryResolvers = {
+  topRated: async (_root, { first }, { prisma }) => {
+    const ids = await findTopRated(prisma, readPageSize(first, 'first'));
+    return ids.map((id) => ({ id }));
+  },
+
+  myRatings: async (_root, { first, after, last, before }, context) => {
+    const { prisma, cursors } = context;
+    const viewerId = viewerIdOf(context);
+    const scope = `Query.myRatings:${viewerId}`;
+    const page = readPage(
+      { first: first ?? null, after: after ?? null, last: last ?? null, before: before ?? null },
+      cursors,
+      scope,
+    );
+    const rows = await findRatingsOfViewer(prisma, viewerId, page);
+    return {
+      ...toConnection(rows, page, ({ createdAt, movieId }) =>
+        cursors.seal(scope, [createdAt.toISOString(), movieId]),
+      ),
+      total: () => countRatingsOfViewer(prisma, viewerId),
+    };
+  },
+};

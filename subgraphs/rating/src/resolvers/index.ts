@@ -1,0 +1,20 @@
+import type { Resolvers } from '../generated/resolvers.js';
+import { DateTime, Score } from '../scalars.js';
+import { AggregatedRating } from './AggregatedRating.js';
+import { Movie } from './Movie.js';
+import { Mutation } from './Mutation.js';
+import { Query } from './Query.js';
+import { Rating } from './Rating.js';
+import { RatingConnection } from './RatingConnection.js';
+
+/** Every type's resolvers, by the type's name. */
+export const resolvers: Resolvers = {
+  AggregatedRating,
+  DateTime,
+  Movie,
+  Mutation,
+  Query,
+  Rating,
+  RatingConnection,
+  Score,
+};

@@ -1,0 +1,28 @@
+import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import { isScore, scoreOutOfRange } from './rules.js';
+
+const readScore = (value: unknown): number => {
+  if (isScore(value)) return value;
+  throw scoreOutOfRange();
+};
+
+/** A whole number from 1 to 10, refused at the edge with RATING_OUT_OF_RANGE. */
+export const Score = new GraphQLScalarType<number, number>({
+  name: 'Score',
+  serialize: readScore,
+  parseValue: readScore,
+  parseLiteral: (node: ValueNode) =>
+    readScore(node.kind === Kind.INT ? Number(node.value) : undefined),
+});
+
+/** A moment, as RFC 3339 text in UTC with milliseconds; only ever an output of rating. */
+export const DateTime = new GraphQLScalarType<Date, string>({
+  name: 'DateTime',
+  serialize: (value) => (value as Date).toISOString(),
+  parseValue: (value) => {
+    const moment = new Date(String(value));
+    if (!Number.isNaN(moment.getTime())) return moment;
+    throw new Refusal(kitCode.badUserInput, 'A DateTime is RFC 3339 text.');
+  },
+});

@@ -1,0 +1,28 @@
+import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { createRatingCommands } from './commands.js';
+import type { Context } from './context.js';
+import { PrismaClient } from './generated/prisma/client.js';
+import { createLoaders } from './loaders.js';
+import { migrations } from './migrations.js';
+import { resolvers } from './resolvers/index.js';
+
+/** The subgraph `rating`: who rated what, and the exact aggregate of it. */
+export const rating: SubgraphDefinition<Context> = {
+  name: 'rating',
+  schema: new URL('../schema.graphql', import.meta.url),
+  migrations,
+  resolvers,
+  open: ({ pool, clock, cursors }) => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const loaders = createLoaders({ pool, prisma });
+    const commands = createRatingCommands({ prisma, clock });
+    return {
+      context: (viewer) => ({ viewer, prisma, loaders, commands, cursors }),
+      parts: [
+        { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
+        ...commands.parts,
+      ],
+    };
+  },
+};
