@@ -26,8 +26,8 @@ export default {
         '<rootDir>/gateway/test/**/*.test.ts',
         '<rootDir>/tests/**/*.test.ts',
       ],
-      globalSetup: '<rootDir>/packages/kit/src/testing/global-setup.ts',
-      globalTeardown: '<rootDir>/packages/kit/src/testing/global-teardown.ts',
+      globalSetup: '<rootDir>/packages/kit/dist/testing/global-setup.js',
+      globalTeardown: '<rootDir>/packages/kit/dist/testing/global-teardown.js',
     },
   ],
 };

@@ -1,0 +1,341 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { StartError } from './errors.js';
+import { findBinaries, findPlace, giveTo, placeElsewhere, runAs, spawnOptions } from './postgres-binaries.js';
+import type { Binaries, Place } from './postgres-binaries.js';
+import { isServerOf, readPostmaster, stopServer } from './postmaster.js';
+import { openSecrets } from './secrets.js';
+
+/** A running PostgreSQL of our own, on the loopback address. */
+export interface EmbeddedPostgres {
+  readonly port: number;
+  readonly pid: number;
+  readonly superuserUrl: string;
+  /** True when a server that an earlier process left behind was taken over. */
+  readonly adopted: boolean;
+  /** Makes the database where it is missing; answers its URL for a role that owns it and nothing else. */
+  ensureDatabase(name: string): Promise<string>;
+  /** Resolves when the server ends without having been asked to. */
+  readonly died: Promise<void>;
+  /** Ends the server (fast shutdown: open transactions are rolled back) and waits until it is gone. */
+  stop(): Promise<void>;
+}
+
+const defaultSettings: Readonly<Record<string, string | number>> = {
+  max_connections: 200,
+  shared_buffers: '128MB',
+  effective_cache_size: '1GB',
+  checkpoint_timeout: '15min',
+  max_wal_size: '2GB',
+  jit: 'off',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+};
+const logLimitBytes = 5_000_000;
+const startTimeoutMs = 120_000;
+
+/**
+ * Starts a real PostgreSQL on the data below `directory`, made there at first use; a server that a killed process left
+ * behind is taken over. It listens on 127.0.0.1 only (`port`, or a free one), wants a password (SCRAM), and runs in a
+ * session of its own, so that a terminal's Ctrl-C does not reach it: who starts it stops it, last. The caller sees to it
+ * that one process at a time starts a server for a directory. Throws a {@link StartError} that says in one sentence
+ * what is wrong: no disk space, port taken, damaged or foreign data, a platform without binaries.
+ */
+export const startEmbeddedPostgres = async (options: {
+  directory: string;
+  port?: number;
+  settings?: Readonly<Record<string, string | number>>;
+  onProgress?: (what: string) => void;
+}): Promise<EmbeddedPostgres> => {
+  const { settings = {}, onProgress = () => undefined } = options;
+  const directory = resolve(options.directory);
+  const place = await findPlace(directory);
+  const data = join(place.folder, 'postgres');
+  const secrets = openSecrets(join(directory, 'secrets.json'));
+  const password = await secrets.get('postgres');
+  const urlOf = (port: number, role: string, secret: string, database: string) =>
+    `postgresql://${encodeURIComponent(role)}:${encodeURIComponent(secret)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+
+  const found = await findServer(data, (port) => urlOf(port, 'postgres', password, 'postgres'));
+  const server =
+    found ?? (await launch({ directory, place, data, password, settings, onProgress, ...(options.port !== undefined && { port: options.port }) }));
+  const superuserUrl = urlOf(server.port, 'postgres', password, 'postgres');
+  if (!found) {
+    await assertAnswers(superuserUrl, directory).catch(async (error: unknown) => {
+      await stopServer(data, server.pid);
+      throw error;
+    });
+  }
+
+  let stopping: Promise<void> | undefined;
+  const gone = watch(server);
+  return {
+    port: server.port,
+    pid: server.pid,
+    superuserUrl,
+    adopted: found !== undefined,
+    ensureDatabase: async (name) => {
+      const secret = await secrets.get(`database:${name}`);
+      await ensureDatabase(superuserUrl, name, secret);
+      return urlOf(server.port, name, secret, name);
+    },
+    died: new Promise((resolve) => void gone.then(() => stopping ?? resolve())),
+    stop: () => (stopping ??= stopServer(data, server.pid)),
+  };
+};
+
+/** Ends the server of `directory`, if one runs, and removes its data; other files of the directory stay. */
+export const removeEmbeddedPostgres = async (directory: string): Promise<void> => {
+  const there = await stat(directory).catch(() => undefined);
+  if (!there) return;
+  const elsewhere = await placeElsewhere(directory);
+  for (const folder of [join(resolve(directory), 'postgres'), join(elsewhere, 'postgres')]) {
+    const postmaster = await readPostmaster(folder);
+    if (postmaster && (await isServerOf(postmaster.pid, folder))) {
+      await stopServer(folder, postmaster.pid);
+    }
+    await rm(folder, { recursive: true, force: true });
+  }
+  await rm(elsewhere, { recursive: true, force: true });
+  await rm(join(directory, 'postgres.log'), { force: true });
+};
+
+interface Server {
+  readonly port: number;
+  readonly pid: number;
+  readonly child?: ChildProcess;
+}
+
+/** The server that still runs on the data, once it answers; one that is just ending is waited for. */
+const findServer = async (
+  data: string,
+  urlOf: (port: number) => string,
+): Promise<Server | undefined> => {
+  const deadline = Date.now() + startTimeoutMs;
+  while (Date.now() < deadline) {
+    const postmaster = await readPostmaster(data);
+    if (!postmaster || !(await isServerOf(postmaster.pid, data))) {
+      // Half written, or its number is another program's by now: PostgreSQL would refuse to start.
+      await rm(join(data, 'postmaster.pid'), { force: true });
+      return undefined;
+    }
+    if (postmaster.ready) {
+      await assertAnswers(urlOf(postmaster.port), data);
+      return { port: postmaster.port, pid: postmaster.pid };
+    }
+    await delay(50);
+  }
+  throw new StartError(`The PostgreSQL that runs on ${data} neither gets ready nor ends. Stop it by hand.`);
+};
+
+const assertAnswers = async (url: string, directory: string): Promise<void> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    const lost = (error as { code?: string }).code === '28P01';
+    throw new StartError(
+      lost
+        ? `The data in ${directory} does not fit the passwords in secrets.json. Put that file back, or begin anew with --reset.`
+        : `The database in ${directory} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+      { cause: error },
+    );
+  } finally {
+    await client.end();
+  }
+};
+
+interface Launch {
+  readonly directory: string;
+  readonly place: Place;
+  readonly data: string;
+  readonly password: string;
+  readonly settings: Readonly<Record<string, string | number>>;
+  readonly onProgress: (what: string) => void;
+  readonly port?: number;
+}
+
+const launch = async (options: Launch): Promise<Server> => {
+  const { directory, place, data, settings, onProgress } = options;
+  const binaries = await findBinaries(place);
+  await prepareData(options, binaries);
+  onProgress('starting PostgreSQL');
+  const logPath = join(directory, 'postgres.log');
+  for (let attempt = 1; ; attempt += 1) {
+    const port = options.port ?? (await freePort());
+    const log = await openLog(logPath);
+    const all = {
+      ...defaultSettings,
+      ...settings,
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      port,
+    };
+    const child = spawn(
+      join(binaries.folder, 'bin', 'postgres'),
+      ['-D', data, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      { ...spawnOptions(place.account), detached: true, stdio: ['ignore', log.fd, log.fd] },
+    );
+    const exited = new Promise<void>((resolve) => {
+      child.once('error', () => resolve());
+      child.once('exit', () => resolve());
+    });
+    child.unref();
+    await log.close();
+    const ready = await Promise.race([becomesReady(data, child), exited.then(() => false)]);
+    if (ready && child.pid !== undefined) return { port, pid: child.pid, child };
+    const said = (await readFile(logPath, 'utf8')).slice(log.length);
+    const again =
+      // The free port was taken meanwhile, or the last processes of a killed server are just leaving.
+      (options.port === undefined && /Address already in use/.test(said)) ||
+      /shared memory block .* still in use/.test(said);
+    if (!again || attempt === 20) throw explain(said, port, data);
+    await delay(250);
+  }
+};
+
+const becomesReady = async (data: string, child: ChildProcess): Promise<boolean> => {
+  const deadline = Date.now() + startTimeoutMs;
+  while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
+    const postmaster = await readPostmaster(data);
+    if (postmaster?.pid === child.pid && postmaster?.ready) return true;
+    await delay(10);
+  }
+  child.kill('SIGQUIT');
+  return false;
+};
+
+const openLog = async (path: string) => {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
+  if (size > logLimitBytes) await truncate(path);
+  const handle = await open(path, 'a', 0o600);
+  const { length } = await readFile(path, 'utf8');
+  return { fd: handle.fd, close: () => handle.close(), length };
+};
+
+const explain = (said: string, port: number, data: string): StartError => {
+  const lines = said.split('\n').filter((line) => line.trim() !== '');
+  const worst = lines.find((line) => /FATAL|PANIC|could not find/.test(line)) ?? lines.at(-1) ?? '';
+  const reason = worst.replace(/^.*?(FATAL|PANIC): +/, '').replace(/^postgres: /, '');
+  if (/Address already in use/.test(said)) {
+    return new StartError(`The port ${port} for PostgreSQL is taken by another program.`);
+  }
+  if (/No space left on device/.test(said)) return noSpace(data);
+  return new StartError(
+    `The data folder ${data} is damaged or cannot be used: ${reason || 'PostgreSQL ended without a word'}. Begin anew with --reset (its data is lost), or put a copy back.`,
+  );
+};
+
+const noSpace = (folder: string) =>
+  new StartError(`There is no disk space left for the database in ${folder}. Free some and start again.`);
+
+/** Sees to it that there is a complete data folder of our version: made beside its place, then moved there. */
+const prepareData = async (options: Launch, binaries: Binaries): Promise<void> => {
+  const { place, data, password, onProgress } = options;
+  const exists = await stat(data).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
+  const { bavail, bsize } = await statfs(place.folder);
+  if (bavail * bsize < (exists ? 32 : 200) * 1024 * 1024) throw noSpace(place.folder);
+  if (exists) {
+    const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      throw new StartError(
+        error.code === 'EACCES'
+          ? `The data folder ${data} belongs to another user of this machine. Start as that one, or remove it.`
+          : `The data folder ${data} is damaged: its PG_VERSION is missing. Begin anew with --reset (its data is lost), or put a copy back.`,
+      );
+    });
+    if (version.trim() !== binaries.major) {
+      throw new StartError(
+        `The data in ${data} was written by PostgreSQL ${version.trim() || 'of an unknown version'}, this is ${binaries.major}. Move the data over with pg_dump, or begin anew with --reset (its data is lost).`,
+      );
+    }
+    return;
+  }
+  onProgress('making a database');
+  for (const name of await readdir(place.folder)) {
+    if (name.startsWith('postgres.new')) {
+      await rm(join(place.folder, name), { recursive: true, force: true });
+    }
+  }
+  const next = `${data}.new-${process.pid}`;
+  const passwordFile = `${next}.password`;
+  await mkdir(next, { mode: 0o700 });
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  await giveTo(place.account, next);
+  await giveTo(place.account, passwordFile);
+  try {
+    const made = await runAs(place.account, join(binaries.folder, 'bin', 'initdb'), [
+      ...['-D', next, '--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
+      // Sorts and folds the same on each machine, by code point.
+      ...['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+      '--no-instructions',
+    ]);
+    if (made.code !== 0) {
+      if (/No space left on device/.test(made.output)) throw noSpace(place.folder);
+      const reason = made.output.split('\n').find((line) => /error|fatal/i.test(line));
+      throw new StartError(`A database cannot be made in ${place.folder}: ${reason ?? made.output}`);
+    }
+    await rename(next, data);
+  } finally {
+    await rm(passwordFile, { force: true });
+    await rm(next, { recursive: true, force: true });
+  }
+};
+
+const ensureDatabase = async (superuserUrl: string, name: string, password: string) => {
+  const client = new pg.Client({ connectionString: superuserUrl, connectionTimeoutMillis: 10_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const id = client.escapeIdentifier(name);
+    const secret = client.escapeLiteral(password);
+    const role = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
+    if (role.rowCount === 0) await client.query(`CREATE ROLE ${id}`);
+    await client.query(
+      `ALTER ROLE ${id} WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD ${secret}`,
+    );
+    const database = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+    if (database.rowCount === 0) await client.query(`CREATE DATABASE ${id} OWNER ${id}`);
+    await client.query(`REVOKE ALL ON DATABASE ${id} FROM PUBLIC`);
+  } finally {
+    await client.end();
+  }
+};
+
+const watch = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    const { child, pid } = server;
+    if (child) {
+      child.once('exit', () => resolve());
+      return;
+    }
+    const timer = setInterval(() => {
+      try {
+        process.kill(pid, 0);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EPERM') return;
+        clearInterval(timer);
+        resolve();
+      }
+    }, 500).unref();
+  });
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
