@@ -38,9 +38,20 @@ const load = async (): Promise<Bindings> => {
   const path = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const { instance } = await WebAssembly.instantiate(
     await readFile(path.replace(/\.js$/, '.wasm')),
-    { './schema_engine_bg.js': bindings },
+    { './schema_engine_bg.js': withoutHoldingTheProcess(bindings) },
   );
   bindings.__wbg_set_wasm(instance.exports);
   (instance.exports['__wbindgen_start'] as () => void)();
   return bindings;
 };
+
+/** The engine never clears its timer of ten seconds, which would keep each process that migrated alive so long. */
+const withoutHoldingTheProcess = (bindings: Bindings): object =>
+  Object.fromEntries(
+    Object.entries(bindings).map(([name, value]) => [
+      name,
+      name.startsWith('__wbg_setTimeout_')
+        ? (callback: () => void, ms: number) => setTimeout(callback, ms).unref()
+        : value,
+    ]),
+  );
