@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { ratingWorld, submit, retract } from './world.js';
+
+let world: Awaited<ReturnType<typeof ratingWorld>>;
+beforeAll(async () => {
+  world = await ratingWorld();
+});
+afterAll(() => world.subgraph.stop());
+
+const codesOf = (answer: { errors?: readonly { extensions?: Readonly<Record<string, unknown>> }[] }) =>
+  answer.errors?.map(({ extensions }) => extensions?.['code']);
+
+describe('submitRating', () => {
+  it('needs a viewer', async () => {
+    const answer = await world.subgraph.ask(submit, { movieId: 'm', score: 7 });
+    expect(codesOf(answer)).toEqual(['UNAUTHENTICATED']);
+  });
+
+  it('shows the viewer the new average at once, and replaces the rating when the viewer rates again', async () => {
+    expect(await world.rate('ann', 'replaced', 7)).toMatchObject({ average: 7, count: 1 });
+    expect(await world.rate('bob', 'replaced', 4)).toMatchObject({ average: 5.5, count: 2 });
+    expect(await world.rate('ann', 'replaced', 10)).toMatchObject({ average: 7, count: 2 });
+    const { histogram } = await world.aggregateOf('replaced');
+    expect(histogram.filter(({ count }) => count > 0)).toEqual([
+      { score: 4, count: 1 },
+      { score: 10, count: 1 },
+    ]);
+  });
+
+  it.each([-5, 0, 11, 94, 7.5, '7', null, true])(
+    'refuses the score %p at the edge and writes nothing, as a variable and as a literal',
+    async (score) => {
+      const asVariable = await world.subgraph.ask(submit, { movieId: 'bad', score }, { viewer: 'ann' });
+      expect(asVariable.data?.['submitRating']).toBeUndefined();
+      expect(codesOf(asVariable)).toEqual([score === null ? 'BAD_USER_INPUT' : 'RATING_OUT_OF_RANGE']);
+      const asLiteral = await world.subgraph.ask(
+        `mutation { submitRating(movieId: "bad", score: ${JSON.stringify(score)}) { rating { score } } }`,
+        {},
+        { viewer: 'ann' },
+      );
+      expect(codesOf(asLiteral)).toEqual([
+        score === null ? 'GRAPHQL_VALIDATION_FAILED' : 'RATING_OUT_OF_RANGE',
+      ]);
+      expect(await world.aggregateOf('bad')).toMatchObject({ count: 0 });
+    },
+  );
+
+  it('refuses text that cannot be stored, and names the variable', async () => {
+    for (const review of ['a\u0000b', 'a\ud800b']) {
+      const answer = await world.subgraph.ask(
+        submit,
+        { movieId: 'text', score: 5, review },
+        { viewer: 'ann' },
+      );
+      expect(codesOf(answer)).toEqual(['BAD_USER_INPUT']);
+      expect(answer.errors?.[0]?.message).toContain('review');
+    }
+    expect(await world.aggregateOf('text')).toMatchObject({ count: 0 });
+  });
+
+  it('takes a rating of a movie that nobody has heard of yet', async () => {
+    expect(await world.rate('ann', 'not-yet', 8)).toMatchObject({ average: 8, count: 1 });
+  });
+
+  it('refuses a rating of a deleted movie, and lets the others of its batch through', async () => {
+    await world.subgraph.pool.query(`INSERT INTO known_movie VALUES ('gone', 2, true)`);
+    const [gone, kept] = await Promise.all([
+      world.subgraph.ask(submit, { movieId: 'gone', score: 3 }, { viewer: 'ann' }),
+      world.subgraph.ask(submit, { movieId: 'beside-gone', score: 3 }, { viewer: 'ann' }),
+    ]);
+    expect(codesOf(gone)).toEqual(['MOVIE_DELETED']);
+    expect(kept.errors).toBeUndefined();
+    expect(await world.aggregateOf('beside-gone')).toMatchObject({ count: 1 });
+  });
+});
+
+describe('retractRating', () => {
+  it('takes the vote out of the aggregate and is harmless a second time', async () => {
+    await world.rate('ann', 'retracted', 2);
+    await world.rate('bob', 'retracted', 8);
+    expect(await world.retract('ann', 'retracted')).toMatchObject({
+      retracted: true,
+      movie: { aggregatedRating: { average: 8, count: 1 } },
+    });
+    expect(await world.retract('ann', 'retracted')).toMatchObject({
+      retracted: false,
+      movie: { aggregatedRating: { average: 8, count: 1 } },
+    });
+    expect(await world.rate('ann', 'retracted', 4)).toMatchObject({ average: 6, count: 2 });
+  });
+
+  it('keeps the row, so that what comes late still meets it', async () => {
+    await world.rate('ann', 'kept-row', 2);
+    await world.retract('ann', 'kept-row');
+    const { rows } = await world.subgraph.pool.query(
+      `SELECT score, version FROM rating WHERE movie_id = 'kept-row'`,
+    );
+    expect(rows).toEqual([{ score: null, version: 2 }]);
+  });
+});
+
+describe('an idempotency key', () => {
+  it('makes one vote of five, one after the other or at once, and gives equal answers', async () => {
+    const send = (score = 6) =>
+      world.subgraph.ask(submit, { movieId: 'keyed', score, key: 'k1' }, { viewer: 'ann' });
+    const first = await send();
+    const answers = await Promise.all([send(), send(), send(), send()]);
+    for (const answer of answers) expect(answer).toEqual(first);
+    const { rows } = await world.subgraph.pool.query(
+      `SELECT version, score FROM rating WHERE movie_id = 'keyed'`,
+    );
+    expect(rows).toEqual([{ version: 1, score: 6 }]);
+    const together = await Promise.all(
+      Array.from({ length: 5 }, () =>
+        world.subgraph.ask(submit, { movieId: 'keyed2', score: 9, key: 'k2' }, { viewer: 'ann' }),
+      ),
+    );
+    for (const answer of together) expect(answer).toEqual(together[0]);
+    expect(await world.aggregateOf('keyed2')).toMatchObject({ count: 1, average: 9 });
+  });
+
+  it('gives the stored answer although the aggregate has moved since', async () => {
+    const send = () =>
+      world.subgraph.ask(submit, { movieId: 'snapshot', score: 6, key: 'k3' }, { viewer: 'ann' });
+    const first = await send();
+    await world.rate('bob', 'snapshot', 10);
+    expect(await send()).toEqual(first);
+  });
+
+  it('is refused with other arguments or for another mutation, and belongs to its viewer alone', async () => {
+    await world.rate('ann', 'reused', 6, 'k4');
+    const other = await world.subgraph.ask(
+      submit,
+      { movieId: 'reused', score: 7, key: 'k4' },
+      { viewer: 'ann' },
+    );
+    expect(codesOf(other)).toEqual(['IDEMPOTENCY_KEY_REUSED']);
+    const retraction = await world.subgraph.ask(
+      retract,
+      { movieId: 'reused', key: 'k4' },
+      { viewer: 'ann' },
+    );
+    expect(codesOf(retraction)).toEqual(['IDEMPOTENCY_KEY_REUSED']);
+    expect(await world.rate('bob', 'reused', 10, 'k4')).toMatchObject({ count: 2, average: 8 });
+  });
+
+  it('may be used again after 24 hours', async () => {
+    await world.rate('ann', 'expired', 6, 'k5');
+    await world.subgraph.pool.query(
+      `UPDATE idempotency SET expires_at = now() - interval '1 second' WHERE key = 'k5'`,
+    );
+    expect(await world.rate('ann', 'expired', 7, 'k5')).toMatchObject({ count: 1, average: 7 });
+  });
+});
+
+describe('concurrent submissions', () => {
+  it('of a tick are one transaction with one write', async () => {
+    const statements = await statementsDuring(async () => {
+      await Promise.all(Array.from({ length: 50 }, (_, n) => world.rate(`s${n}`, 'batched', 5)));
+    });
+    const writes = statements.filter((text) => text.includes('INSERT INTO rating'));
+    // The first requests to arrive may form a batch of their own; 50 writes would be one a mutation.
+    expect(writes.length).toBeLessThanOrEqual(10);
+    expect(await world.aggregateOf('batched')).toMatchObject({ count: 50 });
+  });
+});

@@ -1,0 +1,73 @@
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { rating } from '../src/subgraph.js';
+
+/** What tests of rating read of a movie. */
+export interface Aggregate {
+  readonly average: number | null;
+  readonly count: number;
+  readonly histogram: readonly { readonly score: number; readonly count: number }[];
+}
+
+/** rating on a database of its own, and the sentences its tests are told in. */
+export const ratingWorld = async (options: { databaseUrl?: string } = {}) => {
+  const subgraph = await startTestSubgraph(rating, options);
+  return { subgraph, ...sentences(subgraph) };
+};
+
+export const submit = `mutation ($movieId: ID!, $score: Score!, $review: String, $key: String) {
+  submitRating(movieId: $movieId, score: $score, review: $review, idempotencyKey: $key) {
+    rating { score review createdAt updatedAt }
+    movie { id aggregatedRating { average count histogram { score count } } }
+  }
+}`;
+
+export const retract = `mutation ($movieId: ID!, $key: String) {
+  retractRating(movieId: $movieId, idempotencyKey: $key) {
+    retracted
+    movie { id aggregatedRating { average count } }
+  }
+}`;
+
+export const entities = `query ($ids: [_Any!]!) {
+  _entities(representations: $ids) {
+    ... on Movie { id aggregatedRating { average count histogram { score count } } }
+  }
+}`;
+
+const sentences = ({ ask, pool }: TestSubgraph) => ({
+  /** Rates and answers the movie's aggregate as the mutation gave it; throws on a refusal. */
+  rate: async (viewer: string, movieId: string, score: number, key?: string): Promise<Aggregate> => {
+    const { data, errors } = await ask(submit, { movieId, score, key: key ?? null }, { viewer });
+    if (errors) throw new Error(JSON.stringify(errors));
+    const { submitRating } = data as { submitRating: { movie: { aggregatedRating: Aggregate } } };
+    return submitRating.movie.aggregatedRating;
+  },
+  retract: async (viewer: string, movieId: string) => {
+    const { data, errors } = await ask(retract, { movieId }, { viewer });
+    if (errors) throw new Error(JSON.stringify(errors));
+    return (data as { retractRating: { retracted: boolean; movie: { aggregatedRating: Aggregate } } })
+      .retractRating;
+  },
+  /** A movie's aggregate as the gateway asks for it. */
+  aggregateOf: async (movieId: string): Promise<Aggregate> => {
+    const { data, errors } = await ask(entities, { ids: [{ __typename: 'Movie', id: movieId }] });
+    if (errors) throw new Error(JSON.stringify(errors));
+    const [movie] = (data as { _entities: { aggregatedRating: Aggregate }[] })._entities;
+    if (!movie) throw new Error('no entity');
+    return movie.aggregatedRating;
+  },
+  /** The movies whose stored aggregate differs from a recomputation over their ratings, which is to be none. */
+  drift: async () =>
+    (
+      await pool.query(`
+        SELECT movie_id FROM aggregated_rating a FULL JOIN (
+          SELECT movie_id, sum(score) AS sum, count(score) AS count, array_agg(score ORDER BY score) AS scores
+          FROM rating WHERE score IS NOT NULL GROUP BY movie_id
+        ) r USING (movie_id)
+        WHERE coalesce(a.sum, 0) <> coalesce(r.sum, 0) OR coalesce(a.count, 0) <> coalesce(r.count, 0)
+          OR ARRAY[s1, s2, s3, s4, s5, s6, s7, s8, s9, s10] <> ARRAY(
+            SELECT count(*) FILTER (WHERE n = ANY (coalesce(r.scores, '{}'))) * 0
+              + coalesce((SELECT count(*) FROM unnest(r.scores) x WHERE x = n), 0)
+            FROM generate_series(1, 10) n GROUP BY n ORDER BY n)`)
+    ).rows,
+});
