@@ -51,13 +51,13 @@ export interface ReadyMessage {
 /**
  * Runs a process of ours from its first line to its exit code. The service stops by itself on SIGINT, SIGTERM and when
  * the process that started it over IPC is gone; a second signal changes nothing (npm hands each signal on twice).
- * Exit code 0 after a drain in time; 1 when the start failed (one sentence), on a bug, or when `drainMs` ran out.
+ * Exit code 0 after a drain in time; 1 when the start failed (one sentence), on a bug, or when the started service's
+ * `drainMs` (10 seconds unless it says otherwise) ran out.
  */
 export const runService = async (options: {
-  start: () => Promise<RunningService & { url: string; logger: Logger }>;
-  drainMs?: number;
+  start: () => Promise<RunningService & { url: string; logger: Logger; drainMs?: number }>;
 }): Promise<void> => {
-  const { start, drainMs = 10_000 } = options;
+  const { start } = options;
   let wanted = true;
   let leave = (_why: string): void => {
     wanted = false;
@@ -66,6 +66,7 @@ export const runService = async (options: {
   process.on('disconnect', () => leave('the starting process is gone'));
   try {
     const service = await start();
+    const { drainMs = 10_000 } = service;
     const end = async (why: string, code: number) => {
       leave = () => undefined;
       service.logger.info({ why }, 'stopping');

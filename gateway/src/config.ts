@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { millisecondsVariable, portVariable, readEnv, serviceVariables, subgraphKeyVariable } from '@cinegraph/kit/env';
+import { developmentViewerHeader, identityHeader } from '@cinegraph/kit/viewer';
+import { deadlineHeader, isHttpUrl } from './fetching/client.js';
+
+/** All that the gateway is told from outside. Times in milliseconds. */
+export type Config = ReturnType<typeof readConfig>;
+
+/** Headers that the gateway writes itself, or that belong to one connection: a client's are never handed on. */
+const ownHeaders: ReadonlySet<string> = new Set([
+  identityHeader,
+  developmentViewerHeader,
+  deadlineHeader,
+  ...['accept', 'accept-encoding', 'connection', 'content-encoding', 'content-length', 'content-type', 'expect'],
+  ...['host', 'keep-alive', 'origin'],
+  ...['proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+]);
+
+const listVariable = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+
+const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
+
+const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
+
+const variables = {
+  ...serviceVariables,
+  PORT: portVariable.default(4000),
+  SUPERGRAPH_PATH: z.string(),
+  SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+  DEADLINE_MS: millisecondsVariable.default(10_000),
+  FORWARD_HEADERS: listVariable
+    .transform((names) => names.map((name) => name.toLowerCase()))
+    .refine((names) => names.every((name) => /^[a-z0-9-]+$/.test(name)), 'must be header names with commas between')
+    .refine((names) => !names.some((name) => ownHeaders.has(name)), 'names a header that the gateway writes itself'),
+  CORS_ORIGINS: listVariable.refine(
+    (origins) => origins.every(isOrigin),
+    'must be origins like https://example.org, with commas between',
+  ),
+};
+
+const subgraphUrlPrefix = 'SUBGRAPH_URL_';
+
+/** The variable that overrides a subgraph's routing_url: upper-case, all but letters and digits as `_`. */
+export const subgraphUrlVariable = (subgraph: string): string =>
+  `${subgraphUrlPrefix}${subgraph.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
+
+/**
+ * Reads the gateway's environment; every problem is reported at once, as a StartError.
+ * `subgraphUrls` holds what `SUBGRAPH_URL_<NAME>` says, by the variable's name.
+ */
+export const readConfig = (source: NodeJS.ProcessEnv) => {
+  const urlVariables = Object.keys(source).filter((name) => name.startsWith(subgraphUrlPrefix));
+  const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
+  const env = readEnv({ ...urlShape, ...variables }, source);
+  const urls = env as Readonly<Record<string, unknown>>;
+  return {
+    environment: env.NODE_ENV,
+    host: env.HOST,
+    port: env.PORT,
+    logLevel: env.LOG_LEVEL,
+    supergraphPath: env.SUPERGRAPH_PATH,
+    subgraphKey: env.SUBGRAPH_KEY,
+    deadlineMs: env.DEADLINE_MS,
+    forwardHeaders: env.FORWARD_HEADERS,
+    corsOrigins: env.CORS_ORIGINS,
+    subgraphUrls: new Map(
+      urlVariables.flatMap((name) => (typeof urls[name] === 'string' ? [[name, urls[name]] as const] : [])),
+    ),
+  };
+};

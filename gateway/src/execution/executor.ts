@@ -1,0 +1,89 @@
+import { ApolloGateway, type GraphQLDataSource } from '@apollo/gateway';
+import type { ApolloServerOptions, BaseContext } from '@apollo/server';
+import type { Logger } from '@cinegraph/kit/logger';
+import { GraphQLError, type GraphQLSchema, isEnumType, validateSchema } from 'graphql';
+import { gatewayCode } from '../errors.js';
+import type { RequestContext } from '../request.js';
+import { placeFailures } from './failures.js';
+
+/** Apollo Server's side of a gateway, under the name that its options give it. */
+export type Gateway = NonNullable<ApolloServerOptions<BaseContext>['gateway']>;
+/** Executes one operation that was validated against the schema it belongs to. */
+export type Executor = NonNullable<Awaited<ReturnType<Gateway['load']>>['executor']>;
+
+/** One supergraph, ready to be served. */
+export interface LoadedSupergraph {
+  readonly sdl: string;
+  readonly schema: GraphQLSchema;
+  readonly subgraphs: readonly string[];
+  /** The codes that its subgraphs refuse with: the values of the enum `ErrorCode`, if there is one. */
+  readonly errorCodes: ReadonlySet<string>;
+  readonly execute: Executor;
+}
+
+/** The planner's two limits, which only a hostile or absurd operation reaches; it throws them as plain errors. */
+const isPlannerLimit = (error: unknown): boolean =>
+  error instanceof Error &&
+  /^(Number of non-local selections exceeds limit|Exceeded maximum recursive selections)/.test(error.message);
+
+/**
+ * Loads a supergraph: parses it, builds its API schema, the query graph and the planner. Throws when one of them cannot
+ * be built; nothing of a supergraph that failed stays behind. `dataSource` is asked once per subgraph.
+ *
+ * This is the seam of the executor: today the stock one of @apollo/gateway, one instance per supergraph, so that a
+ * request in flight ends on the schema that it was validated against.
+ */
+export const loadSupergraph = async (options: {
+  sdl: string;
+  dataSource: (subgraph: { name: string; url: string }) => GraphQLDataSource<RequestContext>;
+  logger: Logger;
+}): Promise<LoadedSupergraph> => {
+  const { sdl, dataSource, logger } = options;
+  // Read by the constructor below, which otherwise reports to Apollo at start.
+  process.env['APOLLO_TELEMETRY_DISABLED'] ??= '1';
+  const subgraphs: string[] = [];
+  let schema: GraphQLSchema | undefined;
+  const gateway = new ApolloGateway({
+    supergraphSdl: sdl,
+    buildService: ({ name, url = '' }) => {
+      subgraphs.push(name);
+      return dataSource({ name, url });
+    },
+    logger: logger.child({}, { level: 'warn' }),
+    __exposeQueryPlanExperimental: false,
+  });
+  gateway.onSchemaLoadOrUpdate(({ apiSchema }) => {
+    schema = apiSchema;
+  });
+  const { executor } = await gateway.load({ apollo: {} });
+  if (!schema || !executor) throw new Error('the supergraph has no API schema');
+  const [invalid] = validateSchema(schema);
+  if (invalid) throw invalid;
+  return { sdl, schema, subgraphs, errorCodes: errorCodesOf(schema), execute: withPlacedFailures(executor, logger) };
+};
+
+const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {
+  const type = schema.getType('ErrorCode');
+  return new Set(isEnumType(type) ? type.getValues().map(({ name }) => name) : []);
+};
+
+const withPlacedFailures =
+  (executor: Executor, logger: Logger): Executor =>
+  async (request) => {
+    const context = request.context as RequestContext;
+    context.endsWithClient = request.operation.operation === 'query';
+    let result: Awaited<ReturnType<Executor>>;
+    try {
+      result = await executor(request);
+    } catch (error) {
+      if (!isPlannerLimit(error)) throw error;
+      logger.warn({ err: error }, 'an operation is too complex to plan');
+      throw new GraphQLError('The operation is too complex. Ask for less, or in several requests.', {
+        extensions: { code: gatewayCode.operationTooComplex, http: { status: 400 } },
+      });
+    }
+    if (context.failures.length === 0) return result;
+    const errors = [...(result.errors ?? []), ...placeFailures(context.failures, result.data)];
+    // Without `extensions`: the executor takes the nulls of the failed fetches for wrong answers and says so there.
+    return { data: result.data ?? null, errors };
+  };
