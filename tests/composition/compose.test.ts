@@ -1,0 +1,307 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { compose } from '../../packages/cli/src/compose.js';
+
+const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])`;
+const films = `${link}
+
+type Query {
+  film(id: ID!): Film
+}
+
+type Film @key(fields: "id") {
+  id: ID!
+  title: String
+}
+`;
+const stars = `${link}
+
+type Film @key(fields: "id") {
+  id: ID!
+  stars: Int
+}
+`;
+const entry = (name: string, schema = `file: ./${name}/schema.graphql`) => `
+  ${name}:
+    routing_url: http://127.0.0.1:4001/${name}
+    schema:
+      ${schema}`;
+const list = (...entries: string[]) => `federation_version: =2.14.4\nsubgraphs:${entries.join('')}\n`;
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'compose-'));
+  put('films/schema.graphql', films);
+  put('stars/schema.graphql', stars);
+  put('supergraph.yaml', list(entry('films'), entry('stars')));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const put = (path: string, content: string) => {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), content);
+};
+const get = (path: string) => readFileSync(join(folder, path), 'utf8');
+
+const run = async (args: readonly string[], variables: Record<string, string> = {}) => {
+  const printed: string[] = [];
+  const complained: string[] = [];
+  const code = await compose(args, {
+    variables,
+    folder,
+    print: (text) => void printed.push(text),
+    complain: (text) => void complained.push(text),
+  });
+  return { code, printed: printed.join('\n'), complained: complained.join('\n') };
+};
+const write = ['--config', 'supergraph.yaml', '--output', 'out.graphql'];
+const check = [...write, '--check'];
+
+describe('composing', () => {
+  it('writes the supergraph of the listed subgraphs, with their addresses', async () => {
+    expect(await run(write)).toEqual({ code: 0, printed: 'wrote out.graphql', complained: '' });
+    expect(get('out.graphql')).toContain('@join__graph(name: "stars", url: "http://127.0.0.1:4001/stars")');
+    expect(get('out.graphql')).toMatch(/type Film[^}]+stars: Int @join__field\(graph: STARS\)/);
+  });
+
+  it('gives the same bytes again, in any order of the list', async () => {
+    await run(write);
+    const first = get('out.graphql');
+    put('supergraph.yaml', list(entry('stars'), entry('films')));
+    await run([...write.slice(0, 3), 'again.graphql']);
+    expect(get('again.graphql')).toBe(first);
+  });
+
+  it('leaves a file alone that is up to date, so that nobody who watches it reloads', async () => {
+    await run(write);
+    const before = statSync(join(folder, 'out.graphql')).ino;
+    expect((await run(write)).printed).toBe('out.graphql is up to date');
+    expect(statSync(join(folder, 'out.graphql')).ino).toBe(before);
+  });
+
+  it('prints the supergraph when another list is composed and no file is named, as rover does', async () => {
+    const { code, printed } = await run(['--config', 'supergraph.yaml']);
+    expect(code).toBe(0);
+    expect(printed).toContain('type Film');
+  });
+
+  it('explains itself, and refuses an option that it does not know', async () => {
+    expect(await run(['--help'])).toMatchObject({ code: 0, printed: expect.stringContaining('--check') });
+    expect(await run(['--chekc'])).toMatchObject({ code: 1, complained: expect.stringContaining('--chekc') });
+  });
+});
+
+describe('checking', () => {
+  it('passes when the file is what the schemas compose to', async () => {
+    await run(write);
+    expect(await run(check)).toEqual({ code: 0, printed: 'out.graphql is up to date', complained: '' });
+  });
+
+  it('fails on a stale file and shows what would change, without writing it', async () => {
+    await run(write);
+    const committed = get('out.graphql');
+    put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Float'));
+    const { code, complained } = await run(check);
+    expect(code).toBe(1);
+    expect(complained).toContain('out.graphql is stale. Run: npm run compose');
+    expect(complained).toMatch(/^- {3}stars: Int .*\n\+ {3}stars: Float /m);
+    expect(get('out.graphql')).toBe(committed);
+  });
+
+  it('fails when the file is missing', async () => {
+    const { code, complained } = await run(check);
+    expect(code).toBe(1);
+    expect(complained).toContain('does not exist');
+    expect(existsSync(join(folder, 'out.graphql'))).toBe(false);
+  });
+
+  describe('with a warning', () => {
+    beforeEach(async () => {
+      put('films/schema.graphql', films.replace('type Film', '"A film."\ntype Film'));
+      put('stars/schema.graphql', stars.replace('type Film', '"What is rated."\ntype Film'));
+      await run(write);
+    });
+    const allow = (element: string, reason: string) =>
+      put(
+        'supergraph.hints.yaml',
+        `- code: INCONSISTENT_DESCRIPTION\n  element: ${element}\n  reason: ${reason}\n`,
+      );
+
+    it('fails, naming element, subgraphs and what to do, as long as it is not allowed', async () => {
+      const { code, complained } = await run(check);
+      expect(code).toBe(1);
+      expect(complained).toContain('Film  INCONSISTENT_DESCRIPTION');
+      expect(complained).toContain('subgraphs films, stars');
+      expect(complained).toContain('fix: Describe the element in the same words');
+    });
+
+    it('passes when it is allowed with a reason', async () => {
+      allow('Film', 'Two views of one thing.');
+      expect(await run(check)).toMatchObject({ code: 0, complained: '' });
+    });
+
+    it('fails when only another element is allowed, and on the entry that no longer occurs', async () => {
+      allow('Query', 'Was true once.');
+      const { code, complained } = await run(check);
+      expect(code).toBe(1);
+      expect(complained).toContain('Film  INCONSISTENT_DESCRIPTION');
+      expect(complained).toContain('allows INCONSISTENT_DESCRIPTION of Query, which no longer occurs');
+    });
+
+    it('refuses an entry without a reason', async () => {
+      allow('Film', '');
+      expect(await run(check)).toMatchObject({
+        code: 1,
+        complained: expect.stringContaining('needs code, element and reason'),
+      });
+    });
+  });
+});
+
+describe('errors of composition', () => {
+  const failing = async () => {
+    const { code, complained } = await run(write);
+    expect(code).toBe(1);
+    expect(existsSync(join(folder, 'out.graphql'))).toBe(false);
+    return complained;
+  };
+
+  it('name the field, the subgraphs, the lines and what to do', async () => {
+    put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Int\n  title: String'));
+    const complained = await failing();
+    expect(complained).toContain('Film.title  INVALID_FIELD_SHARING');
+    expect(complained).toContain('subgraphs films, stars');
+    expect(complained).toContain('at films/schema.graphql:9:3');
+    expect(complained).toContain('at stars/schema.graphql:6:3');
+    expect(complained).toContain('mark it @shareable');
+  });
+
+  it('name the place of an unknown type', async () => {
+    put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Itn'));
+    const complained = await failing();
+    expect(complained).toContain('Film.stars  INVALID_GRAPHQL');
+    expect(complained).toContain('at stars/schema.graphql:5:10');
+  });
+
+  it('name the place of a syntax error', async () => {
+    put('stars/schema.graphql', `${stars}\ntype {`);
+    expect(await failing()).toContain('at stars/schema.graphql:8:6');
+  });
+
+  it('name the field that no query plan can reach, although composition gives no line', async () => {
+    put('stars/schema.graphql', stars.replace('@key(fields: "id")', '@key(fields: "id", resolvable: false)'));
+    const complained = await failing();
+    expect(complained).toContain('Film.stars  SATISFIABILITY_ERROR');
+    expect(complained).toContain('at stars/schema.graphql:5:3');
+  });
+
+  it('are all told at once', async () => {
+    put('films/schema.graphql', `${films}\ntype {`);
+    put('stars/schema.graphql', `${stars}\ntype {`);
+    expect(await failing()).toContain('2 errors');
+  });
+});
+
+describe('the list, read by the rules of rover', () => {
+  it('is refused when it asks for another federation version than the installed one', async () => {
+    for (const [version, reason] of [
+      ['=2.13.0', 'federation_version is =2.13.0'],
+      ['2', 'means whatever is newest'],
+      ['1', 'Federation 1'],
+      ['=0.36.0', 'Federation 1'],
+    ] as const) {
+      put('supergraph.yaml', list(entry('films')).replace('=2.14.4', version));
+      const { code, complained } = await run(write);
+      expect(code).toBe(1);
+      expect(complained).toContain(reason);
+      expect(complained).toContain('=2.14.4');
+    }
+    put('supergraph.yaml', list(entry('films')).replace(/^federation_version.*\n/, ''));
+    expect(await run(write)).toMatchObject({ code: 1, complained: expect.stringContaining('is missing') });
+    put('supergraph.yaml', list(entry('films')).replace('=2.14.4', 'v2.14.4'));
+    expect(await run(write)).toMatchObject({ code: 0 });
+  });
+
+  it('may hold the schema itself', async () => {
+    put(
+      'supergraph.yaml',
+      list(entry('films', `sdl: |\n${films.replace(/^/gm, '        ')}`), entry('stars')),
+    );
+    expect(await run(write)).toMatchObject({ code: 0, complained: '' });
+  });
+
+  it('names files relative to itself, not to where it is called', async () => {
+    mkdirSync(join(folder, 'elsewhere'));
+    const printed: string[] = [];
+    const code = await compose(['--config', '../supergraph.yaml'], {
+      variables: {},
+      folder: join(folder, 'elsewhere'),
+      print: (text) => void printed.push(text),
+      complain: (text) => void printed.push(text),
+    });
+    expect({ code, printed: printed.join() }).toMatchObject({
+      code: 0,
+      printed: expect.stringContaining('type Film'),
+    });
+  });
+
+  it('has variables expanded in every value, with defaults', async () => {
+    put(
+      'supergraph.yaml',
+      list(entry('films'), entry('stars'))
+        .replace('http://127.0.0.1:4001/films', '${env.FILMS_URL}/graphql')
+        .replace('http://127.0.0.1:4001/stars', 'http://${env.STARS_HOST:-stars.example}/$$$$1')
+        .replace('./stars/', '${env.FOLDER:-./stars}/'),
+    );
+    expect(await run(write, { FILMS_URL: 'http://films.example' })).toMatchObject({
+      code: 0,
+      complained: '',
+    });
+    expect(get('out.graphql')).toContain('url: "http://films.example/graphql"');
+    expect(get('out.graphql')).toContain('url: "http://stars.example/$1"');
+    const { code, complained } = await run(write);
+    expect(code).toBe(1);
+    expect(complained).toContain('the variable FILMS_URL is not set');
+  });
+
+  it('is refused with every problem at once: schemas from a network, missing files, missing addresses', async () => {
+    put(
+      'supergraph.yaml',
+      list(
+        entry('films', 'subgraph_url: http://127.0.0.1:4001'),
+        entry('stars', 'graphref: movies@current'),
+        entry('gone'),
+        '\n  lost:\n    schema:\n      file: ./films/schema.graphql',
+        '\n  empty: {}',
+      ),
+    );
+    const { code, complained } = await run(write);
+    expect(code).toBe(1);
+    for (const sentence of [
+      /subgraph films: "subgraph_url:" would fetch the schema from a network/,
+      /subgraph stars: "graphref:" would fetch/,
+      /subgraph gone: cannot read its schema \.\/gone\/schema.graphql/,
+      /subgraph lost: it needs a "routing_url:"/,
+      /subgraph empty: it needs "schema:"/,
+    ]) {
+      expect(complained).toMatch(sentence);
+    }
+  });
+
+  it('is refused in one sentence when it is missing, no YAML, or empty', async () => {
+    for (const [content, reason] of [
+      ['a: [', 'is not valid YAML'],
+      ['', 'has no "subgraphs:"'],
+      ['subgraphs: {}', 'lists no subgraph'],
+    ] as const) {
+      put('supergraph.yaml', content);
+      expect(await run(write)).toMatchObject({ code: 1, complained: expect.stringContaining(reason) });
+    }
+    rmSync(join(folder, 'supergraph.yaml'));
+    const { complained } = await run(write);
+    expect(complained).toContain('Cannot read the list of subgraphs');
+    expect(complained).not.toContain('    at ');
+  });
+});
