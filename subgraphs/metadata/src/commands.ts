@@ -1,0 +1,141 @@
+import { newId, type Clock } from '@cinegraph/kit/clock';
+import { Refusal, kitCode } from '@cinegraph/kit/errors';
+import { checkIdempotencyKey, pruneKeys, withIdempotency } from '@cinegraph/kit/idempotency';
+import type { Part } from '@cinegraph/kit/service';
+import { codes } from './codes.js';
+import type { Prisma, PrismaClient } from './generated/prisma/client.js';
+import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/resolvers.js';
+import type { MovieModel } from './models.js';
+import { checkExternalId, checkMovie, checkMovieId } from './movie-input.js';
+import { changeMovie, insertMovie } from './movie-write.js';
+import { lockMovie } from './queries.js';
+
+/** The writes of metadata, each in one transaction. */
+export interface MovieCommands {
+  /** Adds a movie; under a key it is added once, and a repeat gets the movie as it was answered then. */
+  createMovie(viewerId: string, input: MovieInput, idempotencyKey: string | null): Promise<MovieModel>;
+  /** Changes a movie that is still at `version`; refuses with VERSION_CONFLICT otherwise. */
+  updateMovie(id: string, version: number, changes: MovieChanges): Promise<MovieModel>;
+  /** Changes the movie of an id or external id, or adds it. */
+  upsertMovie(by: { id: string | null; externalId: ExternalIdInput | null }, input: MovieInput): Promise<MovieModel>;
+  /** Marks a movie as deleted; harmless when it is already. Answers its id. */
+  deleteMovie(id: string, version: number | null): Promise<string>;
+  readonly parts: readonly Part[];
+}
+
+const pruneEveryMs = 60 * 60 * 1000;
+
+/** What a raced write is tried again for: a unique key somebody else just took, or a deadlock that PostgreSQL cut. */
+const racedCodes: ReadonlySet<unknown> = new Set(['P2002', 'P2034']);
+
+export const createMovieCommands = ({ prisma, clock }: { prisma: PrismaClient; clock: Clock }): MovieCommands => {
+  const inTransaction = async <Result>(
+    work: (tx: Prisma.TransactionClient, now: Date) => Promise<Result>,
+    attempts = 3,
+  ): Promise<Result> => {
+    try {
+      return await prisma.$transaction((tx) => work(tx, clock.now()), { maxWait: 2_000, timeout: 10_000 });
+    } catch (error) {
+      const raced = racedCodes.has((error as { code?: unknown }).code);
+      if (!raced || attempts <= 1) throw error;
+      return inTransaction(work, attempts - 1);
+    }
+  };
+
+  let pruning: NodeJS.Timeout | undefined;
+  return {
+    createMovie: async (viewerId, input, key) => {
+      checkMovie(input);
+      if (key !== null) checkIdempotencyKey(key);
+      const outcome = await inTransaction((tx, now) =>
+        key === null
+          ? insertMovie(tx, newId(), input, now)
+          : withIdempotency(tx, { viewerId, key, operation: 'createMovie', arguments: input }, now, () =>
+              insertMovie(tx, newId(), input, now),
+            ),
+      );
+      if (outcome instanceof Refusal) throw outcome;
+      return outcome;
+    },
+
+    updateMovie: async (id, version, changes) => {
+      checkMovie(changes);
+      return inTransaction(async (tx, now) => {
+        const movie = await requireMovie(tx, id);
+        checkVersion(movie, version);
+        return changeMovie(tx, movie, changes, now);
+      });
+    },
+
+    upsertMovie: async ({ id, externalId }, input) => {
+      if ((id === null) === (externalId === null)) {
+        throw new Refusal(kitCode.badUserInput, 'Say which movie by exactly one of "id" and "externalId".');
+      }
+      if (id !== null) checkMovieId(id);
+      if (externalId !== null) checkExternalId('externalId', externalId);
+      checkMovie(input);
+      return inTransaction(async (tx, now) => {
+        const knownId = id ?? (externalId && (await findIdByExternalId(tx, externalId)));
+        const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
+        const given = externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
+        if (!locked) return insertMovie(tx, knownId ?? newId(), given, now);
+        if (locked === 'deleted') throw movieDeleted();
+        return changeMovie(tx, locked, given, now);
+      });
+    },
+
+    deleteMovie: (id, version) =>
+      inTransaction(async (tx, now) => {
+        const movie = await lockMovie(tx, id);
+        if (movie === undefined) throw movieNotFound();
+        if (movie === 'deleted') return id;
+        if (version !== null) checkVersion(movie, version);
+        await tx.movie.update({ where: { id }, data: { deletedAt: now, updatedAt: now, version: { increment: 1 } } });
+        return id;
+      }),
+
+    parts: [
+      {
+        name: 'key pruning',
+        start: async () => {
+          pruning = setInterval(() => {
+            // A failure costs nothing: the next hour prunes what this one left.
+            pruneKeys(prisma, clock.now()).then(undefined, () => undefined);
+          }, pruneEveryMs).unref();
+        },
+        stop: async () => clearInterval(pruning),
+      },
+    ],
+  };
+};
+
+const movieNotFound = () => new Refusal(codes.movieNotFound, 'There is no movie of this id.');
+const movieDeleted = () => new Refusal(codes.movieDeleted, 'The movie was deleted.');
+
+const requireMovie = async (tx: Prisma.TransactionClient, id: string): Promise<MovieModel> => {
+  const movie = await lockMovie(tx, id);
+  if (movie === undefined) throw movieNotFound();
+  if (movie === 'deleted') throw movieDeleted();
+  return movie;
+};
+
+const checkVersion = (movie: MovieModel, version: number): void => {
+  if (movie.version === version) return;
+  throw new Refusal(
+    codes.versionConflict,
+    `The movie is at version ${movie.version}, not ${version}. Read it again, then decide.`,
+    { currentVersion: movie.version },
+  );
+};
+
+const findIdByExternalId = async (tx: Prisma.TransactionClient, { source, value }: ExternalIdInput) => {
+  const found = await tx.externalId.findUnique({ where: { source_value: { source, value } } });
+  return found?.movieId ?? null;
+};
+
+/** The input with the external id by which the movie was asked for; a movie that has it keeps it only if the list says so. */
+const withExternalId = (input: MovieInput, id: ExternalIdInput, known: boolean): MovieInput => {
+  if (known && input.externalIds === undefined) return input;
+  const others = (input.externalIds ?? []).filter(({ source, value }) => source !== id.source || value !== id.value);
+  return { ...input, externalIds: [id, ...others] };
+};

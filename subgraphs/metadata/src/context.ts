@@ -1,0 +1,21 @@
+import type { CursorSealer } from '@cinegraph/kit/connection';
+import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import type { Viewer } from '@cinegraph/kit/viewer';
+import type { MovieCommands } from './commands.js';
+import type { PrismaClient } from './generated/prisma/client.js';
+import type { Loaders } from './loaders.js';
+
+/** What every resolver of metadata gets: who asks, and the ways to read and write. */
+export interface Context {
+  readonly viewer: Viewer;
+  readonly prisma: PrismaClient;
+  readonly loaders: Loaders;
+  readonly commands: MovieCommands;
+  readonly cursors: CursorSealer;
+}
+
+/** The id of who asks; nobody is refused with UNAUTHENTICATED. */
+export const viewerIdOf = ({ viewer }: Context): string => {
+  if (viewer) return viewer.id;
+  throw new Refusal(kitCode.unauthenticated, 'This needs a viewer. Sign in and ask again.');
+};

@@ -1,0 +1,2 @@
+/** The folder of metadata's Prisma migrations. */
+export const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);

@@ -1,0 +1,74 @@
+import type { Connection } from '@cinegraph/kit/connection';
+import type { Certification, CreditRole } from './generated/resolvers.js';
+
+/**
+ * A movie as queries read it: plain JSON, so that an idempotent answer can be stored and given again as it was. Days are
+ * YYYY-MM-DD, moments RFC 3339, amounts decimal text.
+ */
+export interface MovieModel {
+  readonly id: string;
+  readonly title: string;
+  readonly description: string | null;
+  readonly releaseDate: string | null;
+  readonly releaseYear: number | null;
+  readonly runtimeMinutes: number | null;
+  readonly certification: Certification | null;
+  readonly languages: readonly string[];
+  readonly posterUrl: string | null;
+  readonly productionBudget: MoneyModel | null;
+  readonly worldwideGross: MoneyModel | null;
+  readonly domesticGross: MoneyModel | null;
+  readonly domesticDvdSales: MoneyModel | null;
+  readonly version: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** An exact amount as decimal text, and its ISO 4217 currency. */
+export interface MoneyModel {
+  readonly amount: string;
+  readonly currency: string;
+}
+
+/** A genre; `movieCount` where the query that found it counted as well. */
+export interface GenreModel {
+  readonly id: string;
+  readonly name: string;
+  readonly movieCount?: number;
+}
+
+export interface PersonModel {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** One part of one person in one movie, both of them read with it. */
+export interface CreditModel extends MovieCredit {
+  readonly movie: MovieModel;
+}
+
+/** A credit as read for a movie that is at hand. */
+export interface MovieCredit {
+  readonly role: CreditRole;
+  readonly position: number;
+  readonly character: string | null;
+  readonly person: PersonModel;
+}
+
+/** A page of movies; the total is asked for only when the client wants it. */
+export interface MovieConnectionModel extends Connection<MovieModel> {
+  readonly total: () => Promise<number>;
+}
+
+/** A page of a person's credits; the total is asked for only when the client wants it. */
+export interface CreditConnectionModel extends Connection<CreditModel> {
+  readonly total: () => Promise<number>;
+}
+
+/** How the schema's own scalars are held in memory. */
+export interface ScalarTypes {
+  readonly Date: string;
+  readonly DateTime: string;
+  readonly Decimal: string;
+  readonly CurrencyCode: string;
+}

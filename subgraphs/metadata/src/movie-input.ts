@@ -1,0 +1,178 @@
+import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import type { ExternalIdInput, MovieChanges, PersonInput } from './generated/resolvers.js';
+import type { GenreModel, MovieModel } from './models.js';
+
+/** What may be said of a movie; the limits are those that the schema states. Counts are in Unicode characters. */
+const limits = {
+  title: 300,
+  description: 5_000,
+  runtimeMinutes: 6_000,
+  genres: 20,
+  genreName: 50,
+  directors: 20,
+  cast: 200,
+  name: 200,
+  languages: 20,
+  externalIds: 20,
+  posterUrl: 2_000,
+  firstYear: 1870,
+  lastYear: 2199,
+} as const;
+
+/** Refuses, with BAD_USER_INPUT and the field, what breaks a limit that the schema states. Looks at nothing else. */
+export const checkMovie = (movie: MovieChanges): void => {
+  const { title, description, releaseDate, releaseYear, runtimeMinutes, posterUrl } = movie;
+  if (title === null) throw refused('title', 'A movie needs a title; it cannot be cleared.');
+  if (title !== undefined) checkText('title', title, limits.title);
+  if (description != null && lengthOf(description) > limits.description) {
+    throw refused('description', `It may have at most ${limits.description} characters.`);
+  }
+  if (releaseYear != null) checkRange('releaseYear', releaseYear, limits.firstYear, limits.lastYear);
+  if (releaseDate != null && releaseYear !== undefined && releaseYear !== yearOf(releaseDate)) {
+    throw refused('releaseYear', 'It must be the year of the release date, or be left out.');
+  }
+  if (runtimeMinutes != null) checkRange('runtimeMinutes', runtimeMinutes, 1, limits.runtimeMinutes);
+  if (posterUrl != null) checkPosterUrl(posterUrl);
+
+  checkCount('genres', movie.genres, limits.genres);
+  movie.genres?.forEach((name, index) => {
+    checkText(`genres.${index}`, name, limits.genreName);
+    if (slugOf(name) === '') throw refused(`genres.${index}`, 'A genre needs a letter or digit in its name.');
+  });
+  checkCount('languages', movie.languages, limits.languages);
+  movie.languages?.forEach((tag, index, all) => {
+    if (!isLanguage(tag)) throw refused(`languages.${index}`, 'It must be a BCP 47 tag, e.g. en or pt-BR.');
+    if (all.indexOf(tag) < index) throw refused(`languages.${index}`, 'Each language may be named once.');
+  });
+  checkCount('directors', movie.directors, limits.directors);
+  movie.directors?.forEach((person, index) => checkPerson(`directors.${index}`, person));
+  checkCount('cast', movie.cast, limits.cast);
+  movie.cast?.forEach(({ person, character }, index) => {
+    checkPerson(`cast.${index}.person`, person);
+    if (character != null) checkText(`cast.${index}.character`, character, limits.name);
+  });
+  checkCount('externalIds', movie.externalIds, limits.externalIds);
+  movie.externalIds?.forEach((id, index, all) => {
+    checkExternalId(`externalIds.${index}`, id);
+    if (all.findIndex(({ source, value }) => source === id.source && value === id.value) < index) {
+      throw refused(`externalIds.${index}`, 'Each id may be given once.');
+    }
+  });
+};
+
+/** Refuses an external id that its source would never have given. */
+export const checkExternalId = (field: string, { source, value }: ExternalIdInput): void => {
+  if (!/^[a-z][a-z0-9-]{1,31}$/.test(source)) {
+    throw refused(`${field}.source`, 'It must be 2 to 32 small letters, digits or dashes, the first a letter.');
+  }
+  const shape = externalIdShapes.get(source) ?? /^[\p{L}\p{M}\p{N}\p{P}\p{S}]{1,100}$/u;
+  if (!shape.test(value)) throw refused(`${field}.value`, `It is no id of ${source}.`);
+};
+
+const externalIdShapes: ReadonlyMap<string, RegExp> = new Map([
+  ['imdb', /^tt\d{7,10}$/],
+  ['tmdb', /^[1-9]\d{0,9}$/],
+]);
+
+/** Refuses an id that a movie may not be given from outside. */
+export const checkMovieId = (id: string): void => {
+  if (/^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$/.test(id)) return;
+  throw refused('id', 'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).');
+};
+
+/**
+ * The release of a movie after a change: a new date brings its year along, a cleared date leaves the year. A year that is
+ * not the date's is refused.
+ */
+export const settleRelease = (
+  current: Pick<MovieModel, 'releaseDate' | 'releaseYear'>,
+  { releaseDate = current.releaseDate, releaseYear }: Pick<MovieChanges, 'releaseDate' | 'releaseYear'>,
+): { readonly releaseDate: string | null; readonly releaseYear: number | null } => {
+  if (releaseDate === null) {
+    return { releaseDate, releaseYear: releaseYear === undefined ? current.releaseYear : releaseYear };
+  }
+  const year = yearOf(releaseDate);
+  if (releaseYear !== undefined && releaseYear !== year) {
+    throw refused('releaseYear', `It must be the year of the release date, ${releaseDate}.`);
+  }
+  return { releaseDate, releaseYear: year };
+};
+
+/** The genres of these names: one for each id, the first name of it. */
+export const genresOf = (names: readonly string[]): readonly GenreModel[] => {
+  const genres = new Map<string, GenreModel>();
+  for (const name of names) {
+    const id = slugOf(name);
+    if (!genres.has(id)) genres.set(id, { id, name: name.trim() });
+  }
+  return [...genres.values()];
+};
+
+/** A name as a part of an id: small letters and digits, without accents, all else one dash. Empty when nothing is left. */
+export const slugOf = (name: string): string =>
+  name
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/^-|-$/g, '');
+
+/** Whether the text is a day of the calendar, YYYY-MM-DD, within the years that the schema states. */
+export const isDay = (text: string): boolean => {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  const time = Date.parse(`${text}T00:00:00Z`);
+  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== text) return false;
+  return yearOf(text) >= limits.firstYear && yearOf(text) <= limits.lastYear;
+};
+
+/** Whether the text is a decimal that fits the schema's Decimal. */
+export const isDecimal = (text: string): boolean => /^(0|[1-9]\d{0,14})(\.\d{1,4})?$/.test(text);
+
+const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
+
+/** Whether the text is the ISO 4217 code of a currency. */
+export const isCurrencyCode = (text: string): boolean => currencies.has(text);
+
+const isLanguage = (tag: string): boolean =>
+  tag.length <= 35 && /^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$/.test(tag);
+
+const yearOf = (day: string): number => Number(day.slice(0, 4));
+
+const lengthOf = (text: string): number => {
+  let length = 0;
+  for (const _character of text) length += 1;
+  return length;
+};
+
+const checkText = (field: string, text: string, max: number): void => {
+  if (text.trim() === '') throw refused(field, 'It may not be empty.');
+  if (lengthOf(text) > max) throw refused(field, `It may have at most ${max} characters.`);
+};
+
+const checkRange = (field: string, value: number, min: number, max: number): void => {
+  if (value < min || value > max) throw refused(field, `It must be from ${min} to ${max}, not ${value}.`);
+};
+
+const checkCount = (field: string, list: readonly unknown[] | null | undefined, max: number): void => {
+  if (list != null && list.length > max) throw refused(field, `There may be at most ${max}, not ${list.length}.`);
+};
+
+const checkPerson = (field: string, { id, name }: PersonInput): void => {
+  if ((id == null) === (name == null)) {
+    throw refused(field, 'Name a person by exactly one of "id" (who is known) and "name" (who is new).');
+  }
+  if (name != null) checkText(`${field}.name`, name, limits.name);
+};
+
+const checkPosterUrl = (text: string): void => {
+  const url = URL.canParse(text) && !/[\s\p{Cc}]/u.test(text) ? new URL(text) : undefined;
+  if (text.length > limits.posterUrl || url?.protocol !== 'https:' || url.username !== '' || url.password !== '') {
+    throw refused(
+      'posterUrl',
+      `It must be an https URL of at most ${limits.posterUrl} characters, without a user name or password.`,
+    );
+  }
+};
+
+const refused = (field: string, advice: string): Refusal =>
+  new Refusal(kitCode.badUserInput, `The field ${field} is not usable. ${advice}`, { field });

@@ -1,0 +1,30 @@
+import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
+import type { QueryResolvers } from '../generated/resolvers.js';
+import { checkMovieFilter, countMovies, findMovieList, movieListScope } from '../movie-list.js';
+import { findGenres } from '../queries.js';
+
+export const Query: QueryResolvers = {
+  movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),
+
+  movies: async (_root, { filter, sort, first, after, last, before }, { prisma, cursors }) => {
+    const wanted = filter ?? {};
+    checkMovieFilter(wanted);
+    const scope = movieListScope(wanted, sort);
+    const page = readPage(
+      { first: first ?? null, after: after ?? null, last: last ?? null, before: before ?? null },
+      cursors,
+      scope,
+    );
+    const listed = await findMovieList(prisma, wanted, sort, page);
+    const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) => cursors.seal(scope, sortValues));
+    return {
+      edges: edges.map(({ cursor, node }) => ({ cursor, node: node.movie })),
+      pageInfo,
+      total: () => countMovies(prisma, wanted),
+    };
+  },
+
+  genres: (_root, { first }, { prisma }) => findGenres(prisma, readPageSize(first, 'first')),
+
+  person: (_root, { id }, { loaders }) => loaders.personById.load(id),
+};

@@ -1,0 +1,25 @@
+import type { Resolvers } from '../generated/resolvers.js';
+// eslint-disable-next-line @typescript-eslint/no-shadow -- resolvers are found by the name of their GraphQL type
+import { CurrencyCode, Date, DateTime, Decimal } from '../scalars.js';
+import { CreditConnection } from './CreditConnection.js';
+import { Genre } from './Genre.js';
+import { Movie } from './Movie.js';
+import { MovieConnection } from './MovieConnection.js';
+import { Mutation } from './Mutation.js';
+import { Person } from './Person.js';
+import { Query } from './Query.js';
+
+/** Every type's resolvers, by the type's name. */
+export const resolvers: Resolvers = {
+  CreditConnection,
+  CurrencyCode,
+  Date,
+  DateTime,
+  Decimal,
+  Genre,
+  Movie,
+  MovieConnection,
+  Mutation,
+  Person,
+  Query,
+};

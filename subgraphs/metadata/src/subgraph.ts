@@ -1,0 +1,28 @@
+import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { createMovieCommands } from './commands.js';
+import type { Context } from './context.js';
+import { PrismaClient } from './generated/prisma/client.js';
+import { createLoaders } from './loaders.js';
+import { migrations } from './migrations.js';
+import { resolvers } from './resolvers/index.js';
+
+/** The subgraph `metadata`: the movies and what is known of them. */
+export const metadata: SubgraphDefinition<Context> = {
+  name: 'metadata',
+  schema: new URL('../schema.graphql', import.meta.url),
+  migrations,
+  resolvers,
+  open: ({ pool, clock, cursors }) => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const loaders = createLoaders({ pool, prisma });
+    const commands = createMovieCommands({ prisma, clock });
+    return {
+      context: (viewer) => ({ viewer, prisma, loaders, commands, cursors }),
+      parts: [
+        { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
+        ...commands.parts,
+      ],
+    };
+  },
+};
