@@ -18,10 +18,10 @@ export interface RequestContext extends Record<string, unknown> {
   readonly forwarded: Readonly<Record<string, string>>;
   /** When the answer is due, by `performance.now()`. */
   readonly dueAtMs: number;
-  /** Ends every fetch: at the deadline, or when the client has left and `endsWithClient`. */
+  /** Ends every fetch: at the deadline, or when the client has left a request that ends with it. */
   readonly signal: AbortSignal;
-  /** Whether the fetches are for nobody when the client leaves: true once the operation is known to be a query. */
-  endsWithClient: boolean;
+  /** From now on the fetches are for nobody when the client leaves; said of queries, never of mutations. */
+  readonly endWithClient: () => void;
   /** Filled while the request is executed. */
   readonly failures: FetchFailure[];
 }
@@ -49,19 +49,22 @@ export const beginRequest = (options: {
   }
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort('deadline' satisfies EndReason), deadlineMs);
+  let endsWithClient = false;
   const context: RequestContext = {
     viewer,
     forwarded,
     dueAtMs: performance.now() + deadlineMs,
     signal: ending.signal,
-    endsWithClient: false,
+    endWithClient: () => {
+      endsWithClient = true;
+    },
     failures: [],
   };
   return {
     context,
     end: (answered) => {
-      if (answered || context.endsWithClient) clearTimeout(timer);
-      if (!answered && context.endsWithClient) ending.abort('client left' satisfies EndReason);
+      if (answered || endsWithClient) clearTimeout(timer);
+      if (!answered && endsWithClient) ending.abort('client left' satisfies EndReason);
     },
   };
 };

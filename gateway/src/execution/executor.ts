@@ -71,7 +71,7 @@ const withPlacedFailures =
   (executor: Executor, logger: Logger): Executor =>
   async (request) => {
     const context = request.context as RequestContext;
-    context.endsWithClient = request.operation.operation === 'query';
+    if (request.operation.operation === 'query') context.endWithClient();
     let result: Awaited<ReturnType<Executor>>;
     try {
       result = await executor(request);

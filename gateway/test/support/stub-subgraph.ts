@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { graphql, parse } from 'graphql';
+
+/** One request that a stub subgraph was sent. */
+export interface SeenRequest {
+  readonly query: string;
+  readonly variables: Record<string, unknown>;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** A small real subgraph that remembers what it was asked, and can be told to misbehave. */
+export interface StubSubgraph {
+  readonly name: string;
+  readonly typeDefs: string;
+  readonly url: string;
+  readonly seen: SeenRequest[];
+  /** How many connections were opened to it so far. */
+  connections(): number;
+  /** From now on answers with this instead of the schema's answer; `undefined` makes it well again. */
+  misbehave(answer: ((response: ServerResponse) => void) | undefined): void;
+  stop(): Promise<void>;
+  /** Listens again on the same port, if it does not. */
+  restart(): Promise<void>;
+}
+
+/** What a stub's fields answer, as graphql-tools and @apollo/subgraph take it. */
+export type StubResolvers = NonNullable<
+  Extract<Parameters<typeof buildSubgraphSchema>[0], { resolvers?: unknown }>['resolvers']
+>;
+
+/** Starts a subgraph of the given SDL on a free port of this machine. */
+export const startStubSubgraph = async (options: {
+  name: string;
+  typeDefs: string;
+  resolvers: StubResolvers;
+}): Promise<StubSubgraph> => {
+  const { name, typeDefs, resolvers } = options;
+  const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
+  const seen: SeenRequest[] = [];
+  let misbehaviour: ((response: ServerResponse) => void) | undefined;
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
+    const { query, variables = {} } = JSON.parse(body) as { query: string; variables?: Record<string, unknown> };
+    seen.push({ query, variables, headers: request.headers });
+    if (misbehaviour) return misbehaviour(response);
+    const result = await graphql({ schema, source: query, variableValues: variables });
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(result));
+  });
+  let connections = 0;
+  server.on('connection', () => {
+    connections += 1;
+  });
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  return {
+    name,
+    typeDefs,
+    url: `http://127.0.0.1:${port}/graphql`,
+    seen,
+    connections: () => connections,
+    misbehave: (answer) => {
+      misbehaviour = answer;
+    },
+    stop: async () => {
+      if (!server.listening) return;
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+    restart: async () => {
+      if (!server.listening) await listen(port);
+    },
+  };
+};
+
+/** Answers with this body; 200 and JSON unless told otherwise. */
+export const answers =
+  (body: unknown, status = 200, type = 'application/json') =>
+  (response: ServerResponse): void => {
+    response
+      .writeHead(status, { 'content-type': type })
+      .end(typeof body === 'string' ? body : JSON.stringify(body));
+  };
+
+/** Takes the request and never answers. */
+export const neverAnswers = (): void => undefined;
