@@ -12,6 +12,8 @@ const common = {
 
 /** One run from the root: `unit` needs nothing, `integration` gets a real PostgreSQL from its global set-up. */
 export default {
+  // The machine may be slow and shared; nothing here measures time.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,

@@ -1,11 +1,8 @@
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
 import type pg from 'pg';
-import { z } from 'zod';
-import { openDatabase } from './database.js';
-import { readEnv, serviceVariables } from './env.js';
-import { isStoreAway, StartError } from './errors.js';
-import { createLogger } from './logger.js';
+import { runJob } from './job.js';
+import { printable } from './text.js';
 
 /** One record of a source: what it means to us, or why it is refused. `record` says where it stands in the source. */
 export type SourceRecord<Item> =
@@ -54,40 +51,25 @@ export interface ImportReport {
  * progress, prints the report. With `--if-empty` it does nothing when the tables hold rows. Exit code 1 with one
  * sentence when the source or the store cannot be read; refused records do not change the exit code.
  */
-export const runImport = async <Item>(importer: Importer<Item>): Promise<void> => {
-  try {
-    const variable = `DATABASE_URL_${importer.subgraph.toUpperCase()}`;
-    const env = readEnv(
-      { LOG_LEVEL: serviceVariables.LOG_LEVEL, [variable]: z.string() },
-      process.env,
-    );
-    const { values, positionals } = parseArgs({
-      options: { 'if-empty': { type: 'boolean', default: false } },
-      allowPositionals: true,
-    });
-    const database = openDatabase({
-      url: String((env as Record<string, unknown>)[variable]),
-      name: `${importer.subgraph}-import`,
-      migrations: importer.migrations,
-      logger: createLogger({ name: importer.subgraph, level: 'warn' }),
-      statementTimeoutMs: 60_000,
-    });
-    await database.part.start();
-    try {
-      const report = await importInto(importer, database.pool, {
+export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
+  runJob({
+    subgraph: importer.subgraph,
+    what: `the import of ${importer.source}`,
+    migrations: importer.migrations,
+    work: async (pool) => {
+      const { values, positionals } = parseArgs({
+        options: { 'if-empty': { type: 'boolean', default: false } },
+        allowPositionals: true,
+      });
+      const report = await importInto(importer, pool, {
         args: positionals,
         onlyIfEmpty: values['if-empty'],
         progress: process.stdout.isTTY,
       });
       if (report) process.stdout.write(formatReport(importer, report));
-    } finally {
-      await database.part.stop();
-    }
-  } catch (error) {
-    process.stderr.write(`${importer.subgraph}: ${describeFailure(error, importer)}\n`);
-    process.exitCode = 1;
-  }
-};
+      return 0;
+    },
+  });
 
 /** The import itself, for `runImport` and for tests; answers the report, or undefined when it was not needed. */
 export const importInto = async <Item>(
@@ -152,13 +134,6 @@ export const formatReport = (
   return `${lines.join('\n')}\n`;
 };
 
-/** Text from outside, safe to print on a terminal: control characters are shown as escapes. */
-export const printable = (text: string): string =>
-  text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
-
 const startBar = (
   importer: { subgraph: string; source: string; items: string },
   total: number | undefined,
@@ -175,13 +150,4 @@ const startBar = (
   );
   bar.start(total ?? 0, 0);
   return { update: (value: number) => bar.update(value), stop: () => bar.stop() };
-};
-
-const describeFailure = (error: unknown, { source }: { source: string }): string => {
-  if (error instanceof StartError) return error.message;
-  if (isStoreAway(error)) {
-    return `the import of ${source} stopped because the database is away. What was written stays; run it again.`;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return `the import of ${source} stopped: ${printable(message)}`;
 };

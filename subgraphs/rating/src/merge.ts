@@ -32,7 +32,14 @@ export const lockAggregates = `
   ORDER BY aggregate.movie_id COLLATE "C"
   FOR UPDATE OF aggregate`;
 
-const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
+
+/** The columns that count the votes of each score: s1 to s10. */
+export const scoreColumns = scores.map((score) => `s${score}` as const);
+
+/** Counts the rows of each score, under the names of `scoreColumns`. */
+export const scoreCounts = (column: string): string =>
+  scores.map((score) => `count(*) FILTER (WHERE ${column} = ${score}) AS s${score}`).join(', ');
 
 /** Third, the one set-based write: ratings replaced, aggregates moved by exactly the difference. */
 const merge = (source: string, condition: string) => `
@@ -65,7 +72,7 @@ const merge = (source: string, condition: string) => `
     UPDATE aggregated_rating AS aggregate SET
       sum = aggregate.sum + difference.sum,
       count = aggregate.count + difference.count,
-      ${scores.map((n) => `s${n} = aggregate.s${n} + difference.s${n}`).join(', ')},
+      ${scoreColumns.map((s) => `${s} = aggregate.${s} + difference.${s}`).join(', ')},
       version = aggregate.version + 1
     FROM difference WHERE aggregate.movie_id = difference.movie_id
     RETURNING aggregate.*
@@ -82,7 +89,7 @@ export const mergeRatings = (source: string): string => `${merge(
   SELECT written.movie_id AS "movieId", written.viewer_id AS "viewerId", written.score, written.review,
     written.version, written.created_at AS "createdAt", written.updated_at AS "updatedAt",
     incoming.old_score AS "oldScore", moved.version AS "aggregateVersion",
-    moved.sum, moved.count, ${scores.map((n) => `moved.s${n}`).join(', ')}
+    moved.sum, moved.count, ${scoreColumns.map((s) => `moved.${s}`).join(', ')}
   FROM written JOIN incoming USING (movie_id, viewer_id) JOIN moved USING (movie_id)`;
 
 /**
@@ -97,12 +104,12 @@ export const mergeChangedRatings = (source: string): string => `${merge(
 
 /** The columns of an aggregate as drivers hand them over: bigint as text or as BigInt. */
 export type AggregateRow = Readonly<
-  Record<'sum' | 'count' | `s${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}`, string | bigint>
+  Record<'sum' | 'count' | (typeof scoreColumns)[number], string | bigint>
 >;
 
 /** An aggregate row as a model; exact up to 2^53 votes. */
 export const toAggregatedRating = (row: AggregateRow): AggregatedRatingModel => ({
   sum: Number(row.sum),
   count: Number(row.count),
-  histogram: [row.s1, row.s2, row.s3, row.s4, row.s5, row.s6, row.s7, row.s8, row.s9, row.s10].map(Number),
+  histogram: scoreColumns.map((column) => Number(row[column])),
 });

@@ -1,0 +1,52 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import { openDatabase } from './database.js';
+import { readEnv, serviceVariables } from './env.js';
+import { isStoreAway, StartError } from './errors.js';
+import { createLogger } from './logger.js';
+import { printable } from './text.js';
+
+/**
+ * Runs a piece of work on one subgraph's database as this process, from a migrated database to the exit code: 0, or what
+ * `work` answers. A failure is one sentence on standard error and exit code 1, never a stack trace.
+ * Needs `DATABASE_URL_<NAME>`; `what` names the work in that sentence, e.g. "the import of catalogue".
+ */
+export const runJob = async (options: {
+  subgraph: string;
+  what: string;
+  migrations: URL;
+  work: (pool: pg.Pool) => Promise<number | undefined>;
+}): Promise<void> => {
+  const { subgraph, what, migrations, work } = options;
+  try {
+    const variable = `DATABASE_URL_${subgraph.toUpperCase()}`;
+    const env: Record<string, string> = readEnv(
+      { LOG_LEVEL: serviceVariables.LOG_LEVEL, [variable]: z.string() },
+      process.env,
+    );
+    const database = openDatabase({
+      url: env[variable] ?? '',
+      name: subgraph,
+      migrations,
+      logger: createLogger({ name: subgraph, level: 'warn' }),
+      statementTimeoutMs: 60_000,
+    });
+    await database.part.start();
+    try {
+      process.exitCode = (await work(database.pool)) ?? 0;
+    } finally {
+      await database.part.stop();
+    }
+  } catch (error) {
+    process.stderr.write(`${subgraph}: ${describeFailure(error, what)}\n`);
+    process.exitCode = 1;
+  }
+};
+
+const describeFailure = (error: unknown, what: string): string => {
+  if (error instanceof StartError) return error.message;
+  if (isStoreAway(error)) {
+    return `${what} stopped because the database is away. What was written stays; run it again.`;
+  }
+  return `${what} stopped: ${printable(error instanceof Error ? error.message : String(error))}`;
+};

@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { catalogueSample } from './sample.js';
+
+await runImport(catalogueSample);

@@ -1,0 +1,48 @@
+import type { Importer } from '@cinegraph/kit/import';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { PrismaClient } from '../generated/prisma/client.js';
+import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../merge.js';
+
+/** A rating from outside, on our scale of whole scores from 1 to 10. */
+export interface ImportedRating {
+  readonly movieId: string;
+  readonly viewerId: string;
+  readonly score: number;
+  readonly writtenAt: Date;
+}
+
+/**
+ * Opens rating's tables for an import: a chunk is one transaction that locks its movies and merges as a mutation does,
+ * so that voters wait for no more than a chunk. A rating that is stored with the same score is left alone.
+ */
+export const openRatingTables: Importer<ImportedRating>['open'] = (pool) => {
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  return {
+    isEmpty: async () => (await prisma.rating.findFirst({ select: { movieId: true } })) === null,
+    write: async (chunk) => {
+      const movieIds = [...new Set(chunk.map(({ item }) => item.movieId))];
+      const source = chunk.map(({ item }) => ({
+        movie_id: item.movieId,
+        viewer_id: item.viewerId,
+        score: item.score,
+        review: null,
+        origin: 'import',
+        written_at: item.writtenAt.toISOString(),
+      }));
+      const written = await prisma.$transaction(
+        async (tx) => {
+          await tx.$executeRawUnsafe(createAggregates, movieIds);
+          await tx.$queryRawUnsafe(lockAggregates, movieIds);
+          const [result] = await tx.$queryRawUnsafe<readonly { written: number }[]>(
+            mergeChangedRatings(jsonSource),
+            JSON.stringify(source),
+          );
+          return result?.written ?? 0;
+        },
+        { timeout: 60_000 },
+      );
+      return { written, unchanged: chunk.length - written };
+    },
+    close: () => prisma.$disconnect(),
+  };
+};

@@ -1,0 +1,81 @@
+import { createAggregates, lockAggregates, scoreCounts, scoreColumns } from './merge.js';
+import type { PrismaClient } from './generated/prisma/client.js';
+
+/** A movie whose stored aggregate is not what its ratings give. */
+export interface Drift {
+  readonly movieId: string;
+  readonly stored: { readonly sum: number; readonly count: number };
+  readonly recomputed: { readonly sum: number; readonly count: number };
+}
+
+/**
+ * Recomputes every aggregate from the ratings and answers those that differ, in one statement: one snapshot, so that
+ * writes under way are no drift, and no voter waits.
+ */
+export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
+  const rows = await prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRawUnsafe('SET LOCAL statement_timeout = 0');
+      return tx.$queryRawUnsafe<readonly DriftRow[]>(`
+        SELECT movie_id AS "movieId",
+          coalesce(stored.sum, 0)::float8 AS "storedSum", coalesce(stored.count, 0)::float8 AS "storedCount",
+          coalesce(fresh.sum, 0)::float8 AS "freshSum", coalesce(fresh.count, 0)::float8 AS "freshCount"
+        FROM aggregated_rating AS stored FULL JOIN (
+          SELECT movie_id, ${recomputed} FROM rating GROUP BY movie_id
+        ) AS fresh USING (movie_id)
+        WHERE ${differs}
+        ORDER BY movie_id COLLATE "C"`);
+    },
+    { timeout: 3_600_000 },
+  );
+  return rows.map((row) => ({
+    movieId: row.movieId,
+    stored: { sum: row.storedSum, count: row.storedCount },
+    recomputed: { sum: row.freshSum, count: row.freshCount },
+  }));
+};
+
+/**
+ * Makes every aggregate equal to its ratings again and answers what had drifted. Only drifted movies are locked, 500 a
+ * transaction; rating goes on meanwhile.
+ */
+export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
+  const drift = await findDrift(prisma);
+  for (let at = 0; at < drift.length; at += 500) {
+    const movieIds = drift.slice(at, at + 500).map(({ movieId }) => movieId);
+    await prisma.$transaction(
+      async (tx) => {
+        await tx.$executeRawUnsafe(createAggregates, movieIds);
+        await tx.$queryRawUnsafe(lockAggregates, movieIds);
+        await tx.$executeRawUnsafe(
+          `UPDATE aggregated_rating AS stored SET
+             sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
+             version = stored.version + 1
+           FROM (
+             SELECT wanted.movie_id, ${recomputed}
+             FROM unnest($1::text[]) AS wanted (movie_id) LEFT JOIN rating USING (movie_id)
+             GROUP BY wanted.movie_id
+           ) AS fresh
+           WHERE stored.movie_id = fresh.movie_id`,
+          movieIds,
+        );
+      },
+      { timeout: 60_000 },
+    );
+  }
+  return drift;
+};
+
+interface DriftRow {
+  readonly movieId: string;
+  readonly storedSum: number;
+  readonly storedCount: number;
+  readonly freshSum: number;
+  readonly freshCount: number;
+}
+
+const recomputed = `coalesce(sum(score), 0) AS sum, count(score) AS count, ${scoreCounts('score')}`;
+
+const differs = ['sum', 'count', ...scoreColumns]
+  .map((column) => `coalesce(stored.${column}, 0) <> coalesce(fresh.${column}, 0)`)
+  .join(' OR ');

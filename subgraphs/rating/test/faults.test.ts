@@ -1,0 +1,185 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startTestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { buildSchema, isEnumType, parse, visit } from 'graphql';
+import { rating } from '../src/subgraph.js';
+import { ratingWorld, submit } from './world.js';
+
+let world: Awaited<ReturnType<typeof ratingWorld>>;
+beforeAll(async () => {
+  world = await ratingWorld();
+});
+afterAll(() => world.subgraph.stop());
+
+const readyOf = async (url: string) => {
+  const response = await fetch(`${url}/health/ready`);
+  return { status: response.status, body: (await response.json()) as unknown };
+};
+
+describe('rating without its store', () => {
+  it('says so by code and by readiness, never by a wrong answer, and comes back by itself', async () => {
+    await world.rate('ann', 'kept', 8);
+    const database = new URL(world.subgraph.databaseUrl).pathname.slice(1);
+    await world.subgraph.pool.query(`ALTER DATABASE "${database}" CONNECTION LIMIT 0`);
+    // The limit keeps new sessions out; ours are ended, this one last.
+    await world.subgraph.pool
+      .query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()')
+      .catch(() => undefined);
+
+    const read = await world.subgraph.ask(
+      `{ _entities(representations: [{ __typename: "Movie", id: "kept" }]) {
+         ... on Movie { aggregatedRating { average count } } } }`,
+    );
+    expect(read.errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'STORE_UNAVAILABLE' }]);
+    expect(read.data).toEqual({ _entities: [{ aggregatedRating: null }] });
+    const write = await world.subgraph.ask(submit, { movieId: 'kept', score: 1 }, { viewer: 'bob' });
+    expect(write.errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'STORE_UNAVAILABLE' }]);
+    expect(JSON.stringify([read, write])).not.toMatch(/127\.0\.0\.1|postgres|connection|SELECT|role/i);
+    expect(await readyOf(world.subgraph.url)).toEqual({
+      status: 503,
+      body: { status: 'unready', checks: { database: 'away' } },
+    });
+
+    await allowConnections(database);
+    expect((await readyOf(world.subgraph.url)).status).toBe(200);
+    expect(await world.rate('bob', 'kept', 4)).toMatchObject({ average: 6, count: 2 });
+  });
+});
+
+/** The database's own role may no longer enter; the run's superuser can. */
+const allowConnections = async (database: string) => {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: process.env['TEST_SUPERUSER_URL'] });
+  await client.connect();
+  await client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`);
+  await client.end();
+};
+
+describe('rating after a restart and on a second replica', () => {
+  it('answers the same', async () => {
+    await world.rate('ann', 'restarted', 3);
+    await world.rate('bob', 'restarted', 8);
+    const replica = await ratingWorld({ databaseUrl: world.subgraph.databaseUrl });
+    expect(await replica.aggregateOf('restarted')).toEqual(await world.aggregateOf('restarted'));
+    await replica.rate('carl', 'restarted', 10);
+    expect(await world.aggregateOf('restarted')).toMatchObject({ count: 3, average: 7 });
+    await replica.subgraph.stop();
+  });
+});
+
+describe('rating in production', () => {
+  it('answers nobody but the gateway, whatever they claim to be', async () => {
+    const production = await startTestSubgraph(rating, { mode: 'production' });
+    try {
+      const direct = await production.ask('{ _service { sdl } }', {}, { signed: false });
+      expect(direct).toMatchObject({
+        status: 401,
+        errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+      });
+      for (const header of ['v1.9999999999..AAAA', 'nonsense', '']) {
+        const response = await fetch(`${production.url}/graphql`, {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            'x-viewer-id': 'ann',
+            'x-cinegraph-identity': header,
+          },
+          body: JSON.stringify({ query: '{ __typename }' }),
+        });
+        expect(response.status).toBe(401);
+      }
+      expect(await production.ask('{ __typename }')).toMatchObject({ status: 200 });
+      const introspection = await production.ask('{ __schema { types { name } } }');
+      expect(introspection.status).toBe(400);
+    } finally {
+      await production.stop();
+    }
+  });
+
+  it('ignores x-viewer-id outside production as well', async () => {
+    const response = await fetch(`${world.subgraph.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-viewer-id': 'ann' },
+      body: JSON.stringify({ query: '{ myRatings { totalCount } }' }),
+    });
+    const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
+    expect(errors[0]?.extensions.code).toBe('UNAUTHENTICATED');
+  });
+});
+
+describe('hostile requests', () => {
+  it('never end the process nor get a 5xx', async () => {
+    const bodies = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '"text"',
+      '{"query":null}',
+      '{"query":5}',
+      '{"query":"{"}',
+      '{"query":"{ __typename }","variables":[]}',
+      '{"query":"{ __typename }","variables":"x"}',
+      '{"query":"{ _entities(representations: [null]) { __typename } }"}',
+      '{"query":"{ _entities(representations: [{}]) { __typename } }"}',
+      '{"query":"{ _entities(representations: [{__typename: \\"Movie\\"}]) { ... on Movie { aggregatedRating { count } } } }"}',
+      '{"query":"{ _entities(representations: [{__typename: \\"Movie\\", id: {a: 1}}]) { ... on Movie { aggregatedRating { count } } } }"}',
+      '{"query":"{ _entities(representations: [{__typename: \\"Nothing\\", id: 1}]) { __typename } }"}',
+      '{"query":"mutation { submitRating }"}',
+      '{"__proto__":{"x":1},"query":"{ __typename }"}',
+      `{"query":"{ ${'a '.repeat(30_000)} }"}`,
+    ];
+    for (const body of bodies) {
+      const response = await fetch(`${world.subgraph.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
+      const text = await response.text();
+      expect({ body: body.slice(0, 100), status: response.status < 500 ? 'ok' : text }).toEqual({
+        body: body.slice(0, 100),
+        status: 'ok',
+      });
+    }
+    expect((await readyOf(world.subgraph.url)).status).toBe(200);
+  });
+});
+
+describe('the contract', () => {
+  it('describes every type, field, argument and enum value', async () => {
+    const undescribed: string[] = [];
+    visit(parse(await readFile(rating.schema, 'utf8')), {
+      enter: (node) => {
+        if (
+          (node.kind === 'ObjectTypeDefinition' && !/^(Query|Mutation)$/.test(node.name.value)) ||
+          node.kind === 'FieldDefinition' ||
+          node.kind === 'InputValueDefinition' ||
+          node.kind === 'EnumTypeDefinition' ||
+          node.kind === 'EnumValueDefinition' ||
+          node.kind === 'ScalarTypeDefinition'
+        ) {
+          if (!node.description) undescribed.push(node.name.value);
+        }
+      },
+    });
+    expect(undescribed).toEqual([]);
+  });
+
+  it('lists every code that its sources refuse with', async () => {
+    const sdl = (await readFile(rating.schema, 'utf8')).replace(/extend schema[^)]*\)/, '');
+    const schema = buildSchema(`directive @key(fields: String!) on OBJECT directive @shareable on OBJECT ${sdl}`);
+    const type = schema.getType('ErrorCode');
+    const listed = isEnumType(type) ? type.getValues().map(({ name }) => name) : [];
+    const sources = await Promise.all(
+      ['rules.ts', 'context.ts', 'scalars.ts'].map((file) =>
+        readFile(new URL(`../src/${file}`, import.meta.url), 'utf8'),
+      ),
+    );
+    const { kitCode } = await import('@cinegraph/kit/errors');
+    const used = [
+      ...sources.flatMap((source) => source.match(/'[A-Z]+(_[A-Z]+)+'/g) ?? []),
+      ...Object.values(kitCode).map((code) => `'${code}'`),
+    ];
+    expect([...new Set(used)].filter((code) => !listed.includes(code.slice(1, -1)))).toEqual([]);
+  });
+});

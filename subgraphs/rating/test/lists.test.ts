@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { ratingWorld } from './world.js';
+
+let world: Awaited<ReturnType<typeof ratingWorld>>;
+beforeAll(async () => {
+  world = await ratingWorld();
+});
+afterAll(() => world.subgraph.stop());
+
+interface Listed {
+  readonly edges: readonly { readonly cursor: string; readonly node: { readonly score: number } }[];
+  readonly pageInfo: Record<string, unknown>;
+  readonly totalCount: number;
+}
+
+const ratingsOf = `query ($ids: [_Any!]!, $first: Int, $after: String) {
+  _entities(representations: $ids) {
+    ... on Movie {
+      ratings(first: $first, after: $after) {
+        edges { cursor node { score review createdAt } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        totalCount
+      }
+    }
+  }
+}`;
+
+const pageOf = async (movieId: string, first: number, after: string | null = null) => {
+  const { data, errors } = await world.subgraph.ask(ratingsOf, {
+    ids: [{ __typename: 'Movie', id: movieId }],
+    first,
+    after,
+  });
+  if (errors) throw new Error(JSON.stringify(errors));
+  const [movie] = (data as { _entities: { ratings: Listed }[] })._entities;
+  if (!movie) throw new Error('no entity');
+  return movie.ratings;
+};
+
+/** Ratings a second apart, but every third at the same moment as the one before. */
+const fill = (movie: string, count: number) =>
+  world.subgraph.pool.query(
+    `INSERT INTO rating (movie_id, viewer_id, score, origin, created_at, updated_at)
+     SELECT $1, 'viewer ' || n, (n % 10) + 1, 'test', t, t
+     FROM generate_series(1, $2::int) n, LATERAL (SELECT '2025-01-01'::timestamptz + (n - (n % 3 = 0)::int) * interval '1 second' AS t) AS at`,
+    [movie, count],
+  );
+
+describe("a movie's ratings", () => {
+  it('come newest first, page after page, none twice and none missing', async () => {
+    await fill('paged', 53);
+    await world.subgraph.ask('{ __typename }');
+    const seen: string[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const page: Listed = await pageOf('paged', 10, after);
+      seen.push(...page.edges.map(({ cursor }) => cursor));
+      after = String(page.pageInfo['endCursor']);
+      if (page.pageInfo['hasNextPage'] !== true) break;
+    }
+    expect(seen).toHaveLength(53);
+    expect(new Set(seen).size).toBe(53);
+  });
+
+  it('of many movies, each with its own page, take one statement', async () => {
+    for (const movie of ['a', 'b', 'c']) await fill(`many ${movie}`, 3);
+    const statements = await statementsDuring(async () => {
+      const ids = ['a', 'b', 'c'].map((movie) => ({ __typename: 'Movie', id: `many ${movie}` }));
+      const { data } = await world.subgraph.ask(
+        `query ($ids: [_Any!]!) { _entities(representations: $ids) { ... on Movie {
+           two: ratings(first: 2) { nodes { score } } none: ratings(first: 0) { nodes { score } }
+         } } }`,
+        { ids },
+      );
+      const entities = (data as { _entities: { two: { nodes: unknown[] }; none: { nodes: unknown[] } }[] })
+        ._entities;
+      expect(entities.map(({ two, none }) => [two.nodes.length, none.nodes.length])).toEqual([
+        [2, 0],
+        [2, 0],
+        [2, 0],
+      ]);
+    });
+    expect(statements.filter((text) => text.includes('FROM rating'))).toHaveLength(1);
+  });
+
+  it.each([-1, 101, 1_000_000_000])('are refused in pages of %p', async (first) => {
+    await expect(pageOf('paged', first)).rejects.toThrow('BAD_USER_INPUT');
+  });
+
+  it('are refused with a cursor that is forged, changed or of another movie', async () => {
+    const { pageInfo } = await pageOf('paged', 1);
+    const cursor = String(pageInfo['endCursor']);
+    const [text = '', mac = ''] = cursor.split('.');
+    const changed = Buffer.from(
+      Buffer.from(text, 'base64url').toString().replace('2025', '2024'),
+    ).toString('base64url');
+    await fill('other', 2);
+    for (const [movie, after] of [
+      ['paged', 'nonsense'],
+      ['paged', `${changed}.${mac}`],
+      ['paged', `${cursor}x`],
+      ['paged', "' OR 1=1 --"],
+      ['other', cursor],
+    ] as const) {
+      await expect(pageOf(movie, 1, after)).rejects.toThrow('BAD_USER_INPUT');
+    }
+  });
+});
+
+describe('myRatings', () => {
+  const mine = `query ($first: Int, $after: String, $last: Int, $before: String) {
+    myRatings(first: $first, after: $after, last: $last, before: $before) {
+      totalCount
+      nodes { movie { id } score }
+      pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    }
+  }`;
+  const ask = async (variables: Record<string, unknown>, viewer?: string) => {
+    const { data, errors } = await world.subgraph.ask(mine, variables, viewer ? { viewer } : {});
+    if (errors) throw new Error(JSON.stringify(errors));
+    return (data as { myRatings: Mine }).myRatings;
+  };
+  interface Mine {
+    readonly totalCount: number;
+    readonly nodes: readonly { readonly movie: { readonly id: string } }[];
+    readonly pageInfo: Readonly<Record<string, unknown>>;
+  }
+  const idsOf = ({ nodes }: Mine) => nodes.map(({ movie }) => movie.id);
+
+  it('needs a viewer', async () => {
+    await expect(ask({})).rejects.toThrow('UNAUTHENTICATED');
+  });
+
+  it("shows the viewer's ratings alone, newest first, forward and backward", async () => {
+    for (const movie of ['m1', 'm2', 'm3', 'm4']) await world.rate('carl', movie, 6);
+    await world.rate('dora', 'm1', 1);
+    await world.retract('carl', 'm2');
+    const all = await ask({}, 'carl');
+    expect(all.totalCount).toBe(3);
+    expect(idsOf(all)).toEqual(['m4', 'm3', 'm1']);
+    const first = await ask({ first: 2 }, 'carl');
+    expect(first.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+    expect(idsOf(await ask({ first: 2, after: first.pageInfo['endCursor'] }, 'carl'))).toEqual(['m1']);
+    expect(idsOf(await ask({ last: 2 }, 'carl'))).toEqual(['m3', 'm1']);
+    const [start] = [(await ask({ last: 1 }, 'carl')).pageInfo['startCursor']];
+    expect(idsOf(await ask({ last: 5, before: start }, 'carl'))).toEqual(['m4', 'm3']);
+    await expect(ask({ first: 1, last: 1 }, 'carl')).rejects.toThrow('BAD_USER_INPUT');
+    await expect(ask({ after: first.pageInfo['endCursor'] }, 'dora')).rejects.toThrow('BAD_USER_INPUT');
+  });
+
+  it('and Movie.myRating are refused to nobody while the rest of the movie is answered', async () => {
+    const { data, errors } = await world.subgraph.ask(
+      `{ _entities(representations: [{ __typename: "Movie", id: "m1" }]) {
+        ... on Movie { aggregatedRating { count } myRating { score } } } }`,
+    );
+    expect(errors?.map(({ extensions }) => extensions?.['code'])).toEqual(['UNAUTHENTICATED']);
+    expect(data).toEqual({ _entities: [{ aggregatedRating: { count: 2 }, myRating: null }] });
+  });
+});
+
+describe('topRated', () => {
+  const top = async (first: number) => {
+    const { data, errors } = await world.subgraph.ask(
+      'query ($first: Int) { topRated(first: $first) { id } }',
+      { first },
+    );
+    if (errors) throw new Error(JSON.stringify(errors));
+    return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
+  };
+
+  it('ranks by the weighted score: many good votes before a single perfect one; deleted movies are left out', async () => {
+    await world.subgraph.pool.query(`
+      INSERT INTO aggregated_rating (movie_id, sum, count, s9) VALUES ('top many', 9000, 1000, 1000);
+      INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top single', 10, 1, 1);
+      INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top deleted', 10000, 1000, 1000);
+      INSERT INTO aggregated_rating (movie_id) VALUES ('top nobody');
+      INSERT INTO known_movie VALUES ('top deleted', 2, true)`);
+    const ids = await top(100);
+    expect(ids[0]).toBe('top many');
+    expect(ids).toContain('top single');
+    expect(ids).not.toContain('top deleted');
+    expect(ids).not.toContain('top nobody');
+    const { rows } = await world.subgraph.pool.query(
+      `SELECT weighted FROM aggregated_rating WHERE movie_id = 'top many'`,
+    );
+    expect(rows).toEqual([{ weighted: (50 * 6.5 + 9000) / (50 + 1000) }]);
+  });
+
+  it.each([-1, 101])('refuses to list %p movies', async (first) => {
+    await expect(top(first)).rejects.toThrow('BAD_USER_INPUT');
+  });
+
+  it('is an index scan that reads no more than it shows', async () => {
+    await world.subgraph.pool.query(`
+      INSERT INTO aggregated_rating (movie_id, sum, count, s5)
+      SELECT 'filler ' || n, 5 * n, n, n FROM generate_series(1, 20000) n;
+      ANALYZE aggregated_rating`);
+    const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN SELECT movie_id FROM aggregated_rating
+       WHERE count > 0 AND NOT EXISTS (SELECT FROM known_movie WHERE id = movie_id AND deleted)
+       ORDER BY weighted DESC, movie_id LIMIT 20`,
+    );
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toContain('aggregated_rating_top');
+    expect(plan).not.toContain('Sort');
+  });
+});
