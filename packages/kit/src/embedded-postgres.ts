@@ -8,7 +8,7 @@ import { StartError } from './errors.js';
 import { findBinaries, findPlace, giveTo, placeElsewhere, runAs, spawnOptions } from './postgres-binaries.js';
 import type { Binaries, Place } from './postgres-binaries.js';
 import { isServerOf, readPostmaster, stopServer } from './postmaster.js';
-import { openSecrets } from './secrets.js';
+import { openSecrets, type Secrets } from './secrets.js';
 
 /** A running PostgreSQL of our own, on the loopback address. */
 export interface EmbeddedPostgres {
@@ -51,44 +51,75 @@ export const startEmbeddedPostgres = async (options: {
   settings?: Readonly<Record<string, string | number>>;
   onProgress?: (what: string) => void;
 }): Promise<EmbeddedPostgres> => {
-  const { settings = {}, onProgress = () => undefined } = options;
-  const directory = resolve(options.directory);
+  const { settings = {}, onProgress = () => undefined, port } = options;
+  const installation = await openInstallation(options.directory);
+  const { directory, place, data, urlOf } = installation;
+  const found = await findServer(data, urlOf);
+  if (found) return present(installation, found, true);
+  const password = await installation.secrets.get('postgres');
+  const server = await launch({ directory, place, data, password, settings, onProgress, port });
+  await assertAnswers(urlOf(server.port), directory).catch(async (error: unknown) => {
+    await stopServer(data, server.pid);
+    throw error;
+  });
+  return present(installation, server, false);
+};
+
+/** The server that runs on the data below `directory` already, if one does; it is not started. */
+export const findEmbeddedPostgres = async (
+  directory: string,
+): Promise<EmbeddedPostgres | undefined> => {
+  const installation = await openInstallation(directory);
+  const found = await findServer(installation.data, installation.urlOf);
+  return found && present(installation, found, true);
+};
+
+interface Installation {
+  readonly directory: string;
+  readonly place: Place;
+  readonly data: string;
+  readonly secrets: Secrets;
+  readonly urlOf: (port: number) => string;
+}
+
+const openInstallation = async (given: string): Promise<Installation> => {
+  const directory = resolve(given);
   const place = await findPlace(directory);
-  const data = join(place.folder, 'postgres');
   const secrets = openSecrets(join(directory, 'secrets.json'));
   const password = await secrets.get('postgres');
-  const urlOf = (port: number, role: string, secret: string, database: string) =>
-    `postgresql://${encodeURIComponent(role)}:${encodeURIComponent(secret)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+  return {
+    directory,
+    place,
+    data: join(place.folder, 'postgres'),
+    secrets,
+    urlOf: (port) => urlOf(port, 'postgres', password, 'postgres'),
+  };
+};
 
-  const found = await findServer(data, (port) => urlOf(port, 'postgres', password, 'postgres'));
-  const server =
-    found ?? (await launch({ directory, place, data, password, settings, onProgress, ...(options.port !== undefined && { port: options.port }) }));
-  const superuserUrl = urlOf(server.port, 'postgres', password, 'postgres');
-  if (!found) {
-    await assertAnswers(superuserUrl, directory).catch(async (error: unknown) => {
-      await stopServer(data, server.pid);
-      throw error;
-    });
-  }
+const urlOf = (port: number, role: string, password: string, database: string) =>
+  `postgresql://${encodeURIComponent(role)}:${encodeURIComponent(password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 
+const present = (installation: Installation, server: Server, adopted: boolean): EmbeddedPostgres => {
+  const { data, secrets } = installation;
+  const superuserUrl = installation.urlOf(server.port);
   let stopping: Promise<void> | undefined;
   const gone = watch(server);
   return {
     port: server.port,
     pid: server.pid,
     superuserUrl,
-    adopted: found !== undefined,
+    adopted,
     ensureDatabase: async (name) => {
-      const secret = await secrets.get(`database:${name}`);
-      await ensureDatabase(superuserUrl, name, secret);
-      return urlOf(server.port, name, secret, name);
+      const password = await secrets.get(`database:${name}`);
+      await ensureDatabase(superuserUrl, name, password);
+      return urlOf(server.port, name, password, name);
     },
     died: new Promise((resolve) => void gone.then(() => stopping ?? resolve())),
     stop: () => (stopping ??= stopServer(data, server.pid)),
   };
 };
 
-/** Ends the server of `directory`, if one runs, and removes its data; other files of the directory stay. */
+/** Ends the server of `directory`, if one runs, and removes all that was kept for it, passwords included; other files stay. */
 export const removeEmbeddedPostgres = async (directory: string): Promise<void> => {
   const there = await stat(directory).catch(() => undefined);
   if (!there) return;
@@ -101,7 +132,11 @@ export const removeEmbeddedPostgres = async (directory: string): Promise<void> =
     await rm(folder, { recursive: true, force: true });
   }
   await rm(elsewhere, { recursive: true, force: true });
-  await rm(join(directory, 'postgres.log'), { force: true });
+  for (const name of await readdir(directory)) {
+    if (/^(postgres\.|native-)|^secrets\.json/.test(name)) {
+      await rm(join(directory, name), { recursive: true, force: true });
+    }
+  }
 };
 
 interface Server {
@@ -157,7 +192,7 @@ interface Launch {
   readonly password: string;
   readonly settings: Readonly<Record<string, string | number>>;
   readonly onProgress: (what: string) => void;
-  readonly port?: number;
+  readonly port: number | undefined;
 }
 
 const launch = async (options: Launch): Promise<Server> => {

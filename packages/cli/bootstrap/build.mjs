@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { manifests } from './install.mjs';
+import { waitForLock } from './lock.mjs';
+import { BootstrapError, run } from './run.mjs';
+
+/** What is made from sources, or no source of a build. */
+const leftOut = new Set(['node_modules', 'dist', 'generated', 'test', 'tests', '.turbo', '.data', '.git', 'docs']);
+
+/** @typedef {{ name: string, within: string, sources: string[], filter: string[] }} Scope */
+
+/** All workspaces. */
+export const everything = { name: 'all', within: '', sources: ['prisma'], filter: [] };
+
+/** Only what the command line itself consists of, so that composing works while a subgraph does not compile. */
+export const commandLine = { name: 'cli', within: 'packages/', sources: [], filter: ['--filter=@cinegraph/cli...'] };
+
+/**
+ * Generates and builds what is stale, through turbo. Nothing is started, and nothing said, when no source changed since
+ * the last build; two at once build one after the other.
+ * @param {string} root
+ * @param {AbortSignal} signal
+ * @param {(text: string) => void} say
+ * @param {Scope} scope
+ */
+export const ensureBuilt = async (root, signal, say, scope = everything) => {
+  if (isBuilt(root, scope)) return;
+  const release = await waitForLock(
+    join(root, '.data', 'build.lock'),
+    'building',
+    ({ pid }) => say(`waiting for process ${pid}, which is building`),
+    signal,
+  );
+  try {
+    const state = stateOf(root, scope);
+    if (isBuilt(root, scope, state)) return;
+    await build(root, signal, say, scope);
+    mkdirSync(dirname(stampPath(root, scope)), { recursive: true });
+    writeFileSync(stampPath(root, scope), state);
+  } finally {
+    release();
+  }
+};
+
+const build = async (root, signal, say, scope) => {
+  say('generating and building');
+  const began = Date.now();
+  rmSync(stampPath(root, scope), { force: true });
+  const code = await run(
+    process.execPath,
+    [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--no-daemon', '--output-logs=errors-only', ...scope.filter],
+    {
+      cwd: root,
+      signal,
+      env: {
+        ...process.env,
+        TURBO_TELEMETRY_DISABLED: '1',
+        TURBO_NO_UPDATE_NOTIFIER: '1',
+        DO_NOT_TRACK: '1',
+        // Called by its path instead of by npm, it would not find the binaries of the root by itself.
+        PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`,
+      },
+    },
+  );
+  if (signal.aborted) return signal.throwIfAborted();
+  if (code !== 0) {
+    throw new BootstrapError(`The build failed (what is wrong is told above); turbo ended with code ${code}.`);
+  }
+  say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+};
+
+const stampPath = (root, { name }) => join(root, 'node_modules', '.cache', 'cinegraph', `built-${name}`);
+
+const isBuilt = (root, scope, state = undefined) =>
+  existsSync(stampPath(root, scope)) &&
+  workspaces(root, scope).every((folder) => existsSync(join(root, folder, 'dist', 'tsconfig.tsbuildinfo'))) &&
+  readFileSync(stampPath(root, scope), 'utf8') === (state ?? stateOf(root, scope));
+
+const workspaces = (root, { within }) =>
+  manifests(root)
+    .filter((path) => path !== 'package.json' && path.startsWith(within))
+    .map((path) => dirname(path));
+
+/** Name, size and time of change of each source: enough to see that nothing changed without reading it. */
+const stateOf = (root, scope) => {
+  const hash = createHash('sha256');
+  const add = (path) => {
+    const { size, mtimeMs } = statSync(join(root, path));
+    hash.update(`${path} ${size} ${mtimeMs}\n`);
+  };
+  const walk = (folder) => {
+    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+      if (leftOut.has(entry.name)) continue;
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) walk(path);
+      else if (entry.isFile() && !entry.name.endsWith('.test.ts')) add(path);
+    }
+  };
+  for (const path of ['package-lock.json', 'turbo.json', 'tsconfig.base.json']) add(path);
+  for (const folder of [...workspaces(root, scope), ...scope.sources]) walk(folder);
+  return hash.digest('hex');
+};

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { waitForLock } from './lock.mjs';
+import { BootstrapError, run } from './run.mjs';
+
+/**
+ * Installs what package-lock.json says where node_modules is missing or stale, without install scripts. Does nothing,
+ * in a few milliseconds, when nothing changed since; two at once install one after the other.
+ * @param {string} root
+ * @param {AbortSignal} signal
+ * @param {(text: string) => void} say
+ */
+export const ensureInstalled = async (root, signal, say) => {
+  if (isInstalled(root)) return;
+  const release = await waitForLock(
+    join(root, '.data', 'install.lock'),
+    'installing',
+    ({ pid }) => say(`waiting for process ${pid}, which is installing`),
+    signal,
+  );
+  try {
+    if (isInstalled(root)) return;
+    if (!fitsLock(root)) await install(root, signal, say);
+    mkdirSync(dirname(stampPath(root)), { recursive: true });
+    writeFileSync(stampPath(root), stampOf(root));
+  } finally {
+    release();
+  }
+};
+
+const install = async (root, signal, say) => {
+  say('installing the packages of package-lock.json (about half a minute)');
+  const began = Date.now();
+  const ticker = setInterval(
+    () => say(`… still installing, ${Math.round((Date.now() - began) / 1000)} s`),
+    10_000,
+  );
+  const [command, ...args] = npm();
+  const code = await run(
+    command,
+    [...args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    { cwd: root, signal },
+  ).finally(() => clearInterval(ticker));
+  if (signal.aborted) return signal.throwIfAborted();
+  if (code !== 0) {
+    throw new BootstrapError(
+      `The packages could not be installed: npm ended with code ${code} (its own words are above).`,
+    );
+  }
+  say(`installed in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+};
+
+/** The npm that runs us, or the one on the path. */
+const npm = () => {
+  const path = process.env.npm_execpath;
+  return path && /\.c?js$/.test(path) && existsSync(path) ? [process.execPath, path] : ['npm'];
+};
+
+const stampPath = (root) => join(root, 'node_modules', '.cache', 'cinegraph', 'installed');
+
+const isInstalled = (root) =>
+  existsSync(stampPath(root)) && readFileSync(stampPath(root), 'utf8') === stampOf(root);
+
+const stampOf = (root) => {
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`);
+  for (const path of ['package-lock.json', ...manifests(root)]) hash.update(readFileSync(join(root, path)));
+  return hash.digest('hex');
+};
+
+/**
+ * The package.json files of the root and its workspaces.
+ * @param {string} root
+ * @returns {string[]}
+ */
+export const manifests = (root) => {
+  const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const folders = workspaces.flatMap((pattern) =>
+    pattern.endsWith('/*')
+      ? readdirSync(join(root, pattern.slice(0, -2)))
+          .sort()
+          .map((name) => `${pattern.slice(0, -2)}/${name}`)
+      : [pattern],
+  );
+  return ['package.json', ...folders.map((folder) => `${folder}/package.json`)].filter((path) =>
+    existsSync(join(root, path)),
+  );
+};
+
+/** Whether what npm says it has installed is what package-lock.json wants, so that a fresh `npm ci` is not repeated. */
+const fitsLock = (root) => {
+  const hidden = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(hidden)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  const present = JSON.parse(readFileSync(hidden, 'utf8')).packages;
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (!path.includes('node_modules/') || entry.link) continue;
+    const found = present[path];
+    if (!found ? !(entry.optional && !isForHere(entry)) : found.version !== entry.version) return false;
+  }
+  return manifestsFit(root, wanted);
+};
+
+/** Whether each package.json still says what the lock file was made from; if not, `npm ci` tells what differs. */
+const manifestsFit = (root, wanted) =>
+  manifests(root).every((path) => {
+    const manifest = JSON.parse(readFileSync(join(root, path), 'utf8'));
+    const locked = wanted[path === 'package.json' ? '' : dirname(path)] ?? {};
+    return ['dependencies', 'devDependencies', 'optionalDependencies'].every(
+      (kind) => sorted(manifest[kind]) === sorted(locked[kind]),
+    );
+  });
+
+const sorted = (dependencies = {}) => JSON.stringify(Object.entries(dependencies).sort());
+
+/** An optional package that names no system came with one that does, and is missing where that one is. */
+const isForHere = ({ os, cpu, libc }) =>
+  (os !== undefined || cpu !== undefined) &&
+  matches(os, process.platform) &&
+  matches(cpu, process.arch) &&
+  (libc === undefined || matches(libc, libcOfHere()));
+
+const matches = (list, value) =>
+  list === undefined || (list.some((item) => !item.startsWith('!')) ? list.includes(value) : !list.includes(`!${value}`));
+
+const libcOfHere = () => (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl');

@@ -1,0 +1,86 @@
+import { access } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readEnv, serviceVariables, subgraphKeyVariable } from '@cinegraph/kit/env';
+import { z } from 'zod';
+import { readSupergraphYaml } from './supergraph-yaml.js';
+
+/** The clone that this command line belongs to. */
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A subgraph that lives in this clone, with the names that follow from its own. */
+export interface LocalSubgraph {
+  readonly name: string;
+  readonly folder: string;
+  /** Its compiled entry. */
+  readonly main: string;
+  readonly databaseVariable: string;
+  readonly urlVariable: string;
+}
+
+/** The subgraphs of supergraph.yaml that have a build in this clone; others run elsewhere, at their routing_url. */
+export const readLocalSubgraphs = async (): Promise<readonly LocalSubgraph[]> => {
+  const { subgraphs } = readSupergraphYaml(join(root, 'supergraph.yaml'), process.env);
+  const local: LocalSubgraph[] = [];
+  for (const { name, schemaPath } of subgraphs) {
+    if (schemaPath === undefined) continue;
+    const folder = dirname(schemaPath);
+    const main = join(folder, 'dist', 'main.js');
+    if (!(await exists(main))) continue;
+    const suffix = name.toUpperCase().replaceAll('-', '_');
+    local.push({
+      name,
+      folder,
+      main,
+      databaseVariable: `DATABASE_URL_${suffix}`,
+      urlVariable: `SUBGRAPH_URL_${suffix}`,
+    });
+  }
+  return local;
+};
+
+/** What the command line itself reads of the environment; services inherit all of it. */
+export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
+  const databases = subgraphs.map(({ databaseVariable }) => databaseVariable);
+  const { NODE_ENV, LOG_LEVEL, SUPERGRAPH_PATH, SUBGRAPH_KEY, ...urls } = readEnv(
+    {
+      NODE_ENV: serviceVariables.NODE_ENV.default('development'),
+      LOG_LEVEL: serviceVariables.LOG_LEVEL.default('warn'),
+      SUPERGRAPH_PATH: z.string().default(join(root, 'gateway', 'supergraph.graphql')),
+      SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+      ...Object.fromEntries(databases.map((name) => [name, z.string().optional()])),
+    },
+    process.env,
+  );
+  return {
+    NODE_ENV,
+    LOG_LEVEL,
+    SUPERGRAPH_PATH,
+    SUBGRAPH_KEY,
+    /** Databases of the person's own, by variable. */
+    databaseUrls: urls as Readonly<Record<string, string | undefined>>,
+    inherited: process.env,
+  };
+};
+
+/** What {@link readCliEnv} answers. */
+export type CliEnv = ReturnType<typeof readCliEnv>;
+
+/**
+ * The environment of a process that we start: what this one inherited, and `own`. Addresses of databases are left out,
+ * so that each process gets only its own.
+ */
+export const environmentOf = (
+  { inherited }: CliEnv,
+  own: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> => ({
+  ...Object.fromEntries(Object.entries(inherited).filter(([name]) => !name.startsWith('DATABASE_URL_'))),
+  ...own,
+});
+
+/** Whether there is a file or folder. */
+export const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

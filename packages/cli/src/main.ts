@@ -1,0 +1,20 @@
+/**
+ * Performs a command of the command line; answers the exit code. `signal` is aborted when the person or the system
+ * wants it to end. What a person typed wrong, or what keeps it from working, is thrown as a StartError.
+ */
+export const perform = async (
+  command: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> => {
+  switch (command) {
+    case 'start':
+      return (await import('./start.js')).start(args, signal);
+    case 'import':
+      return (await import('./import.js')).importSource(args, signal);
+    case 'compose':
+      return (await import('./compose.js')).compose(args);
+    default:
+      throw new Error(`there is no command ${command}`);
+  }
+};
