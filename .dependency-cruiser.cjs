@@ -1,0 +1,177 @@
+// Who may import whom. Each rule says in its comment what to do instead; `npm run lint` prints it.
+//
+//   tests --> gateway -------------------> kit
+//     |-----> subgraphs/x --> events ----> kit
+//     '-----> cli -----------------------> kit    (starts the others as processes, imports none of them)
+
+const tests = '(/test/|\\.test\\.ts$|/testing/)';
+const prisma = '(/src/generated/prisma/|(^|/)node_modules/(@prisma/|pg/|@types/pg/))';
+
+/** Files of a subgraph by what they are; `$1` in a rule's target is the subgraph that its source matched. */
+const source = '^subgraphs/([^/]+)/src/';
+const own = '^subgraphs/$1/src/';
+const wiring = '(main|subgraph)\\.ts$';
+const rules = 'rules(/|\\.ts$)';
+
+const error = (name, comment, from, to) => ({ name, severity: 'error', comment, from, to });
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    error(
+      'kit-imports-nothing-of-ours',
+      'kit is infrastructure and has never heard of a movie: hand it what it needs, or move the file to its subgraph.',
+      { path: '^packages/kit/' },
+      { path: '^(packages/(?!kit/)|gateway/|subgraphs/|tests/)' },
+    ),
+    error(
+      'events-imports-only-kit',
+      'packages/events holds contracts only: it may use the envelope of kit and nothing else of ours, nor a broker.',
+      { path: '^packages/events/' },
+      { path: '^(packages/(?!kit/src/envelope|events/)|gateway/|subgraphs/|tests/)|node_modules/kafkajs/' },
+    ),
+    error(
+      'subgraph-never-imports-another',
+      'Subgraphs meet in supergraph.graphql, on the wire and in packages/events: publish an event or contribute a field.',
+      { path: '^subgraphs/([^/]+)/' },
+      { path: '^subgraphs/', pathNot: '^subgraphs/$1/' },
+    ),
+    error(
+      'subgraph-imports-only-kit-and-events',
+      'A subgraph knows neither the gateway nor the command line: only kit and events.',
+      { path: '^subgraphs/' },
+      { path: '^(gateway/|tests/|packages/(?!kit/|events/))' },
+    ),
+    error(
+      'gateway-imports-only-kit',
+      'The gateway serves any supergraph, so it knows none of our subgraphs or events: give it a supergraph file.',
+      { path: '^gateway/' },
+      { path: '^(subgraphs/|tests/|packages/(?!kit/))' },
+    ),
+    error(
+      'cli-imports-only-kit',
+      'The command line starts the others as processes and imports none of them.',
+      { path: '^packages/cli/' },
+      { path: '^(gateway/|subgraphs/|tests/|packages/(?!kit/|cli/))' },
+    ),
+    error(
+      'only-kit-touches-kafka',
+      'Publish and subscribe through the seam in kit (broker.ts); no one else knows which broker there is.',
+      { pathNot: '^packages/kit/' },
+      { path: 'node_modules/kafkajs/' },
+    ),
+    error(
+      'no-cycles',
+      'Files that need each other are one file, or their common part is a third.',
+      { pathNot: '/src/generated/' },
+      { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    ),
+
+    // Within a subgraph: main -> resolvers -> loaders -> queries, resolvers -> commands -> rules,
+    // consumers -> commands or rules, import -> commands. Steps may be left out, never gone backwards.
+    error(
+      'nobody-imports-main',
+      'main.ts and subgraph.ts put the parts together; what they use must not know them: pass it as a parameter.',
+      { path: source, pathNot: `${source}${wiring}|${tests}` },
+      { path: `${own}${wiring}` },
+    ),
+    error(
+      'resolvers-are-the-edge',
+      'Only subgraph.ts uses resolvers; share through loaders, queries or commands, which know no GraphQL field.',
+      { path: source, pathNot: `${source}(resolvers/|${wiring})|${tests}` },
+      { path: `${own}resolvers/` },
+    ),
+    error(
+      'loaders-are-for-resolvers',
+      'A loader batches the reads of one tick for resolvers; queries, commands, consumers and importers call queries.',
+      { path: `${source}(queries|commands|consumers|import|${rules})`, pathNot: tests },
+      { path: `${own}loaders` },
+    ),
+    error(
+      'queries-only-read',
+      'A query reads; whoever also writes is a command.',
+      { path: `${source}queries`, pathNot: tests },
+      { path: `${own}(commands|consumers/|import/)` },
+    ),
+    error(
+      'loaders-only-read',
+      'A loader hands keys to one query; writes are commands, called by resolvers.',
+      { path: `${source}loaders`, pathNot: tests },
+      { path: `${own}(commands|consumers/|import/)` },
+    ),
+    error(
+      'writes-come-from-outside',
+      'Consumers and importers call commands, never the other way round.',
+      { path: `${source}(commands|resolvers/|${rules})`, pathNot: tests },
+      { path: `${own}(consumers/|import/)` },
+    ),
+    error(
+      'consumers-and-importers-know-no-resolver',
+      'A consumer calls commands or rules, an importer calls commands: neither goes through GraphQL.',
+      { path: `${source}(consumers|import)/`, pathNot: tests },
+      { path: `${own}(resolvers/|context\\.ts$|generated/resolvers\\.ts$)` },
+    ),
+    error(
+      'rules-are-pure',
+      'A rule gets state, command and now, and answers events or a refusal: it imports event types, models and refusals, nothing that reads or writes.',
+      { path: `${source}${rules}`, pathNot: tests },
+      {
+        pathNot: `${own}(models|codes|${rules})|^packages/(events/src/|kit/src/errors\\.ts$)`,
+      },
+    ),
+    error(
+      'only-data-code-touches-prisma',
+      'Only queries, commands, consumers, importers, context and what puts the subgraph together touch Prisma or pg: move the statement to queries.ts or commands.ts.',
+      {
+        path: source,
+        pathNot: [
+          `${source}(main|subgraph|context)\\.ts$`,
+          // A filtered list is a query with a file of its own; merge.ts is the one statement; rebuild.ts is a command
+          // and ratings.ts what runs it from the command line.
+          `${source}(queries|commands|merge|rebuild|ratings|[a-z]+-list)\\.ts$`,
+          `${source}(queries|commands|consumers|import|generated)/`,
+          tests,
+        ],
+      },
+      { path: prisma, dependencyTypesNot: ['type-only'] },
+    ),
+    error(
+      'resolvers-know-no-store',
+      'A resolver gets its data from a loader, a query or a command, and not even the types of the store.',
+      { path: `${source}resolvers/`, pathNot: tests },
+      { path: prisma },
+    ),
+
+    error(
+      'product-code-knows-no-tests',
+      'What both need belongs into the product; fixtures and test servers stay with the tests.',
+      { pathNot: `${tests}|^tests/|^packages/kit/src/testing/` },
+      { path: '(^tests/|/test/|\\.test\\.ts$|/testing/)', pathNot: 'node_modules/' },
+    ),
+    error(
+      'no-development-dependency-at-run-time',
+      'The image of a service has no development dependencies: add the package to "dependencies" of this workspace.',
+      { path: '^(packages|gateway|subgraphs)/.*/?src/', pathNot: tests },
+      { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/@types/' },
+    ),
+    error(
+      'only-what-exists-and-is-declared',
+      'Correct the path, or add the package to package.json of this workspace.',
+      { path: '^(packages|gateway|subgraphs|tests)/' },
+      { dependencyTypes: ['unknown', 'undetermined', 'npm-no-pkg', 'npm-unknown'] },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules/' },
+    exclude: { path: '/dist/' },
+    tsPreCompilationDeps: true,
+    combinedDependencies: true,
+    tsConfig: { fileName: 'tsconfig.tests.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['cinegraph-source', 'types', 'import', 'node', 'default'],
+      mainFields: ['main', 'types'],
+    },
+    builtInModules: { add: [] },
+  },
+};
