@@ -1,4 +1,5 @@
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { StartError } from './errors.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
 
@@ -53,6 +54,10 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
   });
+  // A connection whose request was under way when the drain began would stay open, idle, and hold the drain up.
+  app.addHook('onSend', async (_request, reply) => {
+    if (draining) reply.header('connection', 'close');
+  });
 
   app.setErrorHandler(async (error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;
@@ -77,13 +82,23 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     app,
     url: () => {
       const address = app.server.address();
-      if (address === null || typeof address === 'string') throw new Error('the HTTP server is not listening');
+      if (address === null || typeof address === 'string')
+        throw new Error('the HTTP server is not listening');
       return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
     },
     part: {
       name: 'http',
       start: async () => {
-        await app.listen({ host, port });
+        try {
+          await app.listen({ host, port });
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException;
+          if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
+          throw new StartError(
+            `The service cannot listen on ${host}, port ${port} (${code}). Set PORT to a free one, or to 0 for any.`,
+            { cause: error },
+          );
+        }
       },
       stop: async () => {
         draining = true;
