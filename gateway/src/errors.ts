@@ -30,7 +30,8 @@ export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; lo
   // One failed fetch may be told at many places of an answer; its cause is logged once.
   const logged = new WeakSet<object>();
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
-    const { code, details, serviceName, validationErrorCode } = formatted.extensions ?? {};
+    const { details, serviceName, validationErrorCode } = formatted.extensions ?? {};
+    const code = isRequestFault(thrown) ? ApolloServerErrorCode.BAD_REQUEST : formatted.extensions?.['code'];
     const place = {
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
@@ -51,6 +52,13 @@ export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; lo
     const shown = ofSubgraph ? flatDetails(details) : undefined;
     return { message, ...place, extensions: shown === undefined ? { code } : { code, details: shown } };
   };
+};
+
+/** Apollo Server's refusals without a code (a persisted query whose hash is wrong) say by status whose fault it is. */
+const isRequestFault = (thrown: unknown): boolean => {
+  if (!(thrown instanceof GraphQLError) || thrown.extensions['code'] !== undefined) return false;
+  const { status } = (thrown.extensions['http'] ?? {}) as { status?: unknown };
+  return typeof status === 'number' && status >= 400 && status < 500;
 };
 
 /** The details of a refusal, as far as they are a flat object of plain values. */

@@ -54,6 +54,12 @@ describe('a subgraph that fails', () => {
     expect(world.scores.seen).toHaveLength(1);
   });
 
+  it('costs no more than the deadline when it stops in the middle of its answer', async () => {
+    world.scores.misbehave((response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{"da'));
+
+    await expectScoresMissing('DEADLINE_EXCEEDED');
+  });
+
   it.each([
     ['HTML', answers('<html><h1>scores.internal</h1></html>', 200, 'text/html')],
     ['an HTTP error', answers('upstream 127.0.0.1:5432 refused', 502, 'text/plain')],

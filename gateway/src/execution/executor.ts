@@ -1,5 +1,6 @@
 import { ApolloGateway, type GraphQLDataSource } from '@apollo/gateway';
 import type { ApolloServerOptions, BaseContext } from '@apollo/server';
+import { ApolloServerErrorCode } from '@apollo/server/errors';
 import type { Logger } from '@cinegraph/kit/logger';
 import { GraphQLError, type GraphQLSchema, isEnumType, validateSchema } from 'graphql';
 import { gatewayCode } from '../errors.js';
@@ -62,6 +63,10 @@ export const loadSupergraph = async (options: {
   return { sdl, schema, subgraphs, errorCodes: errorCodesOf(schema), execute: withPlacedFailures(executor, logger) };
 };
 
+/** Says that the request as a whole is at fault: HTTP 400, and no subgraph is asked. */
+const refusal = (code: string, message: string): GraphQLError =>
+  new GraphQLError(message, { extensions: { code, http: { status: 400 } } });
+
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {
   const type = schema.getType('ErrorCode');
   return new Set(isEnumType(type) ? type.getValues().map(({ name }) => name) : []);
@@ -71,16 +76,28 @@ const withPlacedFailures =
   (executor: Executor, logger: Logger): Executor =>
   async (request) => {
     const context = request.context as RequestContext;
-    if (request.operation.operation === 'query') context.endWithClient();
+    // Typed as always there, but Apollo Server leaves it to the executor to find out that it is not.
+    const operation = request.operation as typeof request.operation | undefined;
+    if (!operation) {
+      throw refusal(
+        ApolloServerErrorCode.OPERATION_RESOLUTION_FAILURE,
+        'The document holds no operation of this name, or several and none was named in "operationName".',
+      );
+    }
+    if (operation.operation === 'subscription') {
+      throw refusal(ApolloServerErrorCode.BAD_REQUEST, 'Subscriptions are not served here.');
+    }
+    if (operation.operation === 'query') context.endWithClient();
     let result: Awaited<ReturnType<Executor>>;
     try {
       result = await executor(request);
     } catch (error) {
       if (!isPlannerLimit(error)) throw error;
       logger.warn({ err: error }, 'an operation is too complex to plan');
-      throw new GraphQLError('The operation is too complex. Ask for less, or in several requests.', {
-        extensions: { code: gatewayCode.operationTooComplex, http: { status: 400 } },
-      });
+      throw refusal(
+        gatewayCode.operationTooComplex,
+        'The operation is too complex. Ask for less, or in several requests.',
+      );
     }
     if (context.failures.length === 0) return result;
     const errors = [...(result.errors ?? []), ...placeFailures(context.failures, result.data)];

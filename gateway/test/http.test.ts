@@ -1,0 +1,226 @@
+import { createHash } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startWorld } from './support/world.js';
+
+type World = Awaited<ReturnType<typeof startWorld>>;
+
+const startedIn = (env: Record<string, string>) => {
+  let world: World;
+  beforeAll(async () => {
+    world = await startWorld(env);
+  });
+  afterAll(() => world.stop());
+  return () => world;
+};
+
+const json = { 'content-type': 'application/json' };
+
+describe('the HTTP side in production', () => {
+  const world = startedIn({ NODE_ENV: 'production', CORS_ORIGINS: 'https://app.example.org' });
+  const send = async (init: RequestInit, search = '') => {
+    const response = await fetch(`${world().url}/graphql${search}`, { redirect: 'manual', ...init });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  const post = (body: string, headers: Record<string, string> = json) => send({ method: 'POST', headers, body });
+
+  it.each([
+    ['a GET without a preflight header', () => send({}, '?query={things{id}}'), 400],
+    [
+      'a mutation by GET',
+      () => send({ headers: { 'apollo-require-preflight': 'y' } }, '?query=mutation{rename(id:"1",name:"x"){id}}'),
+      405,
+    ],
+    ['a text/plain body', () => post('{"query":"{things{id}}"}', { 'content-type': 'text/plain' }), 400],
+    ['a form', () => post('query={things{id}}', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
+    ['multipart', () => post('--x--', { 'content-type': 'multipart/form-data; boundary=x' }), 415],
+    ['no content type', () => send({ method: 'POST', body: Buffer.from('{"query":"{things{id}}"}') }), 415],
+    ['a body over 1 MB', () => post(JSON.stringify({ query: '{things{id}}', variables: { a: 'x'.repeat(1 << 20) } })), 413],
+    ['half a body of JSON', () => post('{"query": "{thi'), 400],
+    ['an empty body', () => post(''), 400],
+    ['an array of operations', () => post(JSON.stringify(Array(10).fill({ query: '{things{id}}' }))), 400],
+    ['a query that is no text', () => post('{"query": 7}'), 400],
+    ['variables that are no object', () => post('{"query": "{things{id}}", "variables": [1]}'), 400],
+    ['a variable of the wrong type', () => post('{"query":"query($n:Int){things(count:$n){id}}","variables":{"n":"x"}}'), 400],
+    ['a key named __proto__', () => post('{"query":"{things{id}}","variables":{"__proto__":{"a":1}}}'), 400],
+    ['a document of many tokens', () => post(JSON.stringify({ query: `{${' id'.repeat(20_000)}}` })), 400],
+    ['_entities', () => post('{"query":"{_entities(representations:[]){__typename}}"}'), 400],
+    ['_service', () => post('{"query":"{_service{sdl}}"}'), 400],
+    ['@defer', () => post('{"query":"{things{id ... @defer {name}}}"}'), 400],
+    ['an operation name that is not there', () => post('{"query":"query A{things{id}}","operationName":"B"}'), 400],
+    ['a persisted query with a wrong hash', () => post('{"query":"{things{id}}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}'), 400],
+  ])('refuses %s, before any subgraph is asked', async (_what, sent, status) => {
+    const asked = world().things.seen.length;
+    const answer = await sent();
+
+    expect(answer.status).toBe(status);
+    const { errors } = JSON.parse(answer.text) as { errors: { extensions: { code: string } }[] };
+    expect(errors[0]?.extensions.code).toMatch(/^[A-Z_]+$/);
+    expect(errors[0]?.extensions.code).not.toBe('INTERNAL_SERVER_ERROR');
+    expect(answer.text).not.toMatch(/node_modules|fastify|apollo server|at .*\.js/i);
+    expect(world().things.seen.length).toBe(asked);
+  });
+
+  it.each(['PUT', 'DELETE', 'PATCH', 'HEAD', 'TRACE'])('answers %s with 405 and what is allowed', async (method) => {
+    const { status, allow } = await new Promise<{ status: number | undefined; allow: string | undefined }>((resolve, reject) => {
+      httpRequest(`${world().url}/graphql`, { method }, (response) => {
+        response.resume();
+        resolve({ status: response.statusCode, allow: response.headers.allow });
+      })
+        .once('error', reject)
+        .end();
+    });
+    expect({ status, allow }).toEqual({ status: 405, allow: 'GET, POST, OPTIONS' });
+  });
+
+  it.each(['https://evil.example', 'https://studio.apollographql.com', 'http://localhost:3000', 'null'])(
+    'gives the foreign origin %s no leave, neither before nor with the request',
+    async (origin) => {
+      const preflight = await send({
+        method: 'OPTIONS',
+        headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+      });
+      const answer = await post('{"query":"{__typename}"}', { ...json, origin });
+      for (const { headers } of [preflight, answer]) expect(headers.get('access-control-allow-origin')).toBeNull();
+    },
+  );
+
+  it('gives a configured origin leave, and tells caches that it depends on the origin', async () => {
+    const origin = 'https://app.example.org';
+    const preflight = await send({
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+    });
+    const answer = await post('{"query":"{__typename}"}', { ...json, origin });
+
+    expect(preflight.status).toBe(204);
+    for (const { headers } of [preflight, answer]) {
+      expect(headers.get('access-control-allow-origin')).toBe(origin);
+      expect(headers.get('vary')).toMatch(/origin/i);
+    }
+  });
+
+  it('tells browsers not to guess, and nobody what it is built with', async () => {
+    const { headers } = await post('{"query":"{__typename}"}');
+
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(headers.get('server')).toBeNull();
+  });
+
+  it.each(['{__schema{types{name}}}', '{...F} fragment F on Query{a:__type(name:"Thing"){name}}'])(
+    'does not tell its schema: %s',
+    async (query) => {
+      const { status, text } = await post(JSON.stringify({ query }));
+
+      expect(status).toBe(400);
+      expect(text).not.toMatch(/apollo/i);
+    },
+  );
+
+  it('does not guess what a misspelt field may have meant', async () => {
+    const { status, text } = await post('{"query":"{thing(id:1){nam}}"}');
+
+    expect(status).toBe(400);
+    expect(text).not.toMatch(/did you mean|"name/i);
+  });
+
+  it.each(['/graphql', '/graphiql', '/graphiql/start.js', '/'])('has no page at %s', async (path) => {
+    const response = await fetch(`${world().url}${path}`, { headers: { accept: 'text/html' } });
+
+    expect(response.status).toBeGreaterThanOrEqual(400);
+    expect(response.headers.get('content-type')).toContain('json');
+  });
+
+  it('remembers a persisted query by its hash', async () => {
+    const query = '{ things(count: 1) { name } }';
+    const extensions = { persistedQuery: { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') } };
+    const unknown = await post(JSON.stringify({ extensions }));
+    const registered = await post(JSON.stringify({ query, extensions }));
+    const known = await send({ headers: { 'apollo-require-preflight': 'y' } }, `?extensions=${encodeURIComponent(JSON.stringify(extensions))}`);
+
+    expect(unknown.text).toContain('PERSISTED_QUERY_NOT_FOUND');
+    expect(JSON.parse(registered.text)).toEqual({ data: { things: [{ name: 'zero' }] } });
+    expect(JSON.parse(known.text)).toEqual({ data: { things: [{ name: 'zero' }] } });
+  });
+
+  it('lives through bodies of every kind and never blames itself', async () => {
+    // Deterministic noise: the same bodies in every run.
+    const noise = (n: number) => createHash('sha512').update(String(n)).digest();
+    const whole = JSON.stringify({ query: 'query Q($n: Int) { things(count: $n) { id name score } }', variables: { n: 2 }, operationName: 'Q', extensions: {} });
+    const values = ['null', '7', '""', '[]', '{}', 'true', '"{"', '[null]', '{"query":null}', '"\\u0000"', '1e999'];
+    const bodies = [
+      ...Array.from({ length: 100 }, (_, n) => noise(n)),
+      ...Array.from({ length: whole.length }, (_, n) => Buffer.from(whole.slice(0, n))),
+      ...Array.from({ length: whole.length }, (_, n) => Buffer.from(`${whole.slice(0, n)}${String.fromCharCode(noise(n)[0] ?? 0)}${whole.slice(n + 1)}`)),
+      ...['query', 'variables', 'operationName', 'extensions'].flatMap((key) =>
+        values.map((value) => Buffer.from(`{${key === 'query' ? '' : '"query":"{things{id}}",'}"${key}":${value}}`)),
+      ),
+      ...values.map((value) => Buffer.from(value)),
+    ];
+    const blamed: string[] = [];
+    for (const body of bodies) {
+      const { status, text } = await send({ method: 'POST', headers: json, body });
+      if (status >= 500 || text.includes('INTERNAL_SERVER_ERROR')) blamed.push(`${status} ${body} ${text}`);
+    }
+
+    expect(blamed).toEqual([]);
+    expect((await post('{"query":"{things{id}}"}')).status).toBe(200);
+  });
+});
+
+describe('the HTTP side in development', () => {
+  const world = startedIn({ NODE_ENV: 'development' });
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${world().url}${path}`, { headers });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+
+  it('shows Sandbox to a browser at the endpoint', async () => {
+    const { status, headers, text } = await get('/graphql', { accept: 'text/html' });
+
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/html']);
+    expect(text).toContain('embeddable-sandbox.cdn.apollographql.com');
+  });
+
+  it('serves GraphiQL whole from its own files', async () => {
+    const page = await get('/graphiql');
+    const files = [...page.text.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, file]) => String(file));
+
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
+    expect(page.text).not.toMatch(/https?:/);
+    expect(files).toHaveLength(5);
+    for (const file of files) {
+      const { status, headers, text } = await get(file);
+      expect(status).toBe(200);
+      expect(headers.get('content-type')).toMatch(/javascript|css/);
+      expect(text.length).toBeGreaterThan(100);
+    }
+  });
+
+  it.each(['https://studio.apollographql.com', 'http://localhost:3000', 'http://127.0.0.1:8080'])(
+    'lets %s read its answers',
+    async (origin) => {
+      const { headers } = await world().ask('{ __typename }', { headers: { origin } });
+      expect(headers.get('access-control-allow-origin')).toBe(origin);
+    },
+  );
+
+  it.each(['https://evil.example', 'https://localhost.evil.example', 'https://studio.apollographql.com.evil.example'])(
+    'does not let %s',
+    async (origin) => {
+      const { headers } = await world().ask('{ __typename }', { headers: { origin } });
+      expect(headers.get('access-control-allow-origin')).toBeNull();
+    },
+  );
+
+  it('tells its schema and what a misspelt field may have meant, but no stack', async () => {
+    const introspected = await world().ask('{ __schema { queryType { name } } }');
+    const misspelt = await world().ask('{ thing(id: 1) { nam } }');
+
+    expect(introspected.body.data).toEqual({ __schema: { queryType: { name: 'Query' } } });
+    expect(misspelt.text).toContain('Did you mean');
+    expect(misspelt.text).not.toMatch(/stack|node_modules/);
+  });
+});
