@@ -71,7 +71,9 @@ export const createCoalescer = <Command, Answer>(options: {
     submit: (command) =>
       new Promise<Answer>((resolve, reject) => {
         if (stopped || waiting.length >= maxWaiting) {
-          reject(new Refusal(kitCode.overloaded, 'More is being written than can be taken in. Try again later.'));
+          reject(
+            new Refusal(kitCode.overloaded, 'More is being written than can be taken in. Try again later.'),
+          );
           return;
         }
         waiting.push({ command, resolve, reject });

@@ -83,10 +83,7 @@ export const readPage = (
 export const readPageSize = (size: number | null | undefined, name: string): number => {
   const wanted = size ?? defaultPageSize;
   if (wanted < 0 || wanted > maxPageSize) {
-    throw new Refusal(
-      kitCode.badUserInput,
-      `"${name}" is ${wanted}, but must be from 0 to ${maxPageSize}.`,
-    );
+    throw new Refusal(kitCode.badUserInput, `"${name}" is ${wanted}, but must be from 0 to ${maxPageSize}.`);
   }
   return wanted;
 };

@@ -68,8 +68,7 @@ const awayMessages =
 export const isStoreAway = (error: unknown): boolean =>
   originsOf(error).some(
     ({ codes, message }) =>
-      codes.some((code) => awayCodes.has(code) || awayStates.test(code)) ||
-      awayMessages.test(message),
+      codes.some((code) => awayCodes.has(code) || awayStates.test(code)) || awayMessages.test(message),
   );
 
 /** True when a transaction lost a deadlock or serialization conflict: run again as it is, it may succeed. */
@@ -117,11 +116,7 @@ export const maskErrors =
       };
     }
     const code = formatted.extensions?.['code'];
-    if (
-      original instanceof GraphQLError &&
-      typeof code === 'string' &&
-      requestCodes.has(code)
-    ) {
+    if (original instanceof GraphQLError && typeof code === 'string' && requestCodes.has(code)) {
       return { message: formatted.message, ...place, extensions: { code } };
     }
     if (isStoreAway(original)) {

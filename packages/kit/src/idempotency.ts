@@ -20,7 +20,11 @@ export interface KeyedCommand {
 export type StoredAnswer =
   | { readonly answer: unknown }
   | {
-      readonly refusal: { readonly code: string; readonly message: string; readonly details?: RefusalDetails };
+      readonly refusal: {
+        readonly code: string;
+        readonly message: string;
+        readonly details?: RefusalDetails;
+      };
     };
 
 /**
@@ -100,7 +104,9 @@ export const claimKeys = async (
       `SELECT viewer_id, key, arguments_hash, answer FROM idempotency
        WHERE (viewer_id, key) IN (
          SELECT viewer_id, key FROM jsonb_to_recordset($1::jsonb) AS c (viewer_id text, key text))`,
-      JSON.stringify(wanted.filter((row) => !fresh.has(idOf({ viewerId: row.viewer_id ?? '', key: row.key ?? '' })))),
+      JSON.stringify(
+        wanted.filter((row) => !fresh.has(idOf({ viewerId: row.viewer_id ?? '', key: row.key ?? '' }))),
+      ),
     );
     for (const row of rows) {
       known.set(idOf({ viewerId: row.viewer_id, key: row.key }), {
@@ -119,9 +125,7 @@ export const claimKeys = async (
     }
     const firstIndex = first.get(id) ?? index;
     if (firstIndex === index) return { kind: 'fresh' };
-    return hashes[firstIndex] === hashes[index]
-      ? { kind: 'same', as: firstIndex }
-      : { kind: 'reused' };
+    return hashes[firstIndex] === hashes[index] ? { kind: 'same', as: firstIndex } : { kind: 'reused' };
   });
 };
 
@@ -135,9 +139,7 @@ export const storeAnswers = async (
     `UPDATE idempotency SET answer = a.answer
      FROM jsonb_to_recordset($1::jsonb) AS a (viewer_id text, key text, answer jsonb)
      WHERE idempotency.viewer_id = a.viewer_id AND idempotency.key = a.key`,
-    JSON.stringify(
-      answers.map(([{ viewerId, key }, answer]) => ({ viewer_id: viewerId, key, answer })),
-    ),
+    JSON.stringify(answers.map(([{ viewerId, key }, answer]) => ({ viewer_id: viewerId, key, answer }))),
   );
 };
 
@@ -188,16 +190,11 @@ export const fromStored = (stored: StoredAnswer): unknown =>
 
 /** Removes the keys that have expired; answers how many. */
 export const pruneKeys = (tx: RawTransaction, now: Date): PromiseLike<number> =>
-  tx.$executeRawUnsafe(
-    'DELETE FROM idempotency WHERE expires_at <= $1::timestamptz',
-    now.toISOString(),
-  );
+  tx.$executeRawUnsafe('DELETE FROM idempotency WHERE expires_at <= $1::timestamptz', now.toISOString());
 
-const idOf = ({ viewerId, key }: { viewerId: string; key: string }) =>
-  JSON.stringify([viewerId, key]);
+const idOf = ({ viewerId, key }: { viewerId: string; key: string }) => JSON.stringify([viewerId, key]);
 
-const hashOf = (value: unknown): string =>
-  createHash('sha256').update(canonical(value)).digest('base64url');
+const hashOf = (value: unknown): string => createHash('sha256').update(canonical(value)).digest('base64url');
 
 /** JSON with the keys of every object sorted, so that equal arguments give equal text. */
 const canonical = (value: unknown): string =>

@@ -6,8 +6,7 @@ import { printable } from './text.js';
 
 /** One record of a source: what it means to us, or why it is refused. `record` says where it stands in the source. */
 export type SourceRecord<Item> =
-  | { readonly record: string; readonly item: Item }
-  | { readonly record: string; readonly refused: string };
+  { readonly record: string; readonly item: Item } | { readonly record: string; readonly refused: string };
 
 /** What a chunk did to the tables. */
 export interface ChunkResult {

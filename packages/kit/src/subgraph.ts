@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server';
+import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
@@ -64,10 +64,7 @@ export interface RunningSubgraph extends RunningService {
 }
 
 /** The resolver map as `@apollo/subgraph` takes it; generated types have checked it before. */
-type ResolverMap = Record<
-  string,
-  GraphQLScalarType | Record<string, GraphQLFieldResolver<unknown, unknown>>
->;
+type ResolverMap = Record<string, GraphQLScalarType | Record<string, GraphQLFieldResolver<unknown, unknown>>>;
 
 /**
  * Runs a subgraph as this process: reads the environment, migrates, serves, drains on a signal.
@@ -84,10 +81,7 @@ export const runSubgraph = <Context extends BaseContext>(
   });
 
 /** The settings of the subgraph `name` as its process finds them in the environment. */
-export const readSubgraphSettings = (
-  name: string,
-  environment: NodeJS.ProcessEnv,
-): SubgraphSettings => {
+export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEnv): SubgraphSettings => {
   const databaseVariable = `DATABASE_URL_${name.toUpperCase()}`;
   const env = readEnv(
     {
@@ -155,12 +149,9 @@ export const startSubgraph = async <Context extends BaseContext>(
     persistedQueries: false,
     stopOnTerminationSignals: false,
     formatError: maskErrors(logger),
-    parseOptions: { maxTokens: 15_000 },
+    parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [
-      ApolloServerPluginLandingPageDisabled(),
-      textGuard() as ApolloServerPlugin<Context>,
-    ],
+    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard()],
   });
   const graphql: Part = {
     name: 'graphql',
@@ -187,19 +178,14 @@ export const startSubgraph = async <Context extends BaseContext>(
     stop: () => apollo.stop(),
   };
 
-  const running = await startParts(
-    [database.part, ...(opened.parts ?? []), graphql, http.part],
-    logger,
-  );
+  const running = await startParts([database.part, ...(opened.parts ?? []), graphql, http.part], logger);
   return { url: http.url(), logger, stop: running.stop };
 };
 
 /** Who a request comes from, by its identity header, or `'refused'`. */
 const createIdentification = (name: string, settings: SubgraphSettings, clock: Clock) => {
   const read =
-    settings.subgraphKey === undefined
-      ? undefined
-      : createIdentityReader(settings.subgraphKey, name, clock);
+    settings.subgraphKey === undefined ? undefined : createIdentityReader(settings.subgraphKey, name, clock);
   return (header: string | string[] | undefined): Viewer | 'refused' => {
     if (header === undefined) return settings.mode === 'production' ? 'refused' : null;
     if (read === undefined || typeof header !== 'string') return 'refused';

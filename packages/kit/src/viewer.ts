@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.js";
+import type { Clock } from './clock.js';
 import { deriveKey, isMac, mac } from './keys.js';
 
 /** Who is asking; `null` is nobody. */
@@ -16,8 +16,7 @@ const identityLifetimeSeconds = 60;
 /** What a viewer's id may look like: printable ASCII without spaces, at most 128 characters. */
 export const isViewerId = (id: string): boolean => /^[\x21-\x7e]{1,128}$/.test(id);
 
-const identityKey = (secret: string, subgraph: string) =>
-  deriveKey(secret, `identity:${subgraph}`);
+const identityKey = (secret: string, subgraph: string) => deriveKey(secret, `identity:${subgraph}`);
 
 /**
  * Signs who is asking, for one subgraph: `v1.<expiry, Unix seconds>.<viewer, base64url, empty for nobody>.<mac>`.

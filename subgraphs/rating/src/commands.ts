@@ -1,6 +1,6 @@
 import type { Clock } from '@cinegraph/kit/clock';
 import { createCoalescer } from '@cinegraph/kit/coalesce';
-import { Refusal } from '@cinegraph/kit/errors';
+import type { Refusal } from '@cinegraph/kit/errors';
 import {
   checkIdempotencyKey,
   claimKeys,
@@ -56,10 +56,7 @@ interface Submission {
 const pruneEveryMs = 60 * 60 * 1000;
 
 /** Opens the commands on a Prisma client; `parts` must be stopped before the client is. */
-export const createRatingCommands = (tools: {
-  prisma: PrismaClient;
-  clock: Clock;
-}): RatingCommands => {
+export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock }): RatingCommands => {
   const { prisma, clock } = tools;
   const coalescer = createCoalescer<Submission, RatingAnswer>({
     run: (batch) =>
@@ -124,7 +121,11 @@ export const writeRatings = async (
     outcomes[index] === undefined && !sameAs.has(index) ? [{ ...submission, index }] : [],
   );
 
-  const written = await applyRatings(tx, open.map(({ command }) => command), now);
+  const written = await applyRatings(
+    tx,
+    open.map(({ command }) => command),
+    now,
+  );
   open.forEach(({ index }, position) => {
     outcomes[index] = written[position];
   });
@@ -160,10 +161,7 @@ const applyRatings = async (
   await tx.$executeRawUnsafe(createAggregates, movieIds);
   const states = new Map(
     (
-      await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(
-        lockAggregates,
-        movieIds,
-      )
+      await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(lockAggregates, movieIds)
     ).map((row) => [row.movie_id, { deleted: row.deleted }]),
   );
   const refusals = commands.map((command) =>

@@ -64,7 +64,9 @@ const merge = (source: string, condition: string) => `
       coalesce(sum(score), 0) - coalesce(sum(old_score), 0) AS sum,
       count(score) - count(old_score) AS count,
       ${scores
-        .map((n) => `count(*) FILTER (WHERE score = ${n}) - count(*) FILTER (WHERE old_score = ${n}) AS s${n}`)
+        .map(
+          (n) => `count(*) FILTER (WHERE score = ${n}) - count(*) FILTER (WHERE old_score = ${n}) AS s${n}`,
+        )
         .join(',\n      ')}
     FROM incoming GROUP BY movie_id
   ),
@@ -103,9 +105,7 @@ export const mergeChangedRatings = (source: string): string => `${merge(
   SELECT (SELECT count(*) FROM written)::int AS written, (SELECT count(*) FROM moved)::int AS movies`;
 
 /** The columns of an aggregate as drivers hand them over: bigint as text or as BigInt. */
-export type AggregateRow = Readonly<
-  Record<'sum' | 'count' | (typeof scoreColumns)[number], string | bigint>
->;
+export type AggregateRow = Readonly<Record<'sum' | 'count' | (typeof scoreColumns)[number], string | bigint>>;
 
 /** An aggregate row as a model; exact up to 2^53 votes. */
 export const toAggregatedRating = (row: AggregateRow): AggregatedRatingModel => ({

@@ -109,10 +109,7 @@ export const countRatingsOfViewer = (prisma: PrismaClient, viewerId: string): Pr
   prisma.rating.count({ where: { viewerId, score: { not: null } } });
 
 /** Ids of the movies with the highest weighted score, best first: an index scan of `first` entries. */
-export const findTopRated = async (
-  prisma: PrismaClient,
-  first: number,
-): Promise<readonly string[]> => {
+export const findTopRated = async (prisma: PrismaClient, first: number): Promise<readonly string[]> => {
   const rows = await prisma.$queryRaw<{ movie_id: string }[]>`
     SELECT movie_id FROM aggregated_rating
     WHERE count > 0
@@ -123,8 +120,7 @@ export const findTopRated = async (
 };
 
 /** The loader key of a rating. */
-export const ratingKeyOf = ({ movieId, viewerId }: RatingKey): string =>
-  JSON.stringify([movieId, viewerId]);
+export const ratingKeyOf = ({ movieId, viewerId }: RatingKey): string => JSON.stringify([movieId, viewerId]);
 
 /** The loader key of a page of ratings. */
 export const ratingsOfMovieKeyOf = ({ movieId, size, cursor }: RatingsOfMovieKey): string =>

@@ -12,8 +12,7 @@ export const Score = new GraphQLScalarType<number, number>({
   name: 'Score',
   serialize: readScore,
   parseValue: readScore,
-  parseLiteral: (node: ValueNode) =>
-    readScore(node.kind === Kind.INT ? Number(node.value) : undefined),
+  parseLiteral: (node: ValueNode) => readScore(node.kind === Kind.INT ? Number(node.value) : undefined),
 });
 
 /** A moment, as RFC 3339 text in UTC with milliseconds; only ever an output of rating. */

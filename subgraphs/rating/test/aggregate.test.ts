@@ -91,9 +91,7 @@ describe('an aggregated rating', () => {
         const score = random(11);
         if (score === 0) expected.delete(id);
         else expected.set(id, score);
-        steps.set(id, () =>
-          score === 0 ? world.retract(viewer, movie) : world.rate(viewer, movie, score),
-        );
+        steps.set(id, () => (score === 0 ? world.retract(viewer, movie) : world.rate(viewer, movie, score)));
       }
       await Promise.all([...steps.values()].map((step) => step()));
       for (const movie of ['p0', 'p1', 'p2', 'p3']) {

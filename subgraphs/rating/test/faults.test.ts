@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { kitCode } from '@cinegraph/kit/errors';
 import { startTestSubgraph } from '@cinegraph/kit/testing/subgraph';
-import { buildSchema, isEnumType, parse, visit } from 'graphql';
+import { buildSchema, isEnumType, Kind, parse, visit } from 'graphql';
+import pg from 'pg';
 import { rating } from '../src/subgraph.js';
 import { ratingWorld, submit } from './world.js';
 
@@ -13,7 +15,7 @@ afterAll(() => world.subgraph.stop());
 
 const readyOf = async (url: string) => {
   const response = await fetch(`${url}/health/ready`);
-  return { status: response.status, body: (await response.json()) as unknown };
+  return { status: response.status, body: (await response.json()) };
 };
 
 describe('rating without its store', () => {
@@ -48,7 +50,6 @@ describe('rating without its store', () => {
 
 /** The database's own role may no longer enter; the run's superuser can. */
 const allowConnections = async (database: string) => {
-  const { default: pg } = await import('pg');
   const client = new pg.Client({ connectionString: process.env['TEST_SUPERUSER_URL'] });
   await client.connect();
   await client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`);
@@ -151,12 +152,12 @@ describe('the contract', () => {
     visit(parse(await readFile(rating.schema, 'utf8')), {
       enter: (node) => {
         if (
-          (node.kind === 'ObjectTypeDefinition' && !/^(Query|Mutation)$/.test(node.name.value)) ||
-          node.kind === 'FieldDefinition' ||
-          node.kind === 'InputValueDefinition' ||
-          node.kind === 'EnumTypeDefinition' ||
-          node.kind === 'EnumValueDefinition' ||
-          node.kind === 'ScalarTypeDefinition'
+          (node.kind === Kind.OBJECT_TYPE_DEFINITION && !/^(Query|Mutation)$/.test(node.name.value)) ||
+          node.kind === Kind.FIELD_DEFINITION ||
+          node.kind === Kind.INPUT_VALUE_DEFINITION ||
+          node.kind === Kind.ENUM_TYPE_DEFINITION ||
+          node.kind === Kind.ENUM_VALUE_DEFINITION ||
+          node.kind === Kind.SCALAR_TYPE_DEFINITION
         ) {
           if (!node.description) undescribed.push(node.name.value);
         }
@@ -167,7 +168,9 @@ describe('the contract', () => {
 
   it('lists every code that its sources refuse with', async () => {
     const sdl = (await readFile(rating.schema, 'utf8')).replace(/extend schema[^)]*\)/, '');
-    const schema = buildSchema(`directive @key(fields: String!) on OBJECT directive @shareable on OBJECT ${sdl}`);
+    const schema = buildSchema(
+      `directive @key(fields: String!) on OBJECT directive @shareable on OBJECT ${sdl}`,
+    );
     const type = schema.getType('ErrorCode');
     const listed = isEnumType(type) ? type.getValues().map(({ name }) => name) : [];
     const sources = await Promise.all(
@@ -175,7 +178,6 @@ describe('the contract', () => {
         readFile(new URL(`../src/${file}`, import.meta.url), 'utf8'),
       ),
     );
-    const { kitCode } = await import('@cinegraph/kit/errors');
     const used = [
       ...sources.flatMap((source) => source.match(/'[A-Z]+(_[A-Z]+)+'/g) ?? []),
       ...Object.values(kitCode).map((code) => `'${code}'`),

@@ -92,9 +92,9 @@ describe("a movie's ratings", () => {
     const { pageInfo } = await pageOf('paged', 1);
     const cursor = String(pageInfo['endCursor']);
     const [text = '', mac = ''] = cursor.split('.');
-    const changed = Buffer.from(
-      Buffer.from(text, 'base64url').toString().replace('2025', '2024'),
-    ).toString('base64url');
+    const changed = Buffer.from(Buffer.from(text, 'base64url').toString().replace('2025', '2024')).toString(
+      'base64url',
+    );
     await fill('other', 2);
     for (const [movie, after] of [
       ['paged', 'nonsense'],

@@ -40,9 +40,7 @@ const write = (ratings: readonly (readonly [movieId: string, viewerId: string, s
 describe('a thousand votes at once', () => {
   it('on one movie, over two replicas, are all counted exactly', async () => {
     const scores = Array.from({ length: 1000 }, (_, n) => (n % 10) + 1);
-    await Promise.all(
-      scores.map((score, n) => (n % 2 ? world : replica).rate(`v${n}`, 'hot', score)),
-    );
+    await Promise.all(scores.map((score, n) => (n % 2 ? world : replica).rate(`v${n}`, 'hot', score)));
     expect(await world.aggregateOf('hot')).toMatchObject({ count: 1000, average: 5.5 });
     expect(await replica.aggregateOf('hot')).toMatchObject({ count: 1000, average: 5.5 });
     expect(await world.drift()).toEqual([]);
@@ -64,9 +62,7 @@ describe('a thousand votes at once', () => {
 
 describe('a hundred connections', () => {
   it('that give the same viewer a first vote count it once', async () => {
-    await Promise.all(
-      Array.from({ length: 100 }, (_, n) => write([['first-vote', 'same', (n % 10) + 1]])),
-    );
+    await Promise.all(Array.from({ length: 100 }, (_, n) => write([['first-vote', 'same', (n % 10) + 1]])));
     expect(await world.aggregateOf('first-vote')).toMatchObject({ count: 1 });
     expect(await world.drift()).toEqual([]);
   });

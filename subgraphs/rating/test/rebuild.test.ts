@@ -74,7 +74,7 @@ describe('the rebuild', () => {
   });
 
   it('gives the same aggregates whatever the order in which ratings arrived', async () => {
-    const votes = Array.from({ length: 40 }, (_, n) => [`o${n}`, (n * 3) % 10 + 1] as const);
+    const votes = Array.from({ length: 40 }, (_, n) => [`o${n}`, ((n * 3) % 10) + 1] as const);
     for (const [viewer, score] of votes) await world.rate(viewer, 'forward', score);
     await Promise.all(votes.toReversed().map(([viewer, score]) => world.rate(viewer, 'backward', score)));
     expect(await world.aggregateOf('forward')).toEqual(await world.aggregateOf('backward'));

@@ -136,11 +136,7 @@ describe('an idempotency key', () => {
       { viewer: 'ann' },
     );
     expect(codesOf(other)).toEqual(['IDEMPOTENCY_KEY_REUSED']);
-    const retraction = await world.subgraph.ask(
-      retract,
-      { movieId: 'reused', key: 'k4' },
-      { viewer: 'ann' },
-    );
+    const retraction = await world.subgraph.ask(retract, { movieId: 'reused', key: 'k4' }, { viewer: 'ann' });
     expect(codesOf(retraction)).toEqual(['IDEMPOTENCY_KEY_REUSED']);
     expect(await world.rate('bob', 'reused', 10, 'k4')).toMatchObject({ count: 2, average: 8 });
   });

@@ -24,12 +24,12 @@ export interface TestSubgraph {
   /** For looking at the tables; not the subgraph's own pool. */
   readonly pool: pg.Pool;
   /** Asks as the gateway does: signed, for `viewer` or for nobody. */
-  ask(
+  readonly ask: (
     query: string,
     variables?: Record<string, unknown>,
     options?: { viewer?: string; signed?: boolean },
-  ): Promise<GraphQLAnswer>;
-  stop(): Promise<void>;
+  ) => Promise<GraphQLAnswer>;
+  readonly stop: () => Promise<void>;
 }
 
 /** The secret that test gateways and test subgraphs share. */
@@ -97,7 +97,7 @@ export const askGraphQL = async (
 export const statementsDuring = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
   const texts: string[] = [];
   const { prototype } = pg.Client;
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- put back as it was, and called on its own client
+   
   const original = prototype.query;
   const counting = function (this: pg.Client, ...args: unknown[]): unknown {
     const [first] = args;

@@ -66,9 +66,7 @@ const deviation = 1.8;
 export const sampleOf = ({ id, average, votes }: PublishedMovie): readonly ImportedRating[] => {
   const random = seededBy(id);
   const count = Math.min(maxVotes, Math.max(minVotes, Math.round(Math.sqrt(votes) / 4)));
-  const scores = Array.from({ length: count }, () =>
-    clamp(Math.round(average + deviation * normal(random))),
-  );
+  const scores = Array.from({ length: count }, () => clamp(Math.round(average + deviation * normal(random))));
   // The draw is moved, vote by vote, until its mean is the published one.
   let missing = Math.round(average * count) - scores.reduce((sum, score) => sum + score, 0);
   for (let at = 0; missing !== 0; at = (at + 1) % count) {

@@ -3,7 +3,7 @@ import { viewerIdOf } from '../context.js';
 import type { MovieResolvers } from '../generated/resolvers.js';
 
 export const Movie: MovieResolvers = {
-  __resolveReference: ({ id }) => ({ id: String(id) }),
+  __resolveReference: ({ id }) => ({ id }),
 
   aggregatedRating: (movie, _arguments, { loaders }) =>
     movie.aggregatedRating ?? loaders.aggregatedRatingByMovieId.load(movie.id),
