@@ -108,8 +108,7 @@ const placesOfMessage = (message: string, subgraphs: readonly ParsedSubgraph[]):
 const elementAt = (document: DocumentNode, position: number): string | undefined => {
   let found: string | undefined;
   for (const definition of document.definitions) {
-    if (!('name' in definition) || !definition.name || !covers(definition, position)) continue;
-    found = definition.name.value;
+    if ('name' in definition && covers(definition, position)) found = definition.name.value;
   }
   visitFields(document, (element, node) => {
     if (covers(node, position)) found = element;
@@ -121,7 +120,7 @@ const visitFields = (document: DocumentNode, found: (element: string, node: ASTN
   let type = '';
   visit(document, {
     enter: (node) => {
-      if ('fields' in node && 'name' in node && node.name) type = node.name.value;
+      if ('fields' in node && 'name' in node) type = node.name.value;
       if (node.kind !== Kind.FIELD_DEFINITION && node.kind !== Kind.INPUT_VALUE_DEFINITION) return undefined;
       found(`${type}.${node.name.value}`, node);
       return false;

@@ -225,7 +225,8 @@ const difference = (committed: string | undefined, composed: string): string | u
 
 const ofThisProcess = (): Surroundings => ({
   variables: process.env,
-  folder: process.cwd(),
+  // npm goes to the root before it runs a script, and says here where the command was typed.
+  folder: process.env['INIT_CWD'] ?? process.cwd(),
   print: (text) => process.stdout.write(`${text.trimEnd()}\n`),
   complain: (text) => process.stderr.write(`${text.trimEnd()}\n`),
 });
