@@ -65,7 +65,7 @@ export const runService = async (options: {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => leave(signal));
   process.on('disconnect', () => leave('the starting process is gone'));
   // It may have gone while this process was still loading.
-  if (!process.connected) wanted = false;
+  if (process.send && !process.connected) wanted = false;
   try {
     const service = await start();
     const { drainMs = 10_000 } = service;
