@@ -1,0 +1,139 @@
+import { readFile, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { StartError } from '@cinegraph/kit/errors';
+import type { Importer, SourceRecord } from '@cinegraph/kit/import';
+import { z } from 'zod';
+import type { Certification } from '../generated/resolvers.js';
+import { migrations } from '../migrations.js';
+import { slugOf } from '../movie-input.js';
+import { toSourceRecord, type PublishedRating, type SourceMovie } from './source-movie.js';
+import { openMovieTables } from './write.js';
+
+/**
+ * The default catalogue: `data/movies.json` of the npm package vega-datasets, or the file of that form that is named. A
+ * movie's id is `vega:<row>`, its place in the file counted from 1, and a director's `person:vega:<name>`.
+ */
+export const catalogue: Importer<SourceMovie> = {
+  subgraph: 'metadata',
+  source: 'catalogue',
+  items: 'movies',
+  migrations,
+  read: async ([file = catalogueFile()]) => {
+    const rows = await readRows(file);
+    return { total: rows.length, records: rows.map((row, index) => readVegaMovie(row, index + 1)) };
+  },
+  open: openMovieTables('vega'),
+};
+
+/** What the file may weigh; the real one has 1.4 MB. */
+const maxFileBytes = 100_000_000;
+
+const catalogueFile = (): string => {
+  const entry = createRequire(import.meta.url).resolve('vega-datasets');
+  return join(dirname(entry), '..', 'data', 'movies.json');
+};
+
+const readRows = async (file: string): Promise<readonly unknown[]> => {
+  try {
+    const { size } = await stat(file);
+    if (size <= maxFileBytes) return z.array(z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    throw new StartError(`The catalogue ${file} cannot be read as a JSON array of movies.`, { cause: error });
+  }
+  throw new StartError(`The catalogue ${file} has more than ${maxFileBytes} bytes.`);
+};
+
+const text = z.string().nullish();
+const amount = z.number().int().min(0).nullish();
+
+const rowSchema = z.object({
+  Title: z.union([z.string(), z.number()]).nullish(),
+  'Release Date': text,
+  Director: text,
+  'Major Genre': text,
+  'MPAA Rating': text,
+  'Running Time min': z.number().int().nullish(),
+  'Production Budget': amount,
+  'Worldwide Gross': amount,
+  'US Gross': amount,
+  'US DVD Sales': amount,
+  'Rotten Tomatoes Rating': z.number().min(0).max(100).nullish(),
+  'IMDB Rating': z.number().min(0).max(10).nullish(),
+  'IMDB Votes': z.number().int().min(0).nullish(),
+});
+
+/** A row of the catalogue as a movie, or refused with the reason. A title that was read as a number is text again. */
+export const readVegaMovie = (value: unknown, row: number): SourceRecord<SourceMovie> => {
+  const record = `row ${row}`;
+  const parsed = rowSchema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return { record, refused: `${issue?.path.join('.') ?? 'the row'}: ${issue?.message ?? 'unusable'}` };
+  }
+  const source = parsed.data;
+  if (source.Title == null) return { record, refused: 'the title is missing' };
+  const releaseDate = source['Release Date'] == null ? null : readVegaDate(source['Release Date']);
+  if (releaseDate === undefined) {
+    return { record, refused: `the release date "${source['Release Date'] ?? ''}" is none like Jun 12 1998` };
+  }
+  const director = source.Director?.trim() ?? '';
+  return toSourceRecord(record, {
+    id: `vega:${row}`,
+    title: String(source.Title),
+    releaseDate,
+    genres: source['Major Genre'] == null ? [] : [source['Major Genre']],
+    facts: {
+      runtimeMinutes: source['Running Time min'] ?? null,
+      certification: certifications.get(source['MPAA Rating'] ?? '') ?? null,
+      productionBudget: dollars(source['Production Budget']),
+      worldwideGross: dollars(source['Worldwide Gross']),
+      domesticGross: dollars(source['US Gross']),
+      domesticDvdSales: dollars(source['US DVD Sales']),
+      directors: director === '' ? [] : [{ id: `person:vega:${slugOf(director)}`, name: director }],
+    },
+    externalRatings: readRatings(source),
+  });
+};
+
+/** What the file's certifications mean here. `Open` (twice) is none of the Motion Picture Association and is dropped. */
+const certifications: ReadonlyMap<string, Certification> = new Map([
+  ['G', 'G'],
+  ['PG', 'PG'],
+  ['PG-13', 'PG_13'],
+  ['R', 'R'],
+  ['NC-17', 'NC_17'],
+  ['Not Rated', 'NOT_RATED'],
+]);
+
+const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+
+/** The file was made in 2010 and announces releases up to December 2011. */
+const lastYear = 2011;
+
+/**
+ * A date like `Jun 12 1998` as YYYY-MM-DD; undefined when it is none. The file's years once had two digits and were
+ * widened to the wrong century where they were early: a year after 2011 is a hundred years too late (`Dec 15 2039` is
+ * Gone with the Wind, 1939).
+ */
+export const readVegaDate = (value: string): string | undefined => {
+  const [, name = '', day = '', digits = ''] = /^([A-Z][a-z]{2}) (\d{2}) (\d{4})$/.exec(value) ?? [];
+  const month = months.indexOf(name) + 1;
+  if (month === 0) return undefined;
+  const year = Number(digits) > lastYear ? Number(digits) - 100 : Number(digits);
+  return `${year}-${String(month).padStart(2, '0')}-${day}`;
+};
+
+const dollars = (value: number | null | undefined) =>
+  value == null ? null : { amount: String(value), currency: 'USD' };
+
+const readRatings = (source: z.output<typeof rowSchema>): readonly PublishedRating[] => {
+  const ratings: PublishedRating[] = [];
+  const imdb = source['IMDB Rating'];
+  const tomatoes = source['Rotten Tomatoes Rating'];
+  if (imdb != null) {
+    ratings.push({ source: 'imdb', average: imdb, votes: source['IMDB Votes'] ?? null, scaleTop: 10 });
+  }
+  if (tomatoes != null) ratings.push({ source: 'rottentomatoes', average: tomatoes, votes: null, scaleTop: 100 });
+  return ratings;
+};
