@@ -6,7 +6,17 @@ import { waitForLock } from './lock.mjs';
 import { BootstrapError, run } from './run.mjs';
 
 /** What is made from sources, or no source of a build. */
-const leftOut = new Set(['node_modules', 'dist', 'generated', 'test', 'tests', '.turbo', '.data', '.git', 'docs']);
+const leftOut = new Set([
+  'node_modules',
+  'dist',
+  'generated',
+  'test',
+  'tests',
+  '.turbo',
+  '.data',
+  '.git',
+  'docs',
+]);
 
 /** @typedef {{ name: string, within: string, sources: string[], filter: string[] }} Scope */
 
@@ -14,7 +24,12 @@ const leftOut = new Set(['node_modules', 'dist', 'generated', 'test', 'tests', '
 export const everything = { name: 'all', within: '', sources: ['prisma'], filter: [] };
 
 /** Only what the command line itself consists of, so that composing works while a subgraph does not compile. */
-export const commandLine = { name: 'cli', within: 'packages/', sources: [], filter: ['--filter=@cinegraph/cli...'] };
+export const commandLine = {
+  name: 'cli',
+  within: 'packages/',
+  sources: [],
+  filter: ['--filter=@cinegraph/cli...'],
+};
 
 /**
  * Generates and builds what is stale, through turbo. Nothing is started, and nothing said, when no source changed since
@@ -49,7 +64,13 @@ const build = async (root, signal, say, scope) => {
   rmSync(stampPath(root, scope), { force: true });
   const code = await run(
     process.execPath,
-    [join(root, 'node_modules', 'turbo', 'bin', 'turbo'), 'run', 'build', '--no-daemon', '--output-logs=errors-only', ...scope.filter],
+    [
+      join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
+      'run',
+      'build',
+      '--output-logs=errors-only',
+      ...scope.filter,
+    ],
     {
       cwd: root,
       signal,
@@ -65,7 +86,9 @@ const build = async (root, signal, say, scope) => {
   );
   if (signal.aborted) return signal.throwIfAborted();
   if (code !== 0) {
-    throw new BootstrapError(`The build failed (what is wrong is told above); turbo ended with code ${code}.`);
+    throw new BootstrapError(
+      `The build failed (what is wrong is told above); turbo ended with code ${code}.`,
+    );
   }
   say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 };

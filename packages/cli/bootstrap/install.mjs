@@ -121,6 +121,7 @@ const isForHere = ({ os, cpu, libc }) =>
   (libc === undefined || matches(libc, libcOfHere()));
 
 const matches = (list, value) =>
-  list === undefined || (list.some((item) => !item.startsWith('!')) ? list.includes(value) : !list.includes(`!${value}`));
+  list === undefined ||
+  (list.some((item) => !item.startsWith('!')) ? list.includes(value) : !list.includes(`!${value}`));
 
 const libcOfHere = () => (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl');

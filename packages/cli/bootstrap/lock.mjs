@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -43,7 +52,7 @@ export const takeLock = async (path, purpose) => {
  * @returns {Promise<() => void>}
  */
 export const waitForLock = async (path, purpose, onWait, signal) => {
-  for (let told = false; ; ) {
+  for (let told = false; ;) {
     const { release, holder } = await takeLock(path, purpose);
     if (release) return release;
     if (!told) onWait(holder);
@@ -96,7 +105,9 @@ const ageOf = (path) => {
 const startOf = (pid) => {
   try {
     if (process.platform !== 'linux') {
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
+      return (
+        execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined
+      );
     }
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // Behind the name, which is in parentheses and may hold anything, comes field 3; the start is field 22.

@@ -40,11 +40,10 @@ export const assertAnswers = async (url: string, signal: AbortSignal): Promise<v
 export const announce = async (url: string): Promise<void> => {
   const shown = url.replace(/\/\/(0\.0\.0\.0|\[::\])/, '//localhost');
   const endpoint = `${shown}/graphql`;
-  const query = await readFile(join(root, 'examples', 'first-query.graphql'), 'utf8').catch(() => '{ __typename }');
-  const oneLine = query
-    .replace(/#.*$/gm, '')
-    .replace(/\s+/g, ' ')
-    .trim();
+  const query = await readFile(join(root, 'examples', 'first-query.graphql'), 'utf8').catch(
+    () => '{ __typename }',
+  );
+  const oneLine = query.replace(/#.*$/gm, '').replace(/\s+/g, ' ').trim();
   const body = JSON.stringify({ query: oneLine }).replaceAll("'", String.raw`'\''`);
   say(`
 The graph is ready.

@@ -29,9 +29,7 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
     return source === undefined ? 1 : 0;
   }
   if (!sources.includes(source)) {
-    throw new StartError(
-      `There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`,
-    );
+    throw new StartError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
   }
   const env = readCliEnv(subgraphs);
   const data = join(root, '.data');

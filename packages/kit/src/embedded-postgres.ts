@@ -15,6 +15,8 @@ export interface EmbeddedPostgres {
   readonly port: number;
   readonly pid: number;
   readonly superuserUrl: string;
+  /** Where its data is: below the directory, or elsewhere where its account may not enter that. */
+  readonly dataFolder: string;
   /** True when a server that an earlier process left behind was taken over. */
   readonly adopted: boolean;
   /** Makes the database where it is missing; answers its URL for a role that owns it and nothing else. */
@@ -66,9 +68,7 @@ export const startEmbeddedPostgres = async (options: {
 };
 
 /** The server that runs on the data below `directory` already, if one does; it is not started. */
-export const findEmbeddedPostgres = async (
-  directory: string,
-): Promise<EmbeddedPostgres | undefined> => {
+export const findEmbeddedPostgres = async (directory: string): Promise<EmbeddedPostgres | undefined> => {
   const installation = await openInstallation(directory);
   const found = await findServer(installation.data, installation.urlOf);
   return found && present(installation, found, true);
@@ -108,6 +108,7 @@ const present = (installation: Installation, server: Server, adopted: boolean): 
     port: server.port,
     pid: server.pid,
     superuserUrl,
+    dataFolder: data,
     adopted,
     ensureDatabase: async (name) => {
       const password = await secrets.get(`database:${name}`);
@@ -146,10 +147,7 @@ interface Server {
 }
 
 /** The server that still runs on the data, once it answers; one that is just ending is waited for. */
-const findServer = async (
-  data: string,
-  urlOf: (port: number) => string,
-): Promise<Server | undefined> => {
+const findServer = async (data: string, urlOf: (port: number) => string): Promise<Server | undefined> => {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
     const postmaster = await readPostmaster(data);

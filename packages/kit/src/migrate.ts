@@ -27,10 +27,7 @@ const advisoryLock = 72_707_369;
  * PostgreSQL refuses in a transaction). Throws a {@link StartError} when an applied migration was changed or failed, or
  * when the database is newer than the folder.
  */
-export const migrate = async (options: {
-  url: string;
-  migrations: URL | string;
-}): Promise<string[]> => {
+export const migrate = async (options: { url: string; migrations: URL | string }): Promise<string[]> => {
   const folder =
     typeof options.migrations === 'string' ? options.migrations : fileURLToPath(options.migrations);
   const wanted = await readMigrations(folder);
@@ -134,10 +131,9 @@ const applyWithEngine = async (pool: pg.Pool, folder: string, wanted: readonly M
       running = wanted.find(({ sql }) => sql === script)?.name ?? running;
       await pool.query(script).catch((error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error);
-        failure ??= new StartError(
-          `The migration ${running} failed and was taken back: ${reason}.`,
-          { cause: error },
-        );
+        failure ??= new StartError(`The migration ${running} failed and was taken back: ${reason}.`, {
+          cause: error,
+        });
         throw error;
       });
     };
@@ -154,10 +150,7 @@ const applyWithEngine = async (pool: pg.Pool, folder: string, wanted: readonly M
   }
 };
 
-const migrationList = async (
-  folder: string,
-  migrations: readonly Migration[],
-): Promise<MigrationList> => ({
+const migrationList = async (folder: string, migrations: readonly Migration[]): Promise<MigrationList> => ({
   baseDir: folder,
   lockfile: {
     path: 'migration_lock.toml',

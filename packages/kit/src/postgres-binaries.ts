@@ -1,6 +1,19 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, chown, cp, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -80,9 +93,7 @@ export const placeElsewhere = async (directory: string): Promise<string> => {
 export const findBinaries = async (place: Place): Promise<Binaries> => {
   const platform = `${process.platform}-${process.arch}`;
   if (!platforms.has(platform)) {
-    throw new StartError(
-      `There is no embedded PostgreSQL for ${platform}. Use Linux or macOS, ${outside}.`,
-    );
+    throw new StartError(`There is no embedded PostgreSQL for ${platform}. Use Linux or macOS, ${outside}.`);
   }
   const { folder: original, version } = await findPackage(platform);
   const copy = join(place.folder, `native-${version}`);

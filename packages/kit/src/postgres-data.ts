@@ -86,11 +86,7 @@ export const prepareData = async (options: {
 };
 
 /** Makes the role and the database of that name where they are missing, gives the role the password and the database. */
-export const ensureDatabase = async (
-  superuserUrl: string,
-  name: string,
-  password: string,
-): Promise<void> => {
+export const ensureDatabase = async (superuserUrl: string, name: string, password: string): Promise<void> => {
   const client = new pg.Client({ connectionString: superuserUrl, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   await client.connect();

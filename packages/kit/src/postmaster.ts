@@ -24,7 +24,12 @@ export const readPostmaster = async (data: string): Promise<Postmaster | undefin
 export const isServerOf = async (pid: number, data: string): Promise<boolean> => {
   const command = await commandOf(pid);
   const rest = command.split(/[\0 ]-D[\0 ]/)[1];
-  return /postgres/.test(command) && rest !== undefined && /^[\0 ]?$/.test(rest.charAt(data.length)) && rest.startsWith(data);
+  return (
+    /postgres/.test(command) &&
+    rest !== undefined &&
+    /^[\0 ]?$/.test(rest.charAt(data.length)) &&
+    rest.startsWith(data)
+  );
 };
 
 /** The words a process was started with, `''` when there is no such process. */

@@ -36,10 +36,9 @@ let loading: Promise<Bindings> | undefined;
 const load = async (): Promise<Bindings> => {
   const bindings = (await import('@prisma/schema-engine-wasm/schema_engine_bg')) as unknown as Bindings;
   const path = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
-  const { instance } = await WebAssembly.instantiate(
-    await readFile(path.replace(/\.js$/, '.wasm')),
-    { './schema_engine_bg.js': withoutHoldingTheProcess(bindings) },
-  );
+  const { instance } = await WebAssembly.instantiate(await readFile(path.replace(/\.js$/, '.wasm')), {
+    './schema_engine_bg.js': withoutHoldingTheProcess(bindings),
+  });
   bindings.__wbg_set_wasm(instance.exports);
   (instance.exports['__wbindgen_start'] as () => void)();
   return bindings;

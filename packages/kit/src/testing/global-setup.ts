@@ -18,6 +18,13 @@ const globalSetup = async (): Promise<void> => {
   const run = `${process.pid.toString(36)}${Date.now().toString(36)}`;
   // Jest's workers are started after this and inherit it.
   Object.assign(process.env, { TEST_SUPERUSER_URL: superuserUrl, TEST_RUN: run });
+  // Jest leaves at once on a signal, without its tear-down.
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => void tearDown.run().finally(() => process.exit(code)));
+  }
   tearDown.run = server ? server.stop : () => dropTestDatabases(superuserUrl, run);
 };
 
