@@ -15,7 +15,7 @@ afterAll(() => world.subgraph.stop());
 
 const readyOf = async (url: string) => {
   const response = await fetch(`${url}/health/ready`);
-  return { status: response.status, body: (await response.json()) };
+  return { status: response.status, body: await response.json() };
 };
 
 describe('rating without its store', () => {

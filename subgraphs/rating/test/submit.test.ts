@@ -32,7 +32,7 @@ describe('submitRating', () => {
     'refuses the score %p at the edge and writes nothing, as a variable and as a literal',
     async (score) => {
       const asVariable = await world.subgraph.ask(submit, { movieId: 'bad', score }, { viewer: 'ann' });
-      expect(asVariable.data?.['submitRating']).toBeUndefined();
+      expect(asVariable.data?.['submitRating'] ?? null).toBeNull();
       expect(codesOf(asVariable)).toEqual([score === null ? 'BAD_USER_INPUT' : 'RATING_OUT_OF_RANGE']);
       const asLiteral = await world.subgraph.ask(
         `mutation { submitRating(movieId: "bad", score: ${JSON.stringify(score)}) { rating { score } } }`,

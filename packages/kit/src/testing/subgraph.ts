@@ -57,6 +57,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
   });
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
   pool.on('error', () => undefined);
+  let stopped: Promise<void> | undefined;
   const sign = createIdentitySigner(testSubgraphKey, definition.name, systemClock);
   return {
     url: running.url,
@@ -68,11 +69,11 @@ export const startTestSubgraph = async <Context extends BaseContext>(
         { query, variables },
         signed ? { [identityHeader]: sign(viewer === undefined ? null : { id: viewer }) } : {},
       ),
-    stop: async () => {
-      await running.stop();
-      await pool.end();
-      await own?.drop();
-    },
+    stop: () =>
+      (stopped ??= running
+        .stop()
+        .then(() => pool.end())
+        .then(() => own?.drop())),
   };
 };
 
@@ -97,7 +98,7 @@ export const askGraphQL = async (
 export const statementsDuring = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
   const texts: string[] = [];
   const { prototype } = pg.Client;
-   
+
   const original = prototype.query;
   const counting = function (this: pg.Client, ...args: unknown[]): unknown {
     const [first] = args;

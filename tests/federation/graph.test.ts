@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { startTestGraph, type TestGraph } from '../support/graph.js';
+
+let graph: TestGraph;
+beforeAll(async () => {
+  graph = await startTestGraph();
+});
+afterAll(() => graph.stop());
+
+const create = async (title: string): Promise<string> => {
+  const { data, errors } = await graph.ask(
+    'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+    { input: { title } },
+    { 'x-viewer-id': 'editor' },
+  );
+  if (errors) throw new Error(JSON.stringify(errors));
+  return (data as { createMovie: { id: string } }).createMovie.id;
+};
+
+const rate = (movieId: string, viewer: string, score: number) =>
+  graph.ask(
+    `mutation ($movieId: ID!, $score: Score!) {
+       submitRating(movieId: $movieId, score: $score) {
+         rating { score }
+         movie { title aggregatedRating { average count } myRating { score } }
+       }
+     }`,
+    { movieId, score },
+    { 'x-viewer-id': viewer },
+  );
+
+describe('the graph', () => {
+  it('answers 100 movies with aggregated ratings by one fetch and one SQL statement a subgraph', async () => {
+    await graph.subgraphs.metadata.pool.query(
+      `INSERT INTO movie (id, title, version, created_at, updated_at)
+       SELECT 'many:' || n, 'Many ' || lpad(n::text, 3, '0'), 1, now(), now() FROM generate_series(1, 100) n`,
+    );
+    const query = `{ movies(first: 100, filter: { title: "Many " }) {
+      nodes { id title aggregatedRating { average count histogram { score count } } } } }`;
+    let answer: Awaited<ReturnType<TestGraph['ask']>> | undefined;
+    let statements: readonly string[] = [];
+    const fetches = await graph.fetchesDuring(async () => {
+      statements = await statementsDuring(async () => {
+        answer = await graph.ask(query);
+      });
+    });
+    expect(answer?.errors).toBeUndefined();
+    const { nodes } = (answer?.data as { movies: { nodes: { aggregatedRating: unknown }[] } }).movies;
+    expect(nodes).toHaveLength(100);
+    expect(nodes.every(({ aggregatedRating }) => aggregatedRating !== null)).toBe(true);
+    expect(fetches).toEqual(['metadata', 'rating']);
+    expect(statements).toHaveLength(2);
+  });
+
+  it('asks each subgraph once for all references of a list that rating starts', async () => {
+    await graph.subgraphs.rating.pool.query(
+      `INSERT INTO aggregated_rating (movie_id, sum, count, s9)
+       SELECT 'many:' || n, 9 * n, n, n FROM generate_series(1, 100) n ON CONFLICT DO NOTHING`,
+    );
+    let statements: readonly string[] = [];
+    const fetches = await graph.fetchesDuring(async () => {
+      statements = await statementsDuring(async () => {
+        const { data } = await graph.ask('{ topRated(first: 100) { title aggregatedRating { average } } }');
+        expect((data as { topRated: unknown[] }).topRated).toHaveLength(100);
+      });
+    });
+    expect(fetches).toEqual(['rating', 'metadata']);
+    // The list, its aggregates, and the titles.
+    expect(statements).toHaveLength(3);
+  });
+
+  it('shows a viewer the new average in the answer to the rating, with the title from the other subgraph', async () => {
+    const movieId = await create('The Rated');
+    expect((await rate(movieId, 'ann', 7)).data).toEqual({
+      submitRating: {
+        rating: { score: 7 },
+        movie: {
+          title: 'The Rated',
+          aggregatedRating: { average: 7, count: 1 },
+          myRating: { score: 7 },
+        },
+      },
+    });
+    await rate(movieId, 'bob', 4);
+    expect((await rate(movieId, 'ann', 9)).data).toMatchObject({
+      submitRating: { movie: { aggregatedRating: { average: 6.5, count: 2 } } },
+    });
+  });
+
+  it('hands refusals on with code, message and path, and nothing of the inside', async () => {
+    const refused = await rate('m', 'ann', 94);
+    expect(refused.errors).toHaveLength(1);
+    expect(refused.errors?.[0]?.extensions).toEqual({ code: 'RATING_OUT_OF_RANGE' });
+    expect(refused.errors?.[0]?.message).toContain('from 1 to 10');
+    const nobody = await graph.ask('{ myRatings { totalCount } }');
+    expect(nobody.errors).toMatchObject([{ path: ['myRatings'], extensions: { code: 'UNAUTHENTICATED' } }]);
+  });
+
+  it('answers null, without an error, for a movie that nobody knows', async () => {
+    expect(await graph.ask('{ movie(id: "unknown") { title aggregatedRating { count } } }')).toEqual({
+      status: 200,
+      data: { movie: null },
+    });
+  });
+
+  it('resolves a reference to a deleted movie to null, with a code', async () => {
+    const movieId = await create('The Deleted');
+    await rate(movieId, 'ann', 10);
+    await graph.ask(
+      'mutation ($id: ID!) { deleteMovie(id: $id) }',
+      { id: movieId },
+      { 'x-viewer-id': 'editor' },
+    );
+    const { data, errors } = await graph.ask(
+      '{ myRatings { nodes { score movie { title } } } }',
+      {},
+      { 'x-viewer-id': 'ann' },
+    );
+    expect((data as { myRatings: { nodes: unknown[] } }).myRatings.nodes).toContainEqual({
+      score: 10,
+      movie: null,
+    });
+    expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
+  });
+
+  it('lets two movies share a title, and counts their ratings apart', async () => {
+    const [first, second] = [await create('Remake'), await create('Remake')];
+    expect(first).not.toBe(second);
+    await rate(first, 'ann', 2);
+    expect((await rate(second, 'ann', 8)).data).toMatchObject({
+      submitRating: { movie: { aggregatedRating: { average: 8, count: 1 } } },
+    });
+  });
+});
+
+describe('the graph without rating', () => {
+  it('still serves metadata; the errors name the paths, and nothing of the inside', async () => {
+    const movieId = await create('Alone');
+    await graph.subgraphs.rating.stop();
+    const answer = await graph.ask(
+      'query ($id: ID!) { movie(id: $id) { title aggregatedRating { count } ratings { totalCount } } }',
+      { id: movieId },
+    );
+    expect(answer.status).toBe(200);
+    expect(answer.data).toEqual({ movie: { title: 'Alone', aggregatedRating: null, ratings: null } });
+    expect(answer.errors?.map(({ path, extensions }) => [path, extensions])).toEqual([
+      [['movie', 'aggregatedRating'], { code: 'SUBGRAPH_UNAVAILABLE' }],
+      [['movie', 'ratings'], { code: 'SUBGRAPH_UNAVAILABLE' }],
+    ]);
+    expect(JSON.stringify(answer)).not.toMatch(/127\.0\.0\.1|localhost|:\d{4,5}\b|rating:|ECONN/);
+    const ready = await fetch(`${graph.url}/health/ready`);
+    expect(ready.status).toBe(200);
+  });
+});
