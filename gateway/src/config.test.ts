@@ -18,16 +18,30 @@ describe('the environment', () => {
 
   it('is refused with every problem at once', () => {
     expect(() =>
-      readConfig({ PORT: 'x', DEADLINE_MS: '0', SUBGRAPH_URL_A: 'ftp://a', SUBGRAPH_KEY: 'short', CORS_ORIGINS: '*' }),
-    ).toThrow(/SUBGRAPH_URL_A[^]*PORT[^]*SUPERGRAPH_PATH: is not set[^]*SUBGRAPH_KEY[^]*DEADLINE_MS[^]*CORS_ORIGINS/);
+      readConfig({
+        PORT: 'x',
+        DEADLINE_MS: '0',
+        SUBGRAPH_URL_A: 'ftp://a',
+        SUBGRAPH_KEY: 'short',
+        CORS_ORIGINS: '*',
+      }),
+    ).toThrow(
+      /SUBGRAPH_URL_A[^]*PORT[^]*SUPERGRAPH_PATH: is not set[^]*SUBGRAPH_KEY[^]*DEADLINE_MS[^]*CORS_ORIGINS/,
+    );
   });
 
-  it.each(['x-viewer-id', 'X-Cinegraph-Identity', 'x-deadline-ms', 'host', 'content-length', 'Transfer-Encoding'])(
-    'cannot have the gateway hand on %s',
-    (name) => {
-      expect(() => readConfig({ ...needed, FORWARD_HEADERS: `accept-language, ${name}` })).toThrow('FORWARD_HEADERS');
-    },
-  );
+  it.each([
+    'x-viewer-id',
+    'X-Cinegraph-Identity',
+    'x-deadline-ms',
+    'host',
+    'content-length',
+    'Transfer-Encoding',
+  ])('cannot have the gateway hand on %s', (name) => {
+    expect(() => readConfig({ ...needed, FORWARD_HEADERS: `accept-language, ${name}` })).toThrow(
+      'FORWARD_HEADERS',
+    );
+  });
 
   it('lists headers and origins with commas between, in any case', () => {
     const { forwardHeaders, corsOrigins } = readConfig({
@@ -45,7 +59,11 @@ describe('the environment', () => {
   });
 
   it('overrides URLs by subgraph, an empty one is unset', () => {
-    const { subgraphUrls } = readConfig({ ...needed, SUBGRAPH_URL_A: 'http://a:1/graphql', SUBGRAPH_URL_B: '' });
+    const { subgraphUrls } = readConfig({
+      ...needed,
+      SUBGRAPH_URL_A: 'http://a:1/graphql',
+      SUBGRAPH_URL_B: '',
+    });
 
     expect([...subgraphUrls]).toEqual([['SUBGRAPH_URL_A', 'http://a:1/graphql']]);
   });

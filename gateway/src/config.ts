@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { millisecondsVariable, portVariable, readEnv, serviceVariables, subgraphKeyVariable } from '@cinegraph/kit/env';
+import {
+  millisecondsVariable,
+  portVariable,
+  readEnv,
+  serviceVariables,
+  subgraphKeyVariable,
+} from '@cinegraph/kit/env';
 import { developmentViewerHeader, identityHeader } from '@cinegraph/kit/viewer';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
 
@@ -11,7 +17,15 @@ const ownHeaders: ReadonlySet<string> = new Set([
   identityHeader,
   developmentViewerHeader,
   deadlineHeader,
-  ...['accept', 'accept-encoding', 'connection', 'content-encoding', 'content-length', 'content-type', 'expect'],
+  ...[
+    'accept',
+    'accept-encoding',
+    'connection',
+    'content-encoding',
+    'content-length',
+    'content-type',
+    'expect',
+  ],
   ...['host', 'keep-alive', 'origin'],
   ...['proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
 ]);
@@ -19,7 +33,12 @@ const ownHeaders: ReadonlySet<string> = new Set([
 const listVariable = z
   .string()
   .default('')
-  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+  .transform((text) =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
 
 const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
 
@@ -33,8 +52,14 @@ const variables = {
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable
     .transform((names) => names.map((name) => name.toLowerCase()))
-    .refine((names) => names.every((name) => /^[a-z0-9-]+$/.test(name)), 'must be header names with commas between')
-    .refine((names) => !names.some((name) => ownHeaders.has(name)), 'names a header that the gateway writes itself'),
+    .refine(
+      (names) => names.every((name) => /^[a-z0-9-]+$/.test(name)),
+      'must be header names with commas between',
+    )
+    .refine(
+      (names) => !names.some((name) => ownHeaders.has(name)),
+      'names a header that the gateway writes itself',
+    ),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',

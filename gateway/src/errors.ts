@@ -48,7 +48,9 @@ export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; lo
       return { message: 'Internal error', ...place, extensions: { code: internalCode } };
     }
     const message =
-      validationErrorCode === 'INTROSPECTION_DISABLED' ? 'Introspection is not allowed here.' : formatted.message;
+      validationErrorCode === 'INTROSPECTION_DISABLED'
+        ? 'Introspection is not allowed here.'
+        : formatted.message;
     const shown = ofSubgraph ? flatDetails(details) : undefined;
     return { message, ...place, extensions: shown === undefined ? { code } : { code, details: shown } };
   };

@@ -23,9 +23,11 @@ const page = `<!doctype html>
 </html>
 `;
 
-const start = `const fetcher = GraphiQL.createFetcher({ url: '/graphql' });
+/** Shows the operation of the page's own `?query=`, so that one can be linked to. */
+const start = `const query = new URLSearchParams(location.search).get('query') ?? undefined;
+const fetcher = GraphiQL.createFetcher({ url: '/graphql' });
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
-  React.createElement(GraphiQL, { fetcher, defaultEditorToolsVisibility: true }),
+  React.createElement(GraphiQL, { fetcher, query, defaultEditorToolsVisibility: true }),
 );
 `;
 

@@ -83,7 +83,7 @@ export const startGateway = async (
     hideSchemaDetailsFromClientErrors: inProduction,
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
-    parseOptions: { maxTokens },
+    parseOptions: { maxLexicalTokens: maxTokens },
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
     formatError: maskErrors({
@@ -145,7 +145,11 @@ export const startGateway = async (
     },
     stop: () => apollo.stop(),
   };
-  const connections: Part = { name: 'subgraph connections', start: async () => undefined, stop: clients.close };
+  const connections: Part = {
+    name: 'subgraph connections',
+    start: async () => undefined,
+    stop: clients.close,
+  };
   const running = await startParts([connections, graph, http.part], logger);
   return { ...running, url: http.url(), logger, drainMs: config.deadlineMs + drainMarginMs };
 };

@@ -60,7 +60,10 @@ export const createSupergraphGateway = (options: {
       const next = await load(sdl);
       if (stopped) return mark;
       serve(next);
-      logger.info({ path, hash, durationMs: Math.round(performance.now() - startedAt) }, 'a new supergraph is served');
+      logger.info(
+        { path, hash, durationMs: Math.round(performance.now() - startedAt) },
+        'a new supergraph is served',
+      );
     } catch (error) {
       logger.error({ err: error, path, hash }, 'the new supergraph is refused; the last one is still served');
     }
@@ -71,7 +74,10 @@ export const createSupergraphGateway = (options: {
     timer = setTimeout(() => {
       checking = check(previous)
         .catch((error: unknown) => {
-          logger.error({ err: error, path }, 'the supergraph file cannot be read; the last one is still served');
+          logger.error(
+            { err: error, path },
+            'the supergraph file cannot be read; the last one is still served',
+          );
           return '';
         })
         .then((mark) => {
@@ -90,14 +96,19 @@ export const createSupergraphGateway = (options: {
       load: async () => {
         const mark = await markOf(path);
         const sdl = await readFile(path, 'utf8').catch((error: unknown) => {
-          throw new StartError(`SUPERGRAPH_PATH: the file ${path} cannot be read (${reasonOf(error)}).`, { cause: error });
+          throw new StartError(`SUPERGRAPH_PATH: the file ${path} cannot be read (${reasonOf(error)}).`, {
+            cause: error,
+          });
         });
         try {
           serve(await load(sdl));
         } catch (error) {
-          throw new StartError(`SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`, {
-            cause: error,
-          });
+          throw new StartError(
+            `SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`,
+            {
+              cause: error,
+            },
+          );
         }
         seen = { mark, hash: hashOf(sdl) };
         watch(mark);

@@ -5,7 +5,8 @@ import { eventually, startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;
 
-const internals = /127\.0\.0\.1|localhost|:\d{4,5}\b|scores|serviceName|stack|undici|ECONN|hunter2|db\.internal|10\.0\.0\.1|Error:/;
+const internals =
+  /127\.0\.0\.1|localhost|:\d{4,5}\b|scores|serviceName|stack|undici|ECONN|hunter2|db\.internal|10\.0\.0\.1|Error:/;
 
 describe('a subgraph that fails', () => {
   let world: World;
@@ -44,7 +45,9 @@ describe('a subgraph that fails', () => {
     await world.scores.restart();
     const { body } = await world.ask('{ things { score } }');
     expect(body.errors).toBeUndefined();
-    expect(await (await fetch(`${world.url}/health/ready`)).json()).toMatchObject({ checks: { scores: 'reachable' } });
+    expect(await (await fetch(`${world.url}/health/ready`)).json()).toMatchObject({
+      checks: { scores: 'reachable' },
+    });
   });
 
   it('costs no more than the deadline when it never answers', async () => {
@@ -55,7 +58,9 @@ describe('a subgraph that fails', () => {
   });
 
   it('costs no more than the deadline when it stops in the middle of its answer', async () => {
-    world.scores.misbehave((response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{"da'));
+    world.scores.misbehave(
+      (response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{"da'),
+    );
 
     await expectScoresMissing('DEADLINE_EXCEEDED');
   });
@@ -73,7 +78,10 @@ describe('a subgraph that fails', () => {
     ['too few entities', answers({ data: { _entities: [] } })],
     ['entities that are no list', answers({ data: { _entities: 'hello' } })],
     ['a redirect', (response) => void response.writeHead(302, { location: world.things.url }).end()],
-    ['a refusal of the gateway itself', answers({ errors: [{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }] }, 401)],
+    [
+      'a refusal of the gateway itself',
+      answers({ errors: [{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }] }, 401),
+    ],
     ['a closed connection', (response) => void response.destroy()],
     ['more than the gateway reads', answers(`{"data":"${'x'.repeat(33 << 20)}"}`)],
   ] as const satisfies readonly (readonly [string, Parameters<World['scores']['misbehave']>[0]])[])(
@@ -123,19 +131,30 @@ describe('a subgraph that fails', () => {
   });
 
   it('cannot make an object of ours its own by naming __proto__', async () => {
-    world.scores.misbehave(answers('{"data":{"_entities":[{"__proto__":{"polluted":1},"score":1},null,null]}}'));
+    world.scores.misbehave(
+      answers('{"data":{"_entities":[{"__proto__":{"polluted":1},"score":1},null,null]}}'),
+    );
     await world.ask('{ things { score } }');
 
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
   it('speaks only in listed codes, and never in its own words otherwise', async () => {
-    for (const code of ['INTERNAL_SERVER_ERROR', 'DB_DOWN', 'GRAPHQL_VALIDATION_FAILED', 'SUBGRAPH_UNAVAILABLE']) {
+    for (const code of [
+      'INTERNAL_SERVER_ERROR',
+      'DB_DOWN',
+      'GRAPHQL_VALIDATION_FAILED',
+      'SUBGRAPH_UNAVAILABLE',
+    ]) {
       const { status, text, body } = await world.ask(`{ broken(code: "${code}") }`);
       expect(status).toBe(200);
       expect(text).not.toMatch(internals);
       expect(body.errors).toEqual([
-        expect.objectContaining({ message: 'Internal error', path: ['broken'], extensions: { code: 'INTERNAL_SERVER_ERROR' } }),
+        expect.objectContaining({
+          message: 'Internal error',
+          path: ['broken'],
+          extensions: { code: 'INTERNAL_SERVER_ERROR' },
+        }),
       ]);
     }
     const masked = world.log.filter(({ msg }) => msg === 'masked error');
@@ -163,7 +182,9 @@ describe('a subgraph that fails', () => {
   });
 
   it('whose error names no place is given the place of the fetch', async () => {
-    world.scores.misbehave(answers({ data: null, errors: [{ message: 'locked', extensions: { code: 'THING_LOCKED' } }] }));
+    world.scores.misbehave(
+      answers({ data: null, errors: [{ message: 'locked', extensions: { code: 'THING_LOCKED' } }] }),
+    );
     const { body } = await world.ask('{ things { id score } }');
 
     expect(body.errors).toEqual(

@@ -22,33 +22,58 @@ describe('the HTTP side in production', () => {
     const response = await fetch(`${world().url}/graphql${search}`, { redirect: 'manual', ...init });
     return { status: response.status, headers: response.headers, text: await response.text() };
   };
-  const post = (body: string, headers: Record<string, string> = json) => send({ method: 'POST', headers, body });
+  const post = (body: string, headers: Record<string, string> = json) =>
+    send({ method: 'POST', headers, body });
 
   it.each([
     ['a GET without a preflight header', () => send({}, '?query={things{id}}'), 400],
     [
       'a mutation by GET',
-      () => send({ headers: { 'apollo-require-preflight': 'y' } }, '?query=mutation{rename(id:"1",name:"x"){id}}'),
+      () =>
+        send(
+          { headers: { 'apollo-require-preflight': 'y' } },
+          '?query=mutation{rename(id:"1",name:"x"){id}}',
+        ),
       405,
     ],
     ['a text/plain body', () => post('{"query":"{things{id}}"}', { 'content-type': 'text/plain' }), 400],
-    ['a form', () => post('query={things{id}}', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
+    [
+      'a form',
+      () => post('query={things{id}}', { 'content-type': 'application/x-www-form-urlencoded' }),
+      415,
+    ],
     ['multipart', () => post('--x--', { 'content-type': 'multipart/form-data; boundary=x' }), 415],
     ['no content type', () => send({ method: 'POST', body: Buffer.from('{"query":"{things{id}}"}') }), 415],
-    ['a body over 1 MB', () => post(JSON.stringify({ query: '{things{id}}', variables: { a: 'x'.repeat(1 << 20) } })), 413],
+    [
+      'a body over 1 MB',
+      () => post(JSON.stringify({ query: '{things{id}}', variables: { a: 'x'.repeat(1 << 20) } })),
+      413,
+    ],
     ['half a body of JSON', () => post('{"query": "{thi'), 400],
     ['an empty body', () => post(''), 400],
     ['an array of operations', () => post(JSON.stringify(Array(10).fill({ query: '{things{id}}' }))), 400],
     ['a query that is no text', () => post('{"query": 7}'), 400],
     ['variables that are no object', () => post('{"query": "{things{id}}", "variables": [1]}'), 400],
-    ['a variable of the wrong type', () => post('{"query":"query($n:Int){things(count:$n){id}}","variables":{"n":"x"}}'), 400],
+    [
+      'a variable of the wrong type',
+      () => post('{"query":"query($n:Int){things(count:$n){id}}","variables":{"n":"x"}}'),
+      400,
+    ],
     ['a key named __proto__', () => post('{"query":"{things{id}}","variables":{"__proto__":{"a":1}}}'), 400],
     ['a document of many tokens', () => post(JSON.stringify({ query: `{${' id'.repeat(20_000)}}` })), 400],
     ['_entities', () => post('{"query":"{_entities(representations:[]){__typename}}"}'), 400],
     ['_service', () => post('{"query":"{_service{sdl}}"}'), 400],
     ['@defer', () => post('{"query":"{things{id ... @defer {name}}}"}'), 400],
-    ['an operation name that is not there', () => post('{"query":"query A{things{id}}","operationName":"B"}'), 400],
-    ['a persisted query with a wrong hash', () => post('{"query":"{things{id}}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}'), 400],
+    [
+      'an operation name that is not there',
+      () => post('{"query":"query A{things{id}}","operationName":"B"}'),
+      400,
+    ],
+    [
+      'a persisted query with a wrong hash',
+      () => post('{"query":"{things{id}}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}'),
+      400,
+    ],
   ])('refuses %s, before any subgraph is asked', async (_what, sent, status) => {
     const asked = world().things.seen.length;
     const answer = await sent();
@@ -61,27 +86,37 @@ describe('the HTTP side in production', () => {
     expect(world().things.seen.length).toBe(asked);
   });
 
-  it.each(['PUT', 'DELETE', 'PATCH', 'HEAD', 'TRACE'])('answers %s with 405 and what is allowed', async (method) => {
-    const { status, allow } = await new Promise<{ status: number | undefined; allow: string | undefined }>((resolve, reject) => {
-      httpRequest(`${world().url}/graphql`, { method }, (response) => {
-        response.resume();
-        resolve({ status: response.statusCode, allow: response.headers.allow });
-      })
-        .once('error', reject)
-        .end();
-    });
-    expect({ status, allow }).toEqual({ status: 405, allow: 'GET, POST, OPTIONS' });
-  });
+  it.each(['PUT', 'DELETE', 'PATCH', 'HEAD', 'TRACE'])(
+    'answers %s with 405 and what is allowed',
+    async (method) => {
+      const { status, allow } = await new Promise<{ status: number | undefined; allow: string | undefined }>(
+        (resolve, reject) => {
+          httpRequest(`${world().url}/graphql`, { method }, (response) => {
+            response.resume();
+            resolve({ status: response.statusCode, allow: response.headers.allow });
+          })
+            .once('error', reject)
+            .end();
+        },
+      );
+      expect({ status, allow }).toEqual({ status: 405, allow: 'GET, POST, OPTIONS' });
+    },
+  );
 
   it.each(['https://evil.example', 'https://studio.apollographql.com', 'http://localhost:3000', 'null'])(
     'gives the foreign origin %s no leave, neither before nor with the request',
     async (origin) => {
       const preflight = await send({
         method: 'OPTIONS',
-        headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+        headers: {
+          origin,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'content-type',
+        },
       });
       const answer = await post('{"query":"{__typename}"}', { ...json, origin });
-      for (const { headers } of [preflight, answer]) expect(headers.get('access-control-allow-origin')).toBeNull();
+      for (const { headers } of [preflight, answer])
+        expect(headers.get('access-control-allow-origin')).toBeNull();
     },
   );
 
@@ -89,7 +124,11 @@ describe('the HTTP side in production', () => {
     const origin = 'https://app.example.org';
     const preflight = await send({
       method: 'OPTIONS',
-      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type',
+      },
     });
     const answer = await post('{"query":"{__typename}"}', { ...json, origin });
 
@@ -134,10 +173,15 @@ describe('the HTTP side in production', () => {
 
   it('remembers a persisted query by its hash', async () => {
     const query = '{ things(count: 1) { name } }';
-    const extensions = { persistedQuery: { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') } };
+    const extensions = {
+      persistedQuery: { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') },
+    };
     const unknown = await post(JSON.stringify({ extensions }));
     const registered = await post(JSON.stringify({ query, extensions }));
-    const known = await send({ headers: { 'apollo-require-preflight': 'y' } }, `?extensions=${encodeURIComponent(JSON.stringify(extensions))}`);
+    const known = await send(
+      { headers: { 'apollo-require-preflight': 'y' } },
+      `?extensions=${encodeURIComponent(JSON.stringify(extensions))}`,
+    );
 
     expect(unknown.text).toContain('PERSISTED_QUERY_NOT_FOUND');
     expect(JSON.parse(registered.text)).toEqual({ data: { things: [{ name: 'zero' }] } });
@@ -147,21 +191,43 @@ describe('the HTTP side in production', () => {
   it('lives through bodies of every kind and never blames itself', async () => {
     // Deterministic noise: the same bodies in every run.
     const noise = (n: number) => createHash('sha512').update(String(n)).digest();
-    const whole = JSON.stringify({ query: 'query Q($n: Int) { things(count: $n) { id name score } }', variables: { n: 2 }, operationName: 'Q', extensions: {} });
-    const values = ['null', '7', '""', '[]', '{}', 'true', '"{"', '[null]', '{"query":null}', '"\\u0000"', '1e999'];
+    const whole = JSON.stringify({
+      query: 'query Q($n: Int) { things(count: $n) { id name score } }',
+      variables: { n: 2 },
+      operationName: 'Q',
+      extensions: {},
+    });
+    const values = [
+      'null',
+      '7',
+      '""',
+      '[]',
+      '{}',
+      'true',
+      '"{"',
+      '[null]',
+      '{"query":null}',
+      '"\\u0000"',
+      '1e999',
+    ];
     const bodies = [
       ...Array.from({ length: 100 }, (_, n) => noise(n)),
       ...Array.from({ length: whole.length }, (_, n) => Buffer.from(whole.slice(0, n))),
-      ...Array.from({ length: whole.length }, (_, n) => Buffer.from(`${whole.slice(0, n)}${String.fromCharCode(noise(n)[0] ?? 0)}${whole.slice(n + 1)}`)),
+      ...Array.from({ length: whole.length }, (_, n) =>
+        Buffer.from(`${whole.slice(0, n)}${String.fromCharCode(noise(n)[0] ?? 0)}${whole.slice(n + 1)}`),
+      ),
       ...['query', 'variables', 'operationName', 'extensions'].flatMap((key) =>
-        values.map((value) => Buffer.from(`{${key === 'query' ? '' : '"query":"{things{id}}",'}"${key}":${value}}`)),
+        values.map((value) =>
+          Buffer.from(`{${key === 'query' ? '' : '"query":"{things{id}}",'}"${key}":${value}}`),
+        ),
       ),
       ...values.map((value) => Buffer.from(value)),
     ];
     const blamed: string[] = [];
     for (const body of bodies) {
       const { status, text } = await send({ method: 'POST', headers: json, body });
-      if (status >= 500 || text.includes('INTERNAL_SERVER_ERROR')) blamed.push(`${status} ${body} ${text}`);
+      if (status >= 500 || text.includes('INTERNAL_SERVER_ERROR'))
+        blamed.push(`${status} ${body.toString()} ${text}`);
     }
 
     expect(blamed).toEqual([]);
@@ -207,13 +273,14 @@ describe('the HTTP side in development', () => {
     },
   );
 
-  it.each(['https://evil.example', 'https://localhost.evil.example', 'https://studio.apollographql.com.evil.example'])(
-    'does not let %s',
-    async (origin) => {
-      const { headers } = await world().ask('{ __typename }', { headers: { origin } });
-      expect(headers.get('access-control-allow-origin')).toBeNull();
-    },
-  );
+  it.each([
+    'https://evil.example',
+    'https://localhost.evil.example',
+    'https://studio.apollographql.com.evil.example',
+  ])('does not let %s', async (origin) => {
+    const { headers } = await world().ask('{ __typename }', { headers: { origin } });
+    expect(headers.get('access-control-allow-origin')).toBeNull();
+  });
 
   it('tells its schema and what a misspelt field may have meant, but no stack', async () => {
     const introspected = await world().ask('{ __schema { queryType { name } } }');

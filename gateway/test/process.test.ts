@@ -38,17 +38,33 @@ afterAll(async () => {
 
 describe('the gateway as a process', () => {
   it.each([
-    ['no supergraph file named', {}, /^The environment is not usable:\n {2}SUPERGRAPH_PATH: is not set, but needed\n$/],
-    ['a file that is not there', { SUPERGRAPH_PATH: '/nowhere.graphql' }, /^SUPERGRAPH_PATH: the file \/nowhere\.graphql cannot be read.*\n$/],
-    ['a file that is no supergraph', { SUPERGRAPH_PATH: import.meta.filename }, /^SUPERGRAPH_PATH: the supergraph in .* cannot be served: .*\n/],
-  ])('does not start with %s, and says so in a sentence', async (_what, env, said) => {
-    const { code, stderr, stdout } = await run({ ...env, PORT: '0' }).exited;
+    [
+      'no supergraph file named',
+      {},
+      /^The environment is not usable:\n {2}SUPERGRAPH_PATH: is not set, but needed\n$/,
+    ],
+    [
+      'a file that is not there',
+      { SUPERGRAPH_PATH: '/nowhere.graphql' },
+      /^SUPERGRAPH_PATH: the file \/nowhere\.graphql cannot be read.*\n$/,
+    ],
+    [
+      'a file that is no supergraph',
+      { SUPERGRAPH_PATH: import.meta.filename },
+      /^SUPERGRAPH_PATH: the supergraph in .* cannot be served: .*\n/,
+    ],
+  ])(
+    'does not start with %s, and says so in a sentence',
+    async (_what, env, said) => {
+      const { code, stderr, stdout } = await run({ ...env, PORT: '0' }).exited;
 
-    expect(code).toBe(1);
-    expect(stderr).toMatch(said);
-    expect(stderr).not.toMatch(/^ {4}at /m);
-    expect(stdout).toBe('');
-  }, 30_000);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(said);
+      expect(stderr).not.toMatch(/^ {4}at /m);
+      expect(stdout).toBe('');
+    },
+    30_000,
+  );
 
   it('says in a sentence that its port is taken', async () => {
     const taken = createServer().listen(0, '127.0.0.1');

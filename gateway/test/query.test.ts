@@ -46,7 +46,7 @@ describe('a query over two subgraphs', () => {
       variables: '{"count":2}',
       operationName: 'Of',
     });
-    const response = await fetch(`${world().url}/graphql?${search}`, {
+    const response = await fetch(`${world().url}/graphql?${search.toString()}`, {
       headers: { 'apollo-require-preflight': 'yes' },
     });
 
@@ -138,7 +138,9 @@ describe('in production', () => {
     }
 
     for (const { headers } of world().things.seen) {
-      expect(createIdentityReader(subgraphKey, 'things', systemClock)(String(headers[identityHeader]))).toBeNull();
+      expect(
+        createIdentityReader(subgraphKey, 'things', systemClock)(String(headers[identityHeader])),
+      ).toBeNull();
       expect(headers['x-viewer-id']).toBeUndefined();
     }
     expect(world().things.seen).toHaveLength(2);

@@ -15,7 +15,8 @@ describe('a new supergraph file', () => {
     world = await startWorld();
     extra = await startStubSubgraph({
       name: 'extra',
-      typeDefs: 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9") type Query { news: String }',
+      typeDefs:
+        'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9") type Query { news: String }',
       resolvers: { Query: { news: () => 'good' } },
     });
   });
@@ -105,7 +106,14 @@ describe('a new supergraph file', () => {
     ['is empty', () => ''],
     ['is a schema but no supergraph', () => 'type Query { a: Int }'],
     ['names a type that is not there', () => widened().replace('news: String', 'news: Nowhere')],
-    ['needs a feature that cannot be executed', () => widened().replace('@link(url: "https://specs.apollo.dev/join/', '@link(url: "https://specs.example.org/lock/v1.0", for: SECURITY) @link(url: "https://specs.apollo.dev/join/')],
+    [
+      'needs a feature that cannot be executed',
+      () =>
+        widened().replace(
+          '@link(url: "https://specs.apollo.dev/join/',
+          '@link(url: "https://specs.example.org/lock/v1.0", for: SECURITY) @link(url: "https://specs.apollo.dev/join/',
+        ),
+    ],
   ])('is refused with its reason and the old one kept when it %s', async (_what, content) => {
     const stop = underLoad('{ things { name score } }');
     await replaceBy(content());
@@ -113,7 +121,9 @@ describe('a new supergraph file', () => {
     const { failed } = await stop();
 
     expect(failed).toEqual([]);
-    expect(logged('the new supergraph is refused')[0]?.['err']).toMatchObject({ message: expect.stringMatching(/\w/) });
+    expect(logged('the new supergraph is refused')[0]?.['err']).toMatchObject({
+      message: expect.stringMatching(/\w/),
+    });
     expect((await fetch(`${world.url}/health/ready`)).status).toBe(200);
 
     await replaceBy(widened());

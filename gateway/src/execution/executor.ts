@@ -40,10 +40,10 @@ export const loadSupergraph = async (options: {
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
   const { sdl, dataSource, logger } = options;
-  // Read by the constructor below, which otherwise reports to Apollo at start.
+  // eslint-disable-next-line no-restricted-syntax -- Written, not read: the constructor below reports to Apollo without.
   process.env['APOLLO_TELEMETRY_DISABLED'] ??= '1';
   const subgraphs: string[] = [];
-  let schema: GraphQLSchema | undefined;
+  const schemas: GraphQLSchema[] = [];
   const gateway = new ApolloGateway({
     supergraphSdl: sdl,
     buildService: ({ name, url = '' }) => {
@@ -52,15 +52,23 @@ export const loadSupergraph = async (options: {
     },
     logger: logger.child({}, { level: 'warn' }),
     __exposeQueryPlanExperimental: false,
+    validateSupergraph: true,
   });
   gateway.onSchemaLoadOrUpdate(({ apiSchema }) => {
-    schema = apiSchema;
+    schemas.push(apiSchema);
   });
   const { executor } = await gateway.load({ apollo: {} });
-  if (!schema || !executor) throw new Error('the supergraph has no API schema');
+  const schema = schemas.at(-1);
+  if (!schema) throw new Error('the supergraph has no API schema');
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
-  return { sdl, schema, subgraphs, errorCodes: errorCodesOf(schema), execute: withPlacedFailures(executor, logger) };
+  return {
+    sdl,
+    schema,
+    subgraphs,
+    errorCodes: errorCodesOf(schema),
+    execute: withPlacedFailures(executor, logger),
+  };
 };
 
 /** Says that the request as a whole is at fault: HTTP 400, and no subgraph is asked. */

@@ -15,16 +15,14 @@ export const placeFailures = (failures: readonly FetchFailure[], data: unknown):
     const found = findNulls(data, path, fields);
     const beforeList = path.indexOf('@');
     const places = found.length > 0 ? found : [path.slice(0, beforeList === -1 ? path.length : beforeList)];
-    return places
-      .slice(0, maxPlaces)
-      .map(
-        (place) =>
-          new GraphQLError(error.message, {
-            ...(place.length > 0 && { path: place }),
-            extensions: error.extensions,
-            originalError: error,
-          }),
-      );
+    return places.slice(0, maxPlaces).map(
+      (place) =>
+        new GraphQLError(error.message, {
+          ...(place.length > 0 && { path: place }),
+          extensions: error.extensions,
+          originalError: error,
+        }),
+    );
   });
 
 const findNulls = (data: unknown, path: readonly (string | number)[], fields: readonly string[]): Path[] => {

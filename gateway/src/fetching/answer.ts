@@ -36,7 +36,9 @@ export const readAnswer = (text: string, status: number, representations: unknow
     }
   }
   const isPlaced = ({ path }: GraphQLFormattedError): boolean =>
-    ofEntities ? path?.[0] === '_entities' && typeof path[1] === 'number' : path !== undefined && path.length > 0;
+    ofEntities
+      ? path?.[0] === '_entities' && typeof path[1] === 'number'
+      : path !== undefined && path.length > 0;
   const placed = problems.filter(isPlaced);
   const usableData = ofEntities && isObject(data) && !Array.isArray(data['_entities']) ? undefined : data;
   return {
@@ -47,13 +49,18 @@ export const readAnswer = (text: string, status: number, representations: unknow
     unplaced: (serviceName) =>
       problems
         .filter((problem) => !isPlaced(problem))
-        .map(({ message, extensions }) => new GraphQLError(message, { extensions: { ...extensions, serviceName } })),
+        .map(
+          ({ message, extensions }) =>
+            new GraphQLError(message, { extensions: { ...extensions, serviceName } }),
+        ),
   };
 };
 
 const readError = (value: unknown): GraphQLFormattedError => {
   const { message, path, extensions } = isObject(value) ? value : {};
-  const steps = Array.isArray(path) ? path.filter((step) => typeof step === 'string' || typeof step === 'number') : [];
+  const steps = Array.isArray(path)
+    ? path.filter((step) => typeof step === 'string' || typeof step === 'number')
+    : [];
   const { code, details } = isObject(extensions) ? extensions : {};
   return {
     message: typeof message === 'string' && message !== '' ? message : 'Internal error',
@@ -75,8 +82,10 @@ export const missingFields = (query: string): string[] => {
           if (definition.kind !== Kind.FRAGMENT_DEFINITION) continue;
           if (definition.name.value === selection.name.value) collect(definition.selectionSet);
         }
-      } else if (selection.name.value === '_entities' && selection.selectionSet) collect(selection.selectionSet);
-      else if (selection.name.value !== '__typename') names.add(selection.alias?.value ?? selection.name.value);
+      } else if (selection.name.value === '_entities' && selection.selectionSet)
+        collect(selection.selectionSet);
+      else if (selection.name.value !== '__typename')
+        names.add(selection.alias?.value ?? selection.name.value);
     }
   };
   for (const definition of document.definitions) {

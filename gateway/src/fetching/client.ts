@@ -75,7 +75,8 @@ export const createSubgraphClient = (options: {
     context: RequestContext,
   ): Promise<Answer | GraphQLError> => {
     const remainingMs = Math.floor(context.dueAtMs - performance.now());
-    if (remainingMs < 1 || context.signal.aborted) return deadlineExceeded();
+    const endReason = () => (context.signal.aborted ? (context.signal.reason as EndReason) : undefined);
+    if (remainingMs < 1 || endReason() !== undefined) return deadlineExceeded();
     if (!pool || path === undefined) {
       logger.error({ subgraph: name }, 'a subgraph has no usable URL');
       return subgraphUnavailable();
@@ -100,11 +101,9 @@ export const createSubgraphClient = (options: {
       status = response.statusCode;
       text = await response.body.text();
     } catch (error) {
-      if (context.signal.aborted) {
-        const reason = context.signal.reason as EndReason;
-        if (reason === 'deadline') setState('unreachable', new Error('no answer within the deadline'));
-        return deadlineExceeded();
-      }
+      const ended = endReason();
+      if (ended === 'deadline') setState('unreachable', new Error('no answer within the deadline'));
+      if (ended !== undefined) return deadlineExceeded();
       setState('unreachable', error);
       logger.warn({ subgraph: name, err: error }, 'a fetch failed');
       return subgraphUnavailable();
@@ -115,7 +114,10 @@ export const createSubgraphClient = (options: {
         ? 'it refuses the gateway'
         : readAnswer(text, status, request.variables?.['representations']);
     if (typeof answer !== 'string') return answer;
-    logger.error({ subgraph: name, status, reason: answer, body: text.slice(0, 500) }, 'an answer is not usable');
+    logger.error(
+      { subgraph: name, status, reason: answer, body: text.slice(0, 500) },
+      'an answer is not usable',
+    );
     return subgraphUnavailable();
   };
 
@@ -128,7 +130,11 @@ export const createSubgraphClient = (options: {
         const { request, context, pathInIncomingRequest = [] } = fetch;
         const answer = await ask(request, context);
         const failed = (error: GraphQLError) =>
-          context.failures.push({ path: pathInIncomingRequest, fields: missingFields(request.query ?? ''), error });
+          context.failures.push({
+            path: pathInIncomingRequest,
+            fields: missingFields(request.query ?? ''),
+            error,
+          });
         if (answer instanceof Error) {
           failed(answer);
           return {};

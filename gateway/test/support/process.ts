@@ -8,7 +8,9 @@ const gatewayFolder = fileURLToPath(new URL('../..', import.meta.url));
 /** Compiles the gateway, and what it needs, as far as it has changed; the processes below run what is shipped. */
 export const buildGateway = async (): Promise<void> => {
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  const build = spawn(process.execPath, [compiler, '-b', gatewayFolder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const build = spawn(process.execPath, [compiler, '-b', gatewayFolder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [code] = (await once(build, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`the gateway does not compile (tsc ended with ${code})`);
 };

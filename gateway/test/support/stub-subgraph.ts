@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { graphql, parse } from 'graphql';
@@ -41,15 +41,22 @@ export const startStubSubgraph = async (options: {
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
   const seen: SeenRequest[] = [];
   let misbehaviour: ((response: ServerResponse) => void) | undefined;
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let body = '';
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
-    const { query, variables = {} } = JSON.parse(body) as { query: string; variables?: Record<string, unknown> };
+    const { query, variables = {} } = JSON.parse(body) as {
+      query: string;
+      variables?: Record<string, unknown>;
+    };
     seen.push({ query, variables, headers: request.headers });
-    if (misbehaviour) return misbehaviour(response);
+    if (misbehaviour) {
+      misbehaviour(response);
+      return;
+    }
     const result = await graphql({ schema, source: query, variableValues: variables });
     response.setHeader('content-type', 'application/json').end(JSON.stringify(result));
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response));
   let connections = 0;
   server.on('connection', () => {
     connections += 1;

@@ -32,12 +32,18 @@ export const startStubs = async (): Promise<{ things: StubSubgraph; scores: Stub
     typeDefs: thingsSdl,
     resolvers: {
       Query: {
-        things: (_: unknown, { count }: { count: number }) => Array.from({ length: count }, (_item, id) => thing(id)),
+        things: (_: unknown, { count }: { count: number }) =>
+          Array.from({ length: count }, (_item, id) => thing(id)),
         thing: (_: unknown, { id }: { id: string }) => (id === 'none' ? null : thing(Number(id))),
         oldest: () => thing(0),
         broken: (_: unknown, { code }: { code?: string }) => {
           throw new GraphQLError('password=hunter2 at db.internal:5432', {
-            extensions: { ...(code && { code }), details: { limit: 3, inner: { deep: true } }, url: 'http://10.0.0.1', http: { status: 418 } },
+            extensions: {
+              ...(code && { code }),
+              details: { limit: 3, inner: { deep: true } },
+              url: 'http://10.0.0.1',
+              http: { status: 418 },
+            },
           });
         },
       },
@@ -66,11 +72,15 @@ export const startStubs = async (): Promise<{ things: StubSubgraph; scores: Stub
 });
 
 /** The supergraph of these subgraphs; `urls` replaces routing URLs by subgraph name. */
-export const compose = (subgraphs: readonly StubSubgraph[], urls: Readonly<Record<string, string>> = {}): string => {
+export const compose = (
+  subgraphs: readonly StubSubgraph[],
+  urls: Readonly<Record<string, string>> = {},
+): string => {
   const { errors, supergraphSdl } = composeServices(
     subgraphs.map(({ name, url, typeDefs }) => ({ name, url: urls[name] ?? url, typeDefs: parse(typeDefs) })),
   );
-  if (!supergraphSdl) throw new Error(`the stubs do not compose: ${errors?.map(({ message }) => message).join('; ')}`);
+  if (!supergraphSdl)
+    throw new Error(`the stubs do not compose: ${errors?.map(({ message }) => message).join('; ')}`);
   return supergraphSdl;
 };
 
@@ -80,14 +90,21 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: strin
 /** A log that is kept in memory. */
 export const createTestLog = () => {
   const lines: LogLine[] = [];
-  const logger = pino({ level: 'trace' }, { write: (line: string) => lines.push(JSON.parse(line) as LogLine) });
+  const logger = pino(
+    { level: 'trace' },
+    { write: (line: string) => lines.push(JSON.parse(line) as LogLine) },
+  );
   return { lines, logger };
 };
 
 /** A GraphQL answer, as far as the tests look at it. */
 export interface GraphqlAnswer {
   readonly data?: Record<string, unknown> | null;
-  readonly errors?: readonly { message: string; path?: readonly (string | number)[]; extensions: Record<string, unknown> }[];
+  readonly errors?: readonly {
+    message: string;
+    path?: readonly (string | number)[];
+    extensions: Record<string, unknown>;
+  }[];
   readonly extensions?: unknown;
 }
 
@@ -95,7 +112,11 @@ export interface GraphqlAnswer {
 export const askAt = async (
   url: string,
   query: string,
-  options: { variables?: Record<string, unknown>; headers?: Record<string, string>; signal?: AbortSignal } = {},
+  options: {
+    variables?: Record<string, unknown>;
+    headers?: Record<string, string>;
+    signal?: AbortSignal;
+  } = {},
 ): Promise<{ status: number; headers: Headers; text: string; body: GraphqlAnswer }> => {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
@@ -104,7 +125,12 @@ export const askAt = async (
     ...(options.signal && { signal: options.signal }),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, body: JSON.parse(text) as GraphqlAnswer };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: JSON.parse(text) as GraphqlAnswer,
+  };
 };
 
 /** The stubs, their supergraph in a folder of its own, and a gateway before them in this process. */
@@ -134,7 +160,10 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
 };
 
 /** Waits until the condition holds, looking every few milliseconds; fails after `withinMs`. */
-export const eventually = async (condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> => {
+export const eventually = async (
+  condition: () => boolean | Promise<boolean>,
+  withinMs = 10_000,
+): Promise<void> => {
   const endAt = Date.now() + withinMs;
   while (!(await condition())) {
     if (Date.now() > endAt) throw new Error(`still not so after ${withinMs} ms: ${condition.toString()}`);
