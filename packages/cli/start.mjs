@@ -48,7 +48,11 @@ const perform = async (command, args, signal) => {
     say(help);
     return 0;
   }
-  if (!['start', 'test', 'import', 'compose', 'build', 'generate'].includes(command)) {
+  if (
+    !['start', 'test', 'test:unit', 'test:integration', 'import', 'compose', 'build', 'generate'].includes(
+      command,
+    )
+  ) {
     process.stderr.write(`There is no command "${command}".\n\n${help}`);
     return 1;
   }
@@ -64,12 +68,13 @@ const perform = async (command, args, signal) => {
   await ensureInstalled(root, signal, say);
   await ensureBuilt(root, signal, say, command === 'compose' ? commandLine : everything);
   if (command === 'build' || command === 'generate') return 0;
-  if (command === 'test') return test(args, signal);
+  if (command.startsWith('test')) return test(command.split(':')[1], args, signal);
   const { perform: performCommand } = await import('./dist/main.js');
   return performCommand(command, args, signal);
 };
 
-const test = async (args, signal) => {
+/** Behind the person's own arguments, because jest takes all words that follow --selectProjects as projects. */
+const test = async (project, args, signal) => {
   const { run } = await import('./bootstrap/run.mjs');
   return run(
     process.execPath,
@@ -78,6 +83,7 @@ const test = async (args, signal) => {
       '--disable-warning=ExperimentalWarning',
       join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
       ...args,
+      ...(project ? ['--selectProjects', project] : []),
     ],
     { cwd: root, signal },
   );

@@ -1,0 +1,158 @@
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { removeEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
+import {
+  ask,
+  listProcesses,
+  runStart,
+  stillAlive,
+  until,
+  type Process,
+  type RunningStart,
+} from './running-start.js';
+
+jest.setTimeout(60_000);
+
+/** What both subgraphs have to answer together: the first movies of the catalogue and their aggregated ratings. */
+const query = `{ movies(first: 3) { nodes { id title aggregatedRating { count average } } } }`;
+
+describe('npm start', () => {
+  let folder: string;
+  let data: string;
+  let runs: RunningStart[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'start-'));
+    await chmod(folder, 0o711);
+    data = join(folder, 'data');
+  });
+  afterEach(async () => {
+    for (const run of runs) run.signal('SIGTERM');
+    await Promise.all(runs.map(({ ended }) => ended));
+    runs = [];
+  });
+  afterAll(async () => {
+    await removeEmbeddedPostgres(data);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const start = (...args: string[]) => {
+    const run = runStart('--data', data, ...args);
+    runs.push(run);
+    return run;
+  };
+  const named = (processes: readonly Process[], pattern: RegExp): Process => {
+    const found = processes.find(({ command }) => pattern.test(command));
+    if (!found) throw new Error(`no process like ${String(pattern)} in ${JSON.stringify(processes)}`);
+    return found;
+  };
+
+  it('ends clean when it is asked to while it is still starting', async () => {
+    const run = start('--port', '0');
+    await run.prints(/starting PostgreSQL/);
+    const processes = await run.processes();
+    run.signal('SIGTERM');
+    expect(await run.ended).toBe(0);
+    expect(await stillAlive(processes)).toEqual([]);
+    expect(run.output()).toMatch(/stopped\n$/);
+  });
+
+  it('fills an empty database, answers over all subgraphs, and leaves no process behind', async () => {
+    const run = start('--port', '0');
+    const gateway = await run.ready();
+    const { status, body } = await ask(gateway, query);
+    expect({ status, errors: body.errors }).toEqual({ status: 200, errors: undefined });
+    expect(JSON.stringify(body.data)).toMatch(/"title":"[^"]+","aggregatedRating":\{"count":\d+/);
+    const processes = await run.processes();
+    expect(processes).toHaveLength(4);
+    run.signal('SIGTERM');
+    expect(await run.ended).toBe(0);
+    expect(await stillAlive(processes)).toEqual([]);
+  });
+
+  it('starts a service and PostgreSQL again when they are killed, and nobody has to do anything', async () => {
+    const run = start('--port', '0');
+    const gateway = await run.ready();
+    const before = await ask(gateway, query);
+    const processes = await run.processes();
+
+    process.kill(named(processes, /subgraphs.rating/).pid, 'SIGKILL');
+    await run.prints(/rating died \(ended by SIGKILL\); starting it again in 0\.25 s/);
+    await run.prints(/rating is back/);
+    expect(await ask(gateway, query)).toEqual(before);
+
+    process.kill(named(processes, /postgres.* -D /).pid, 'SIGKILL');
+    await run.prints(/PostgreSQL is back/);
+    await until(async () => (await ask(gateway, query)).body.errors === undefined);
+    expect(await ask(gateway, query)).toEqual(before);
+
+    const now = await run.processes();
+    run.signal('SIGINT');
+    run.signal('SIGINT');
+    expect(await run.ended).toBe(0);
+    expect(await stillAlive(now)).toEqual([]);
+  });
+
+  it('recovers after it was killed itself, and meanwhile lets nobody else on its data', async () => {
+    const killed = start('--port', '0');
+    const before = await ask(await killed.ready(), query);
+
+    const second = start('--port', '0');
+    expect(await second.ended).toBe(1);
+    expect(second.output()).toContain(`${data} is in use: process ${killed.pid} runs "start" on it.`);
+    const reset = start('--port', '0', '--reset');
+    expect(await reset.ended).toBe(1);
+
+    const services = (await killed.processes()).filter(({ command }) => !/postgres/.test(command));
+    killed.signal('SIGKILL');
+    await until(async () => (await stillAlive(services)).length === 0);
+
+    const again = start('--port', '0');
+    expect(await ask(await again.ready(), query)).toEqual(before);
+    again.signal('SIGTERM');
+    expect(await again.ended).toBe(0);
+    expect(await serversOn(data)).toEqual([]);
+  });
+
+  it('says in one sentence that its port is taken, before it starts anything', async () => {
+    const other = createServer();
+    const port = await new Promise<number>((resolve) => {
+      other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port));
+    });
+    try {
+      const run = start('--port', String(port));
+      expect(await run.ended).toBe(1);
+      expect(run.output()).toBe(
+        `Port ${port} is taken by another program. Choose another one: npm start -- --port ${port + 1}\n`,
+      );
+    } finally {
+      other.close();
+    }
+  });
+
+  it('says in one sentence that its data is damaged, and begins anew with --reset', async () => {
+    await writeFile(await findFile(data, 'pg_control'), Buffer.alloc(8192, 7));
+    const run = start('--port', '0');
+    expect(await run.ended).toBe(1);
+    expect(run.output()).toMatch(/^The data folder .* is damaged or cannot be used: .* --reset .*$/m);
+    expect(run.output()).not.toMatch(/ at .*:\d+:\d+/);
+    const anew = start('--port', '0', '--reset');
+    await anew.prints(/making a database/);
+    anew.signal('SIGTERM');
+    expect(await anew.ended).toBe(0);
+    expect(await serversOn(data)).toEqual([]);
+  });
+});
+
+/** The servers that work on data below the folder. */
+const serversOn = async (folder: string) =>
+  (await listProcesses()).filter(({ command }) => /postgres/.test(command) && command.includes(folder));
+
+const findFile = async (folder: string, name: string): Promise<string> => {
+  const found = (await readdir(folder, { recursive: true })).find((path) => path.endsWith(`/${name}`));
+  if (found === undefined) throw new Error(`no ${name} in ${folder}`);
+  return join(folder, found);
+};
