@@ -47,10 +47,10 @@ describe('an aggregated rating', () => {
     await fill('few', 10, 7);
     await fill('many', 100_000, 7);
     await world.subgraph.pool.query('ANALYZE aggregated_rating, rating');
+    const [statement = ''] = await statementsDuring(() => world.aggregateOf('many'));
     const readBuffers = async (movie: string) => {
       const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-        `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
-         SELECT movie_id, sum, count FROM aggregated_rating WHERE movie_id = ANY ($1::text[])`,
+        `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement}`,
         [[movie]],
       );
       const plan = rows[0]?.['QUERY PLAN'][0].Plan;
