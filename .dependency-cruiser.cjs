@@ -109,7 +109,7 @@ module.exports = {
       'consumers-and-importers-know-no-resolver',
       'A consumer calls commands or rules, an importer calls commands: neither goes through GraphQL.',
       { path: `${source}(consumers|import)/`, pathNot: tests },
-      { path: `${own}(resolvers/|context\\.ts$|generated/resolvers\\.ts$)` },
+      { path: `${own}(resolvers/|context\\.ts$)` },
     ),
     error(
       'rules-are-pure',

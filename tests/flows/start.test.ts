@@ -106,7 +106,7 @@ describe('npm start', () => {
     const reset = start('--port', '0', '--reset');
     expect(await reset.ended).toBe(1);
 
-    const services = (await killed.processes()).filter(({ command }) => !/postgres/.test(command));
+    const services = (await killed.processes()).filter(({ command }) => !command.includes('postgres'));
     killed.signal('SIGKILL');
     await until(async () => (await stillAlive(services)).length === 0);
 
@@ -149,7 +149,7 @@ describe('npm start', () => {
 
 /** The servers that work on data below the folder. */
 const serversOn = async (folder: string) =>
-  (await listProcesses()).filter(({ command }) => /postgres/.test(command) && command.includes(folder));
+  (await listProcesses()).filter(({ command }) => command.includes('postgres') && command.includes(folder));
 
 const findFile = async (folder: string, name: string): Promise<string> => {
   const found = (await readdir(folder, { recursive: true })).find((path) => path.endsWith(`/${name}`));

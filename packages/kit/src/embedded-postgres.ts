@@ -225,7 +225,7 @@ const launch = async (options: Launch): Promise<Server> => {
     const said = (await readFile(logPath, 'utf8')).slice(log.length);
     const again =
       // The free port was taken meanwhile, or the last processes of a killed server are just leaving.
-      (options.port === undefined && /Address already in use/.test(said)) ||
+      (options.port === undefined && said.includes('Address already in use')) ||
       /shared memory block .* still in use/.test(said);
     if (!again || attempt === 20) throw explainFailure(said, port, data);
     await delay(250);

@@ -9,10 +9,10 @@ export const explainFailure = (said: string, port: number, data: string): StartE
   const lines = said.split('\n').filter((line) => line.trim() !== '');
   const worst = lines.find((line) => /FATAL|PANIC|could not find/.test(line)) ?? lines.at(-1) ?? '';
   const reason = worst.replace(/^.*?(FATAL|PANIC): +/, '').replace(/^postgres: /, '');
-  if (/Address already in use/.test(said)) {
+  if (said.includes('Address already in use')) {
     return new StartError(`The port ${port} for PostgreSQL is taken by another program.`);
   }
-  if (/No space left on device/.test(said)) return noSpace(data);
+  if (said.includes('No space left on device')) return noSpace(data);
   return new StartError(
     `The data folder ${data} is damaged or cannot be used: ${reason || 'PostgreSQL ended without a word'}. Begin anew with --reset (its data is lost), or put a copy back.`,
   );
@@ -35,14 +35,14 @@ export const prepareData = async (options: {
   const { place, data, password, binaries, onProgress } = options;
   const exists = await stat(data).then(
     () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+    (error: unknown) => (error as NodeJS.ErrnoException).code !== 'ENOENT',
   );
   const { bavail, bsize } = await statfs(place.folder);
   if (bavail * bsize < (exists ? 32 : 200) * 1024 * 1024) throw noSpace(place.folder);
   if (exists) {
-    const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
       throw new StartError(
-        error.code === 'EACCES'
+        (error as NodeJS.ErrnoException).code === 'EACCES'
           ? `The data folder ${data} belongs to another user of this machine. Start as that one, or remove it.`
           : `The data folder ${data} is damaged: its PG_VERSION is missing. Begin anew with --reset (its data is lost), or put a copy back.`,
       );
@@ -74,7 +74,7 @@ export const prepareData = async (options: {
       '--no-instructions',
     ]);
     if (made.code !== 0) {
-      if (/No space left on device/.test(made.output)) throw noSpace(place.folder);
+      if (made.output.includes('No space left on device')) throw noSpace(place.folder);
       const reason = made.output.split('\n').find((line) => /error|fatal/i.test(line));
       throw new StartError(`A database cannot be made in ${place.folder}: ${reason ?? made.output}`);
     }

@@ -25,7 +25,7 @@ export const isServerOf = async (pid: number, data: string): Promise<boolean> =>
   const command = await commandOf(pid);
   const rest = command.split(/[\0 ]-D[\0 ]/)[1];
   return (
-    /postgres/.test(command) &&
+    command.includes('postgres') &&
     rest !== undefined &&
     /^[\0 ]?$/.test(rest.charAt(data.length)) &&
     rest.startsWith(data)

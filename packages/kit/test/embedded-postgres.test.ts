@@ -188,7 +188,8 @@ const ask = async (url: string, sql: string): Promise<unknown[]> => {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    return (await client.query(sql)).rows;
+    const { rows } = await client.query<Record<string, unknown>>(sql);
+    return rows;
   } finally {
     await client.end();
   }
