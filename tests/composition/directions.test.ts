@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -171,5 +180,26 @@ describe('who may import whom', () => {
   it('has a wrong import above for every rule, and a sentence with every rule', () => {
     expect(new Set(wrong.map(([rule]) => rule))).toEqual(new Set(rules.map(({ name }) => name)));
     for (const { comment } of rules) expect(comment).toMatch(/^.{30,}\.$/);
+  });
+});
+
+describe('who may know what', () => {
+  const domain = /\b(movies?|films?|rat(ed|ings?)|genres?)\b/i;
+  const knows = (folder: string, words: RegExp): string[] =>
+    (existsSync(join(root, folder))
+      ? readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      : []
+    )
+      .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+      .filter((path) => words.test(readFileSync(join(root, folder, path), 'utf8')));
+
+  it('leaves kit and the gateway without a word of movies and ratings', () => {
+    expect(knows('packages/kit/src', domain)).toEqual([]);
+    expect(knows('gateway/src', domain)).toEqual([]);
+    expect(knows('subgraphs/rating/src', domain)).not.toEqual([]);
+  });
+
+  it('leaves contracts without a word of the broker', () => {
+    expect(knows('packages/events/src', /kafka/i)).toEqual([]);
   });
 });

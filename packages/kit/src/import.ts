@@ -21,7 +21,7 @@ export interface Importer<Item> {
   readonly subgraph: string;
   readonly source: string;
   readonly migrations: URL;
-  /** How the records are called in the report, e.g. `movies`. */
+  /** What the report calls the records, in the plural. */
   readonly items: string;
   /** Opens the source: its records in order, read as they are asked for, and how many there are where that is known. */
   read(args: readonly string[]): Promise<{
