@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GraphQLError } from 'graphql';
-import { isConflict, isStoreAway, maskErrors, Refusal } from './errors.js';
+import { isConflict, isDuplicate, isStoreAway, maskErrors, Refusal } from './errors.js';
 import { createLogger } from './logger.js';
 
 const mask = maskErrors(createLogger({ name: 'test', level: 'silent' }));
@@ -46,6 +46,7 @@ describe('an error of the store', () => {
     { message: 'Connection terminated unexpectedly' },
     { message: 'timeout exceeded when trying to connect' },
     { code: 'P2010', meta: { driverAdapterError: { cause: { originalCode: '57P03' } } } },
+    { code: 'P2010', meta: { driverAdapterError: { cause: { kind: 'DatabaseNotReachable' } } } },
     { errors: [{ code: 'ECONNREFUSED' }, { code: 'ECONNREFUSED' }] },
   ])('%j means that it is away', (error) => {
     expect(isStoreAway(error)).toBe(true);
@@ -62,5 +63,11 @@ describe('an error of the store', () => {
   it('is a conflict when a deadlock or serialization failure lies beneath', () => {
     expect(isConflict({ code: '40001' })).toBe(true);
     expect(isConflict({ cause: { cause: { originalCode: '40P01' } } })).toBe(true);
+  });
+
+  it('is a duplicate when a unique key was taken, and only then', () => {
+    expect(isDuplicate({ code: 'P2002' })).toBe(true);
+    expect(isDuplicate({ meta: { driverAdapterError: { cause: { originalCode: '23505' } } } })).toBe(true);
+    expect(isDuplicate({ code: '40001' })).toBe(false);
   });
 });

@@ -57,6 +57,12 @@ const awayCodes: ReadonlySet<string> = new Set([
   'P1017',
   'P2024',
   'P2028',
+  // Kinds of Prisma's adapter, which keeps no other code of a broken connection when the statement was a raw one.
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TlsConnectionError',
+  'TooManyConnections',
 ]);
 const awayMessages =
   /timeout exceeded when trying to connect|connection terminated|connection ended|cannot use a pool after|not queryable/i;
@@ -77,18 +83,24 @@ export const isConflict = (error: unknown): boolean =>
     codes.some((code) => code === '40001' || code === '40P01' || code === 'P2034'),
   );
 
+/** True when a write met a row that another had written under the same unique key meanwhile. */
+export const isDuplicate = (error: unknown): boolean =>
+  originsOf(error).some(({ codes }) => codes.some((code) => code === '23505' || code === 'P2002'));
+
 /** The codes (SQLSTATE, the system's, Prisma's) and message of an error and of what drivers and Prisma wrapped in it. */
 const originsOf = (error: unknown, depth = 0): readonly { codes: string[]; message: string }[] => {
   if (typeof error !== 'object' || error === null || depth > 5) return [];
-  const { code, originalCode, message, cause, meta, errors } = error as Record<string, unknown>;
+  const { code, originalCode, kind, message, cause, meta, errors, thrownValue } = error as Record<string, unknown>;
   const inner = [
     cause,
+    // Where graphql keeps what was thrown when it is an Error of another realm, as Node's own are under jest.
+    thrownValue,
     (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError,
     ...(Array.isArray(errors) ? (errors as unknown[]) : []),
   ];
   return [
     {
-      codes: [code, originalCode].filter((value) => typeof value === 'string'),
+      codes: [code, originalCode, kind].filter((value) => typeof value === 'string'),
       message: typeof message === 'string' ? message : '',
     },
     ...inner.flatMap((origin) => originsOf(origin, depth + 1)),
@@ -127,6 +139,6 @@ export const maskErrors =
         extensions: { code: kitCode.storeUnavailable },
       };
     }
-    logger.error({ err: original, path: formatted.path }, 'unexpected error');
+logger.error({ err: original, path: formatted.path }, 'unexpected error');
     return { message: 'Internal error', ...place, extensions: { code: kitCode.internal } };
   };
