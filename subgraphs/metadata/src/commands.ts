@@ -1,5 +1,5 @@
 import { newId, type Clock } from '@cinegraph/kit/clock';
-import { Refusal, kitCode } from '@cinegraph/kit/errors';
+import { isConflict, isDuplicate, kitCode, Refusal } from '@cinegraph/kit/errors';
 import { checkIdempotencyKey, pruneKeys, withIdempotency } from '@cinegraph/kit/idempotency';
 import type { Part } from '@cinegraph/kit/service';
 import { codes } from './codes.js';
@@ -17,7 +17,10 @@ export interface MovieCommands {
   /** Changes a movie that is still at `version`; refuses with VERSION_CONFLICT otherwise. */
   updateMovie(id: string, version: number, changes: MovieChanges): Promise<MovieModel>;
   /** Changes the movie of an id or external id, or adds it. */
-  upsertMovie(by: { id: string | null; externalId: ExternalIdInput | null }, input: MovieInput): Promise<MovieModel>;
+  upsertMovie(
+    by: { id: string | null; externalId: ExternalIdInput | null },
+    input: MovieInput,
+  ): Promise<MovieModel>;
   /** Marks a movie as deleted; harmless when it is already. Answers its id. */
   deleteMovie(id: string, version: number | null): Promise<string>;
   readonly parts: readonly Part[];
@@ -25,10 +28,13 @@ export interface MovieCommands {
 
 const pruneEveryMs = 60 * 60 * 1000;
 
-/** What a raced write is tried again for: a unique key somebody else just took, or a deadlock that PostgreSQL cut. */
-const racedCodes: ReadonlySet<unknown> = new Set(['P2002', 'P2034']);
-
-export const createMovieCommands = ({ prisma, clock }: { prisma: PrismaClient; clock: Clock }): MovieCommands => {
+export const createMovieCommands = ({
+  prisma,
+  clock,
+}: {
+  prisma: PrismaClient;
+  clock: Clock;
+}): MovieCommands => {
   const inTransaction = async <Result>(
     work: (tx: Prisma.TransactionClient, now: Date) => Promise<Result>,
     attempts = 3,
@@ -36,8 +42,8 @@ export const createMovieCommands = ({ prisma, clock }: { prisma: PrismaClient; c
     try {
       return await prisma.$transaction((tx) => work(tx, clock.now()), { maxWait: 2_000, timeout: 10_000 });
     } catch (error) {
-      const raced = racedCodes.has((error as { code?: unknown }).code);
-      if (!raced || attempts <= 1) throw error;
+      // Somebody else took a unique key, or PostgreSQL cut a deadlock: the second time the transaction sees the other's.
+      if (attempts <= 1 || !(isDuplicate(error) || isConflict(error))) throw error;
       return inTransaction(work, attempts - 1);
     }
   };
@@ -90,7 +96,10 @@ export const createMovieCommands = ({ prisma, clock }: { prisma: PrismaClient; c
         if (movie === undefined) throw movieNotFound();
         if (movie === 'deleted') return id;
         if (version !== null) checkVersion(movie, version);
-        await tx.movie.update({ where: { id }, data: { deletedAt: now, updatedAt: now, version: { increment: 1 } } });
+        await tx.movie.update({
+          where: { id },
+          data: { deletedAt: now, updatedAt: now, version: { increment: 1 } },
+        });
         return id;
       }),
 
@@ -136,6 +145,8 @@ const findIdByExternalId = async (tx: Prisma.TransactionClient, { source, value 
 /** The input with the external id by which the movie was asked for; a movie that has it keeps it only if the list says so. */
 const withExternalId = (input: MovieInput, id: ExternalIdInput, known: boolean): MovieInput => {
   if (known && input.externalIds === undefined) return input;
-  const others = (input.externalIds ?? []).filter(({ source, value }) => source !== id.source || value !== id.value);
+  const others = (input.externalIds ?? []).filter(
+    ({ source, value }) => source !== id.source || value !== id.value,
+  );
   return { ...input, externalIds: [id, ...others] };
 };

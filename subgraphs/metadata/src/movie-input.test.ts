@@ -11,7 +11,8 @@ import {
   slugOf,
 } from './movie-input.js';
 
-const refusal = (field: string) => expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } }) as Error;
+const refusal = (field: string) =>
+  expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } }) as Error;
 const names = (count: number) => Array.from({ length: count }, (_, index) => ({ name: `Person ${index}` }));
 
 describe('a movie as people may write it', () => {
@@ -106,9 +107,15 @@ describe('the id of a movie given from outside', () => {
 describe('a release', () => {
   const known = { releaseDate: '1998-06-12', releaseYear: 1998 };
   it('has the year of its date, and keeps the year when only the date is cleared', () => {
-    expect(settleRelease(known, { releaseDate: '2001-01-01' })).toEqual({ releaseDate: '2001-01-01', releaseYear: 2001 });
+    expect(settleRelease(known, { releaseDate: '2001-01-01' })).toEqual({
+      releaseDate: '2001-01-01',
+      releaseYear: 2001,
+    });
     expect(settleRelease(known, { releaseDate: null })).toEqual({ releaseDate: null, releaseYear: 1998 });
-    expect(settleRelease(known, { releaseDate: null, releaseYear: null })).toEqual({ releaseDate: null, releaseYear: null });
+    expect(settleRelease(known, { releaseDate: null, releaseYear: null })).toEqual({
+      releaseDate: null,
+      releaseYear: null,
+    });
     expect(settleRelease(known, {})).toEqual(known);
   });
   it('refuses a year that is not the one of the date that stays', () => {
@@ -120,11 +127,15 @@ describe('a release', () => {
 describe('the texts of scalars', () => {
   it('are days of the calendar', () => {
     expect(['2000-02-29', '1870-01-01', '2199-12-31'].every(isDay)).toBe(true);
-    expect(['1999-02-29', '1869-12-31', '2200-01-01', '2000-2-9', '2000-13-01', 'infinity', ''].some(isDay)).toBe(false);
+    expect(
+      ['1999-02-29', '1869-12-31', '2200-01-01', '2000-2-9', '2000-13-01', 'infinity', ''].some(isDay),
+    ).toBe(false);
   });
   it('are exact decimals', () => {
     expect(['0', '237000000', '999999999999999.9999', '0.5'].every(isDecimal)).toBe(true);
-    expect(['', '-1', '01', '1.', '.5', '1e3', 'NaN', '1.00000', '1000000000000000'].some(isDecimal)).toBe(false);
+    expect(['', '-1', '01', '1.', '.5', '1e3', 'NaN', '1.00000', '1000000000000000'].some(isDecimal)).toBe(
+      false,
+    );
   });
   it('are currencies that exist', () => {
     expect(['USD', 'EUR', 'JPY'].every(isCurrencyCode)).toBe(true);

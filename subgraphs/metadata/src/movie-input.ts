@@ -63,7 +63,10 @@ export const checkMovie = (movie: MovieChanges): void => {
 /** Refuses an external id that its source would never have given. */
 export const checkExternalId = (field: string, { source, value }: ExternalIdInput): void => {
   if (!/^[a-z][a-z0-9-]{1,31}$/.test(source)) {
-    throw refused(`${field}.source`, 'It must be 2 to 32 small letters, digits or dashes, the first a letter.');
+    throw refused(
+      `${field}.source`,
+      'It must be 2 to 32 small letters, digits or dashes, the first a letter.',
+    );
   }
   const shape = externalIdShapes.get(source) ?? /^[\p{L}\p{M}\p{N}\p{P}\p{S}]{1,100}$/u;
   if (!shape.test(value)) throw refused(`${field}.value`, `It is no id of ${source}.`);
@@ -133,8 +136,7 @@ const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency
 /** Whether the text is the ISO 4217 code of a currency. */
 export const isCurrencyCode = (text: string): boolean => currencies.has(text);
 
-const isLanguage = (tag: string): boolean =>
-  tag.length <= 35 && /^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$/.test(tag);
+const isLanguage = (tag: string): boolean => tag.length <= 35 && /^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$/.test(tag);
 
 const yearOf = (day: string): number => Number(day.slice(0, 4));
 
@@ -154,7 +156,8 @@ const checkRange = (field: string, value: number, min: number, max: number): voi
 };
 
 const checkCount = (field: string, list: readonly unknown[] | null | undefined, max: number): void => {
-  if (list != null && list.length > max) throw refused(field, `There may be at most ${max}, not ${list.length}.`);
+  if (list != null && list.length > max)
+    throw refused(field, `There may be at most ${max}, not ${list.length}.`);
 };
 
 const checkPerson = (field: string, { id, name }: PersonInput): void => {
@@ -166,7 +169,12 @@ const checkPerson = (field: string, { id, name }: PersonInput): void => {
 
 const checkPosterUrl = (text: string): void => {
   const url = URL.canParse(text) && !/[\s\p{Cc}]/u.test(text) ? new URL(text) : undefined;
-  if (text.length > limits.posterUrl || url?.protocol !== 'https:' || url.username !== '' || url.password !== '') {
+  if (
+    text.length > limits.posterUrl ||
+    url?.protocol !== 'https:' ||
+    url.username !== '' ||
+    url.password !== ''
+  ) {
     throw refused(
       'posterUrl',
       `It must be an https URL of at most ${limits.posterUrl} characters, without a user name or password.`,

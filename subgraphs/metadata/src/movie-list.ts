@@ -90,15 +90,33 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
 /** What identifies the list of a filter and order, whatever way the arguments were written; cursors are bound to it. */
 export const movieListScope = (filter: MovieFilter, sort: MovieSort): string => {
   const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
-  const values = [title, genre, person, releaseYear?.from, releaseYear?.to, runtimeMinutes?.from, runtimeMinutes?.to, certification];
+  const values = [
+    title,
+    genre,
+    person,
+    releaseYear?.from,
+    releaseYear?.to,
+    runtimeMinutes?.from,
+    runtimeMinutes?.to,
+    certification,
+  ];
   return `Query.movies:${JSON.stringify([sort, ...values.map((value) => value ?? null)])}`;
 };
 
-const conditions = ({ title, genre, person, releaseYear, runtimeMinutes, certification }: MovieFilter): Prisma.Sql => {
+const conditions = ({
+  title,
+  genre,
+  person,
+  releaseYear,
+  runtimeMinutes,
+  certification,
+}: MovieFilter): Prisma.Sql => {
   const all = [Prisma.sql`m.deleted_at IS NULL`];
   if (title != null) all.push(Prisma.sql`m.title ILIKE ${`%${title.replace(/[\\%_]/g, '\\$&')}%`}`);
   if (genre != null) {
-    all.push(Prisma.sql`EXISTS (SELECT FROM movie_genre mg WHERE mg.movie_id = m.id AND mg.genre_id = ${genre})`);
+    all.push(
+      Prisma.sql`EXISTS (SELECT FROM movie_genre mg WHERE mg.movie_id = m.id AND mg.genre_id = ${genre})`,
+    );
   }
   if (person != null) {
     all.push(Prisma.sql`EXISTS (SELECT FROM credit c WHERE c.movie_id = m.id AND c.person_id = ${person})`);

@@ -2,7 +2,13 @@ import { newId } from '@cinegraph/kit/clock';
 import { Refusal } from '@cinegraph/kit/errors';
 import { codes } from './codes.js';
 import type { Prisma } from './generated/prisma/client.js';
-import type { CreditRole, ExternalIdInput, MovieChanges, MovieInput, PersonInput } from './generated/resolvers.js';
+import type {
+  CreditRole,
+  ExternalIdInput,
+  MovieChanges,
+  MovieInput,
+  PersonInput,
+} from './generated/resolvers.js';
 import type { MoneyModel, MovieModel, PersonModel } from './models.js';
 import { genresOf, settleRelease } from './movie-input.js';
 import { findMovieIn } from './queries.js';
@@ -56,7 +62,10 @@ const unknownMovie = {
 } as const;
 
 /** The columns of a movie after changes: what was left out stays, null clears. */
-const settle = (current: Omit<MovieModel, 'id' | 'title' | 'version' | 'createdAt' | 'updatedAt'>, changes: MovieChanges) => {
+const settle = (
+  current: Omit<MovieModel, 'id' | 'title' | 'version' | 'createdAt' | 'updatedAt'>,
+  changes: MovieChanges,
+) => {
   const { releaseDate, releaseYear } = settleRelease(current, changes);
   return {
     title: changes.title,
@@ -74,7 +83,8 @@ const settle = (current: Omit<MovieModel, 'id' | 'title' | 'version' | 'createdA
   };
 };
 
-const changed = <Value>(change: Value | undefined, current: Value): Value => (change === undefined ? current : change);
+const changed = <Value>(change: Value | undefined, current: Value): Value =>
+  change === undefined ? current : change;
 
 const amount = <Name extends string>(name: Name, money: MoneyModel | null) =>
   ({ [name]: money?.amount ?? null, [`${name}Currency`]: money?.currency ?? null }) as {
@@ -117,7 +127,12 @@ const castCredits = async (
   { directors, cast }: MovieChanges,
 ): Promise<PreparedCredits> => {
   const parts = [
-    ...(directors ?? []).map((person, index) => ({ role: 'DIRECTOR' as const, index, person, character: null })),
+    ...(directors ?? []).map((person, index) => ({
+      role: 'DIRECTOR' as const,
+      index,
+      person,
+      character: null,
+    })),
     ...(cast ?? []).map(({ person, character }, index) => ({
       role: 'ACTOR' as const,
       index,
@@ -147,9 +162,13 @@ const refuseUnknownPeople = async (
   const found = new Set((await tx.person.findMany({ where: { id: { in: ids } } })).map(({ id }) => id));
   const unknown = ids.find((id) => !found.has(id));
   if (unknown === undefined) return;
-  throw new Refusal(codes.personNotFound, 'A person to credit is not known. Give a "name" to add a new one.', {
-    personId: unknown.slice(0, 200),
-  });
+  throw new Refusal(
+    codes.personNotFound,
+    'A person to credit is not known. Give a "name" to add a new one.',
+    {
+      personId: unknown.slice(0, 200),
+    },
+  );
 };
 
 /** Writes the lists that the input gives, each as a whole. */

@@ -38,13 +38,21 @@ export const findMovies = async (
 };
 
 /** One movie as the open transaction sees it. */
-export const findMovieIn = async (tx: Prisma.TransactionClient, id: string): Promise<MovieModel | undefined> => {
-  const rows = await tx.$queryRaw<MovieRow[]>`SELECT ${Prisma.raw(movieColumns)} FROM movie m WHERE m.id = ${id}`;
+export const findMovieIn = async (
+  tx: Prisma.TransactionClient,
+  id: string,
+): Promise<MovieModel | undefined> => {
+  const rows = await tx.$queryRaw<
+    MovieRow[]
+  >`SELECT ${Prisma.raw(movieColumns)} FROM movie m WHERE m.id = ${id}`;
   return rows[0] && toMovie(rows[0]);
 };
 
 /** One movie, locked until the open transaction ends; undefined when it is not known. */
-export const lockMovie = async (tx: Prisma.TransactionClient, id: string): Promise<FoundMovie | undefined> => {
+export const lockMovie = async (
+  tx: Prisma.TransactionClient,
+  id: string,
+): Promise<FoundMovie | undefined> => {
   const rows = await tx.$queryRaw<(MovieRow & { deleted: boolean })[]>`
     SELECT ${Prisma.raw(movieColumns)}, m.deleted_at IS NOT NULL AS deleted
     FROM movie m WHERE m.id = ${id} FOR UPDATE`;
@@ -79,14 +87,25 @@ export const findCreditsOfMovies = async (
   keys: readonly CreditsKey[],
 ): Promise<ReadonlyMap<string, readonly MovieCredit[]>> => {
   const rows = await prisma.$queryRaw<
-    { movieId: string; role: CreditRole; position: number; character: string | null; id: string; name: string }[]
+    {
+      movieId: string;
+      role: CreditRole;
+      position: number;
+      character: string | null;
+      id: string;
+      name: string;
+    }[]
   >`
     SELECT c.movie_id AS "movieId", c.role, c.position, c.character, p.id, p.name
     FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS wanted ("movieId" text, role text)
     JOIN credit c ON c.movie_id = wanted."movieId" AND c.role = wanted.role
     JOIN person p ON p.id = c.person_id
     ORDER BY c.position`;
-  const credits = rows.map(({ movieId, id, name, ...credit }) => ({ movieId, ...credit, person: { id, name } }));
+  const credits = rows.map(({ movieId, id, name, ...credit }) => ({
+    movieId,
+    ...credit,
+    person: { id, name },
+  }));
   return groupBy(credits, creditsKeyOf);
 };
 
@@ -220,7 +239,10 @@ export const creditsKeyOf = ({ movieId, role }: CreditsKey): string => `${role}:
 export const filmographyKeyOf = ({ personId, size, cursor }: FilmographyKey): string =>
   JSON.stringify([personId, size, cursor]);
 
-const groupBy = <Row>(rows: readonly Row[], keyOf: (row: Row) => string): ReadonlyMap<string, readonly Row[]> => {
+const groupBy = <Row>(
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+): ReadonlyMap<string, readonly Row[]> => {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
     const group = groups.get(keyOf(row));

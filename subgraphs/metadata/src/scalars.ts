@@ -18,7 +18,11 @@ const textScalar = (name: string, accepts: (text: string) => boolean, advice: st
 
 /** A day as YYYY-MM-DD, from 1870-01-01 to 2199-12-31. */
 // eslint-disable-next-line @typescript-eslint/no-shadow -- resolvers are found by the name of their GraphQL type
-export const Date = textScalar('Date', isDay, 'A Date is a day as YYYY-MM-DD, from 1870-01-01 to 2199-12-31.');
+export const Date = textScalar(
+  'Date',
+  isDay,
+  'A Date is a day as YYYY-MM-DD, from 1870-01-01 to 2199-12-31.',
+);
 
 /** A moment, as RFC 3339 text in UTC with milliseconds; only ever an output of metadata. */
 export const DateTime = textScalar('DateTime', () => false, 'A DateTime is never an input here.');

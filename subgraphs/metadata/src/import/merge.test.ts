@@ -41,7 +41,11 @@ describe('a merge of what a source tells', () => {
   it('compares genres as a set and people by their ids', () => {
     const both = [{ id: 'drama', name: 'Drama' }, ...told.genres];
     const last = { ...told, genres: both };
-    const current = { ...told, genres: both.toReversed(), directors: [{ id: 'person:x:terry-gilliam', name: 'T. G.' }] };
+    const current = {
+      ...told,
+      genres: both.toReversed(),
+      directors: [{ id: 'person:x:terry-gilliam', name: 'T. G.' }],
+    };
     expect(mergeFacts(last, current, { ...told, genres: [] }).changed).toEqual(['genres']);
   });
 

@@ -74,7 +74,8 @@ export const toSourceRecord = (record: string, input: SourceMovieInput): SourceR
   const { id, title, facts = {}, releaseDate = null, releaseYear, genres = [], externalRatings = [] } = input;
   const bad = findUnstorableText(input, '');
   if (bad !== undefined) return { record, refused: `${bad} holds a character that cannot be stored` };
-  if (releaseDate !== null && !isDay(releaseDate)) return { record, refused: `there is no day ${releaseDate}` };
+  if (releaseDate !== null && !isDay(releaseDate))
+    return { record, refused: `there is no day ${releaseDate}` };
   const known = { ...nothingKnown, ...facts };
   const amounts = [known.productionBudget, known.worldwideGross, known.domesticGross, known.domesticDvdSales];
   const odd = amounts.find((money) => money !== null && !isDecimal(money.amount));

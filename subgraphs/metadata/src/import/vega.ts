@@ -134,6 +134,7 @@ const readRatings = (source: z.output<typeof rowSchema>): readonly PublishedRati
   if (imdb != null) {
     ratings.push({ source: 'imdb', average: imdb, votes: source['IMDB Votes'] ?? null, scaleTop: 10 });
   }
-  if (tomatoes != null) ratings.push({ source: 'rottentomatoes', average: tomatoes, votes: null, scaleTop: 100 });
+  if (tomatoes != null)
+    ratings.push({ source: 'rottentomatoes', average: tomatoes, votes: null, scaleTop: 100 });
   return ratings;
 };

@@ -4,11 +4,18 @@ import { movieColumns, toMovie, type MovieRow } from '../movie-row.js';
 import type { MovieFacts, PublishedRating, SourceMovie } from './source-movie.js';
 
 /** Runs a statement whose one parameter is `input` as jsonb; answers its rows. */
-export const ask = <Row>(tx: Prisma.TransactionClient, statement: string, input: unknown): PromiseLike<Row[]> =>
-  tx.$queryRawUnsafe<Row[]>(statement, JSON.stringify(input));
+export const ask = <Row>(
+  tx: Prisma.TransactionClient,
+  statement: string,
+  input: unknown,
+): PromiseLike<Row[]> => tx.$queryRawUnsafe<Row[]>(statement, JSON.stringify(input));
 
 /** Runs a statement over a set of rows as jsonb; an empty set is not worth a round trip. */
-export const run = async (tx: Prisma.TransactionClient, statement: string, rows: readonly unknown[]): Promise<void> => {
+export const run = async (
+  tx: Prisma.TransactionClient,
+  statement: string,
+  rows: readonly unknown[],
+): Promise<void> => {
   if (rows.length > 0) await tx.$executeRawUnsafe(statement, JSON.stringify(rows));
 };
 
@@ -51,7 +58,10 @@ const recordset = `jsonb_to_recordset($1::jsonb) AS r (id text, ${Object.entries
   .join(', ')})`;
 
 /** A movie's facts as a row of its table, without its lists. */
-export const toRow = (id: string, facts: MovieFacts): Readonly<Record<keyof typeof columns | 'id', unknown>> => ({
+export const toRow = (
+  id: string,
+  facts: MovieFacts,
+): Readonly<Record<keyof typeof columns | 'id', unknown>> => ({
   id,
   title: facts.title,
   description: facts.description,
@@ -191,7 +201,9 @@ export const findCurrent = async (
         cast: people('ACTOR').map(({ person, character }) => ({ person, character })),
         externalIds: row.externalIds ?? [],
       };
-      const lastRatings = (row.record?.externalRatings ?? []).map(({ source: publisher }: PublishedRating) => publisher);
+      const lastRatings = (row.record?.externalRatings ?? []).map(
+        ({ source: publisher }: PublishedRating) => publisher,
+      );
       return [movie.id, { facts, last: row.record?.facts, lastRatings }];
     }),
   );
@@ -200,8 +212,7 @@ export const findCurrent = async (
 type CurrentRow = MovieRow & {
   readonly genres: MovieFacts['genres'] | null;
   readonly credits:
-    | readonly { role: CreditRole; person: MovieFacts['directors'][number]; character: string | null }[]
-    | null;
+    readonly { role: CreditRole; person: MovieFacts['directors'][number]; character: string | null }[] | null;
   readonly externalIds: MovieFacts['externalIds'] | null;
   readonly record: SourceMovie | null;
 };

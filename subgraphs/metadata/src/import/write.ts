@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isConflict, isDuplicate } from '@cinegraph/kit/errors';
 import type { ChunkResult, Importer } from '@cinegraph/kit/import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
@@ -24,9 +25,6 @@ type RefusedRecord = NonNullable<ChunkResult['refused']>[number];
 
 const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'cast', 'externalIds']);
 
-/** What a raced chunk is tried again for: an external id that somebody else just took, or a deadlock that was cut. */
-const racedCodes: ReadonlySet<unknown> = new Set(['P2002', 'P2034', '23505', '40P01']);
-
 /**
  * Opens metadata's tables for the movies of one source. A chunk is one transaction of a dozen set-based statements,
  * however many movies it has. A movie that its source tells as it did last time is not touched; of another, only what
@@ -42,7 +40,8 @@ export const openMovieTables =
       try {
         return await prisma.$transaction((tx) => writeChunk(tx, source, entries), { timeout: 60_000 });
       } catch (error) {
-        if (attempts <= 1 || !isRaced(error)) throw error;
+        // Somebody just took an external id of the chunk, or PostgreSQL cut a deadlock with people's writes.
+        if (attempts <= 1 || !(isDuplicate(error) || isConflict(error))) throw error;
         return writeOrRetry(entries, attempts - 1);
       }
     };
@@ -60,11 +59,6 @@ export const openMovieTables =
       close: () => prisma.$disconnect(),
     };
   };
-
-const isRaced = (error: unknown): boolean => {
-  const { code, meta } = error as { code?: unknown; meta?: { code?: unknown } };
-  return racedCodes.has(code) || racedCodes.has(meta?.code);
-};
 
 const writeChunk = async (
   tx: Prisma.TransactionClient,
@@ -86,9 +80,13 @@ const writeChunk = async (
   );
 
   const added = new Set(
-    (await sql.ask<{ id: string }>(tx, sql.insertMovies, told.map(({ id, facts }) => sql.toRow(id, facts)))).map(
-      ({ id }) => id,
-    ),
+    (
+      await sql.ask<{ id: string }>(
+        tx,
+        sql.insertMovies,
+        told.map(({ id, facts }) => sql.toRow(id, facts)),
+      )
+    ).map(({ id }) => id),
   );
   const present = told.filter(({ id }) => !added.has(id)).map(({ id }) => id);
   const current = await sql.findCurrent(tx, source, present);
@@ -176,7 +174,11 @@ const writeLists = async (tx: Prisma.TransactionClient, changes: readonly Change
   });
   await sql.run(tx, sql.replaceCredits, [
     ...directors.map(({ id, facts }) =>
-      credits(id, 'DIRECTOR', facts.directors.map((person) => ({ person, character: null }))),
+      credits(
+        id,
+        'DIRECTOR',
+        facts.directors.map((person) => ({ person, character: null })),
+      ),
     ),
     ...cast.map(({ id, facts }) => credits(id, 'ACTOR', facts.cast)),
   ]);
@@ -191,4 +193,5 @@ const distinctById = <Row extends { readonly id: string }>(rows: readonly Row[])
   ...new Map(rows.map((row) => [row.id, row])).values(),
 ];
 
-const hashOf = (movie: SourceMovie): string => createHash('sha256').update(JSON.stringify(movie)).digest('base64url');
+const hashOf = (movie: SourceMovie): string =>
+  createHash('sha256').update(JSON.stringify(movie)).digest('base64url');

@@ -1,5 +1,6 @@
 import type { GenreResolvers } from '../generated/resolvers.js';
 
 export const Genre: GenreResolvers = {
-  movieCount: ({ id, movieCount }, _arguments, { loaders }) => movieCount ?? loaders.movieCountByGenreId.load(id),
+  movieCount: ({ id, movieCount }, _arguments, { loaders }) =>
+    movieCount ?? loaders.movieCountByGenreId.load(id),
 };

@@ -7,7 +7,11 @@ export const Person: PersonResolvers = {
   filmography: async ({ id }, { first, after }, { loaders, cursors }) => {
     const scope = `Person.filmography:${id}`;
     const page = readPage({ first: first ?? null, after: after ?? null }, cursors, scope);
-    const credits = await loaders.filmographyByPerson.load({ personId: id, size: page.size, cursor: page.cursor });
+    const credits = await loaders.filmographyByPerson.load({
+      personId: id,
+      size: page.size,
+      cursor: page.cursor,
+    });
     return {
       ...toConnection(credits, page, ({ sortDay, movie, role, position }) =>
         cursors.seal(scope, [sortDay, movie.id, role, position]),

@@ -16,7 +16,9 @@ export const Query: QueryResolvers = {
       scope,
     );
     const listed = await findMovieList(prisma, wanted, sort, page);
-    const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) => cursors.seal(scope, sortValues));
+    const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) =>
+      cursors.seal(scope, sortValues),
+    );
     return {
       edges: edges.map(({ cursor, node }) => ({ cursor, node: node.movie })),
       pageInfo,
