@@ -1,5 +1,5 @@
 import type { Resolvers } from '../generated/resolvers.js';
-// eslint-disable-next-line @typescript-eslint/no-shadow -- resolvers are found by the name of their GraphQL type
+ 
 import { CurrencyCode, Date, DateTime, Decimal } from '../scalars.js';
 import { CreditConnection } from './CreditConnection.js';
 import { Genre } from './Genre.js';
