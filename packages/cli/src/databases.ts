@@ -12,6 +12,8 @@ import type { CliEnv, LocalSubgraph } from './graph.js';
 export interface Databases {
   /** `DATABASE_URL_<NAME>` of each subgraph. */
   readonly urls: Readonly<Record<string, string>>;
+  /** The subgraphs whose databases are on our server, and which data that has; undefined where none is. */
+  readonly embedded: { readonly identity: string; readonly names: readonly string[] } | undefined;
   stop(): Promise<void>;
 }
 
@@ -33,7 +35,9 @@ export const startDatabases = async (
   },
 ): Promise<Databases> => {
   const { data, onProgress, onGivenUp } = options;
-  if (ownNames(options).length === 0) return { urls: await urlsOf(options), stop: async () => undefined };
+  if (ownNames(options).length === 0) {
+    return { urls: await urlsOf(options), embedded: undefined, stop: async () => undefined };
+  }
   let stopping = false;
   let server = await startEmbeddedPostgres({ directory: data, onProgress });
   const { port } = server;
@@ -56,7 +60,7 @@ export const startDatabases = async (
   };
   void restartWhenDead();
   try {
-    return { urls: await urlsOf(options, server), stop };
+    return { urls: await urlsOf(options, server), embedded: describe(options, server), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -68,16 +72,23 @@ export const joinDatabases = async (
   options: DatabasesOptions & { readonly signal: AbortSignal; readonly isRunning: () => Promise<boolean> },
 ): Promise<Databases> => {
   const stop = async () => undefined;
-  if (ownNames(options).length === 0) return { urls: await urlsOf(options), stop };
+  if (ownNames(options).length === 0) {
+    return { urls: await urlsOf(options), embedded: undefined, stop };
+  }
   for (;;) {
     const server = await findEmbeddedPostgres(options.data);
-    if (server) return { urls: await urlsOf(options, server), stop };
+    if (server) return { urls: await urlsOf(options, server), embedded: describe(options, server), stop };
     if (!(await options.isRunning())) {
       throw new StartError('The start that was running has ended. Try again.');
     }
     await delay(200, undefined, { signal: options.signal });
   }
 };
+
+const describe = (options: DatabasesOptions, { identity }: EmbeddedPostgres) => ({
+  identity,
+  names: ownNames(options).map(({ name }) => name),
+});
 
 const ownNames = ({ env, subgraphs }: DatabasesOptions) =>
   subgraphs.filter(({ databaseVariable }) => env.databaseUrls[databaseVariable] === undefined);

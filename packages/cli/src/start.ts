@@ -8,7 +8,8 @@ import { announce, assertAnswers } from './announce.js';
 import { say } from './console.js';
 import { startDatabases } from './databases.js';
 import { environmentOf, readCliEnv, readLocalSubgraphs, root } from './graph.js';
-import { defaultSource, lockOf, runImporters } from './import.js';
+import { importAtFirstStart } from './first-import.js';
+import { lockOf } from './import.js';
 import { aborted, startService } from './service-process.js';
 
 /**
@@ -64,15 +65,8 @@ const runGraph = async (
   signal.throwIfAborted();
 
   const common = environmentOf(env, { NODE_ENV: env.NODE_ENV, LOG_LEVEL: env.LOG_LEVEL, SUBGRAPH_KEY: key });
-  const code = await runImporters({
-    ...{ subgraphs, source: defaultSource, args: ['--if-empty'], signal },
-    env: common,
-    urls: databases.urls,
-  });
+  await importAtFirstStart({ data, subgraphs, databases, env: common, signal });
   signal.throwIfAborted();
-  if (code !== 0) {
-    say(`The ${defaultSource} could not be imported (why is told above); the graph starts without it.`);
-  }
 
   say(`starting ${[...subgraphs.map(({ name }) => name), 'gateway'].join(', ')}`);
   const services = await Promise.allSettled(

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, readdir, readFile, rm, stat, truncate } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,6 +17,8 @@ export interface EmbeddedPostgres {
   readonly superuserUrl: string;
   /** Where its data is: below the directory, or elsewhere where its account may not enter that. */
   readonly dataFolder: string;
+  /** What PostgreSQL calls the data: another number after it was made anew. */
+  readonly identity: string;
   /** True when a server that an earlier process left behind was taken over. */
   readonly adopted: boolean;
   /** Makes the database where it is missing; answers its URL for a role that owns it and nothing else. */
@@ -60,11 +62,11 @@ export const startEmbeddedPostgres = async (options: {
   if (found) return present(installation, found, true);
   const password = await installation.secrets.get('postgres');
   const server = await launch({ directory, place, data, password, settings, onProgress, port });
-  await assertAnswers(urlOf(server.port), directory).catch(async (error: unknown) => {
+  const identity = await identify(urlOf(server.port), directory).catch(async (error: unknown) => {
     await stopServer(data, server.pid);
     throw error;
   });
-  return present(installation, server, false);
+  return present(installation, { ...server, identity }, false);
 };
 
 /** The server that runs on the data below `directory` already, if one does; it is not started. */
@@ -99,7 +101,11 @@ const openInstallation = async (given: string): Promise<Installation> => {
 const urlOf = (port: number, role: string, password: string, database: string) =>
   `postgresql://${encodeURIComponent(role)}:${encodeURIComponent(password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 
-const present = (installation: Installation, server: Server, adopted: boolean): EmbeddedPostgres => {
+const present = (
+  installation: Installation,
+  server: IdentifiedServer,
+  adopted: boolean,
+): EmbeddedPostgres => {
   const { data, secrets } = installation;
   const superuserUrl = installation.urlOf(server.port);
   let stopping: Promise<void> | undefined;
@@ -109,6 +115,7 @@ const present = (installation: Installation, server: Server, adopted: boolean): 
     pid: server.pid,
     superuserUrl,
     dataFolder: data,
+    identity: server.identity,
     adopted,
     ensureDatabase: async (name) => {
       const password = await secrets.get(`database:${name}`);
@@ -116,7 +123,7 @@ const present = (installation: Installation, server: Server, adopted: boolean): 
       return urlOf(server.port, name, password, name);
     },
     died: new Promise((resolve) => void gone.then(() => stopping ?? resolve())),
-    stop: () => (stopping ??= stopServer(data, server.pid)),
+    stop: () => (stopping ??= stopServer(data, server.pid).then(() => (server.child ? gone : undefined))),
   };
 };
 
@@ -146,8 +153,15 @@ interface Server {
   readonly child?: ChildProcess;
 }
 
+interface IdentifiedServer extends Server {
+  readonly identity: string;
+}
+
 /** The server that still runs on the data, once it answers; one that is just ending is waited for. */
-const findServer = async (data: string, urlOf: (port: number) => string): Promise<Server | undefined> => {
+const findServer = async (
+  data: string,
+  urlOf: (port: number) => string,
+): Promise<IdentifiedServer | undefined> => {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
     const postmaster = await readPostmaster(data);
@@ -157,19 +171,24 @@ const findServer = async (data: string, urlOf: (port: number) => string): Promis
       return undefined;
     }
     if (postmaster.ready) {
-      await assertAnswers(urlOf(postmaster.port), data);
-      return { port: postmaster.port, pid: postmaster.pid };
+      const identity = await identify(urlOf(postmaster.port), data);
+      return { port: postmaster.port, pid: postmaster.pid, identity };
     }
     await delay(50);
   }
   throw new StartError(`The PostgreSQL that runs on ${data} neither gets ready nor ends. Stop it by hand.`);
 };
 
-const assertAnswers = async (url: string, directory: string): Promise<void> => {
+/** Asks the server which data it has: it answers, and takes our password. */
+const identify = async (url: string, directory: string): Promise<string> => {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();
+    const { rows } = await client.query<{ identity: string }>(
+      'SELECT system_identifier::text AS identity FROM pg_control_system()',
+    );
+    return rows[0]?.identity ?? '';
   } catch (error) {
     const lost = (error as { code?: string }).code === '28P01';
     throw new StartError(
@@ -212,17 +231,17 @@ const launch = async (options: Launch): Promise<Server> => {
     const child = spawn(
       join(binaries.folder, 'bin', 'postgres'),
       ['-D', data, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      { ...spawnOptions(place.account), detached: true, stdio: ['ignore', log.fd, log.fd] },
+      { ...spawnOptions(place.account), detached: true, stdio: ['ignore', log.handle.fd, log.handle.fd] },
     );
     const exited = new Promise<void>((resolve) => {
       child.once('error', () => resolve());
       child.once('exit', () => resolve());
     });
     child.unref();
-    await log.close();
+    await log.handle.close();
     const ready = await Promise.race([becomesReady(data, child), exited.then(() => false)]);
     if (ready && child.pid !== undefined) return { port, pid: child.pid, child };
-    const said = (await readFile(logPath, 'utf8')).slice(log.length);
+    const said = (await readFile(logPath)).subarray(log.size).toString();
     const again =
       // The free port was taken meanwhile, or the last processes of a killed server are just leaving.
       (options.port === undefined && said.includes('Address already in use')) ||
@@ -243,15 +262,12 @@ const becomesReady = async (data: string, child: ChildProcess): Promise<boolean>
   return false;
 };
 
+/** The server's log, open at its end; one that has grown too long is begun anew. */
 const openLog = async (path: string) => {
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => 0,
-  );
-  if (size > logLimitBytes) await truncate(path);
   const handle = await open(path, 'a', 0o600);
-  const { length } = await readFile(path, 'utf8');
-  return { fd: handle.fd, close: () => handle.close(), length };
+  if ((await handle.stat()).size > logLimitBytes) await handle.truncate();
+  const { size } = await handle.stat();
+  return { handle, size };
 };
 
 const watch = (server: Server): Promise<void> =>

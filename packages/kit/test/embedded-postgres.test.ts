@@ -98,6 +98,7 @@ describe('the embedded PostgreSQL', () => {
       port: left.port,
     });
     await taken.stop();
+    await left.died;
     expect(isAlive(left.pid)).toBe(false);
     expect(await findEmbeddedPostgres(directory)).toBeUndefined();
   });

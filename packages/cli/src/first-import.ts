@@ -1,0 +1,63 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Databases } from './databases.js';
+import { say } from './console.js';
+import type { LocalSubgraph } from './graph.js';
+import { defaultSource, runImporters } from './import.js';
+
+/** How far the first import of each subgraph has come, for the data with this identity. */
+interface Progress {
+  readonly identity: string;
+  readonly states: Readonly<Record<string, 'begun' | 'done'>>;
+}
+
+/**
+ * Fills the databases with the default source where they are empty, one subgraph after the other. One that was done in
+ * our own data is not asked again; one that was begun and not finished, because the process was killed, is done again as
+ * a whole. An import that fails is said, and does not keep the graph from starting.
+ */
+export const importAtFirstStart = async (options: {
+  readonly data: string;
+  readonly subgraphs: readonly LocalSubgraph[];
+  readonly databases: Databases;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}): Promise<void> => {
+  const { data, subgraphs, databases, env, signal } = options;
+  const path = join(data, 'first-import.json');
+  const identity = databases.embedded?.identity ?? '';
+  let progress = await readProgress(path, identity);
+  const keep = async (name: string, state: 'begun' | 'done') => {
+    if (databases.embedded?.names.includes(name) !== true) return;
+    progress = { identity, states: { ...progress.states, [name]: state } };
+    await writeFile(path, `${JSON.stringify(progress)}\n`);
+  };
+  for (const subgraph of subgraphs) {
+    const state = progress.states[subgraph.name];
+    if (state === 'done' || signal.aborted) continue;
+    // The importer looks whether there are rows; of an import that was cut off there are some.
+    const args = state === 'begun' ? [] : ['--if-empty'];
+    await keep(subgraph.name, 'begun');
+    const code = await runImporters({
+      ...{ subgraphs: [subgraph], source: defaultSource, args, env, signal },
+      urls: databases.urls,
+    });
+    if (code === 0) await keep(subgraph.name, 'done');
+    else if (!signal.aborted) {
+      say(
+        `${subgraph.name}: the ${defaultSource} could not be imported (why is told above); the graph starts without it.`,
+      );
+    }
+  }
+};
+
+const readProgress = async (path: string, identity: string): Promise<Progress> => {
+  const none: Progress = { identity, states: {} };
+  try {
+    const kept = JSON.parse(await readFile(path, 'utf8')) as Progress;
+    return identity !== '' && kept.identity === identity ? kept : none;
+  } catch {
+    // Not there, or half written: the importers look for themselves.
+    return none;
+  }
+};
