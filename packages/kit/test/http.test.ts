@@ -1,0 +1,106 @@
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { createHttpServer, type HttpServer, type Readiness } from '../src/http.js';
+import { createLogger } from '../src/logger.js';
+
+let server: HttpServer | undefined;
+afterEach(async () => {
+  await server?.part.stop();
+  server = undefined;
+});
+
+const start = async (
+  options: { readiness?: () => Promise<Readiness>; slow?: Promise<unknown>; onSlow?: () => void } = {},
+) => {
+  server = createHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    readiness: options.readiness ?? (async () => ({ ready: true, checks: { store: 'answers' } })),
+    maxBodyBytes: 1_000,
+  });
+  server.app.post('/echo', async (request) => ({ body: request.body }));
+  server.app.get('/fault', async () => {
+    throw new Error('secret at 10.0.0.1');
+  });
+  server.app.get('/slow', async () => {
+    options.onSlow?.();
+    await options.slow;
+    return { done: true };
+  });
+  await server.part.start();
+  return server.url();
+};
+
+const post = (url: string, body: string, type = 'application/json') =>
+  fetch(`${url}/echo`, { method: 'POST', headers: { 'content-type': type }, body });
+
+const codeOf = async (response: Response) => {
+  const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
+  return [response.status, errors[0]?.extensions.code];
+};
+
+describe('an HTTP server of ours', () => {
+  it('refuses what is too large, unreadable or of another type with a code, and names no library', async () => {
+    const url = await start();
+    expect(await codeOf(await post(url, `"${'x'.repeat(2_000)}"`))).toEqual([413, 'REQUEST_TOO_LARGE']);
+    expect(await codeOf(await post(url, '{"a":'))).toEqual([400, 'BAD_REQUEST']);
+    expect(await codeOf(await post(url, '{"__proto__":{"a":1}}'))).toEqual([400, 'BAD_REQUEST']);
+    expect(await codeOf(await post(url, 'a=b', 'application/x-www-form-urlencoded'))).toEqual([
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+    ]);
+    expect(await codeOf(await fetch(`${url}/nowhere`))).toEqual([404, 'NOT_FOUND']);
+    const { headers } = await post(url, '{}');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(headers.get('server')).toBeNull();
+  });
+
+  it('masks a fault of its own', async () => {
+    const response = await fetch(`${await start()}/fault`);
+    const text = await response.text();
+    expect(response.status).toBe(500);
+    expect(text).not.toContain('secret');
+    expect(text).not.toContain('at ');
+  });
+
+  it('is live while it is unready, and tells why it is unready', async () => {
+    const url = await start({ readiness: async () => ({ ready: false, checks: { store: 'away' } }) });
+    expect((await fetch(`${url}/health/live`)).status).toBe(200);
+    const ready = await fetch(`${url}/health/ready`);
+    expect([ready.status, await ready.json()]).toEqual([
+      503,
+      { status: 'unready', checks: { store: 'away' } },
+    ]);
+  });
+
+  it('answers what is under way before it stops, and takes no new connection', async () => {
+    let finish: (value: unknown) => void = () => undefined;
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const url = await start({
+      slow: new Promise((resolve) => (finish = resolve)),
+      onSlow: () => begin(),
+    });
+    const { port } = new URL(url);
+    const slow = fetch(`${url}/slow`);
+    await begun;
+    const stopped = server?.part.stop();
+    await new Promise<void>((resolve) => {
+      const attempt = () => {
+        const socket = connect(Number(port), '127.0.0.1');
+        socket.once('error', () => resolve());
+        socket.once('connect', () => {
+          socket.destroy();
+          setImmediate(attempt);
+        });
+      };
+      attempt();
+    });
+    finish(undefined);
+    const response = await slow;
+    expect([response.status, await response.json()]).toEqual([200, { done: true }]);
+    await stopped;
+  });
+});
