@@ -6,7 +6,7 @@ import { codes } from './codes.js';
 import type { Prisma, PrismaClient } from './generated/prisma/client.js';
 import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/resolvers.js';
 import type { MovieModel } from './models.js';
-import { checkExternalId, checkMovie, checkMovieId } from './movie-input.js';
+import { checkExternalId, checkMovie, checkMovieId } from './rules.js';
 import { changeMovie, insertMovie } from './movie-write.js';
 import { lockMovie } from './queries.js';
 

@@ -1,6 +1,9 @@
 import type { Connection } from '@cinegraph/kit/connection';
 import type { Certification, CreditRole } from './generated/resolvers.js';
 
+/** What rules judge, as GraphQL has read it. */
+export type { ExternalIdInput, MovieChanges, MovieFilter, PersonInput } from './generated/resolvers.js';
+
 /**
  * A movie as queries read it: plain JSON, so that an idempotent answer can be stored and given again as it was. Days are
  * YYYY-MM-DD, moments RFC 3339, amounts decimal text.

@@ -1,5 +1,4 @@
 import type { Page } from '@cinegraph/kit/connection';
-import { kitCode, Refusal } from '@cinegraph/kit/errors';
 import { Prisma, type PrismaClient } from './generated/prisma/client.js';
 import type { MovieFilter, MovieSort } from './generated/resolvers.js';
 import type { MovieModel } from './models.js';
@@ -65,26 +64,6 @@ export const countMovies = async (prisma: PrismaClient, filter: MovieFilter): Pr
   const rows = await prisma.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM movie m WHERE ${conditions(filter)}`;
   return rows[0]?.count ?? 0;
-};
-
-/** Refuses a filter that no movie can be meant by: an empty or overlong title, a range that ends before it begins. */
-export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFilter): void => {
-  if (title != null && (title.length < 1 || title.length > 100)) {
-    throw new Refusal(
-      kitCode.badUserInput,
-      `The title to look for has ${title.length} characters, but must have from 1 to 100.`,
-      { field: 'filter.title' },
-    );
-  }
-  for (const [field, range] of Object.entries({ releaseYear, runtimeMinutes })) {
-    if (range?.from != null && range.to != null && range.from > range.to) {
-      throw new Refusal(
-        kitCode.badUserInput,
-        `The range of ${field} ends (${range.to}) before it begins (${range.from}). Exchange "from" and "to".`,
-        { field: `filter.${field}` },
-      );
-    }
-  }
 };
 
 /** What identifies the list of a filter and order, whatever way the arguments were written; cursors are bound to it. */

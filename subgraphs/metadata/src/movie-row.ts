@@ -5,7 +5,8 @@ import type { MoneyModel, MovieModel } from './models.js';
 type Amounts = 'productionBudget' | 'worldwideGross' | 'domesticGross' | 'domesticDvdSales';
 
 /** A row of `movieColumns`, the same through Prisma and through the pool: no type that the two read differently. */
-export type MovieRow = Omit<MovieModel, Amounts | 'certification'> & Readonly<Record<Amounts | `${Amounts}Currency`, string | null>> & { readonly certification: string | null };
+export type MovieRow = Omit<MovieModel, Amounts | 'certification'> &
+  Readonly<Record<Amounts | `${Amounts}Currency` | 'certification', string | null>>;
 
 /**
  * The columns of a movie `m`, for every statement that reads whole movies. Days, moments and amounts are text already:

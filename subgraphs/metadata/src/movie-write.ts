@@ -10,7 +10,7 @@ import type {
   PersonInput,
 } from './generated/resolvers.js';
 import type { MoneyModel, MovieModel, PersonModel } from './models.js';
-import { genresOf, settleRelease } from './movie-input.js';
+import { genresOf, settleRelease } from './rules.js';
 import { findMovieIn } from './queries.js';
 
 /** Adds a movie in the open transaction. Refuses before it writes anything. */
@@ -87,9 +87,10 @@ const changed = <Value>(change: Value | undefined, current: Value): Value =>
   change === undefined ? current : change;
 
 const amount = <Name extends string>(name: Name, money: MoneyModel | null) =>
-  ({ [name]: money?.amount ?? null, [`${name}Currency`]: money?.currency ?? null }) as {
-    [Key in Name | `${Name}Currency`]: string | null;
-  };
+  ({ [name]: money?.amount ?? null, [`${name}Currency`]: money?.currency ?? null }) as Record<
+    Name | `${Name}Currency`,
+    string | null
+  >;
 
 const refuseTakenIds = async (
   tx: Prisma.TransactionClient,

@@ -1,6 +1,6 @@
 import { kitCode, Refusal } from '@cinegraph/kit/errors';
 import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
-import { isCurrencyCode, isDay, isDecimal } from './movie-input.js';
+import { isCurrencyCode, isDay, isDecimal } from './rules.js';
 
 /** A scalar that is text in memory and on the wire; what `accepts` denies is refused at the edge with `advice`. */
 const textScalar = (name: string, accepts: (text: string) => boolean, advice: string) => {
@@ -17,7 +17,6 @@ const textScalar = (name: string, accepts: (text: string) => boolean, advice: st
 };
 
 /** A day as YYYY-MM-DD, from 1870-01-01 to 2199-12-31. */
-// eslint-disable-next-line @typescript-eslint/no-shadow -- resolvers are found by the name of their GraphQL type
 export const Date = textScalar(
   'Date',
   isDay,

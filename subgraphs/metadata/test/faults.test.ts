@@ -1,6 +1,8 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { systemClock } from '@cinegraph/kit/clock';
 import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { startTestSubgraph, testSubgraphKey, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { metadata } from '../src/subgraph.js';
 
@@ -145,6 +147,7 @@ describe('whatever body comes', () => {
   it('the process answers 4xx or GraphQL errors and stays up', async () => {
     const seed = 20_261_121;
     const random = randomFrom(seed);
+    const sign = createIdentitySigner(testSubgraphKey, metadata.name, systemClock);
     const bodies = [
       '',
       'null',
@@ -164,7 +167,7 @@ describe('whatever body comes', () => {
     for (const body of bodies) {
       const response = await fetch(`${subgraph.url}/graphql`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', [identityHeader]: sign({ id: 'ana' }) },
         body,
       });
       const text = await response.text();

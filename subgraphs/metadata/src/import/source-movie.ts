@@ -3,7 +3,7 @@ import type { SourceRecord } from '@cinegraph/kit/import';
 import { findUnstorableText } from '@cinegraph/kit/text';
 import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
 import type { GenreModel, MoneyModel, PersonModel } from '../models.js';
-import { checkMovie, checkMovieId, genresOf, isDay, isDecimal, settleRelease } from '../movie-input.js';
+import { checkMovie, checkMovieId, genresOf, isDay, isDecimal, settleRelease } from '../rules.js';
 
 /** What is known of a movie and people may edit as well: each field is merged as a whole. */
 export interface MovieFacts {

@@ -6,7 +6,7 @@ import type { Importer, SourceRecord } from '@cinegraph/kit/import';
 import { z } from 'zod';
 import type { Certification } from '../generated/resolvers.js';
 import { migrations } from '../migrations.js';
-import { slugOf } from '../movie-input.js';
+import { slugOf } from '../rules.js';
 import { toSourceRecord, type PublishedRating, type SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
 

@@ -1,7 +1,8 @@
 import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
 import type { QueryResolvers } from '../generated/resolvers.js';
-import { checkMovieFilter, countMovies, findMovieList, movieListScope } from '../movie-list.js';
+import { countMovies, findMovieList, movieListScope } from '../movie-list.js';
 import { findGenres } from '../queries.js';
+import { checkMovieFilter } from '../rules.js';
 
 export const Query: QueryResolvers = {
   movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),

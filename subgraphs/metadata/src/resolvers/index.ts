@@ -1,5 +1,5 @@
 import type { Resolvers } from '../generated/resolvers.js';
- 
+
 import { CurrencyCode, Date, DateTime, Decimal } from '../scalars.js';
 import { CreditConnection } from './CreditConnection.js';
 import { Genre } from './Genre.js';

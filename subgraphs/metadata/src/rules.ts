@@ -1,6 +1,12 @@
 import { kitCode, Refusal } from '@cinegraph/kit/errors';
-import type { ExternalIdInput, MovieChanges, PersonInput } from './generated/resolvers.js';
-import type { GenreModel, MovieModel } from './models.js';
+import type {
+  ExternalIdInput,
+  GenreModel,
+  MovieChanges,
+  MovieFilter,
+  MovieModel,
+  PersonInput,
+} from './models.js';
 
 /** What may be said of a movie; the limits are those that the schema states. Counts are in Unicode characters. */
 const limits = {
@@ -83,6 +89,26 @@ export const checkMovieId = (id: string): void => {
   throw refused('id', 'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).');
 };
 
+/** Refuses a filter that no movie can be meant by: an empty or overlong title, a range that ends before it begins. */
+export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFilter): void => {
+  if (title != null && (title.length < 1 || title.length > 100)) {
+    throw new Refusal(
+      kitCode.badUserInput,
+      `The title to look for has ${title.length} characters, but must have from 1 to 100.`,
+      { field: 'filter.title' },
+    );
+  }
+  for (const [field, range] of Object.entries({ releaseYear, runtimeMinutes })) {
+    if (range?.from != null && range.to != null && range.from > range.to) {
+      throw new Refusal(
+        kitCode.badUserInput,
+        `The range of ${field} ends (${range.to}) before it begins (${range.from}). Exchange "from" and "to".`,
+        { field: `filter.${field}` },
+      );
+    }
+  }
+};
+
 /**
  * The release of a movie after a change: a new date brings its year along, a cleared date leaves the year. A year that is
  * not the date's is refused.
@@ -140,11 +166,8 @@ const isLanguage = (tag: string): boolean => tag.length <= 35 && /^[a-z]{2,3}(-[
 
 const yearOf = (day: string): number => Number(day.slice(0, 4));
 
-const lengthOf = (text: string): number => {
-  let length = 0;
-  for (const _character of text) length += 1;
-  return length;
-};
+// Characters as PostgreSQL's char_length counts them.
+const lengthOf = (text: string): number => Array.from(text).length;
 
 const checkText = (field: string, text: string, max: number): void => {
   if (text.trim() === '') throw refused(field, 'It may not be empty.');

@@ -9,10 +9,11 @@ import {
   isDecimal,
   settleRelease,
   slugOf,
-} from './movie-input.js';
+} from './rules.js';
 
+/** Matches the refusal of a field. */
 const refusal = (field: string) =>
-  expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } }) as Error;
+  expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } }) as unknown as Error;
 const names = (count: number) => Array.from({ length: count }, (_, index) => ({ name: `Person ${index}` }));
 
 describe('a movie as people may write it', () => {
