@@ -33,10 +33,20 @@ const main = async () => {
       process.stdout.write('stopped\n');
       return command === 'start' ? 0 : 130;
     }
-    const isSentence = ['BootstrapError', 'StartError'].includes(error?.constructor?.name);
-    process.stderr.write(`${isSentence ? error.message : (error?.stack ?? error)}\n`);
+    process.stderr.write(`${explain(error)}\n`);
     return 1;
   }
+};
+
+/** One sentence for what a person can put right, and everything for what only we can. */
+const explain = (error) => {
+  if (['BootstrapError', 'StartError'].includes(error?.constructor?.name)) return error.message;
+  const where = error?.path ? ` in ${error.path}` : '';
+  if (error?.code === 'ENOSPC') return `There is no disk space left${where}. Free some and start again.`;
+  if (error?.code === 'EACCES' || error?.code === 'EROFS') {
+    return `This account may not write${where}. Make it writable, or keep the data elsewhere: --data <folder>`;
+  }
+  return error?.stack ?? String(error);
 };
 
 const say = (text) => process.stdout.write(`${text}\n`);

@@ -29,8 +29,14 @@ export const takeLock = async (path, purpose) => {
   for (;;) {
     try {
       const file = openSync(path, 'wx', 0o600);
-      writeSync(file, own);
-      closeSync(file);
+      try {
+        writeSync(file, own);
+      } catch (error) {
+        rmSync(path, { force: true });
+        throw error;
+      } finally {
+        closeSync(file);
+      }
       return { release: () => releaseLock(path, own) };
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;

@@ -36,7 +36,7 @@ export const start = async (args: readonly string[], signal: AbortSignal): Promi
   } catch (error) {
     if (!signal.aborted) failure = error;
   }
-  say('stopping');
+  if (started.length > 0) say('stopping');
   for (const stop of started.reverse()) {
     await stop().catch((error: unknown) => (failure ??= error));
   }

@@ -120,6 +120,7 @@ export const findBinaries = async (place: Place): Promise<Binaries> => {
       if (tried.every(({ code }) => code === 0) && major !== undefined) return { folder, major };
       reason = tried.map(({ output }) => output.trim()).join(' ');
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw noSpace(place.folder);
       reason = error instanceof Error ? error.message : String(error);
     }
   }
@@ -127,6 +128,10 @@ export const findBinaries = async (place: Place): Promise<Binaries> => {
     `The embedded PostgreSQL cannot run on this machine (${reason}). Use another one, ${outside}.`,
   );
 };
+
+/** What is said wherever the disk turns out to be full. */
+export const noSpace = (folder: string): StartError =>
+  new StartError(`There is no disk space left for the database in ${folder}. Free some and start again.`);
 
 const findPackage = async (platform: string) => {
   const require = createRequire(import.meta.url);
@@ -159,19 +164,21 @@ const linkLibraries = async (folder: string) => {
 
 const copyBinaries = async (from: string, to: string) => {
   const next = `${to}.${process.pid}`;
-  await rm(next, { recursive: true, force: true });
-  // Inside a folder called `native`, because the names in its list of links begin with that.
-  await cp(from, join(next, 'native'), {
-    recursive: true,
-    verbatimSymlinks: true,
-    filter: (path) => !path.endsWith('.a'),
-  });
-  await linkLibraries(join(next, 'native'));
-  await openToAll(next);
-  await rename(join(next, 'native'), to).catch(async (error: unknown) => {
-    if ((await ownerOf(to)) === undefined) throw error;
-  });
-  await rm(next, { recursive: true, force: true });
+  try {
+    // Inside a folder called `native`, because the names in its list of links begin with that.
+    await cp(from, join(next, 'native'), {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => !path.endsWith('.a'),
+    });
+    await linkLibraries(join(next, 'native'));
+    await openToAll(next);
+    await rename(join(next, 'native'), to).catch(async (error: unknown) => {
+      if ((await ownerOf(to)) === undefined) throw error;
+    });
+  } finally {
+    await rm(next, { recursive: true, force: true });
+  }
 };
 
 const openToAll = async (folder: string): Promise<void> => {

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'n
 import { join } from 'node:path';
 import pg from 'pg';
 import { StartError } from './errors.js';
-import { giveTo, runAs, type Binaries, type Place } from './postgres-binaries.js';
+import { giveTo, noSpace, runAs, type Binaries, type Place } from './postgres-binaries.js';
 
 /** What PostgreSQL said before it gave up, as one sentence that says what to do. */
 export const explainFailure = (said: string, port: number, data: string): StartError => {
@@ -17,9 +17,6 @@ export const explainFailure = (said: string, port: number, data: string): StartE
     `The data folder ${data} is damaged or cannot be used: ${reason || 'PostgreSQL ended without a word'}. Begin anew with --reset (its data is lost), or put a copy back.`,
   );
 };
-
-const noSpace = (folder: string) =>
-  new StartError(`There is no disk space left for the database in ${folder}. Free some and start again.`);
 
 /**
  * Sees to it that there is a complete data folder of the binaries' version, whose superuser `postgres` has the password.
