@@ -48,7 +48,7 @@ export const beginRequest = (options: {
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   const ending = new AbortController();
-  const timer = setTimeout(() => ending.abort('deadline' satisfies EndReason), deadlineMs);
+  const timer = setTimeout(() => ending.abort('deadline' satisfies EndReason), deadlineMs).unref();
   let endsWithClient = false;
   const context: RequestContext = {
     viewer,

@@ -52,11 +52,13 @@ export const startGateway = async (
   const supergraph = createSupergraphGateway({
     path: config.supergraphPath,
     logger,
-    load: async (sdl) => {
+    load: async (sdl, replaces) => {
       const opened = new Map<string, { url: string; client: ReturnType<typeof clients.open> }>();
       const loaded = await loadSupergraph({
         sdl,
         logger,
+        // At the start there is nothing better to keep, and readiness is waited for.
+        validate: replaces,
         dataSource: ({ name, url: routingUrl }) => {
           const url = config.subgraphUrls.get(subgraphUrlVariable(name)) ?? routingUrl;
           const client = clients.open(name, url);

@@ -17,7 +17,7 @@ const defaultPollMs = 250;
  */
 export const createSupergraphGateway = (options: {
   path: string;
-  load: (sdl: string) => Promise<LoadedSupergraph>;
+  load: (sdl: string, replaces: boolean) => Promise<LoadedSupergraph>;
   logger: Logger;
   pollMs?: number;
 }): { gateway: Gateway; current: () => LoadedSupergraph | undefined } => {
@@ -57,7 +57,7 @@ export const createSupergraphGateway = (options: {
     }
     const startedAt = performance.now();
     try {
-      const next = await load(sdl);
+      const next = await load(sdl, true);
       if (stopped) return mark;
       serve(next);
       logger.info(
@@ -101,7 +101,7 @@ export const createSupergraphGateway = (options: {
           });
         });
         try {
-          serve(await load(sdl));
+          serve(await load(sdl, false));
         } catch (error) {
           throw new StartError(
             `SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`,

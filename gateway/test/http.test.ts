@@ -60,7 +60,16 @@ describe('the HTTP side in production', () => {
       400,
     ],
     ['a key named __proto__', () => post('{"query":"{things{id}}","variables":{"__proto__":{"a":1}}}'), 400],
-    ['a document of many tokens', () => post(JSON.stringify({ query: `{${' id'.repeat(20_000)}}` })), 400],
+    [
+      'a document of many tokens',
+      () =>
+        post(
+          JSON.stringify({
+            query: `{${Array.from({ length: 6_000 }, (_, n) => ` a${n}: __typename`).join('')}}`,
+          }),
+        ),
+      400,
+    ],
     ['_entities', () => post('{"query":"{_entities(representations:[]){__typename}}"}'), 400],
     ['_service', () => post('{"query":"{_service{sdl}}"}'), 400],
     ['@defer', () => post('{"query":"{things{id ... @defer {name}}}"}'), 400],

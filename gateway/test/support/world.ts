@@ -11,7 +11,7 @@ import { startStubSubgraph, type StubSubgraph } from './stub-subgraph.js';
 const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])`;
 
 const thingsSdl = `${link}
-  type Query { things(count: Int = 3): [Thing!]! thing(id: ID!): Thing oldest: Thing! broken(code: String): String }
+  type Query { things(count: Int = 3): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
   type Mutation { rename(id: ID!, name: String!): Thing }
   enum ErrorCode { THING_LOCKED }
   type Thing @key(fields: "id") { id: ID! name: String! }`;
@@ -35,7 +35,7 @@ export const startStubs = async (): Promise<{ things: StubSubgraph; scores: Stub
         things: (_: unknown, { count }: { count: number }) =>
           Array.from({ length: count }, (_item, id) => thing(id)),
         thing: (_: unknown, { id }: { id: string }) => (id === 'none' ? null : thing(Number(id))),
-        oldest: () => thing(0),
+        loose: () => [thing(0), thing(1)],
         broken: (_: unknown, { code }: { code?: string }) => {
           throw new GraphQLError('password=hunter2 at db.internal:5432', {
             extensions: {
