@@ -43,6 +43,7 @@ export const importAtFirstStart = async (options: {
       urls: databases.urls,
     });
     if (code === 0) await keep(subgraph.name, 'done');
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it may have been aborted meanwhile
     else if (!signal.aborted) {
       say(
         `${subgraph.name}: the ${defaultSource} could not be imported (why is told above); the graph starts without it.`,

@@ -90,7 +90,10 @@ export const isDuplicate = (error: unknown): boolean =>
 /** The codes (SQLSTATE, the system's, Prisma's) and message of an error and of what drivers and Prisma wrapped in it. */
 const originsOf = (error: unknown, depth = 0): readonly { codes: string[]; message: string }[] => {
   if (typeof error !== 'object' || error === null || depth > 5) return [];
-  const { code, originalCode, kind, message, cause, meta, errors, thrownValue } = error as Record<string, unknown>;
+  const { code, originalCode, kind, message, cause, meta, errors, thrownValue } = error as Record<
+    string,
+    unknown
+  >;
   const inner = [
     cause,
     // Where graphql keeps what was thrown when it is an Error of another realm, as Node's own are under jest.
@@ -139,6 +142,6 @@ export const maskErrors =
         extensions: { code: kitCode.storeUnavailable },
       };
     }
-logger.error({ err: original, path: formatted.path }, 'unexpected error');
+    logger.error({ err: original, path: formatted.path }, 'unexpected error');
     return { message: 'Internal error', ...place, extensions: { code: kitCode.internal } };
   };
