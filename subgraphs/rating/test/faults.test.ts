@@ -61,10 +61,13 @@ describe('rating after a restart and on a second replica', () => {
     await world.rate('ann', 'restarted', 3);
     await world.rate('bob', 'restarted', 8);
     const replica = await ratingWorld({ databaseUrl: world.subgraph.databaseUrl });
-    expect(await replica.aggregateOf('restarted')).toEqual(await world.aggregateOf('restarted'));
-    await replica.rate('carl', 'restarted', 10);
-    expect(await world.aggregateOf('restarted')).toMatchObject({ count: 3, average: 7 });
-    await replica.subgraph.stop();
+    try {
+      expect(await replica.aggregateOf('restarted')).toEqual(await world.aggregateOf('restarted'));
+      await replica.rate('carl', 'restarted', 10);
+      expect(await world.aggregateOf('restarted')).toMatchObject({ count: 3, average: 7 });
+    } finally {
+      await replica.subgraph.stop();
+    }
   });
 });
 
