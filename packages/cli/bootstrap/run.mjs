@@ -3,9 +3,12 @@ import { spawn } from 'node:child_process';
 /** What keeps a command from going on, said in one sentence. */
 export class BootstrapError extends Error {}
 
+/** npm takes back what it installed before it ends, a minute long; what it leaves is not taken for installed. */
+const endWithinMs = 5_000;
+
 /**
  * Runs a program to its end with our console; answers its exit code, or 128 + the signal's number.
- * When `signal` is aborted the program is asked to end.
+ * When `signal` is aborted the program is asked to end, and after five seconds made to.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ cwd: string, env?: NodeJS.ProcessEnv, signal: AbortSignal }} options
@@ -14,11 +17,16 @@ export class BootstrapError extends Error {}
 export const run = (command, args, { cwd, env = process.env, signal }) =>
   new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] });
-    const stop = () => child.kill('SIGTERM');
+    let timer;
+    const stop = () => {
+      child.kill('SIGTERM');
+      timer = setTimeout(() => child.kill('SIGKILL'), endWithinMs);
+    };
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     child.on('error', reject);
     child.on('exit', (code, killedBy) => {
+      clearTimeout(timer);
       signal.removeEventListener('abort', stop);
       resolve(code ?? (killedBy === 'SIGINT' ? 130 : 143));
     });
