@@ -66,7 +66,8 @@ const openWire = async (target: URL): Promise<Wire> => {
 describe('while the store is away', () => {
   const queries = [
     '{ movie(id: "m:1") { title } }',
-    '{ movies { nodes { id } totalCount } }',
+    '{ movies { nodes { id } } }',
+    '{ movies(sort: TITLE_DESC, filter: { title: "e" }) { totalCount } }',
     '{ genres { id movieCount } }',
     '{ person(id: "p:1") { name } }',
     '{ _entities(representations: [{ __typename: "Movie", id: "m:1" }]) { ... on Movie { title } } }',
@@ -107,6 +108,37 @@ describe('while the store is away', () => {
       data: { movie: { title: 'Here', version: 1 }, movies: { totalCount: 1 } },
       errors: undefined,
     });
+  });
+});
+
+describe('while one table cannot be read', () => {
+  it.each([
+    ['movie', '{ movie(id: "m:1") { title } }'],
+    ['movie', '{ movies { pageInfo { hasNextPage } } }'],
+    ['genre', '{ movie(id: "m:1") { genres { id } } }'],
+    ['genre', '{ genres { id } }'],
+    ['credit', '{ movie(id: "m:1") { directors { id } } }'],
+    ['credit', '{ movie(id: "m:1") { cast { position } } }'],
+    ['credit', '{ person(id: "p:1") { filmography { pageInfo { hasNextPage } } } }'],
+    ['credit', '{ person(id: "p:1") { name } movies(filter: { person: "p:1" }) { totalCount } }'],
+    ['external_id', '{ movie(id: "m:1") { externalIds { value } } }'],
+    ['external_rating', '{ movie(id: "m:1") { externalRatings { average } } }'],
+    ['person', '{ person(id: "p:1") { name } }'],
+  ])('of %s, %s is an error and never an empty answer', async (table, query) => {
+    await subgraph.pool.query(
+      `INSERT INTO person (id, name) VALUES ('p:1', 'Somebody') ON CONFLICT DO NOTHING`,
+    );
+    expect((await subgraph.ask(query)).errors).toBeUndefined();
+    await subgraph.pool.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
+    try {
+      const { data, errors } = await subgraph.ask(query);
+      expect(errors).toEqual([
+        expect.objectContaining({ message: 'Internal error', extensions: { code: 'INTERNAL_SERVER_ERROR' } }),
+      ]);
+      expect(JSON.stringify(data ?? null)).toMatch(/^(null|\{"(movie|person)":null\})$/);
+    } finally {
+      await subgraph.pool.query(`ALTER TABLE ${table}_away RENAME TO ${table}`);
+    }
   });
 });
 
