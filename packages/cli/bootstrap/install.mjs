@@ -23,7 +23,7 @@ export const ensureInstalled = async (root, signal, say) => {
     if (isInstalled(root)) return;
     if (!fitsLock(root)) await install(root, signal, say);
     mkdirSync(dirname(stampPath(root)), { recursive: true });
-    writeFileSync(stampPath(root), stampOf(root));
+    writeFileSync(stampPath(root), [stampOf(root), ...nestedFolders(root)].join('\n'));
   } finally {
     release();
   }
@@ -59,8 +59,19 @@ const npm = () => {
 
 const stampPath = (root) => join(root, 'node_modules', '.cache', 'cinegraph', 'installed');
 
-const isInstalled = (root) =>
-  existsSync(stampPath(root)) && readFileSync(stampPath(root), 'utf8') === stampOf(root);
+const isInstalled = (root) => {
+  if (!existsSync(stampPath(root))) return false;
+  const [stamp, ...nested] = readFileSync(stampPath(root), 'utf8').split('\n');
+  return stamp === stampOf(root) && nested.every((folder) => existsSync(join(root, folder)));
+};
+
+/** Workspaces have packages of their own where the root's are of another version; they are cleaned away separately. */
+const nestedFolders = (root) =>
+  Object.entries(wantedPackages(root))
+    .filter(([path, entry]) => /^(?!node_modules\/).*node_modules\//.test(path) && !entry.optional)
+    .map(([path]) => path);
+
+const wantedPackages = (root) => JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
 
 const stampOf = (root) => {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`);
@@ -90,8 +101,10 @@ export const manifests = (root) => {
 /** Whether what npm says it has installed is what package-lock.json wants, so that a fresh `npm ci` is not repeated. */
 const fitsLock = (root) => {
   const hidden = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(hidden)) return false;
-  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  if (!existsSync(hidden) || nestedFolders(root).some((folder) => !existsSync(join(root, folder)))) {
+    return false;
+  }
+  const wanted = wantedPackages(root);
   const present = JSON.parse(readFileSync(hidden, 'utf8')).packages;
   for (const [path, entry] of Object.entries(wanted)) {
     if (!path.includes('node_modules/') || entry.link) continue;
