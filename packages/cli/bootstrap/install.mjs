@@ -23,7 +23,7 @@ export const ensureInstalled = async (root, signal, say) => {
     if (isInstalled(root)) return;
     if (!fitsLock(root)) await install(root, signal, say);
     mkdirSync(dirname(stampPath(root)), { recursive: true });
-    writeFileSync(stampPath(root), [stampOf(root), ...nestedFolders(root)].join('\n'));
+    writeFileSync(stampPath(root), [stampOf(root), ...nestedManifests(root)].join('\n'));
   } finally {
     release();
   }
@@ -62,14 +62,14 @@ const stampPath = (root) => join(root, 'node_modules', '.cache', 'cinegraph', 'i
 const isInstalled = (root) => {
   if (!existsSync(stampPath(root))) return false;
   const [stamp, ...nested] = readFileSync(stampPath(root), 'utf8').split('\n');
-  return stamp === stampOf(root) && nested.every((folder) => existsSync(join(root, folder)));
+  return stamp === stampOf(root) && nested.every((path) => existsSync(join(root, path)));
 };
 
 /** Workspaces have packages of their own where the root's are of another version; they are cleaned away separately. */
-const nestedFolders = (root) =>
+const nestedManifests = (root) =>
   Object.entries(wantedPackages(root))
     .filter(([path, entry]) => /^(?!node_modules\/).*node_modules\//.test(path) && !entry.optional)
-    .map(([path]) => path);
+    .map(([path]) => `${path}/package.json`);
 
 const wantedPackages = (root) => JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
 
@@ -101,7 +101,7 @@ export const manifests = (root) => {
 /** Whether what npm says it has installed is what package-lock.json wants, so that a fresh `npm ci` is not repeated. */
 const fitsLock = (root) => {
   const hidden = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(hidden) || nestedFolders(root).some((folder) => !existsSync(join(root, folder)))) {
+  if (!existsSync(hidden) || nestedManifests(root).some((path) => !existsSync(join(root, path)))) {
     return false;
   }
   const wanted = wantedPackages(root);
