@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import {
   millisecondsVariable,
@@ -44,10 +45,13 @@ const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https U
 
 const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
 
+/** The supergraph that is committed beside the gateway. */
+const ownSupergraph = fileURLToPath(new URL('../supergraph.graphql', import.meta.url));
+
 const variables = {
   ...serviceVariables,
   PORT: portVariable.default(4000),
-  SUPERGRAPH_PATH: z.string(),
+  SUPERGRAPH_PATH: z.string().default(ownSupergraph),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable

@@ -39,9 +39,9 @@ afterAll(async () => {
 describe('the gateway as a process', () => {
   it.each([
     [
-      'no supergraph file named',
-      {},
-      /^The environment is not usable:\n {2}SUPERGRAPH_PATH: is not set, but needed\n$/,
+      'a variable that is no value of its kind',
+      { DEADLINE_MS: 'soon' },
+      /^The environment is not usable:\n {2}DEADLINE_MS: must be a whole number of milliseconds\n$/,
     ],
     [
       'a file that is not there',

@@ -13,7 +13,7 @@ export interface Database {
 }
 
 /**
- * Opens the pool on `url` (PostgreSQL 14 or later). Started as a part, it applies the migrations of `migrations` that
+ * Opens the pool on `url` (PostgreSQL 15 or later). Started as a part, it applies the migrations of `migrations` that
  * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs`; a caller that gets no
  * connection within two seconds fails, so that an exhausted pool is told instead of waited for.
  */
