@@ -1,6 +1,7 @@
 import type { CursorSealer } from '@cinegraph/kit/connection';
 import { kitCode, Refusal } from '@cinegraph/kit/errors';
 import type { Viewer } from '@cinegraph/kit/viewer';
+import type pg from 'pg';
 import type { MovieCommands } from './commands.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 import type { Loaders } from './loaders.js';
@@ -8,6 +9,7 @@ import type { Loaders } from './loaders.js';
 /** What every resolver of metadata gets: who asks, and the ways to read and write. */
 export interface Context {
   readonly viewer: Viewer;
+  readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
   readonly loaders: Loaders;
   readonly commands: MovieCommands;

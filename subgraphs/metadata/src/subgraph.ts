@@ -18,7 +18,7 @@ export const metadata: SubgraphDefinition<Context> = {
     const loaders = createLoaders({ pool, prisma });
     const commands = createMovieCommands({ prisma, clock });
     return {
-      context: (viewer) => ({ viewer, prisma, loaders, commands, cursors }),
+      context: (viewer) => ({ viewer, pool, prisma, loaders, commands, cursors }),
       parts: [
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,

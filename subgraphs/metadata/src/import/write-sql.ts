@@ -22,6 +22,10 @@ export const run = async (
 /** Any number that only importers of metadata lock; held until the transaction ends. */
 export const takeTurn = 'SELECT pg_advisory_xact_lock(4203001)';
 
+/** What the planner knows of every table that an import writes. */
+export const gatherStatistics =
+  'ANALYZE movie, external_id, external_rating, person, credit, genre, movie_genre, source_record';
+
 /** Input: { source, ids }. The hashes of what the source told last. */
 export const knownHashes = `
   SELECT movie_id, hash FROM source_record

@@ -36,6 +36,7 @@ export const openMovieTables =
   (pool) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const seen = new Set<string>();
+    let changed = false;
     const writeOrRetry = async (entries: readonly Entry[], attempts = 3): Promise<ChunkResult> => {
       try {
         return await prisma.$transaction((tx) => writeChunk(tx, source, entries), { timeout: 60_000 });
@@ -54,9 +55,14 @@ export const openMovieTables =
           return !seen.has(id) && seen.add(id);
         });
         const result = await writeOrRetry(once);
+        changed ||= result.written > 0;
         return { ...result, refused: [...twice, ...(result.refused ?? [])] };
       },
-      close: () => prisma.$disconnect(),
+      close: async () => {
+        // So that the first lists after an import are planned with knowledge of it; autovacuum comes a minute later.
+        if (changed) await prisma.$executeRawUnsafe(sql.gatherStatistics);
+        await prisma.$disconnect();
+      },
     };
   };
 

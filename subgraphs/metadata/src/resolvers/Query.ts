@@ -7,7 +7,7 @@ import { checkMovieFilter } from '../rules.js';
 export const Query: QueryResolvers = {
   movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),
 
-  movies: async (_root, { filter, sort, first, after, last, before }, { prisma, cursors }) => {
+  movies: async (_root, { filter, sort, first, after, last, before }, { pool, prisma, cursors }) => {
     const wanted = filter ?? {};
     checkMovieFilter(wanted);
     const scope = movieListScope(wanted, sort);
@@ -16,7 +16,7 @@ export const Query: QueryResolvers = {
       cursors,
       scope,
     );
-    const listed = await findMovieList(prisma, wanted, sort, page);
+    const listed = await findMovieList(pool, wanted, sort, page);
     const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) =>
       cursors.seal(scope, sortValues),
     );
