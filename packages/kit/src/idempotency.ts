@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { Clock } from './clock.js';
 import { kitCode, Refusal, type RefusalDetails } from './errors.js';
+import type { Part } from './service.js';
 
 /** The part of a Prisma transaction that raw statements need; each subgraph's generated client has it. */
 export interface RawTransaction {
@@ -39,6 +41,8 @@ export type Claim =
 
 /** How long a key is kept. */
 const keyLifetimeMs = 24 * 60 * 60 * 1000;
+
+const pruneEveryMs = 60 * 60 * 1000;
 
 const maxKeyLength = 200;
 
@@ -187,6 +191,20 @@ export const fromStored = (stored: StoredAnswer): unknown =>
   'refusal' in stored
     ? new Refusal(stored.refusal.code, stored.refusal.message, stored.refusal.details)
     : stored.answer;
+
+/** A part that removes expired keys every hour. A failure costs nothing: the next hour removes what this one left. */
+export const createKeyPruning = (tx: RawTransaction, clock: Clock): Part => {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    name: 'key pruning',
+    start: async () => {
+      timer = setInterval(() => {
+        pruneKeys(tx, clock.now()).then(undefined, () => undefined);
+      }, pruneEveryMs).unref();
+    },
+    stop: async () => clearInterval(timer),
+  };
+};
 
 /** Removes the keys that have expired; answers how many. */
 export const pruneKeys = (tx: RawTransaction, now: Date): PromiseLike<number> =>

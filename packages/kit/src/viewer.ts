@@ -1,8 +1,15 @@
 import type { Clock } from './clock.js';
+import { kitCode, Refusal } from './errors.js';
 import { deriveKey, isMac, mac } from './keys.js';
 
 /** Who is asking; `null` is nobody. */
 export type Viewer = { readonly id: string } | null;
+
+/** The id of who asks; nobody is refused with UNAUTHENTICATED. */
+export const viewerIdOf = ({ viewer }: { readonly viewer: Viewer }): string => {
+  if (viewer) return viewer.id;
+  throw new Refusal(kitCode.unauthenticated, 'This needs a viewer. Sign in and ask again.');
+};
 
 /** The header in which the gateway tells a subgraph who is asking, signed. Clients can never set it. */
 export const identityHeader = 'x-cinegraph-identity';

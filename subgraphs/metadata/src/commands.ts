@@ -1,6 +1,6 @@
 import { newId, type Clock } from '@cinegraph/kit/clock';
 import { isConflict, isDuplicate, kitCode, Refusal } from '@cinegraph/kit/errors';
-import { checkIdempotencyKey, pruneKeys, withIdempotency } from '@cinegraph/kit/idempotency';
+import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/kit/idempotency';
 import type { Part } from '@cinegraph/kit/service';
 import { codes } from './codes.js';
 import type { Prisma, PrismaClient } from './generated/prisma/client.js';
@@ -26,8 +26,6 @@ export interface MovieCommands {
   readonly parts: readonly Part[];
 }
 
-const pruneEveryMs = 60 * 60 * 1000;
-
 export const createMovieCommands = ({
   prisma,
   clock,
@@ -48,7 +46,6 @@ export const createMovieCommands = ({
     }
   };
 
-  let pruning: NodeJS.Timeout | undefined;
   return {
     createMovie: async (viewerId, input, key) => {
       checkMovie(input);
@@ -103,18 +100,7 @@ export const createMovieCommands = ({
         return id;
       }),
 
-    parts: [
-      {
-        name: 'key pruning',
-        start: async () => {
-          pruning = setInterval(() => {
-            // A failure costs nothing: the next hour prunes what this one left.
-            pruneKeys(prisma, clock.now()).then(undefined, () => undefined);
-          }, pruneEveryMs).unref();
-        },
-        stop: async () => clearInterval(pruning),
-      },
-    ],
+    parts: [createKeyPruning(prisma, clock)],
   };
 };
 

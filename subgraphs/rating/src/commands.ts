@@ -6,7 +6,7 @@ import {
   claimKeys,
   fromStored,
   idempotencyKeyReused,
-  pruneKeys,
+  createKeyPruning,
   storeAnswers,
   toStored,
   type KeyedCommand,
@@ -53,8 +53,6 @@ interface Submission {
   readonly keyed: KeyedCommand | null;
 }
 
-const pruneEveryMs = 60 * 60 * 1000;
-
 /** Opens the commands on a Prisma client; `parts` must be stopped before the client is. */
 export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock }): RatingCommands => {
   const { prisma, clock } = tools;
@@ -65,7 +63,6 @@ export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock
         timeout: 15_000,
       }),
   });
-  let pruning: NodeJS.Timeout | undefined;
   return {
     rate: async (command, idempotencyKey) => {
       checkRating(command);
@@ -78,19 +75,7 @@ export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock
         keyed: { viewerId, key: idempotencyKey, operation, arguments: { movieId, score, review } },
       });
     },
-    parts: [
-      coalescer.part,
-      {
-        name: 'key pruning',
-        start: async () => {
-          pruning = setInterval(() => {
-            // A failure costs nothing: the next hour prunes what this one left.
-            pruneKeys(prisma, clock.now()).then(undefined, () => undefined);
-          }, pruneEveryMs).unref();
-        },
-        stop: async () => clearInterval(pruning),
-      },
-    ],
+    parts: [coalescer.part, createKeyPruning(prisma, clock)],
   };
 };
 

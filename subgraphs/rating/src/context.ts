@@ -1,5 +1,4 @@
 import type { CursorSealer } from '@cinegraph/kit/connection';
-import { kitCode, Refusal } from '@cinegraph/kit/errors';
 import type { Viewer } from '@cinegraph/kit/viewer';
 import type { RatingCommands } from './commands.js';
 import type { PrismaClient } from './generated/prisma/client.js';
@@ -13,9 +12,3 @@ export interface Context {
   readonly commands: RatingCommands;
   readonly cursors: CursorSealer;
 }
-
-/** The id of who asks; nobody is refused with UNAUTHENTICATED. */
-export const viewerIdOf = ({ viewer }: Context): string => {
-  if (viewer) return viewer.id;
-  throw new Refusal(kitCode.unauthenticated, 'This needs a viewer. Sign in and ask again.');
-};

@@ -1,5 +1,5 @@
 import { readPage, toConnection } from '@cinegraph/kit/connection';
-import { viewerIdOf } from '../context.js';
+import { viewerIdOf } from '@cinegraph/kit/viewer';
 import type { MovieResolvers } from '../generated/resolvers.js';
 
 export const Movie: MovieResolvers = {
