@@ -10,6 +10,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const help = `npm start                       the whole graph on this machine (npm start -- --help)
 npm test                        all tests; test:unit and test:integration are parts of them
 npm run import -- <source>      read an outside source into the databases
+npm run ratings -- rebuild       recompute the aggregated ratings and report drift
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
 npm run build                   generate and build what is stale
 `;
@@ -59,9 +60,17 @@ const perform = async (command, args, signal) => {
     return 0;
   }
   if (
-    !['start', 'test', 'test:unit', 'test:integration', 'import', 'compose', 'build', 'generate'].includes(
-      command,
-    )
+    ![
+      'start',
+      'test',
+      'test:unit',
+      'test:integration',
+      'import',
+      'ratings',
+      'compose',
+      'build',
+      'generate',
+    ].includes(command)
   ) {
     process.stderr.write(`There is no command "${command}".\n\n${help}`);
     return 1;

@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
-import { takeLock } from '../bootstrap/lock.mjs';
 import { say } from './console.js';
-import { joinDatabases, startDatabases } from './databases.js';
-import { environmentOf, readCliEnv, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
+import { readLocalSubgraphs, type LocalSubgraph } from './graph.js';
+import { runScript, withDatabases } from './jobs.js';
 
 /** The source that an empty graph is filled with. */
 export const defaultSource = 'catalogue';
@@ -31,45 +29,9 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
   if (!sources.includes(source)) {
     throw new StartError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
   }
-  const env = readCliEnv(subgraphs);
-  const data = join(root, '.data');
-  const lock = await takeLock(lockOf(data), 'import');
-  if (lock.holder && lock.holder.purpose !== 'start') {
-    throw new StartError(`Another import (process ${lock.holder.pid}) is running. Wait for its end.`);
-  }
-  const options = { data, env, subgraphs };
-  let lost: unknown;
-  try {
-    const databases = lock.release
-      ? await startDatabases({ ...options, onProgress: say, onGivenUp: (error) => (lost = error) })
-      : await joinDatabases({
-          ...options,
-          signal,
-          isRunning: async () => (await takeLockBriefly(data)) !== undefined,
-        });
-    try {
-      const code = await runImporters({
-        ...{ subgraphs, source, args: rest, signal, urls: databases.urls },
-        env: environmentOf(env, { LOG_LEVEL: env.LOG_LEVEL }),
-      });
-      if (lost !== undefined) throw lost;
-      signal.throwIfAborted();
-      return code;
-    } finally {
-      await databases.stop();
-    }
-  } finally {
-    lock.release?.();
-  }
-};
-
-/** The file that says which process has the data folder. */
-export const lockOf = (data: string): string => join(data, 'start.lock');
-
-const takeLockBriefly = async (data: string) => {
-  const { release, holder } = await takeLock(lockOf(data), 'import');
-  release?.();
-  return holder;
+  return withDatabases({ purpose: 'import', subgraphs, signal }, (urls, env) =>
+    runImporters({ subgraphs, source, args: rest, env, urls, signal }),
+  );
 };
 
 /**
@@ -90,31 +52,11 @@ export const runImporters = async (options: {
     const importer = join(folder, 'dist', 'import', `${source}.js`);
     if (signal.aborted || !(await isImporter(importer))) continue;
     const own = { ...env, [databaseVariable]: urls[databaseVariable] };
-    const code = await runImporter(importer, args, own, signal);
+    const code = await runScript(importer, args, own, signal);
     if (code !== 0) return code;
   }
   return 0;
 };
-
-const runImporter = (
-  importer: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-  signal: AbortSignal,
-): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', importer, ...args], {
-      env,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
-    const stop = () => child.kill('SIGTERM');
-    signal.addEventListener('abort', stop, { once: true });
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      signal.removeEventListener('abort', stop);
-      resolve(code ?? 1);
-    });
-  });
 
 const listSources = async (subgraphs: readonly LocalSubgraph[]): Promise<readonly string[]> => {
   const sources = new Set<string>();

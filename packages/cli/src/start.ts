@@ -9,7 +9,7 @@ import { say } from './console.js';
 import { startDatabases } from './databases.js';
 import { environmentOf, readCliEnv, readLocalSubgraphs, root } from './graph.js';
 import { importAtFirstStart } from './first-import.js';
-import { lockOf } from './import.js';
+import { lockOf } from './jobs.js';
 import { aborted, startService } from './service-process.js';
 
 /**

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { StartError } from '@cinegraph/kit/errors';
+import { takeLock } from '../bootstrap/lock.mjs';
+import { say } from './console.js';
+import { joinDatabases, startDatabases } from './databases.js';
+import { environmentOf, exists, readCliEnv, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
+
+/** The file that says which process has the data folder. */
+export const lockOf = (data: string): string => join(data, 'start.lock');
+
+/**
+ * Hands `work` the databases by their variables, and the environment of processes on them: those of a start that runs
+ * beside us, or brought up for as long as `work` takes. One job at a time; answers what `work` answers.
+ */
+export const withDatabases = async (
+  options: {
+    readonly purpose: string;
+    readonly subgraphs: readonly LocalSubgraph[];
+    readonly signal: AbortSignal;
+  },
+  work: (
+    urls: Readonly<Record<string, string>>,
+    env: Readonly<Record<string, string | undefined>>,
+  ) => Promise<number>,
+): Promise<number> => {
+  const { purpose, subgraphs, signal } = options;
+  const env = readCliEnv(subgraphs);
+  const data = join(root, '.data');
+  const lock = await takeLock(lockOf(data), purpose);
+  if (lock.holder && lock.holder.purpose !== 'start') {
+    throw new StartError(
+      `Process ${lock.holder.pid} runs "${lock.holder.purpose}" on the data. Wait for its end.`,
+    );
+  }
+  let lost: unknown;
+  try {
+    const databases = lock.release
+      ? await startDatabases({ data, env, subgraphs, onProgress: say, onGivenUp: (error) => (lost = error) })
+      : await joinDatabases({
+          ...{ data, env, subgraphs, signal },
+          isRunning: async () => {
+            const { release, holder } = await takeLock(lockOf(data), purpose);
+            release?.();
+            return holder !== undefined;
+          },
+        });
+    try {
+      const code = await work(databases.urls, environmentOf(env, { LOG_LEVEL: env.LOG_LEVEL }));
+      if (lost !== undefined) throw lost;
+      signal.throwIfAborted();
+      return code;
+    } finally {
+      await databases.stop();
+    }
+  } finally {
+    lock.release?.();
+  }
+};
+
+/** Runs a compiled file as a process with this console; answers its exit code. Aborting asks it to end. */
+export const runScript = (
+  file: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--enable-source-maps', file, ...args], {
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    const stop = () => child.kill('SIGTERM');
+    signal.addEventListener('abort', stop, { once: true });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      signal.removeEventListener('abort', stop);
+      resolve(code ?? 1);
+    });
+  });
+
+/**
+ * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
+ * that subgraph's database alone. Answers its exit code.
+ */
+export const runSubgraphCommand = async (
+  command: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> => {
+  for (const subgraph of await readLocalSubgraphs()) {
+    const file = join(subgraph.folder, 'dist', `${command}.js`);
+    if (!(await exists(file))) continue;
+    const { databaseVariable } = subgraph;
+    return withDatabases({ purpose: command, subgraphs: [subgraph], signal }, (urls, env) =>
+      runScript(file, args, { ...env, [databaseVariable]: urls[databaseVariable] }, signal),
+    );
+  }
+  throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);
+};
