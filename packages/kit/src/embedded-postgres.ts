@@ -7,7 +7,7 @@ import pg from 'pg';
 import { StartError } from './errors.js';
 import { findBinaries, findPlace, placeElsewhere, spawnOptions, type Place } from './postgres-binaries.js';
 import { ensureDatabase, explainFailure, prepareData } from './postgres-data.js';
-import { isServerOf, readPostmaster, stopServer } from './postmaster.js';
+import { goneWithoutUs, isServerOf, readPostmaster, stopServer } from './postmaster.js';
 import { openSecrets, type Secrets } from './secrets.js';
 
 /** A running PostgreSQL of our own, on the loopback address. */
@@ -109,7 +109,16 @@ const present = (
   const { data, secrets } = installation;
   const superuserUrl = installation.urlOf(server.port);
   let stopping: Promise<void> | undefined;
-  const gone = watch(server);
+  const { child } = server;
+  const gone = child
+    ? new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    : goneWithoutUs(server.pid);
+  const stop = async () => {
+    // From here on its end is waited for, which must keep this process alive.
+    child?.ref();
+    await stopServer(data, server.pid);
+    if (child) await gone;
+  };
   return {
     port: server.port,
     pid: server.pid,
@@ -123,7 +132,7 @@ const present = (
       return urlOf(server.port, name, password, name);
     },
     died: new Promise((resolve) => void gone.then(() => stopping ?? resolve())),
-    stop: () => (stopping ??= stopServer(data, server.pid).then(() => (server.child ? gone : undefined))),
+    stop: () => (stopping ??= stop()),
   };
 };
 
@@ -269,24 +278,6 @@ const openLog = async (path: string) => {
   const { size } = await handle.stat();
   return { handle, size };
 };
-
-const watch = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    const { child, pid } = server;
-    if (child) {
-      child.once('exit', () => resolve());
-      return;
-    }
-    const timer = setInterval(() => {
-      try {
-        process.kill(pid, 0);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EPERM') return;
-        clearInterval(timer);
-        resolve();
-      }
-    }, 500).unref();
-  });
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {

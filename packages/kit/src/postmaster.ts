@@ -63,3 +63,17 @@ export const stopServer = async (data: string, pid: number): Promise<void> => {
     await delay(10);
   }
 };
+
+/** Resolves when a process that we did not start is gone; looks twice a second, and keeps no process alive for that. */
+export const goneWithoutUs = (pid: number): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setInterval(() => {
+      try {
+        process.kill(pid, 0);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EPERM') return;
+        clearInterval(timer);
+        resolve();
+      }
+    }, 500).unref();
+  });
