@@ -1,18 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/kit/clock';
-import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
 import { rating } from '@cinegraph/rating/subgraph';
-import pg from 'pg';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;
-let pool: pg.Pool;
+let pool: ReturnType<typeof testPool>;
 const running: ServiceProcess[] = [];
 beforeAll(async () => {
   database = await testDatabase({ name: rating.name, migrations: rating.migrations });
-  pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  pool = testPool(database.url);
 });
 afterAll(async () => {
   for (const { signal } of running) signal('SIGKILL');

@@ -62,6 +62,13 @@ export const testDatabase = async (options: { name: string; migrations: URL }): 
   };
 };
 
+/** A pool for a test's own look at the tables; it outlives what a test does to the server. */
+export const testPool = (url: string): pg.Pool => {
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  pool.on('error', () => undefined);
+  return pool;
+};
+
 /** Removes every database and role that tests of that run made on the server. */
 export const dropTestDatabases = (superuserUrl: string, run: string): Promise<void> =>
   withClient(superuserUrl, async (client) => {

@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../clock.js';
 import { createLogger } from '../logger.js';
 import { startSubgraph, type SubgraphDefinition } from '../subgraph.js';
 import { createIdentitySigner, identityHeader } from '../viewer.js';
-import { testDatabase } from './database.js';
+import { testDatabase, testPool } from './database.js';
 
 /** What a GraphQL server answered. */
 export interface GraphQLAnswer {
@@ -55,8 +55,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
     logger: createLogger({ name: definition.name, level: 'silent' }),
     clock,
   });
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
-  pool.on('error', () => undefined);
+  const pool = testPool(databaseUrl);
   let stopped: Promise<void> | undefined;
   const sign = createIdentitySigner(testSubgraphKey, definition.name, systemClock);
   return {
