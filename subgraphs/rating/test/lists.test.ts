@@ -38,12 +38,12 @@ const pageOf = async (movieId: string, first: number, after: string | null = nul
   return movie.ratings;
 };
 
-/** Ratings a second apart, but every third at the same moment as the one before. */
+/** Ratings 370 microseconds apart, so that some share the millisecond that a cursor knows. */
 const fill = (movie: string, count: number) =>
   world.subgraph.pool.query(
     `INSERT INTO rating (movie_id, viewer_id, score, origin, created_at, updated_at)
      SELECT $1, 'viewer ' || n, (n % 10) + 1, 'test', t, t
-     FROM generate_series(1, $2::int) n, LATERAL (SELECT '2025-01-01'::timestamptz + (n - (n % 3 = 0)::int) * interval '1 second' AS t) AS at`,
+     FROM generate_series(1, $2::int) n, LATERAL (SELECT '2025-01-01'::timestamptz + n * interval '370 microseconds' AS t) AS at`,
     [movie, count],
   );
 

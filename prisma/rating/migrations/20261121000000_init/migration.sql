@@ -9,8 +9,9 @@ CREATE TABLE rating (
   event_time      timestamptz,
   event_partition integer,
   event_offset    bigint,
-  created_at      timestamptz NOT NULL,
-  updated_at      timestamptz NOT NULL,
+  -- Milliseconds, as cursors carry them.
+  created_at      timestamptz(3) NOT NULL,
+  updated_at      timestamptz(3) NOT NULL,
   PRIMARY KEY (movie_id, viewer_id),
   CONSTRAINT rating_review_needs_score CHECK (score IS NOT NULL OR review IS NULL)
 );
