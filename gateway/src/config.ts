@@ -89,6 +89,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     environment: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
+    drainGraceMs: env.DRAIN_GRACE_MS,
     logLevel: env.LOG_LEVEL,
     supergraphPath: env.SUPERGRAPH_PATH,
     subgraphKey: env.SUBGRAPH_KEY,

@@ -105,6 +105,7 @@ export const startGateway = async (
   const http = createHttpServer({
     host: config.host,
     port: config.port,
+    drainGraceMs: config.drainGraceMs,
     logger,
     readiness: async () => ({ ready: supergraph.current() !== undefined, checks: clients.states() }),
   });
@@ -153,5 +154,10 @@ export const startGateway = async (
     stop: clients.close,
   };
   const running = await startParts([connections, graph, http.part], logger);
-  return { ...running, url: http.url(), logger, drainMs: config.deadlineMs + drainMarginMs };
+  return {
+    ...running,
+    url: http.url(),
+    logger,
+    drainMs: config.drainGraceMs + config.deadlineMs + drainMarginMs,
+  };
 };

@@ -1,6 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
-import { createCoalescer } from './coalesce.js';
+import { createCoalescer as create } from './coalesce.js';
 import { Refusal } from './errors.js';
+
+let serial = 0;
+
+/** A coalescer whose commands have nothing in common, unless told otherwise. */
+const createCoalescer = <Command, Answer>(
+  options: Omit<Parameters<typeof create<Command, Answer>>[0], 'identity' | 'lane'> &
+    Partial<Parameters<typeof create<Command, Answer>>[0]>,
+) =>
+  create<Command, Answer>({
+    identity: () => String((serial += 1)),
+    lane: () => '',
+    ...options,
+  });
 
 describe('a coalescer', () => {
   it('makes of what arrives while a batch runs the next batch', async () => {
@@ -108,5 +121,38 @@ describe('a coalescer', () => {
     await part.stop();
     expect(await Promise.all(waiting)).toEqual([1, 2]);
     await expect(submit(3)).rejects.toMatchObject({ code: 'OVERLOADED' });
+  });
+
+  it('never puts two commands of one identity into a batch, and keeps their order', async () => {
+    const batches: (readonly string[])[] = [];
+    const { submit } = createCoalescer<string, string>({
+      identity: (command) => command.charAt(0),
+      run: async (batch) => {
+        batches.push(batch);
+        return batch;
+      },
+    });
+    await Promise.all(['a1', 'b1', 'a2', 'c1', 'a3', 'b2'].map(submit));
+    expect(batches).toEqual([['a1', 'b1', 'c1'], ['a2', 'b2'], ['a3']]);
+  });
+
+  it('writes the lanes of a batch apart when something holds up one of them', async () => {
+    const { submit } = createCoalescer<string, string>({
+      lane: (command) => command.charAt(0),
+      run: async (batch) => {
+        if (batch.some((command) => command.startsWith('locked'))) {
+          throw Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });
+        }
+        return batch;
+      },
+    });
+    const settled = await Promise.allSettled(['a1', 'locked 1', 'b1', 'locked 2', 'a2'].map(submit));
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+    ]);
   });
 });

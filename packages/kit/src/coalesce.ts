@@ -1,4 +1,4 @@
-import { isConflict, isStoreAway, kitCode, Refusal } from './errors.js';
+import { isConflict, isCutOff, isStoreAway, kitCode, Refusal } from './errors.js';
 import type { Part } from './service.js';
 
 /** Collects concurrent commands into batches: one write for many callers, each with an answer of its own. */
@@ -18,18 +18,25 @@ interface Waiting<Command, Answer> {
 /** How often a batch that lost a deadlock or serialization conflict is tried again as it is. */
 const maxConflictRetries = 5;
 
+/** How many parts of a batch that was cut off are written at the same time. */
+const lanesAtOnce = 4;
+
 /**
- * Batches without a timer: what arrives while a batch runs forms the next, at most `maxBatch`. `run` writes a batch in one
- * transaction and answers one outcome a command, in order; an `Error` among them rejects only its own caller. When `run`
- * itself fails because of its content, the batch is split until the culprit stands alone; when the store is away, all of
- * the batch fail. More than `maxWaiting` waiting commands are refused with `OVERLOADED`.
+ * Batches without a timer: what arrives while a batch runs forms the next, at most `maxBatch`; two commands of one
+ * `identity` never share a batch, and are written in the order they came. `run` writes a batch in one transaction and
+ * answers one outcome a command, in order; an `Error` among them rejects only its own caller. When `run` itself fails
+ * because of its content, the batch is split until the culprit stands alone; when something holds up one `lane` of it
+ * (a locked row), its lanes are written apart; when the store is away, all of the batch fail. More than `maxWaiting`
+ * waiting commands, about two seconds of work, are refused with `OVERLOADED`.
  */
 export const createCoalescer = <Command, Answer>(options: {
   run: (batch: readonly Command[]) => Promise<readonly (Answer | Error)[]>;
+  identity: (command: Command) => string;
+  lane: (command: Command) => string;
   maxBatch?: number;
   maxWaiting?: number;
 }): Coalescer<Command, Answer> => {
-  const { run, maxBatch = 500, maxWaiting = 20_000 } = options;
+  const { run, identity, lane, maxBatch = 500, maxWaiting = 4_000 } = options;
   let waiting: Waiting<Command, Answer>[] = [];
   let running: Promise<void> | undefined;
   let stopped = false;
@@ -39,13 +46,7 @@ export const createCoalescer = <Command, Answer>(options: {
     try {
       outcomes = await runRetrying(() => run(batch.map(({ command }) => command)));
     } catch (error) {
-      if (batch.length > 1 && !isStoreAway(error)) {
-        const half = batch.length >> 1;
-        await write(batch.slice(0, half));
-        await write(batch.slice(half));
-        return;
-      }
-      for (const { reject } of batch) reject(error);
+      await writeParts(batch, error);
       return;
     }
     batch.forEach(({ resolve, reject }, index) => {
@@ -56,14 +57,49 @@ export const createCoalescer = <Command, Answer>(options: {
     });
   };
 
+  const writeParts = async (batch: readonly Waiting<Command, Answer>[], error: unknown): Promise<void> => {
+    const lanes = new Map<string, Waiting<Command, Answer>[]>();
+    for (const entry of batch) {
+      const id = lane(entry.command);
+      const others = lanes.get(id);
+      if (others) others.push(entry);
+      else lanes.set(id, [entry]);
+    }
+    if (lanes.size > 1 && isCutOff(error)) {
+      const next = lanes.values();
+      await Promise.all(
+        Array.from({ length: lanesAtOnce }, async () => {
+          for (const part of next) await write(part);
+        }),
+      );
+      return;
+    }
+    if (batch.length > 1 && !isStoreAway(error)) {
+      const half = batch.length >> 1;
+      await write(batch.slice(0, half));
+      await write(batch.slice(half));
+      return;
+    }
+    for (const { reject } of batch) reject(error);
+  };
+
+  /** Takes the next batch out of what waits; a second command of one identity waits for the next. */
+  const takeBatch = (): readonly Waiting<Command, Answer>[] => {
+    const taken = new Map<string, Waiting<Command, Answer>>();
+    const left: Waiting<Command, Answer>[] = [];
+    for (const entry of waiting) {
+      const id = identity(entry.command);
+      if (taken.size >= maxBatch || taken.has(id)) left.push(entry);
+      else taken.set(id, entry);
+    }
+    waiting = left;
+    return [...taken.values()];
+  };
+
   const work = async (): Promise<void> => {
     // All that arrives in this tick belongs to the first batch.
     await new Promise((resolve) => setImmediate(resolve));
-    while (waiting.length > 0) {
-      const batch = waiting.slice(0, maxBatch);
-      waiting = waiting.slice(maxBatch);
-      await write(batch);
-    }
+    while (waiting.length > 0) await write(takeBatch());
     running = undefined;
   };
 

@@ -111,15 +111,25 @@ export const toConnection = <Node>(
   const more = rows.length > page.size;
   const shown = rows.slice(0, page.size);
   if (page.backward) shown.reverse();
-  const edges = shown.map((node) => ({ cursor: cursorOf(node), node }));
+  // Sealed when they are asked for: a client that wants the nodes alone pays for none.
+  const edges = shown.map((node) => ({
+    node,
+    get cursor() {
+      return cursorOf(node);
+    },
+  }));
   const began = page.cursor !== null;
   return {
     edges,
     pageInfo: {
       hasNextPage: page.backward ? began : more,
       hasPreviousPage: page.backward ? more : began,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      get startCursor() {
+        return edges[0]?.cursor ?? null;
+      },
+      get endCursor() {
+        return edges.at(-1)?.cursor ?? null;
+      },
     },
   };
 };

@@ -14,8 +14,9 @@ export interface Database {
 
 /**
  * Opens the pool on `url` (PostgreSQL 15 or later). Started as a part, it applies the migrations of `migrations` that
- * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs`; a caller that gets no
- * connection within two seconds fails, so that an exhausted pool is told instead of waited for.
+ * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs` (0: no limit), and an answer
+ * that does not come within a second more is given up, so that a cut network is noticed; nobody waits longer than
+ * `lockTimeoutMs` for a locked row, or than two seconds for a connection: what is exhausted is told, not waited for.
  */
 export const openDatabase = (options: {
   url: string;
@@ -24,14 +25,18 @@ export const openDatabase = (options: {
   logger: Logger;
   maxConnections?: number;
   statementTimeoutMs?: number;
+  lockTimeoutMs?: number;
 }): Database => {
-  const { url, name, migrations, logger, maxConnections = 10, statementTimeoutMs = 5_000 } = options;
+  const { url, name, migrations, logger } = options;
+  const { maxConnections = 10, statementTimeoutMs = 5_000, lockTimeoutMs = 2_000 } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
     max: maxConnections,
     connectionTimeoutMillis: 2_000,
     statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + 1_000,
+    lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: 10_000,
     keepAlive: true,
   });

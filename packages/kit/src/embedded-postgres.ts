@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -71,6 +72,8 @@ export const startEmbeddedPostgres = async (options: {
 
 /** The server that runs on the data below `directory` already, if one does; it is not started. */
 export const findEmbeddedPostgres = async (directory: string): Promise<EmbeddedPostgres | undefined> => {
+  // Opening makes the password where there is none; a mere look leaves no trace.
+  if (!existsSync(join(directory, 'secrets.json'))) return undefined;
   const installation = await openInstallation(directory);
   const found = await findServer(installation.data, installation.urlOf);
   return found && present(installation, found, true);

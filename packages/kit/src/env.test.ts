@@ -11,6 +11,7 @@ describe('the environment', () => {
       NODE_ENV: 'production',
       HOST: '::1',
       LOG_LEVEL: 'info',
+      DRAIN_GRACE_MS: 0,
       PORT: 4000,
     });
   });

@@ -38,9 +38,20 @@ export const subgraphKeyVariable = z
   .string()
   .min(32, 'must have at least 32 characters; make one with: openssl rand -base64 48');
 
+/** The address of a PostgreSQL database. */
+export const databaseUrlVariable = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start gives the embedded one');
+
 /** What every service of ours reads. Unset `NODE_ENV` means production. */
 export const serviceVariables = {
   NODE_ENV: z.enum(['development', 'test', 'production']).default('production'),
   HOST: z.string().default('127.0.0.1'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  DRAIN_GRACE_MS: z.coerce
+    .number('must be a whole number of milliseconds')
+    .int('must be a whole number of milliseconds')
+    .min(0, 'must not be negative')
+    .max(60_000, 'must be at most 60000')
+    .default(0),
 } as const;

@@ -41,6 +41,8 @@ describe('an error of the store', () => {
     { code: '57P01' },
     { code: '57014' },
     { code: '53300' },
+    { code: '25006' },
+    { message: 'Query read timeout' },
     { code: '08006' },
     { code: 'P2024' },
     { message: 'Connection terminated unexpectedly' },

@@ -13,15 +13,21 @@ export class Refusal extends GraphQLError {
   readonly code: string;
   readonly details: RefusalDetails | undefined;
 
-  constructor(code: string, message: string, details?: RefusalDetails) {
+  constructor(code: string, message: string, details?: RefusalDetails, http?: { readonly status: number }) {
     // GraphQL and Apollo Server replace the code of an error that a scalar throws while it reads an argument; they keep
     // `refusal`, from which `maskErrors` restores it.
-    super(message, { extensions: { code, refusal: code, ...(details && { details }) } });
+    super(message, {
+      extensions: { code, refusal: code, ...(details && { details }), ...(http && { http }) },
+    });
     this.name = 'Refusal';
     this.code = code;
     this.details = details;
   }
 }
+
+/** A refusal of a request as a whole, before anything of it was done: HTTP 400. */
+export const refusedRequest = (message: string): Refusal =>
+  new Refusal(kitCode.badUserInput, message, undefined, { status: 400 });
 
 /** What keeps a process from starting, said in one sentence; the process prints it and exits with 1. */
 export class StartError extends Error {
@@ -43,7 +49,10 @@ const requestCodes: ReadonlySet<string> = new Set(
 );
 
 /** SQLSTATE classes and client errors that say "the store is away", not "the statement is wrong". */
-const awayStates = /^(08...|53...|57014|57P..|25P03|55P03)$/;
+const awayStates = /^(08...|53...|57P..|25006|25P03)$/;
+
+/** A statement that took too long, a lock that was not had in time: what is asked cannot be done now, all else can. */
+const cutOffStates = /^(57014|55P03)$/;
 const awayCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -65,7 +74,7 @@ const awayCodes: ReadonlySet<string> = new Set([
   'TooManyConnections',
 ]);
 const awayMessages =
-  /timeout exceeded when trying to connect|connection terminated|connection ended|cannot use a pool after|not queryable/i;
+  /timeout exceeded when trying to connect|query read timeout|connection terminated|connection ended|cannot use a pool after|not queryable/i;
 
 /**
  * True when an error means that the store cannot be asked now (down, restarting, pool exhausted, statement cut off),
@@ -74,8 +83,13 @@ const awayMessages =
 export const isStoreAway = (error: unknown): boolean =>
   originsOf(error).some(
     ({ codes, message }) =>
-      codes.some((code) => awayCodes.has(code) || awayStates.test(code)) || awayMessages.test(message),
+      codes.some((code) => awayCodes.has(code) || awayStates.test(code) || cutOffStates.test(code)) ||
+      awayMessages.test(message),
   );
+
+/** True when the store cut a statement off for its time or for a lock, and would answer others. */
+export const isCutOff = (error: unknown): boolean =>
+  originsOf(error).some(({ codes }) => codes.some((code) => cutOffStates.test(code)));
 
 /** True when a transaction lost a deadlock or serialization conflict: run again as it is, it may succeed. */
 export const isConflict = (error: unknown): boolean =>

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { StartError } from './errors.js';
 import type { Logger } from './logger.js';
@@ -11,6 +12,8 @@ export interface HttpOptions {
   /** What `/health/ready` says; it is also unready by itself while draining. */
   readonly readiness: () => Promise<Readiness>;
   readonly maxBodyBytes?: number;
+  /** How long `/health/ready` says no before the listener closes, for those who route by it. */
+  readonly drainGraceMs?: number;
 }
 
 /** Whether requests may come, and the state of each thing it depends on or reports, by name. */
@@ -32,10 +35,11 @@ const defaultMaxBodyBytes = 1_000_000;
 /**
  * The HTTP server that every service of ours has: bounded bodies and times, safe headers, errors as GraphQL answers
  * them, `/health/live` (the process answers) and `/health/ready` (200 or 503 with the checks).
- * Stopping it: readiness falls first, then the listener closes, then requests under way are finished.
+ * Stopping it: readiness falls first, `drainGraceMs` later the listener closes, then requests under way are finished.
  */
 export const createHttpServer = (options: HttpOptions): HttpServer => {
-  const { host, port, logger, readiness, maxBodyBytes = defaultMaxBodyBytes } = options;
+  const { host, port, logger, readiness } = options;
+  const { maxBodyBytes = defaultMaxBodyBytes, drainGraceMs = 0 } = options;
   let draining = false;
   const app = fastify({
     bodyLimit: maxBodyBytes,
@@ -102,6 +106,7 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
       },
       stop: async () => {
         draining = true;
+        if (drainGraceMs > 0) await delay(drainGraceMs);
         await app.close();
       },
     },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from './clock.js';
 import { kitCode, Refusal, type RefusalDetails } from './errors.js';
+import type { Logger } from './logger.js';
 import type { Part } from './service.js';
 
 /** The part of a Prisma transaction that raw statements need; each subgraph's generated client has it. */
@@ -192,23 +193,39 @@ export const fromStored = (stored: StoredAnswer): unknown =>
     ? new Refusal(stored.refusal.code, stored.refusal.message, stored.refusal.details)
     : stored.answer;
 
-/** A part that removes expired keys every hour. A failure costs nothing: the next hour removes what this one left. */
-export const createKeyPruning = (tx: RawTransaction, clock: Clock): Part => {
+/** A part that removes expired keys at the start and every hour; a failure is logged, and the next hour tries again. */
+export const createKeyPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part => {
   let timer: NodeJS.Timeout | undefined;
+  const prune = () => {
+    pruneKeys(tx, clock.now()).catch((error: unknown) => {
+      logger.warn({ err: error }, 'expired idempotency keys were not removed');
+    });
+  };
   return {
     name: 'key pruning',
     start: async () => {
-      timer = setInterval(() => {
-        pruneKeys(tx, clock.now()).then(undefined, () => undefined);
-      }, pruneEveryMs).unref();
+      prune();
+      timer = setInterval(prune, pruneEveryMs).unref();
     },
     stop: async () => clearInterval(timer),
   };
 };
 
-/** Removes the keys that have expired; answers how many. */
-export const pruneKeys = (tx: RawTransaction, now: Date): PromiseLike<number> =>
-  tx.$executeRawUnsafe('DELETE FROM idempotency WHERE expires_at <= $1::timestamptz', now.toISOString());
+/** So many keys are removed by one statement: far below what its time-out allows. */
+const pruneChunk = 5_000;
+
+/** Removes the keys that have expired, piece by piece; answers how many. Two replicas at once share the work. */
+export const pruneKeys = async (tx: RawTransaction, now: Date): Promise<number> => {
+  for (let removed = 0; ;) {
+    const piece = await tx.$executeRawUnsafe(
+      `DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM idempotency WHERE expires_at <= $1::timestamptz LIMIT ${pruneChunk} FOR UPDATE SKIP LOCKED))`,
+      now.toISOString(),
+    );
+    removed += piece;
+    if (piece < pruneChunk) return removed;
+  }
+};
 
 const idOf = ({ viewerId, key }: { viewerId: string; key: string }) => JSON.stringify([viewerId, key]);
 

@@ -1,7 +1,6 @@
 import type pg from 'pg';
-import { z } from 'zod';
 import { openDatabase } from './database.js';
-import { readEnv, serviceVariables } from './env.js';
+import { databaseUrlVariable, readEnv } from './env.js';
 import { isStoreAway, StartError } from './errors.js';
 import { createLogger } from './logger.js';
 import { printable } from './text.js';
@@ -20,16 +19,14 @@ export const runJob = async (options: {
   const { subgraph, what, migrations, work } = options;
   try {
     const variable = `DATABASE_URL_${subgraph.toUpperCase()}`;
-    const env: Record<string, string> = readEnv(
-      { LOG_LEVEL: serviceVariables.LOG_LEVEL, [variable]: z.string() },
-      process.env,
-    );
+    const env: Record<string, string> = readEnv({ [variable]: databaseUrlVariable }, process.env);
     const database = openDatabase({
       url: env[variable] ?? '',
       name: subgraph,
       migrations,
       logger: createLogger({ name: subgraph, level: 'warn' }),
-      statementTimeoutMs: 60_000,
+      statementTimeoutMs: 0,
+      lockTimeoutMs: 0,
     });
     await database.part.start();
     try {

@@ -39,6 +39,12 @@ describe('a loader', () => {
     expect(await shout().loader.load('unknown')).toBe('no unknown');
   });
 
+  it('counts equal keys once for its batch size', async () => {
+    const { loader, asked } = shout(2);
+    await Promise.all(Array.from({ length: 50 }, (_, n) => loader.load(n % 2 ? 'a' : 'b')));
+    expect(asked).toEqual([['b', 'a']]);
+  });
+
   it('asks in parts beyond its batch size', async () => {
     const { loader, asked } = shout(2);
     await Promise.all(['a', 'b', 'c'].map((key) => loader.load(key)));

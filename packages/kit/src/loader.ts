@@ -14,22 +14,24 @@ export const createLoader = <Key, Value, Missing>(options: {
   maxBatchSize?: number;
 }): { load: (key: Key) => Promise<Value | Missing> } => {
   const { find, keyOf, missing, maxBatchSize = 1000 } = options;
-  const loader = new DataLoader<Key, Value | Missing>(
+  const loader = new DataLoader<Key, Value | Missing, string>(
     async (keys) => {
-      const distinct = new Map<string, Key>();
-      for (const key of keys) distinct.set(keyOf(key), key);
-      const found = await find([...distinct.values()]);
+      const found = await find(keys);
       return keys.map((key) => {
         const value = found.get(keyOf(key));
         return value === undefined ? missing(key) : value;
       });
     },
     {
-      cache: false,
+      cacheKeyFn: keyOf,
       maxBatchSize,
       // Not DataLoader's own end of tick: requests whose bytes arrived in one poll phase resolve one after the other,
-      // and setImmediate runs behind the last of them.
-      batchScheduleFn: (dispatch) => setImmediate(dispatch),
+      // and setImmediate runs behind the last of them. What was remembered for this tick is forgotten before it is asked.
+      batchScheduleFn: (dispatch) =>
+        setImmediate(() => {
+          loader.clearAll();
+          dispatch();
+        }),
     },
   );
   return { load: (key) => loader.load(key) };

@@ -5,13 +5,13 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
 import type pg from 'pg';
-import { z } from 'zod';
 import { systemClock, type Clock } from './clock.js';
 import { createCursorSealer, type CursorSealer } from './connection.js';
 import { openDatabase } from './database.js';
-import { portVariable, readEnv, serviceVariables, subgraphKeyVariable } from './env.js';
+import { databaseUrlVariable, portVariable, readEnv, serviceVariables, subgraphKeyVariable } from './env.js';
 import { kitCode, maskErrors } from './errors.js';
 import { createHttpServer, requestError } from './http.js';
+import { itemLimit } from './limits.js';
 import { createLogger, type Logger } from './logger.js';
 import { runService, startParts, type Part, type RunningService } from './service.js';
 import { textGuard } from './text.js';
@@ -50,6 +50,7 @@ export interface SubgraphSettings {
   readonly mode: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
+  readonly drainGraceMs?: number;
   readonly databaseUrl: string;
   /** The secret shared with the gateway. Without it (never in production) every request is answered as nobody. */
   readonly subgraphKey: string | undefined;
@@ -61,6 +62,8 @@ export interface SubgraphSettings {
 export interface RunningSubgraph extends RunningService {
   readonly url: string;
   readonly logger: Logger;
+  /** How long a stop may take. */
+  readonly drainMs: number;
 }
 
 /** The resolver map as `@apollo/subgraph` takes it; generated types have checked it before. */
@@ -91,9 +94,7 @@ export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEn
         environment['NODE_ENV'] === 'development' || environment['NODE_ENV'] === 'test'
           ? subgraphKeyVariable.optional()
           : subgraphKeyVariable,
-      [databaseVariable]: z
-        .string()
-        .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start gives the embedded one'),
+      [databaseVariable]: databaseUrlVariable,
     },
     environment,
   );
@@ -101,6 +102,7 @@ export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEn
     mode: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
+    drainGraceMs: env.DRAIN_GRACE_MS,
     databaseUrl: String((env as Record<string, unknown>)[databaseVariable]),
     subgraphKey: env.SUBGRAPH_KEY,
     logger: createLogger({ name, level: env.LOG_LEVEL }),
@@ -134,6 +136,7 @@ export const startSubgraph = async <Context extends BaseContext>(
   const http = createHttpServer({
     host: settings.host,
     port: settings.port,
+    drainGraceMs: settings.drainGraceMs ?? 0,
     logger,
     readiness: async () => {
       const answers = migrated && (await database.answers());
@@ -141,6 +144,7 @@ export const startSubgraph = async <Context extends BaseContext>(
     },
   });
   const identify = createIdentification(name, settings, clock);
+  const viewers = new WeakMap<object, Viewer>();
   const apollo = new ApolloServer<Context>({
     schema,
     introspection: mode !== 'production',
@@ -151,7 +155,7 @@ export const startSubgraph = async <Context extends BaseContext>(
     formatError: maskErrors(logger),
     parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard()],
+    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard(), itemLimit()],
   });
   const graphql: Part = {
     name: 'graphql',
@@ -161,17 +165,19 @@ export const startSubgraph = async <Context extends BaseContext>(
       http.app.route({
         url: '/graphql',
         method: ['GET', 'POST'],
-        preHandler: async (request, reply) => {
-          if (identify(request.headers[identityHeader]) !== 'refused') return;
+        // Before the body is read: a stranger costs no more than a header.
+        onRequest: async (request, reply) => {
+          const viewer = identify(request.headers[identityHeader]);
+          if (viewer !== 'refused') {
+            viewers.set(request, viewer);
+            return;
+          }
           await reply
             .status(401)
             .send(requestError(kitCode.unauthenticated, 'This service answers the gateway only.'));
         },
         handler: fastifyApolloHandler(apollo, {
-          context: async (request) => {
-            const viewer = identify(request.headers[identityHeader]);
-            return opened.context(viewer === 'refused' ? null : viewer);
-          },
+          context: async (request) => opened.context(viewers.get(request) ?? null),
         }),
       });
     },
@@ -179,7 +185,12 @@ export const startSubgraph = async <Context extends BaseContext>(
   };
 
   const running = await startParts([database.part, ...(opened.parts ?? []), graphql, http.part], logger);
-  return { url: http.url(), logger, stop: running.stop };
+  return {
+    url: http.url(),
+    logger,
+    stop: running.stop,
+    drainMs: (settings.drainGraceMs ?? 0) + 10_000,
+  };
 };
 
 /** Who a request comes from, by its identity header, or `'refused'`. */

@@ -1,17 +1,24 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { visit } from 'graphql';
-import { kitCode, Refusal } from './errors.js';
+import { refusedRequest } from './errors.js';
 
 /** What no text may hold: U+0000 (PostgreSQL cannot store it) and half a surrogate pair (UTF-8 cannot carry it). */
 export const isStorableText = (text: string): boolean => !text.includes('\u0000') && text.isWellFormed();
 
-/** Where in a JSON value the first text stands that cannot be stored, as `a.b.0`; undefined when there is none. */
-export const findUnstorableText = (value: unknown, path: string): string | undefined => {
+/** No argument of ours is nested deeper; what is, would end our own walk through it. */
+const maxDepth = 50;
+
+/**
+ * Where in a JSON value the first text stands that cannot be stored, or that is nested beyond 50 levels, as `a.b.0`;
+ * undefined when there is none.
+ */
+export const findUnstorableText = (value: unknown, path: string, depth = 0): string | undefined => {
   if (typeof value === 'string') return isStorableText(value) ? undefined : path;
   if (typeof value !== 'object' || value === null) return undefined;
+  if (depth >= maxDepth) return path;
   for (const [key, inner] of Object.entries(value)) {
     const found = isStorableText(key)
-      ? findUnstorableText(inner, path === '' ? key : `${path}.${key}`)
+      ? findUnstorableText(inner, path === '' ? key : `${path}.${key}`, depth + 1)
       : path;
     if (found !== undefined) return found;
   }
@@ -19,9 +26,8 @@ export const findUnstorableText = (value: unknown, path: string): string | undef
 };
 
 const refusal = (where: string) =>
-  new Refusal(
-    kitCode.badUserInput,
-    `${where} holds a character that cannot be stored (U+0000 or half a surrogate pair). Remove it.`,
+  refusedRequest(
+    `${where} holds what cannot be stored: U+0000, half a surrogate pair, or more than 50 levels. Remove it.`,
   );
 
 /** Refuses, before anything is executed, a request whose variables or literals hold text that cannot be stored. */

@@ -1,6 +1,7 @@
 import { newId, type Clock } from '@cinegraph/kit/clock';
 import { isConflict, isDuplicate, kitCode, Refusal } from '@cinegraph/kit/errors';
 import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/kit/idempotency';
+import type { Logger } from '@cinegraph/kit/logger';
 import type { Part } from '@cinegraph/kit/service';
 import { codes } from './codes.js';
 import type { Prisma, PrismaClient } from './generated/prisma/client.js';
@@ -8,7 +9,7 @@ import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/reso
 import type { MovieModel } from './models.js';
 import { checkExternalId, checkMovie, checkMovieId } from './rules.js';
 import { changeMovie, insertMovie } from './movie-write.js';
-import { lockMovie } from './queries.js';
+import { findMovieLists, lockMovie } from './queries.js';
 
 /** The writes of metadata, each in one transaction. */
 export interface MovieCommands {
@@ -29,9 +30,11 @@ export interface MovieCommands {
 export const createMovieCommands = ({
   prisma,
   clock,
+  logger,
 }: {
   prisma: PrismaClient;
   clock: Clock;
+  logger: Logger;
 }): MovieCommands => {
   const inTransaction = async <Result>(
     work: (tx: Prisma.TransactionClient, now: Date) => Promise<Result>,
@@ -50,13 +53,14 @@ export const createMovieCommands = ({
     createMovie: async (viewerId, input, key) => {
       checkMovie(input);
       if (key !== null) checkIdempotencyKey(key);
-      const outcome = await inTransaction((tx, now) =>
-        key === null
-          ? insertMovie(tx, newId(), input, now)
-          : withIdempotency(tx, { viewerId, key, operation: 'createMovie', arguments: input }, now, () =>
-              insertMovie(tx, newId(), input, now),
-            ),
-      );
+      const outcome = await inTransaction<MovieModel | Refusal>((tx, now) => {
+        if (key === null) return insertMovie(tx, newId(), input, now);
+        const command = { viewerId, key, operation: 'createMovie', arguments: input };
+        return withIdempotency<MovieModel>(tx, command, now, async () => {
+          const movie = await insertMovie(tx, newId(), input, now);
+          return { ...movie, lists: await findMovieLists(tx, movie.id) };
+        });
+      });
       if (outcome instanceof Refusal) throw outcome;
       return outcome;
     },
@@ -100,7 +104,7 @@ export const createMovieCommands = ({
         return id;
       }),
 
-    parts: [createKeyPruning(prisma, clock)],
+    parts: [createKeyPruning(prisma, clock, logger)],
   };
 };
 

@@ -1,5 +1,6 @@
-import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import { Refusal } from '@cinegraph/kit/errors';
 import { createLoader } from '@cinegraph/kit/loader';
+import { referredId } from '@cinegraph/kit/reference';
 import type pg from 'pg';
 import { codes } from './codes.js';
 import type { PrismaClient } from './generated/prisma/client.js';
@@ -13,6 +14,7 @@ import {
   findExternalIdsOfMovies,
   findExternalRatingsOfMovies,
   findFilmographies,
+  findGenres,
   findGenresOfMovies,
   findMovies,
   findPeople,
@@ -52,6 +54,15 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
     genresByMovieId: byId((ids) => findGenresOfMovies(prisma, ids), []),
     externalIdsByMovieId: byId((ids) => findExternalIdsOfMovies(prisma, ids), []),
     externalRatingsByMovieId: byId((ids) => findExternalRatingsOfMovies(prisma, ids), []),
+    /** All genres by their counts: one walk over the movies for everyone who asks in a tick. */
+    genresByFirst: createLoader({
+      find: async (firsts: readonly number[]) => {
+        const genres = await findGenres(prisma, Math.max(...firsts));
+        return new Map(firsts.map((first) => [String(first), genres.slice(0, first)]));
+      },
+      keyOf: String,
+      missing: () => [],
+    }),
     movieCountByGenreId: byId((ids) => countMoviesOfGenres(prisma, ids), 0),
     creditCountByPersonId: byId((ids) => countCreditsOfPeople(prisma, ids), 0),
     /** One movie's credits of one role, in their order. */
@@ -67,10 +78,4 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
       missing: () => [],
     }),
   };
-};
-
-/** The id in a reference, which no schema checks: `_Any` takes every JSON value. */
-const referredId = (id: unknown): string => {
-  if (typeof id === 'string') return id;
-  throw new Refusal(kitCode.badUserInput, 'The id of a reference must be a string.');
 };

@@ -1,5 +1,5 @@
 import type { Connection } from '@cinegraph/kit/connection';
-import type { Certification, CreditRole } from './generated/resolvers.js';
+import type { Certification, CreditRole, ExternalRating } from './generated/resolvers.js';
 
 /** What rules judge, as GraphQL has read it. */
 export type { ExternalIdInput, MovieChanges, MovieFilter, PersonInput } from './generated/resolvers.js';
@@ -25,6 +25,17 @@ export interface MovieModel {
   readonly version: number;
   readonly createdAt: string;
   readonly updatedAt: string;
+  /** The lists of a stored answer, which are shown as they were; otherwise they are read. */
+  readonly lists?: MovieLists;
+}
+
+/** What a movie has lists of. */
+export interface MovieLists {
+  readonly genres: readonly GenreModel[];
+  readonly directors: readonly MovieCredit[];
+  readonly cast: readonly MovieCredit[];
+  readonly externalIds: readonly { readonly source: string; readonly value: string }[];
+  readonly externalRatings: readonly ExternalRating[];
 }
 
 /** An exact amount as decimal text, and its ISO 4217 currency. */

@@ -2,7 +2,7 @@ import type { SortValues } from '@cinegraph/kit/connection';
 import type pg from 'pg';
 import { Prisma, type PrismaClient } from './generated/prisma/client.js';
 import type { CreditRole, ExternalId, ExternalRating } from './generated/resolvers.js';
-import type { CreditModel, GenreModel, MovieCredit, MovieModel, PersonModel } from './models.js';
+import type { CreditModel, GenreModel, MovieCredit, MovieLists, MovieModel, PersonModel } from './models.js';
 import { movieColumns, toMovie, type MovieRow } from './movie-row.js';
 
 /** A movie that is there, or only the fact that it was deleted. */
@@ -59,6 +59,29 @@ export const lockMovie = async (
   return rows[0] && (rows[0].deleted ? 'deleted' : toMovie(rows[0]));
 };
 
+/** A client, or a transaction of it. */
+type Reader = PrismaClient | Prisma.TransactionClient;
+
+/** A movie's lists as they are now, to be kept with an answer that is given again later. */
+export const findMovieLists = async (prisma: Reader, id: string): Promise<MovieLists> => {
+  const [genres, credits, externalIds, externalRatings] = [
+    await findGenresOfMovies(prisma, [id]),
+    await findCreditsOfMovies(prisma, [
+      { movieId: id, role: 'DIRECTOR' },
+      { movieId: id, role: 'ACTOR' },
+    ]),
+    await findExternalIdsOfMovies(prisma, [id]),
+    await findExternalRatingsOfMovies(prisma, [id]),
+  ];
+  return {
+    genres: genres.get(id) ?? [],
+    directors: credits.get(creditsKeyOf({ movieId: id, role: 'DIRECTOR' })) ?? [],
+    cast: credits.get(creditsKeyOf({ movieId: id, role: 'ACTOR' })) ?? [],
+    externalIds: externalIds.get(id) ?? [],
+    externalRatings: externalRatings.get(id) ?? [],
+  };
+};
+
 /** People by id. */
 export const findPeople = async (
   prisma: PrismaClient,
@@ -70,7 +93,7 @@ export const findPeople = async (
 
 /** Genres of movies, by name. */
 export const findGenresOfMovies = async (
-  prisma: PrismaClient,
+  prisma: Reader,
   movieIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly GenreModel[]>> => {
   const rows = await prisma.$queryRaw<(GenreModel & { movieId: string })[]>`
@@ -83,7 +106,7 @@ export const findGenresOfMovies = async (
 
 /** Credits of movies with their people, in the order of the credits; keyed by `creditsKeyOf`. */
 export const findCreditsOfMovies = async (
-  prisma: PrismaClient,
+  prisma: Reader,
   keys: readonly CreditsKey[],
 ): Promise<ReadonlyMap<string, readonly MovieCredit[]>> => {
   const rows = await prisma.$queryRaw<
@@ -111,7 +134,7 @@ export const findCreditsOfMovies = async (
 
 /** Ids of movies with others, by source and value. */
 export const findExternalIdsOfMovies = async (
-  prisma: PrismaClient,
+  prisma: Reader,
   movieIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly ExternalId[]>> => {
   const rows = await prisma.externalId.findMany({
@@ -123,7 +146,7 @@ export const findExternalIdsOfMovies = async (
 
 /** What others publish as the ratings of movies, by source. */
 export const findExternalRatingsOfMovies = async (
-  prisma: PrismaClient,
+  prisma: Reader,
   movieIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly ExternalRating[]>> => {
   const rows = await prisma.externalRating.findMany({

@@ -13,10 +13,10 @@ export const metadata: SubgraphDefinition<Context> = {
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
   resolvers,
-  open: ({ pool, clock, cursors }) => {
+  open: ({ pool, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const loaders = createLoaders({ pool, prisma });
-    const commands = createMovieCommands({ prisma, clock });
+    const commands = createMovieCommands({ prisma, clock, logger });
     return {
       context: (viewer) => ({ viewer, pool, prisma, loaders, commands, cursors }),
       parts: [

@@ -13,6 +13,7 @@ import {
   type RawTransaction,
   type StoredAnswer,
 } from '@cinegraph/kit/idempotency';
+import type { Logger } from '@cinegraph/kit/logger';
 import type { Part } from '@cinegraph/kit/service';
 import type { PrismaClient } from './generated/prisma/client.js';
 import {
@@ -54,9 +55,15 @@ interface Submission {
 }
 
 /** Opens the commands on a Prisma client; `parts` must be stopped before the client is. */
-export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock }): RatingCommands => {
-  const { prisma, clock } = tools;
+export const createRatingCommands = (tools: {
+  prisma: PrismaClient;
+  clock: Clock;
+  logger: Logger;
+}): RatingCommands => {
+  const { prisma, clock, logger } = tools;
   const coalescer = createCoalescer<Submission, RatingAnswer>({
+    identity: ({ command }) => idOf(command),
+    lane: ({ command }) => command.movieId,
     run: (batch) =>
       prisma.$transaction((tx) => writeRatings(tx, batch, clock.now()), {
         maxWait: 2_000,
@@ -75,7 +82,7 @@ export const createRatingCommands = (tools: { prisma: PrismaClient; clock: Clock
         keyed: { viewerId, key: idempotencyKey, operation, arguments: { movieId, score, review } },
       });
     },
-    parts: [coalescer.part, createKeyPruning(prisma, clock)],
+    parts: [coalescer.part, createKeyPruning(prisma, clock, logger)],
   };
 };
 
@@ -143,7 +150,8 @@ const applyRatings = async (
 ): Promise<readonly (RatingAnswer | Refusal)[]> => {
   if (commands.length === 0) return [];
   const movieIds = [...new Set(commands.map(({ movieId }) => movieId))];
-  await tx.$executeRawUnsafe(createAggregates, movieIds);
+  const rated = new Set(commands.flatMap(({ movieId, score }) => (score === null ? [] : [movieId])));
+  if (rated.size > 0) await tx.$executeRawUnsafe(createAggregates, [...rated]);
   const states = new Map(
     (
       await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(lockAggregates, movieIds)
@@ -154,7 +162,8 @@ const applyRatings = async (
   );
   const last = new Map<string, RatingCommand>();
   commands.forEach((command, index) => {
-    if (!refusals[index]) last.set(idOf(command), command);
+    // A movie without an aggregate was not locked: it has no ratings, and nothing to retract.
+    if (!refusals[index] && states.has(command.movieId)) last.set(idOf(command), command);
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
     mergeRatings(jsonSource),

@@ -88,12 +88,13 @@ export const findRatingsOfViewer = async (
 ): Promise<readonly RatingModel[]> => {
   const { size, backward, cursor } = page;
   const [at, movieId] = cursor === null ? [] : [new Date(String(cursor[0])), String(cursor[1])];
+  // The plain bound is what the index is read from; the rest tells rows of one moment apart.
   const beyond =
     at === undefined || movieId === undefined
       ? {}
       : backward
-        ? { OR: [{ createdAt: { gt: at } }, { createdAt: at, movieId: { lt: movieId } }] }
-        : { OR: [{ createdAt: { lt: at } }, { createdAt: at, movieId: { gt: movieId } }] };
+        ? { createdAt: { gte: at }, OR: [{ createdAt: { gt: at } }, { movieId: { lt: movieId } }] }
+        : { createdAt: { lte: at }, OR: [{ createdAt: { lt: at } }, { movieId: { gt: movieId } }] };
   const rows = await prisma.rating.findMany({
     where: { viewerId, score: { not: null }, ...beyond },
     orderBy: backward

@@ -159,6 +159,20 @@ describe('myRatings', () => {
   });
 });
 
+describe('an operation whose lists multiply', () => {
+  it('is refused before anything is read', async () => {
+    const text =
+      '{topRated(first:100){ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}';
+    let answer: Awaited<ReturnType<typeof world.subgraph.ask>> | undefined;
+    const statements = await statementsDuring(async () => {
+      answer = await world.subgraph.ask(text);
+    });
+    expect(answer?.status).toBe(400);
+    expect(answer?.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    expect(statements).toEqual([]);
+  });
+});
+
 describe('topRated', () => {
   const top = async (first: number) => {
     const { data, errors } = await world.subgraph.ask(

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/kit/clock';
+import { createLogger } from '@cinegraph/kit/logger';
 import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
@@ -95,6 +96,28 @@ describe('retractRating', () => {
     expect(await world.rate('ann', 'retracted', 4)).toMatchObject({ average: 6, count: 2 });
   });
 
+  it('of what never was leaves no row behind', async () => {
+    expect(await world.retract('ann', 'never-rated')).toMatchObject({
+      retracted: false,
+      movie: { aggregatedRating: { average: null, count: 0 } },
+    });
+    const { rows } = await world.subgraph.pool.query(
+      `SELECT movie_id FROM aggregated_rating WHERE movie_id = 'never-rated'
+       UNION ALL SELECT movie_id FROM rating WHERE movie_id = 'never-rated'`,
+    );
+    expect(rows).toEqual([]);
+  });
+
+  it('that comes at once with the vote it takes back is answered as one behind the other', async () => {
+    const [submitted, retracted] = await Promise.all([
+      world.rate('ann', 'at-once', 6),
+      world.retract('ann', 'at-once'),
+    ]);
+    expect([submitted.count, retracted.retracted]).toEqual(
+      submitted.count === 1 && retracted.retracted ? [1, true] : [1, false],
+    );
+  });
+
   it('keeps the row, so that what comes late still meets it', async () => {
     await world.rate('ann', 'kept-row', 2);
     await world.retract('ann', 'kept-row');
@@ -159,7 +182,11 @@ describe('concurrent submissions', () => {
   it('of a tick are one transaction with one write', async () => {
     const pool = new pg.Pool({ connectionString: world.subgraph.databaseUrl });
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
-    const { rate } = createRatingCommands({ prisma, clock: systemClock });
+    const { rate } = createRatingCommands({
+      prisma,
+      clock: systemClock,
+      logger: createLogger({ name: 'test', level: 'silent' }),
+    });
     const statements = await statementsDuring(() =>
       Promise.all(
         Array.from({ length: 50 }, (_, n) =>

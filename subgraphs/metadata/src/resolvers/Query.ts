@@ -1,7 +1,6 @@
 import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countMovies, findMovieList, movieListScope } from '../movie-list.js';
-import { findGenres } from '../queries.js';
 import { checkMovieFilter } from '../rules.js';
 
 export const Query: QueryResolvers = {
@@ -27,7 +26,7 @@ export const Query: QueryResolvers = {
     };
   },
 
-  genres: (_root, { first }, { prisma }) => findGenres(prisma, readPageSize(first, 'first')),
+  genres: (_root, { first }, { loaders }) => loaders.genresByFirst.load(readPageSize(first, 'first')),
 
   person: (_root, { id }, { loaders }) => loaders.personById.load(id),
 };

@@ -47,7 +47,7 @@ const readCatalogue = async (): Promise<readonly PublishedMovie[]> => {
   const rows = catalogueSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   return rows.flatMap((row, index) => {
     const { Title, 'IMDB Rating': average, 'IMDB Votes': votes } = row;
-    return Title === null || average === null || votes === null
+    return Title === null || average === null || votes === null || average < 1 || average > 10
       ? []
       : [{ id: `vega:${index + 1}`, average, votes }];
   });

@@ -13,7 +13,8 @@ export interface ImportedRating {
 
 /**
  * Opens rating's tables for an import: a chunk is one transaction that locks its movies and merges as a mutation does,
- * so that voters wait for no more than a chunk. A rating that is stored with the same score is left alone.
+ * so that voters wait for no more than a chunk; of a viewer and movie told twice in it the last counts. A rating that is
+ * stored with the same score is left alone.
  */
 export const openRatingTables: Importer<ImportedRating>['open'] = (pool) => {
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
@@ -21,7 +22,8 @@ export const openRatingTables: Importer<ImportedRating>['open'] = (pool) => {
     isEmpty: async () => (await prisma.rating.findFirst({ select: { movieId: true } })) === null,
     write: async (chunk) => {
       const movieIds = [...new Set(chunk.map(({ item }) => item.movieId))];
-      const source = chunk.map(({ item }) => ({
+      const last = new Map(chunk.map(({ item }) => [`${item.movieId}\n${item.viewerId}`, item]));
+      const source = [...last.values()].map((item) => ({
         movie_id: item.movieId,
         viewer_id: item.viewerId,
         score: item.score,

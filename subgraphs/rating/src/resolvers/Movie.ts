@@ -1,9 +1,10 @@
 import { readPage, toConnection } from '@cinegraph/kit/connection';
+import { referredId } from '@cinegraph/kit/reference';
 import { viewerIdOf } from '@cinegraph/kit/viewer';
 import type { MovieResolvers } from '../generated/resolvers.js';
 
 export const Movie: MovieResolvers = {
-  __resolveReference: ({ id }) => ({ id }),
+  __resolveReference: ({ id }) => ({ id: referredId(id) }),
 
   aggregatedRating: (movie, _arguments, { loaders }) =>
     movie.aggregatedRating ?? loaders.aggregatedRatingByMovieId.load(movie.id),
