@@ -1,4 +1,5 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
+import { shortMessage } from '@cinegraph/kit/errors';
 import type { Logger } from '@cinegraph/kit/logger';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
@@ -50,7 +51,7 @@ export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; lo
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
-        : formatted.message;
+        : shortMessage(formatted.message);
     const shown = ofSubgraph ? flatDetails(details) : undefined;
     return { message, ...place, extensions: shown === undefined ? { code } : { code, details: shown } };
   };

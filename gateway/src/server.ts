@@ -12,6 +12,8 @@ import { createHttpServer, requestError } from '@cinegraph/kit/http';
 import type { Logger } from '@cinegraph/kit/logger';
 import { startParts, type Part, type RunningService } from '@cinegraph/kit/service';
 import cors from '@fastify/cors';
+import type { DocumentNode } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { type Config, subgraphUrlVariable } from './config.js';
 import { maskErrors } from './errors.js';
 import { loadSupergraph } from './execution/executor.js';
@@ -88,6 +90,7 @@ export const startGateway = async (
     parseOptions: { maxLexicalTokens: maxTokens },
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
+    documentStore: createDocumentStore(),
     formatError: maskErrors({
       schemaCodes: () => supergraph.current()?.errorCodes ?? new Set(),
       logger,
@@ -159,5 +162,23 @@ export const startGateway = async (
     url: http.url(),
     logger,
     drainMs: config.drainGraceMs + config.deadlineMs + drainMarginMs,
+  };
+};
+
+/** How much source text the remembered documents may have together, in characters; parsed, it takes about 50 times as much. */
+const documentStoreSize = 500_000;
+
+/** Parsed and validated documents by their hash: those asked for last, so that 10,000 different ones cost no memory. */
+const createDocumentStore = () => {
+  const documents = new LRUCache<string, DocumentNode>({
+    maxSize: documentStoreSize,
+    sizeCalculation: ({ loc }) => loc?.source.body.length ?? documentStoreSize,
+  });
+  return {
+    get: async (key: string) => documents.get(key),
+    set: async (key: string, document: DocumentNode) => {
+      documents.set(key, document);
+    },
+    delete: async (key: string) => documents.delete(key),
   };
 };

@@ -26,6 +26,8 @@ export const createSupergraphGateway = (options: {
   const bySchema = new WeakMap<GraphQLSchema, LoadedSupergraph>();
   let current: LoadedSupergraph | undefined;
   let seen: { mark: string; hash: string } = { mark: '', hash: '' };
+  /** Why the file could not be read at the last look, so that it is said once. */
+  let unreadable = '';
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let checking: Promise<void> = Promise.resolve();
@@ -73,13 +75,22 @@ export const createSupergraphGateway = (options: {
   const watch = (previous: string): void => {
     timer = setTimeout(() => {
       checking = check(previous)
-        .catch((error: unknown) => {
-          logger.error(
-            { err: error, path },
-            'the supergraph file cannot be read; the last one is still served',
-          );
-          return '';
-        })
+        .then(
+          (mark) => {
+            unreadable = '';
+            return mark;
+          },
+          (error: unknown) => {
+            if (unreadable !== reasonOf(error)) {
+              logger.error(
+                { err: error, path },
+                'the supergraph file cannot be read; the last one is still served',
+              );
+            }
+            unreadable = reasonOf(error);
+            return '';
+          },
+        )
         .then((mark) => {
           if (!stopped) watch(mark);
         });

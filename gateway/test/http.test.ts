@@ -180,6 +180,30 @@ describe('the HTTP side in production', () => {
     expect(response.headers.get('content-type')).toContain('json');
   });
 
+  it('answers 20,000 unknown keys of an input with one short error, and does not choke on them', async () => {
+    const filter = Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`key${n}`, n]));
+    const { status, text } = await post(
+      JSON.stringify({
+        query: 'query($filter:ThingFilter){things(filter:$filter){id}}',
+        variables: { filter: { ...filter, name: 'x'.repeat(500_000) } },
+      }),
+    );
+    expect(status).toBe(400);
+    expect(text).toContain('BAD_USER_INPUT');
+    expect(text.length).toBeLessThan(2_000);
+    expect((await post('{"query":"{things{id}}"}')).status).toBe(200);
+  });
+
+  it.each([
+    ['a field', `{${'x'.repeat(900_000)}}`, {}],
+    ['many fields', `{${Array.from({ length: 20 }, (_, n) => `f${n}${'x'.repeat(40_000)}`).join(' ')}}`, {}],
+    ['a variable', 'query($n:Int){things(count:$n){id}}', { n: 'x'.repeat(900_000) }],
+  ])('does not repeat %s of a megabyte in its answer', async (_what, query, variables) => {
+    const { status, text } = await post(JSON.stringify({ query, variables }));
+    expect(status).toBe(400);
+    expect(text.length).toBeLessThan(20_000);
+  });
+
   it('remembers a persisted query by its hash', async () => {
     const query = '{ things(count: 1) { name } }';
     const extensions = {

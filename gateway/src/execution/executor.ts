@@ -2,7 +2,7 @@ import { ApolloGateway, type GraphQLDataSource } from '@apollo/gateway';
 import type { ApolloServerOptions, BaseContext } from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import type { Logger } from '@cinegraph/kit/logger';
-import { GraphQLError, type GraphQLSchema, isEnumType, validateSchema } from 'graphql';
+import { getVariableValues, GraphQLError, type GraphQLSchema, isEnumType, validateSchema } from 'graphql';
 import { gatewayCode } from '../errors.js';
 import type { RequestContext } from '../request.js';
 import { placeFailures } from './failures.js';
@@ -21,6 +21,9 @@ export interface LoadedSupergraph {
   readonly errorCodes: ReadonlySet<string>;
   readonly execute: Executor;
 }
+
+/** By the length of the plans as JSON; in memory they take several times as much. */
+const planStoreMiB = 4;
 
 /** The planner's two limits, which only a hostile or absurd operation reaches; it throws them as plain errors. */
 const isPlannerLimit = (error: unknown): boolean =>
@@ -53,6 +56,7 @@ export const loadSupergraph = async (options: {
       return dataSource({ name, url });
     },
     logger: logger.child({}, { level: 'warn' }),
+    experimental_approximateQueryPlanStoreMiB: planStoreMiB,
     __exposeQueryPlanExperimental: false,
     validateSupergraph: validate,
   });
@@ -97,6 +101,14 @@ const withPlacedFailures =
     if (operation.operation === 'subscription') {
       throw refusal(ApolloServerErrorCode.BAD_REQUEST, 'Subscriptions are not served here.');
     }
+    // Before the executor does it: it would tell every fault of the variables, each with all of the value in it.
+    const { errors: faults } = getVariableValues(
+      request.schema,
+      operation.variableDefinitions ?? [],
+      request.request.variables ?? {},
+      { maxErrors: 1 },
+    );
+    if (faults?.[0]) throw refusal(ApolloServerErrorCode.BAD_USER_INPUT, faults[0].message);
     if (operation.operation === 'query') context.endWithClient();
     let result: Awaited<ReturnType<Executor>>;
     try {

@@ -11,7 +11,8 @@ import { startStubSubgraph, type StubSubgraph } from './stub-subgraph.js';
 const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])`;
 
 const thingsSdl = `${link}
-  type Query { things(count: Int = 3): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
+  input ThingFilter { name: String }
+  type Query { things(count: Int = 3, filter: ThingFilter): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
   type Mutation { rename(id: ID!, name: String!): Thing }
   enum ErrorCode { THING_LOCKED }
   type Thing @key(fields: "id") { id: ID! name: String! }`;

@@ -27,11 +27,12 @@ export const portVariable = z.coerce
   .min(0, 'must be a port number from 0 to 65535')
   .max(65_535, 'must be a port number from 0 to 65535');
 
-/** A duration in milliseconds, at least 1. */
+/** A duration in milliseconds, from 1 to 600,000 (ten minutes). */
 export const millisecondsVariable = z.coerce
   .number('must be a whole number of milliseconds')
   .int('must be a whole number of milliseconds')
-  .min(1, 'must be at least 1 millisecond');
+  .min(1, 'must be at least 1 millisecond')
+  .max(600_000, 'must be at most 600000 milliseconds, which is ten minutes');
 
 /** The secret shared by the gateway and our subgraphs: too short a one is refused rather than trusted. */
 export const subgraphKeyVariable = z

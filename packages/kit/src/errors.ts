@@ -124,6 +124,13 @@ const originsOf = (error: unknown, depth = 0): readonly { codes: string[]; messa
   ];
 };
 
+/** Longer texts of errors repeat what the client sent; so much of one is shown. */
+const maxMessageLength = 500;
+
+/** The text of an error as a client gets it: at most 500 characters. */
+export const shortMessage = (message: string): string =>
+  message.length > maxMessageLength ? `${message.slice(0, maxMessageLength).toWellFormed()}…` : message;
+
 /**
  * Apollo Server's `formatError` for our services: refusals and errors of the request pass with code and details; a store
  * that is away becomes `STORE_UNAVAILABLE`; all else is a bug, logged whole and shown as "Internal error".
@@ -139,14 +146,14 @@ export const maskErrors =
     const { refusal, details } = formatted.extensions ?? {};
     if (typeof refusal === 'string') {
       return {
-        message: formatted.message,
+        message: shortMessage(formatted.message),
         ...place,
         extensions: { code: refusal, ...(details !== undefined && { details }) },
       };
     }
     const code = formatted.extensions?.['code'];
     if (original instanceof GraphQLError && typeof code === 'string' && requestCodes.has(code)) {
-      return { message: formatted.message, ...place, extensions: { code } };
+      return { message: shortMessage(formatted.message), ...place, extensions: { code } };
     }
     if (isStoreAway(original)) {
       logger.warn({ err: original, path: formatted.path }, 'the store is away');

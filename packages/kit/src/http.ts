@@ -1,3 +1,5 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { StartError } from './errors.js';
@@ -32,6 +34,9 @@ export interface HttpServer {
 
 const defaultMaxBodyBytes = 1_000_000;
 
+/** How long a drain waits for the rest of a request that is still being sent. */
+const unfinishedBodyMs = 2_000;
+
 /**
  * The HTTP server that every service of ours has: bounded bodies and times, safe headers, errors as GraphQL answers
  * them, `/health/live` (the process answers) and `/health/ready` (200 or 503 with the checks).
@@ -51,8 +56,31 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     return503OnClosing: false,
     exposeHeadRoutes: false,
     logger: false,
+    // What no route ever sees: a URL that cannot be read, and bytes that are no HTTP.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.hijack();
+      reply.raw
+        .writeHead(400, {
+          'content-type': 'application/json; charset=utf-8',
+          'x-content-type-options': 'nosniff',
+        })
+        .end(JSON.stringify(requestError(...describe(400))));
+    },
+    clientErrorHandler: answerClientError,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
+  });
+
+  /** Every open connection, and the requests under way on it. */
+  const sockets = new Map<Socket, Set<IncomingMessage>>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.set(socket, new Set());
+    socket.once('close', () => sockets.delete(socket));
+  });
+  app.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const requests = sockets.get(request.socket);
+    requests?.add(request);
+    response.once('close', () => requests?.delete(request));
   });
 
   app.addHook('onRequest', async (_request, reply) => {
@@ -107,10 +135,32 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
       stop: async () => {
         draining = true;
         if (drainGraceMs > 0) await delay(drainGraceMs);
-        await app.close();
+        const closed = app.close();
+        // Whoever only holds a connection, or never ends a request, would hold the drain up for ever.
+        for (const [socket, requests] of sockets) if (requests.size === 0) socket.destroy();
+        const patience = setTimeout(() => {
+          for (const [socket, requests] of sockets) {
+            if ([...requests].some(({ complete }) => !complete)) socket.destroy();
+          }
+        }, unfinishedBodyMs).unref();
+        await closed;
+        clearTimeout(patience);
       },
     },
   };
+};
+
+const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const body = JSON.stringify(requestError(...describe(status)));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\nx-content-type-options: nosniff\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 };
 
 /** The body of an answer to a request that never reached GraphQL. */
@@ -120,6 +170,10 @@ export const requestError = (code: string, message: string) => ({
 
 const describe = (status: number): [code: string, message: string] => {
   switch (status) {
+    case 408:
+      return ['REQUEST_TIMEOUT', 'The request took too long to arrive. Send it again.'];
+    case 431:
+      return ['REQUEST_TOO_LARGE', 'The headers are too large. Send fewer or shorter ones.'];
     case 413:
       return ['REQUEST_TOO_LARGE', 'The request body is too large. Send less, or in several requests.'];
     case 415:

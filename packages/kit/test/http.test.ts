@@ -103,4 +103,42 @@ describe('an HTTP server of ours', () => {
     expect([response.status, await response.json()]).toEqual([200, { done: true }]);
     await stopped;
   });
+
+  it.each([
+    ['says nothing', ''],
+    ['stopped in the head of a request', 'POST /echo HTTP/1.1\r\nhost: a\r\n'],
+    [
+      'stopped in the body of a request',
+      'POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"a"',
+    ],
+  ])('stops although a client that %s holds a connection', async (_what, sent) => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+    await new Promise<void>((resolve) => socket.write(sent || '', () => resolve()));
+    // The server has the bytes when it has answered somebody who came later.
+    await fetch(`http://127.0.0.1:${port}/health/live`);
+    await server?.part.stop();
+    await closed;
+  });
+
+  it.each([
+    ['a URL that cannot be read', 'GET /%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
+    ['what is no HTTP', 'HELLO\r\n\r\n', 400],
+    ['headers without end', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+  ])('answers %s as GraphQL answers errors', async (_what, sent, status) => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1', () => socket.write(sent));
+    socket.on('error', () => undefined);
+    let text = '';
+    for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+    expect(text).toContain(`HTTP/1.1 ${status} `);
+    expect(text.toLowerCase()).toContain('x-content-type-options: nosniff');
+    expect(JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1))).toMatchObject({
+      errors: [{ extensions: { code: expect.stringMatching(/^[A-Z_]+$/) } }],
+    });
+    expect(text).not.toContain('FST_');
+  });
 });
