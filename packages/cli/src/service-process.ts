@@ -25,6 +25,8 @@ export interface ServiceOptions {
   readonly onGivenUp: (error: StartError) => void;
   /** Once aborted, nothing is started (again). */
   readonly signal: AbortSignal;
+  /** How long it may take until it answers, in milliseconds; a minute unless set. */
+  readonly readyWithinMs?: number;
 }
 
 /** A service that dies so often within the time is given up. */
@@ -32,14 +34,16 @@ const deathsToGiveUp = 5;
 const deathsWithinMs = 60_000;
 const firstDelayMs = 250;
 const longestDelayMs = 8_000;
-/** Longer than a service takes to drain. */
-const stopWithinMs = 15_000;
-const readyWithinMs = 60_000;
+/** How long one may take to stop that has not said yet how long it takes. */
+const drainBeforeReadyMs = 10_000;
+/** Beyond its own bound, at which it ends by itself. */
+const stopMarginMs = 2_000;
 
 /**
  * Starts a service and waits until it answers. One that ends before that is not tried again: its own words are thrown
  * as a StartError. One that dies later is started again on its port, each time after a longer pause, until it has died
- * five times within a minute. It ends by itself when this process is gone, however that ends.
+ * five times within a minute; one that does not get ready in time is ended, which counts as a death. It ends by itself
+ * when this process is gone, however that ends.
  */
 export const startService = async (options: ServiceOptions): Promise<ServiceProcess> => {
   const { name, signal, onGivenUp } = options;
@@ -91,7 +95,7 @@ export const aborted = (signal: AbortSignal): Promise<never> =>
     else signal.addEventListener('abort', end, { once: true });
   });
 
-const spawnService = ({ name, main, env }: ServiceOptions, port: number) => {
+const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOptions, port: number) => {
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
     env: { ...env, PORT: String(port), OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -114,16 +118,21 @@ const spawnService = ({ name, main, env }: ServiceOptions, port: number) => {
       resolve(lastFailure || (signal ? `ended by ${signal}` : `exit code ${code}`)),
     );
   });
+  let drainMs = drainBeforeReadyMs;
   let timer: NodeJS.Timeout | undefined;
   const ready = new Promise<string>((resolve, reject) => {
     child.on('message', (message) => {
-      const { type, url } = message as Partial<ReadyMessage>;
-      if (type === 'ready' && url !== undefined) resolve(url);
+      const told = message as Partial<ReadyMessage>;
+      if (told.type !== 'ready' || told.url === undefined) return;
+      drainMs = told.drainMs ?? drainMs;
+      resolve(told.url);
     });
-    timer = setTimeout(
-      () => reject(new StartError(`${name} did not get ready within ${readyWithinMs / 1000} s.`)),
-      readyWithinMs,
-    );
+    timer = setTimeout(() => {
+      const late = `did not get ready within ${readyWithinMs / 1000} s`;
+      lastFailure = lastFailure === '' ? late : `${late}: ${lastFailure}`;
+      reject(new StartError(`${name} ${lastFailure}`));
+      child.kill('SIGKILL');
+    }, readyWithinMs);
     void gone.then((reason) => reject(new StartError(`${name} could not start: ${reason}`)));
   }).finally(() => clearTimeout(timer));
   // Nobody waits for it any more when we stop first.
@@ -133,7 +142,7 @@ const spawnService = ({ name, main, env }: ServiceOptions, port: number) => {
     gone,
     stop: async () => {
       child.kill('SIGTERM');
-      const kill = setTimeout(() => child.kill('SIGKILL'), stopWithinMs);
+      const kill = setTimeout(() => child.kill('SIGKILL'), drainMs + stopMarginMs);
       await gone;
       clearTimeout(kill);
     },

@@ -26,16 +26,27 @@ describe('a service process', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const start = async (script: string, onGivenUp: (error: Error) => void = () => undefined) => {
+  const start = async (
+    script: string,
+    onGivenUp: (error: Error) => void = () => undefined,
+    readyWithinMs?: number,
+  ) => {
     const main = join(folder, 'main.mjs');
     await writeFile(main, script);
     const signal = new AbortController().signal;
-    service = await startService({ name: 'rating', main, env: process.env, port: 0, onGivenUp, signal });
+    service = await startService({
+      ...{ name: 'rating', main, env: process.env, port: 0, onGivenUp, signal },
+      ...(readyWithinMs !== undefined && { readyWithinMs }),
+    });
     return service;
   };
 
   /** Says that it is ready on the port that it was given, or on 4001 where it may choose. */
   const ready = `process.send({ type: 'ready', url: 'http://127.0.0.1:' + (Number(process.env.PORT) || 4001) });`;
+
+  const seen = async (text: string) => {
+    while (!printed.includes(text)) await new Promise((resolve) => setImmediate(resolve));
+  };
 
   it('that cannot start is not tried again: its own words are the reason', async () => {
     const script = `console.error('DATABASE_URL_RATING: is not set, but needed'); process.exit(1);`;
@@ -62,6 +73,32 @@ describe('a service process', () => {
       '1',
       '2',
     ]);
+  });
+
+  it('that is started again and never gets ready is ended, and has died', async () => {
+    const script = `if (process.env.PORT === '0') { ${ready} setTimeout(() => process.exit(3), 20); }
+      else setInterval(() => undefined, 1000);`;
+    await start(script, undefined, 3_000);
+    await seen('rating died (did not get ready within 3 s); starting it again in 0.5 s');
+  });
+
+  it('that stops is given the time that it said it needs, and little more', async () => {
+    const slow = await start(
+      `process.on('SIGTERM', () => console.log('draining')); setInterval(() => undefined, 1000);
+       process.send({ type: 'ready', url: 'http://127.0.0.1:4001', drainMs: 40_000 });`,
+    );
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    try {
+      const stopped = slow.stop();
+      await seen('draining');
+      jest.advanceTimersByTime(41_999);
+      // Only the end by force is still waited for.
+      expect(jest.getTimerCount()).toBe(1);
+      jest.advanceTimersByTime(1);
+      await stopped;
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('is shown by short lines in which nothing from outside can steer the terminal', async () => {

@@ -46,6 +46,8 @@ export const startParts = async (parts: readonly Part[], logger: Logger): Promis
 export interface ReadyMessage {
   readonly type: 'ready';
   readonly url: string;
+  /** How long its stop may take, in milliseconds. */
+  readonly drainMs: number;
 }
 
 /**
@@ -87,7 +89,7 @@ export const runService = async (options: {
       void end('uncaught exception', 1);
     });
     service.logger.info({ url: service.url }, 'ready');
-    process.send?.({ type: 'ready', url: service.url } satisfies ReadyMessage);
+    process.send?.({ type: 'ready', url: service.url, drainMs } satisfies ReadyMessage);
     if (!wanted) leave('asked to stop while starting');
   } catch (error) {
     process.stderr.write(
