@@ -6,6 +6,7 @@ import {
   readEnv,
   serviceVariables,
   subgraphKeyVariable,
+  subgraphVariable,
 } from '@cinegraph/kit/env';
 import { developmentViewerHeader, identityHeader } from '@cinegraph/kit/viewer';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
@@ -72,9 +73,9 @@ const variables = {
 
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 
-/** The variable that overrides a subgraph's routing_url: upper-case, all but letters and digits as `_`. */
+/** The variable that overrides a subgraph's routing_url. */
 export const subgraphUrlVariable = (subgraph: string): string =>
-  `${subgraphUrlPrefix}${subgraph.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
+  subgraphVariable(subgraphUrlPrefix, subgraph);
 
 /**
  * Reads the gateway's environment; every problem is reported at once, as a StartError.

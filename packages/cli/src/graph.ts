@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readEnv, serviceVariables, subgraphKeyVariable } from '@cinegraph/kit/env';
+import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/kit/env';
 import { z } from 'zod';
 import { readSupergraphYaml } from './supergraph-yaml.js';
 
@@ -27,13 +27,12 @@ export const readLocalSubgraphs = async (): Promise<readonly LocalSubgraph[]> =>
     const folder = dirname(schemaPath);
     const main = join(folder, 'dist', 'main.js');
     if (!(await exists(main))) continue;
-    const suffix = name.toUpperCase().replaceAll('-', '_');
     local.push({
       name,
       folder,
       main,
-      databaseVariable: `DATABASE_URL_${suffix}`,
-      urlVariable: `SUBGRAPH_URL_${suffix}`,
+      databaseVariable: subgraphVariable('DATABASE_URL_', name),
+      urlVariable: subgraphVariable('SUBGRAPH_URL_', name),
     });
   }
   return local;

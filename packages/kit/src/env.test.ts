@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { portVariable, readEnv, serviceVariables, subgraphKeyVariable } from './env.js';
+import { portVariable, readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from './env.js';
 import { StartError } from './errors.js';
 
 describe('the environment', () => {
@@ -14,6 +14,10 @@ describe('the environment', () => {
       DRAIN_GRACE_MS: 0,
       PORT: 4000,
     });
+  });
+
+  it('has one spelling for the variables of a subgraph', () => {
+    expect(subgraphVariable('DATABASE_URL_', 'user-reviews.v2')).toBe('DATABASE_URL_USER_REVIEWS_V2');
   });
 
   it('tells every problem at once, and no value', () => {

@@ -20,6 +20,13 @@ export const readEnv = <Shape extends z.ZodRawShape>(
   throw new StartError(`The environment is not usable:\n${problems.join('\n')}`);
 };
 
+/**
+ * The variable of a subgraph, e.g. `DATABASE_URL_USER_REVIEWS` for `DATABASE_URL_` and `user-reviews`: upper-case, all
+ * but letters and digits as `_`.
+ */
+export const subgraphVariable = (prefix: string, subgraph: string): string =>
+  `${prefix}${subgraph.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
+
 /** A TCP port; 0 lets the system choose a free one. */
 export const portVariable = z.coerce
   .number('must be a port number from 0 to 65535')

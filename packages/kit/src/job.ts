@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { openDatabase } from './database.js';
-import { databaseUrlVariable, readEnv } from './env.js';
+import { databaseUrlVariable, readEnv, subgraphVariable } from './env.js';
 import { isStoreAway, StartError } from './errors.js';
 import { createLogger } from './logger.js';
 import { printable } from './text.js';
@@ -18,7 +18,7 @@ export const runJob = async (options: {
 }): Promise<void> => {
   const { subgraph, what, migrations, work } = options;
   try {
-    const variable = `DATABASE_URL_${subgraph.toUpperCase()}`;
+    const variable = subgraphVariable('DATABASE_URL_', subgraph);
     const env: Record<string, string> = readEnv({ [variable]: databaseUrlVariable }, process.env);
     const database = openDatabase({
       url: env[variable] ?? '',

@@ -8,7 +8,14 @@ import type pg from 'pg';
 import { systemClock, type Clock } from './clock.js';
 import { createCursorSealer, type CursorSealer } from './connection.js';
 import { openDatabase } from './database.js';
-import { databaseUrlVariable, portVariable, readEnv, serviceVariables, subgraphKeyVariable } from './env.js';
+import {
+  databaseUrlVariable,
+  portVariable,
+  readEnv,
+  serviceVariables,
+  subgraphKeyVariable,
+  subgraphVariable,
+} from './env.js';
 import { kitCode, maskErrors } from './errors.js';
 import { createHttpServer, requestError } from './http.js';
 import { itemLimit } from './limits.js';
@@ -85,7 +92,7 @@ export const runSubgraph = <Context extends BaseContext>(
 
 /** The settings of the subgraph `name` as its process finds them in the environment. */
 export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEnv): SubgraphSettings => {
-  const databaseVariable = `DATABASE_URL_${name.toUpperCase()}`;
+  const databaseVariable = subgraphVariable('DATABASE_URL_', name);
   const env = readEnv(
     {
       ...serviceVariables,
