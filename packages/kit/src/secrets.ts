@@ -47,11 +47,23 @@ const readSecrets = async (path: string): Promise<Record<string, string>> => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw new StartError(`The file of secrets ${path} cannot be read.`, { cause: error });
   }
+  const kept = parse(text);
+  if (kept === undefined) {
+    throw new StartError(
+      `The file of secrets ${path} is damaged: it is no JSON object of texts. Put a copy back, or begin anew with --reset (the data is lost).`,
+    );
+  }
+  return kept;
+};
+
+const parse = (text: string): Record<string, string> | undefined => {
   try {
-    return JSON.parse(text) as Record<string, string>;
-  } catch (error) {
-    throw new StartError(`The file of secrets ${path} is damaged: it is no JSON.`, {
-      cause: error,
-    });
+    const value = JSON.parse(text) as unknown;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    return Object.values(value).every((secret) => typeof secret === 'string' && secret !== '')
+      ? (value as Record<string, string>)
+      : undefined;
+  } catch {
+    return undefined;
   }
 };
