@@ -1,16 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import {
-  mkdirSync,
-  openSync,
-  closeSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { openSync, closeSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cannotBeWritten, ensureFolder } from './folder.mjs';
+import { BootstrapError } from './run.mjs';
 
 /** How long a lock may be without its holder's name: between making the file and writing into it. */
 const unnamedMs = 2_000;
@@ -24,8 +17,12 @@ const unnamedMs = 2_000;
  * @returns {Promise<{ release: () => void, holder?: undefined } | { release?: undefined, holder: { pid: number, purpose: string } }>}
  */
 export const takeLock = async (path, purpose) => {
-  mkdirSync(dirname(path), { recursive: true });
-  const own = JSON.stringify({ pid: process.pid, started: startOf(process.pid), purpose });
+  ensureFolder(dirname(path));
+  const started = startOf(process.pid);
+  if (started === undefined) {
+    throw new BootstrapError('This needs /proc (on Linux) or ps, to tell a living process from a dead one.');
+  }
+  const own = JSON.stringify({ pid: process.pid, started, purpose });
   for (;;) {
     try {
       const file = openSync(path, 'wx', 0o600);
@@ -39,7 +36,7 @@ export const takeLock = async (path, purpose) => {
       }
       return { release: () => releaseLock(path, own) };
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
+      if (error.code !== 'EEXIST') throw cannotBeWritten(path, error);
     }
     const text = read(path);
     const holder = parse(text);
@@ -91,9 +88,13 @@ const read = (path) => {
   }
 };
 
+/** The holder; undefined where the text names none, so that nobody holds it for ever. */
 const parse = (text) => {
   try {
-    return JSON.parse(text);
+    const { pid, started, purpose } = JSON.parse(text);
+    return Number.isInteger(pid) && pid > 0 && typeof started === 'string'
+      ? { pid, started, purpose: String(purpose) }
+      : undefined;
   } catch {
     return undefined;
   }
