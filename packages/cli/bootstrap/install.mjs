@@ -39,7 +39,11 @@ const install = async (root, signal, say) => {
   const [command, ...args] = npm();
   const code = await run(
     command,
-    [...args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    [
+      ...[...args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+      // NODE_ENV=production, or the person's npm, would leave out what builds and the PostgreSQL of this platform.
+      ...['--include=dev', '--include=optional', '--include=peer'],
+    ],
     { cwd: root, signal },
   ).finally(() => clearInterval(ticker));
   if (signal.aborted) return signal.throwIfAborted();
@@ -48,7 +52,21 @@ const install = async (root, signal, say) => {
       `The packages could not be installed: npm ended with code ${code} (its own words are above).`,
     );
   }
+  const [leftOut] = missingPackages(root);
+  if (leftOut !== undefined) {
+    throw new BootstrapError(`npm installed without an error, but left out ${leftOut}. See: npm config list`);
+  }
   say(`installed in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+};
+
+/** What package-lock.json wants on every platform and npm does not say it has installed. */
+const missingPackages = (root) => {
+  const present = presentPackages(root);
+  return Object.entries(wantedPackages(root))
+    .filter(([path, { link, optional, devOptional, peer }]) => {
+      return path.includes('node_modules/') && !(link || optional || devOptional || peer) && !present[path];
+    })
+    .map(([path]) => path);
 };
 
 /** The npm that runs us, or the one on the path. */
@@ -71,7 +89,27 @@ const nestedManifests = (root) =>
     .filter(([path, entry]) => /^(?!node_modules\/).*node_modules\//.test(path) && !entry.optional)
     .map(([path]) => `${path}/package.json`);
 
-const wantedPackages = (root) => JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+const wantedPackages = (root) => readJson(join(root, 'package-lock.json')).packages ?? {};
+
+/** What npm says it has installed; nothing where its file is missing or half written. */
+const presentPackages = (root) => {
+  try {
+    return JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'))?.packages ?? {};
+  } catch {
+    return {};
+  }
+};
+
+const readJson = (path) => {
+  try {
+    const value = JSON.parse(readFileSync(path, 'utf8'));
+    if (typeof value === 'object' && value !== null) return value;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new BootstrapError(`${path} is no valid JSON: ${error.message.split('\n')[0]}`);
+  }
+  throw new BootstrapError(`${path} holds no JSON object.`);
+};
 
 const stampOf = (root) => {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`);
@@ -85,7 +123,7 @@ const stampOf = (root) => {
  * @returns {string[]}
  */
 export const manifests = (root) => {
-  const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const { workspaces = [] } = readJson(join(root, 'package.json'));
   const folders = workspaces.flatMap((pattern) =>
     pattern.endsWith('/*')
       ? readdirSync(join(root, pattern.slice(0, -2)))
@@ -100,12 +138,9 @@ export const manifests = (root) => {
 
 /** Whether what npm says it has installed is what package-lock.json wants, so that a fresh `npm ci` is not repeated. */
 const fitsLock = (root) => {
-  const hidden = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(hidden) || nestedManifests(root).some((path) => !existsSync(join(root, path)))) {
-    return false;
-  }
+  if (nestedManifests(root).some((path) => !existsSync(join(root, path)))) return false;
   const wanted = wantedPackages(root);
-  const present = JSON.parse(readFileSync(hidden, 'utf8')).packages;
+  const present = presentPackages(root);
   for (const [path, entry] of Object.entries(wanted)) {
     if (!path.includes('node_modules/') || entry.link) continue;
     const found = present[path];
@@ -117,7 +152,7 @@ const fitsLock = (root) => {
 /** Whether each package.json still says what the lock file was made from; if not, `npm ci` tells what differs. */
 const manifestsFit = (root, wanted) =>
   manifests(root).every((path) => {
-    const manifest = JSON.parse(readFileSync(join(root, path), 'utf8'));
+    const manifest = readJson(join(root, path));
     const locked = wanted[path === 'package.json' ? '' : dirname(path)] ?? {};
     return ['dependencies', 'devDependencies', 'optionalDependencies'].every(
       (kind) => sorted(manifest[kind]) === sorted(locked[kind]),

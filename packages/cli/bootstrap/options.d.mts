@@ -7,4 +7,8 @@ export interface StartOptions {
 }
 
 export declare const startHelp: string;
+export declare const takeDataOption: (
+  args: readonly string[],
+  root: string,
+) => { readonly data: string; readonly rest: readonly string[] };
 export declare const readStartOptions: (args: readonly string[], root: string) => StartOptions;

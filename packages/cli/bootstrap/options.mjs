@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BootstrapError } from './run.mjs';
 
@@ -27,15 +27,27 @@ export const readStartOptions = (args, root) => {
   if (!/^\d+$/.test(values.port) || port > 65_535) {
     throw new BootstrapError(`--port must be a number from 0 to 65535, not "${values.port}".`);
   }
-  const folder = values.data ?? '.data';
-  // Relative to where the command was typed: npm itself goes to the root.
-  const data = isAbsolute(folder)
-    ? folder
-    : values.data === undefined
-      ? join(root, folder)
-      : resolve(process.env.INIT_CWD ?? process.cwd(), folder);
-  return { port, data, reset: values.reset, help: values.help };
+  return { port, data: dataFolder(values.data, root), reset: values.reset, help: values.help };
 };
+
+/**
+ * Takes `--data <folder>` out of the arguments of a command that hands on the `rest`.
+ * @param {readonly string[]} args
+ * @param {string} root
+ */
+export const takeDataOption = (args, root) => {
+  const rest = [...args];
+  const at = rest.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
+  if (at < 0) return { data: dataFolder(undefined, root), rest };
+  const [option] = rest.splice(at, 1);
+  const folder = option === '--data' ? rest.splice(at, 1)[0] : option.slice('--data='.length);
+  if (!folder || folder.startsWith('-')) throw new BootstrapError('--data needs a folder: --data <folder>');
+  return { data: dataFolder(folder, root), rest };
+};
+
+/** Relative to where the command was typed: npm itself goes to the root. */
+const dataFolder = (given, root) =>
+  given === undefined ? join(root, '.data') : resolve(process.env.INIT_CWD ?? process.cwd(), given);
 
 const parse = (args) => {
   try {

@@ -1,16 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
+import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
-import { readLocalSubgraphs, type LocalSubgraph } from './graph.js';
+import { readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
 import { runScript, withDatabases } from './jobs.js';
 
 /** The source that an empty graph is filled with. */
 export const defaultSource = 'catalogue';
 
-const help = (sources: readonly string[]) => `npm run import -- <source> [arguments]
+const help = (sources: readonly string[]) => `npm run import -- <source> [--data <folder>] [arguments]
 
 Reads an outside source into the database of each subgraph that knows it; running it again changes nothing.
+The embedded databases are those in .data, or in the folder that --data names.
 Sources: ${sources.join(', ') || 'none'}
 `;
 
@@ -21,7 +23,8 @@ Sources: ${sources.join(', ') || 'none'}
 export const importSource = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const subgraphs = await readLocalSubgraphs();
   const sources = await listSources(subgraphs);
-  const [source, ...rest] = args;
+  const { data, rest: words } = takeDataOption(args, root);
+  const [source, ...rest] = words;
   if (source === undefined || source === '--help' || source === '-h') {
     say(help(sources));
     return source === undefined ? 1 : 0;
@@ -29,7 +32,7 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
   if (!sources.includes(source)) {
     throw new StartError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
   }
-  return withDatabases({ purpose: 'import', subgraphs, signal }, (urls, env) =>
+  return withDatabases({ purpose: 'import', data, subgraphs, signal }, (urls, env) =>
     runImporters({ subgraphs, source, args: rest, env, urls, signal }),
   );
 };

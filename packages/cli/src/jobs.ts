@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
 import { takeLock } from '../bootstrap/lock.mjs';
+import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { joinDatabases, startDatabases } from './databases.js';
 import { environmentOf, exists, readCliEnv, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
@@ -16,6 +17,8 @@ export const lockOf = (data: string): string => join(data, 'start.lock');
 export const withDatabases = async (
   options: {
     readonly purpose: string;
+    /** The folder with the embedded databases. */
+    readonly data: string;
     readonly subgraphs: readonly LocalSubgraph[];
     readonly signal: AbortSignal;
   },
@@ -24,9 +27,8 @@ export const withDatabases = async (
     env: Readonly<Record<string, string | undefined>>,
   ) => Promise<number>,
 ): Promise<number> => {
-  const { purpose, subgraphs, signal } = options;
+  const { purpose, data, subgraphs, signal } = options;
   const env = readCliEnv(subgraphs);
-  const data = join(root, '.data');
   const lock = await takeLock(lockOf(data), purpose);
   if (lock.holder && lock.holder.purpose !== 'start') {
     throw new StartError(
@@ -81,19 +83,20 @@ export const runScript = (
 
 /**
  * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * that subgraph's database alone. Answers its exit code.
+ * that subgraph's database alone, in the folder that `--data` names. Answers its exit code.
  */
 export const runSubgraphCommand = async (
   command: string,
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<number> => {
+  const { data, rest } = takeDataOption(args, root);
   for (const subgraph of await readLocalSubgraphs()) {
     const file = join(subgraph.folder, 'dist', `${command}.js`);
     if (!(await exists(file))) continue;
     const { databaseVariable } = subgraph;
-    return withDatabases({ purpose: command, subgraphs: [subgraph], signal }, (urls, env) =>
-      runScript(file, args, { ...env, [databaseVariable]: urls[databaseVariable] }, signal),
+    return withDatabases({ purpose: command, data, subgraphs: [subgraph], signal }, (urls, env) =>
+      runScript(file, rest, { ...env, [databaseVariable]: urls[databaseVariable] }, signal),
     );
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ensureInstalled } from '../bootstrap/install.mjs';
 import { takeLock } from '../bootstrap/lock.mjs';
+import { takeDataOption } from '../bootstrap/options.mjs';
 
 describe('a lock', () => {
   let folder: string;
@@ -47,5 +49,114 @@ describe('a lock', () => {
   it('that was only half written is taken over', async () => {
     await writeFile(path, '{"pid":');
     expect((await takeLock(path, 'start')).release).toBeDefined();
+  });
+
+  it.each(['{}', 'null', '{"pid":4194303,"purpose":"start"}', '{"pid":"1","started":"x"}'])(
+    'that names no holder is taken over: %s',
+    async (text) => {
+      await writeFile(path, text);
+      // Long after its holder would have written its name.
+      await utimes(path, 1, 1);
+      expect((await takeLock(path, 'start')).release).toBeDefined();
+    },
+  );
+
+  it('in a place where no folder can be is refused with a sentence', async () => {
+    await writeFile(path, '');
+    await expect(takeLock(join(path, 'start.lock'), 'start')).rejects.toThrow(
+      `${path} is a file, not a folder.`,
+    );
+    await expect(takeLock(join(path, 'below', 'start.lock'), 'start')).rejects.toThrow(
+      'is a file, not a folder.',
+    );
+  });
+
+  (process.platform === 'linux' ? it : it.skip)('below /proc is refused with a sentence', async () => {
+    await expect(takeLock('/proc/cinegraph/data/start.lock', 'start')).rejects.toThrow(
+      /\/proc\/cinegraph cannot be made \(ENOENT\)|EACCES/,
+    );
+  });
+});
+
+describe('--data', () => {
+  it('is taken out of the arguments that are handed on, wherever it stands', () => {
+    const resolved = join(process.env['INIT_CWD'] ?? process.cwd(), 'elsewhere');
+    const read = (...args: string[]) => takeDataOption(args, '/clone');
+    expect(read('catalogue', '--if-empty')).toEqual({
+      data: '/clone/.data',
+      rest: ['catalogue', '--if-empty'],
+    });
+    expect(read('--data', '/d', 'catalogue')).toEqual({ data: '/d', rest: ['catalogue'] });
+    expect(read('rebuild', '--data=elsewhere', '--check')).toEqual({
+      data: resolved,
+      rest: ['rebuild', '--check'],
+    });
+    expect(() => read('catalogue', '--data')).toThrow('--data needs a folder');
+    expect(() => read('--data', '--check')).toThrow('--data needs a folder');
+  });
+});
+
+describe('the install', () => {
+  let clone: string;
+  const said: string[] = [];
+  const install = () => ensureInstalled(clone, new AbortController().signal, (text) => said.push(text));
+  const lock = {
+    lockfileVersion: 3,
+    packages: {
+      '': { devDependencies: { tool: '1.0.0' } },
+      'node_modules/tool': { version: '1.0.0', dev: true },
+    },
+  };
+  const stamp = () => readFile(join(clone, 'node_modules/.cache/cinegraph/installed'), 'utf8');
+  /** Stands in for npm: keeps what it was called with, and says that it has installed these packages. */
+  const npm = (packages: unknown) =>
+    writeFile(
+      join(clone, 'npm.cjs'),
+      `const { mkdirSync, writeFileSync } = require('node:fs');
+       mkdirSync('node_modules', { recursive: true });
+       writeFileSync('called.json', JSON.stringify(process.argv.slice(2)));
+       writeFileSync('node_modules/.package-lock.json', ${JSON.stringify(JSON.stringify({ packages }))});`,
+    );
+  const before = process.env['npm_execpath'];
+
+  beforeEach(async () => {
+    clone = await mkdtemp(join(tmpdir(), 'install-'));
+    await writeFile(join(clone, 'package.json'), JSON.stringify({ devDependencies: { tool: '1.0.0' } }));
+    await writeFile(join(clone, 'package-lock.json'), JSON.stringify(lock));
+    process.env['npm_execpath'] = join(clone, 'npm.cjs');
+    await npm(lock.packages);
+  });
+  afterEach(async () => {
+    if (before === undefined) delete process.env['npm_execpath'];
+    else process.env['npm_execpath'] = before;
+    await rm(clone, { recursive: true, force: true });
+  });
+
+  it('brings what builds also where NODE_ENV says production, and is done once', async () => {
+    await install();
+    expect(JSON.parse(await readFile(join(clone, 'called.json'), 'utf8'))).toEqual(
+      expect.arrayContaining(['ci', '--include=dev', '--include=optional']),
+    );
+    expect(await stamp()).not.toBe('');
+    await rm(join(clone, 'npm.cjs'));
+    await install();
+  });
+
+  it('that left something out is not taken for done', async () => {
+    await npm({});
+    await expect(install()).rejects.toThrow('left out node_modules/tool');
+    await expect(stamp()).rejects.toThrow('ENOENT');
+  });
+
+  it('is done again where npm was killed while it wrote what it had installed', async () => {
+    await mkdir(join(clone, 'node_modules'));
+    await writeFile(join(clone, 'node_modules', '.package-lock.json'), '{"packages":{');
+    await install();
+    expect(await stamp()).not.toBe('');
+  });
+
+  it('says which package.json is no JSON', async () => {
+    await writeFile(join(clone, 'package.json'), '{ "workspaces": [');
+    await expect(install()).rejects.toThrow(`${join(clone, 'package.json')} is no valid JSON: `);
   });
 });
