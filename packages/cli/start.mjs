@@ -10,9 +10,13 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const help = `npm start                       the whole graph on this machine (npm start -- --help)
 npm test                        all tests; test:unit and test:integration are parts of them
 npm run import -- <source>      read an outside source into the databases
-npm run ratings -- rebuild       recompute the aggregated ratings and report drift
+npm run ratings -- rebuild      recompute the aggregated ratings and report drift
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
 npm run build                   generate and build what is stale
+npm run generate                only generate
+npm run lint, npm run types     what is checked without running anything
+
+start, import and ratings keep the data in .data, or where --data <folder> says.
 `;
 
 const main = async () => {
@@ -54,7 +58,7 @@ const say = (text) => process.stdout.write(`${text}\n`);
 
 const perform = async (command, args, signal) => {
   const { ensureInstalled } = await import('./bootstrap/install.mjs');
-  const { commandLine, ensureBuilt, everything } = await import('./bootstrap/build.mjs');
+  const { commandLine, ensureBuilt, everything, generate } = await import('./bootstrap/build.mjs');
   if (command === 'help' || command === '--help') {
     say(help);
     return 0;
@@ -85,8 +89,12 @@ const perform = async (command, args, signal) => {
     await assertPortFree(options.port, process.env.HOST || '127.0.0.1');
   }
   await ensureInstalled(root, signal, say);
+  if (command === 'generate') {
+    await generate(root, signal, say);
+    return 0;
+  }
   await ensureBuilt(root, signal, say, command === 'compose' ? commandLine : everything);
-  if (command === 'build' || command === 'generate') return 0;
+  if (command === 'build') return 0;
   if (command.startsWith('test')) return test(command.split(':')[1], args, signal);
   const { perform: performCommand } = await import('./dist/main.js');
   return performCommand(command, args, signal);

@@ -41,6 +41,30 @@ export const commandLine = {
  */
 export const ensureBuilt = async (root, signal, say, scope = everything) => {
   if (isBuilt(root, scope)) return;
+  await alone(root, signal, say, async () => {
+    const state = stateOf(root, scope);
+    if (isBuilt(root, scope, state)) return;
+    say('generating and building');
+    const began = Date.now();
+    rmSync(stampPath(root, scope), { force: true });
+    await turbo(root, signal, say, 'build', scope.filter);
+    say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    mkdirSync(dirname(stampPath(root, scope)), { recursive: true });
+    writeFileSync(stampPath(root, scope), state);
+  });
+};
+
+/**
+ * Generates what is stale, and builds nothing: what lint and the compiler need.
+ * @param {string} root
+ * @param {AbortSignal} signal
+ * @param {(text: string) => void} say
+ */
+export const generate = (root, signal, say) =>
+  alone(root, signal, say, () => turbo(root, signal, say, 'generate', []));
+
+/** One at a time writes what is made from sources. */
+const alone = async (root, signal, say, work) => {
   const release = await waitForLock(
     join(root, '.data', 'build.lock'),
     'building',
@@ -48,32 +72,32 @@ export const ensureBuilt = async (root, signal, say, scope = everything) => {
     signal,
   );
   try {
-    const state = stateOf(root, scope);
-    if (isBuilt(root, scope, state)) return;
-    await build(root, signal, say, scope);
-    mkdirSync(dirname(stampPath(root, scope)), { recursive: true });
-    writeFileSync(stampPath(root, scope), state);
+    await work();
   } finally {
     release();
   }
 };
 
-const build = async (root, signal, say, scope) => {
-  say('generating and building');
+/** Runs a task of all workspaces; what turbo prints is shown only when it failed. */
+const turbo = async (root, signal, say, task, filter) => {
   const began = Date.now();
-  rmSync(stampPath(root, scope), { force: true });
+  const ticker = setInterval(() => {
+    if (process.stdout.isTTY) say(`… still at it, ${Math.round((Date.now() - began) / 1000)} s`);
+  }, 10_000);
+  let output = '';
   const code = await run(
     process.execPath,
     [
       join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
       'run',
-      'build',
+      task,
       '--output-logs=errors-only',
-      ...scope.filter,
+      ...filter,
     ],
     {
       cwd: root,
       signal,
+      onOutput: (text) => (output += text),
       env: {
         ...process.env,
         TURBO_TELEMETRY_DISABLED: '1',
@@ -83,14 +107,14 @@ const build = async (root, signal, say, scope) => {
         PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`,
       },
     },
-  );
+  ).finally(() => clearInterval(ticker));
   if (signal.aborted) return signal.throwIfAborted();
   if (code !== 0) {
+    process.stderr.write(output);
     throw new BootstrapError(
       `The build failed (what is wrong is told above); turbo ended with code ${code}.`,
     );
   }
-  say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 };
 
 const stampPath = (root, { name }) => join(root, 'node_modules', '.cache', 'cinegraph', `built-${name}`);
