@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/kit/env';
@@ -38,6 +38,18 @@ export const readLocalSubgraphs = async (): Promise<readonly LocalSubgraph[]> =>
   return local;
 };
 
+/** The subgraphs of supergraph.yaml that this composed supergraph does not know; none where it cannot be read. */
+export const readUncomposed = async (supergraphPath: string): Promise<readonly string[]> => {
+  const sdl = await readFile(supergraphPath, 'utf8').catch(() => undefined);
+  if (sdl === undefined) return [];
+  const composed = new Set([...sdl.matchAll(/@join__graph\(name: "([^"]+)"/g)].map(([, name]) => name));
+  const { subgraphs } = readSupergraphYaml(join(root, 'supergraph.yaml'), process.env);
+  return subgraphs.map(({ name }) => name).filter((name) => !composed.has(name));
+};
+
+/** The supergraph that `npm run compose` writes. */
+export const ownSupergraph = join(root, 'gateway', 'supergraph.graphql');
+
 /** What the command line itself reads of the environment; services inherit all of it. */
 export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
   const databases = subgraphs.map(({ databaseVariable }) => databaseVariable);
@@ -45,7 +57,7 @@ export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
     {
       NODE_ENV: serviceVariables.NODE_ENV.default('development'),
       LOG_LEVEL: serviceVariables.LOG_LEVEL.default('warn'),
-      SUPERGRAPH_PATH: z.string().default(join(root, 'gateway', 'supergraph.graphql')),
+      SUPERGRAPH_PATH: z.string().default(ownSupergraph),
       SUBGRAPH_KEY: subgraphKeyVariable.optional(),
       ...Object.fromEntries(databases.map((name) => [name, z.string().optional()])),
     },

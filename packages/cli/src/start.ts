@@ -7,7 +7,14 @@ import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';
 import { announce, assertAnswers } from './announce.js';
 import { say } from './console.js';
 import { startDatabases } from './databases.js';
-import { environmentOf, readCliEnv, readLocalSubgraphs, root } from './graph.js';
+import {
+  environmentOf,
+  ownSupergraph,
+  readCliEnv,
+  readLocalSubgraphs,
+  readUncomposed,
+  root,
+} from './graph.js';
 import { importAtFirstStart } from './first-import.js';
 import { lockOf } from './jobs.js';
 import { aborted, startService } from './service-process.js';
@@ -59,6 +66,10 @@ const runGraph = async (
 
   const subgraphs = await readLocalSubgraphs();
   const env = readCliEnv(subgraphs);
+  const uncomposed = env.SUPERGRAPH_PATH === ownSupergraph ? await readUncomposed(ownSupergraph) : [];
+  if (uncomposed.length > 0) {
+    say(`supergraph.graphql does not know ${uncomposed.join(', ')} yet: npm run compose`);
+  }
   const key = env.SUBGRAPH_KEY ?? (await openSecrets(join(data, 'secrets.json')).get('subgraphs'));
   const databases = await startDatabases({ data, env, subgraphs, onProgress: say, onGivenUp });
   started.push(databases.stop);
