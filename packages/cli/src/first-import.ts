@@ -27,13 +27,15 @@ export const importAtFirstStart = async (options: {
   const path = join(data, 'first-import.json');
   const identity = databases.embedded?.identity ?? '';
   let progress = await readProgress(path, identity);
+  const isOurs = (name: string) => databases.embedded?.names.includes(name) === true;
   const keep = async (name: string, state: 'begun' | 'done') => {
-    if (databases.embedded?.names.includes(name) !== true) return;
+    if (!isOurs(name)) return;
     progress = { identity, states: { ...progress.states, [name]: state } };
     await writeFile(path, `${JSON.stringify(progress)}\n`);
   };
   for (const subgraph of subgraphs) {
-    const state = progress.states[subgraph.name];
+    // A database of the person's own may be another one, or empty again, at each start.
+    const state = isOurs(subgraph.name) ? progress.states[subgraph.name] : undefined;
     if (state === 'done' || signal.aborted) continue;
     // The importer looks whether there are rows; of an import that was cut off there are some.
     const args = state === 'begun' ? [] : ['--if-empty'];
@@ -55,8 +57,9 @@ export const importAtFirstStart = async (options: {
 const readProgress = async (path: string, identity: string): Promise<Progress> => {
   const none: Progress = { identity, states: {} };
   try {
-    const kept = JSON.parse(await readFile(path, 'utf8')) as Progress;
-    return identity !== '' && kept.identity === identity ? kept : none;
+    const kept = JSON.parse(await readFile(path, 'utf8')) as Partial<Progress> | null;
+    if (identity === '' || kept?.identity !== identity) return none;
+    return typeof kept.states === 'object' ? { ...none, states: { ...kept.states } } : none;
   } catch {
     // Not there, or half written: the importers look for themselves.
     return none;
