@@ -2,6 +2,7 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { unkeptAnswer } from './caching.js';
 import { StartError } from './errors.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
@@ -38,7 +39,8 @@ const defaultMaxBodyBytes = 1_000_000;
 const unfinishedBodyMs = 2_000;
 
 /**
- * The HTTP server that every service of ours has: bounded bodies and times, safe headers, errors as GraphQL answers
+ * The HTTP server that every service of ours has: bounded bodies and times, safe headers, answers that nobody keeps unless
+ * they say so, errors as GraphQL answers
  * them, `/health/live` (the process answers) and `/health/ready` (200 or 503 with the checks).
  * Stopping it: readiness falls first, `drainGraceMs` later the listener closes, then requests under way are finished.
  */
@@ -85,6 +87,8 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
 
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
+    // What does not say that it may be kept is not: caches would keep a 404 or 405 by a rule of thumb of their own.
+    reply.header('cache-control', unkeptAnswer);
   });
   // A connection whose request was under way when the drain began would stay open, idle, and hold the drain up.
   app.addHook('onSend', async (_request, reply) => {

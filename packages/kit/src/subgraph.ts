@@ -5,6 +5,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
 import type pg from 'pg';
+import { cacheControl } from './caching.js';
 import { systemClock, type Clock } from './clock.js';
 import { createCursorSealer, type CursorSealer } from './connection.js';
 import { openDatabase } from './database.js';
@@ -162,7 +163,7 @@ export const startSubgraph = async <Context extends BaseContext>(
     formatError: maskErrors(logger),
     parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard(), itemLimit()],
+    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard(), itemLimit(), ...cacheControl()],
   });
   const graphql: Part = {
     name: 'graphql',
