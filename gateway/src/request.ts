@@ -26,6 +26,10 @@ export interface RequestContext extends Record<string, unknown> {
   readonly failures: FetchFailure[];
 }
 
+/** Whether the answer is made for who asks, or of headers that only this client sent: nobody else may get it. */
+export const dependsOnClient = ({ viewer, forwarded }: RequestContext): boolean =>
+  viewer !== null || Object.keys(forwarded).length > 0;
+
 /** Why a request's fetches were ended before they were answered. */
 export type EndReason = 'deadline' | 'client left';
 

@@ -7,19 +7,23 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { cacheControl } from '@cinegraph/kit/caching';
 import { systemClock } from '@cinegraph/kit/clock';
 import { createHttpServer, requestError } from '@cinegraph/kit/http';
 import type { Logger } from '@cinegraph/kit/logger';
 import { startParts, type Part, type RunningService } from '@cinegraph/kit/service';
+import { developmentViewerHeader } from '@cinegraph/kit/viewer';
 import cors from '@fastify/cors';
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { addCompression } from './compression.js';
 import { type Config, subgraphUrlVariable } from './config.js';
 import { maskErrors } from './errors.js';
 import { loadSupergraph } from './execution/executor.js';
 import { createClientSet } from './fetching/clients.js';
 import { addGraphiql } from './graphiql.js';
-import { beginRequest, type RequestContext } from './request.js';
+import { beginRequest, dependsOnClient, type RequestContext } from './request.js';
+import { revalidated } from './revalidation.js';
 import { createSupergraphGateway } from './supergraph.js';
 
 /** A document of more tokens is refused while it is parsed; generated operations of large pages stay below 5,000. */
@@ -37,7 +41,8 @@ const developmentOrigins = [
 
 /**
  * Starts the gateway. A request meets in this order: HTTP limits and CORS, CSRF prevention, who is asking and until
- * when, parsing within limits, validation, the plan, the fetches, the mask of errors. Throws a StartError when the
+ * when, parsing within limits, validation, the plan, the fetches, the mask of errors; its answer, for how long it may
+ * be kept, by whom, and its compression. Throws a StartError when the
  * supergraph cannot be served. Stopping finishes the requests under way.
  */
 export const startGateway = async (
@@ -100,6 +105,7 @@ export const startGateway = async (
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
+      ...cacheControl(dependsOnClient),
       config.environment === 'development'
         ? ApolloServerPluginLandingPageLocalDefault()
         : ApolloServerPluginLandingPageDisabled(),
@@ -122,21 +128,26 @@ export const startGateway = async (
         methods: ['GET', 'POST'],
         maxAge: 3_600,
       });
+      addCompression(app);
+      const handle = fastifyApolloHandler(apollo, {
+        context: async (request, reply) => {
+          const { context, end } = beginRequest({
+            headers: request.headers,
+            developmentViewers: !inProduction,
+            forwardHeaders: config.forwardHeaders,
+            deadlineMs: config.deadlineMs,
+          });
+          reply.raw.once('close', () => end(reply.raw.writableFinished));
+          return context;
+        },
+      });
       app.route({
         method: ['GET', 'POST'],
         url: '/graphql',
-        handler: fastifyApolloHandler(apollo, {
-          context: async (request, reply) => {
-            const { context, end } = beginRequest({
-              headers: request.headers,
-              developmentViewers: !inProduction,
-              forwardHeaders: config.forwardHeaders,
-              deadlineMs: config.deadlineMs,
-            });
-            reply.raw.once('close', () => end(reply.raw.writableFinished));
-            return context;
-          },
-        }),
+        handler: revalidated(
+          async (request, reply) => handle.call(app, request, reply),
+          [...(inProduction ? [] : [developmentViewerHeader]), ...config.forwardHeaders],
+        ),
       });
       app.route({
         method: ['DELETE', 'HEAD', 'PATCH', 'PUT', 'TRACE'],

@@ -1,4 +1,6 @@
 import type { GraphQLDataSource, GraphQLDataSourceProcessOptions } from '@apollo/gateway';
+import type { GraphQLRequestContext } from '@apollo/server';
+import { readCacheControl } from '@cinegraph/kit/caching';
 import type { Logger } from '@cinegraph/kit/logger';
 import { identityHeader, type Viewer } from '@cinegraph/kit/viewer';
 import type { GraphQLError } from 'graphql';
@@ -6,6 +8,9 @@ import { Pool } from 'undici';
 import { deadlineExceeded, subgraphUnavailable } from '../errors.js';
 import type { EndReason, RequestContext } from '../request.js';
 import { type Answer, missingFields, readAnswer } from './answer.js';
+
+/** What all fetches of a request allow together; Apollo Server writes it down under this name. */
+type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
 
 /** The header that tells a subgraph how many milliseconds are left of the request's time. */
 export const deadlineHeader = 'x-deadline-ms';
@@ -28,7 +33,8 @@ const connectTimeoutMs = 5_000;
 
 /**
  * Speaks to one subgraph over kept-alive connections. A fetch ends with the request's deadline, follows no redirect and
- * reads at most `maxAnswerBytes`. It never throws: a fetch without a usable answer is put down in the request's
+ * reads at most `maxAnswerBytes`. The client's answer may be kept no longer than this fetch's `Cache-Control` allows, which
+ * is not at all where it has none. It never throws: a fetch without a usable answer is put down in the request's
  * failures, and the fields it would have brought stay null. What happened is logged here, and told nobody else.
  * `sign` writes who is asking; without it fetches are unsigned. `passesRefusal` says whether an HTTP 401 or 403 is about
  * the client (its headers were forwarded) and not about us.
@@ -69,10 +75,11 @@ export const createSubgraphClient = (options: {
     else logger.info({ subgraph: name }, 'a subgraph answers');
   };
 
-  /** A usable answer, or why there is none. */
+  /** A usable answer, or why there is none; `restrict` is told for how long it may be kept. */
   const ask = async (
     request: GraphQLDataSourceProcessOptions['request'],
     context: RequestContext,
+    restrict: (hint: ReturnType<typeof readCacheControl>) => void,
   ): Promise<Answer | GraphQLError> => {
     const remainingMs = Math.floor(context.dueAtMs - performance.now());
     const endReason = () => (context.signal.aborted ? (context.signal.reason as EndReason) : undefined);
@@ -100,6 +107,7 @@ export const createSubgraphClient = (options: {
       const response = await pool.request({ method: 'POST', path, headers, body, signal: context.signal });
       status = response.statusCode;
       text = await response.body.text();
+      restrict(readCacheControl(response.headers['cache-control']));
     } catch (error) {
       const ended = endReason();
       if (ended === 'deadline') setState('unreachable', new Error('no answer within the deadline'));
@@ -127,8 +135,9 @@ export const createSubgraphClient = (options: {
     dataSource: {
       process: async (fetch) => {
         if (fetch.kind !== 'incoming operation') throw new Error('a subgraph is only asked for a client');
-        const { request, context, pathInIncomingRequest = [] } = fetch;
-        const answer = await ask(request, context);
+        const { request, context, incomingRequestContext, pathInIncomingRequest = [] } = fetch;
+        const policy = incomingRequestContext.overallCachePolicy as CachePolicy;
+        const answer = await ask(request, context, (hint) => policy.restrict(hint));
         const failed = (error: GraphQLError) =>
           context.failures.push({
             path: pathInIncomingRequest,

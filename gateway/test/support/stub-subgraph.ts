@@ -21,6 +21,8 @@ export interface StubSubgraph {
   connections(): number;
   /** From now on answers with this instead of the schema's answer; `undefined` makes it well again. */
   misbehave(answer: ((response: ServerResponse) => void) | undefined): void;
+  /** From now on answers with this `Cache-Control`; with none unless told. */
+  keep(cacheControl: string | undefined): void;
   stop(): Promise<void>;
   /** Listens again on the same port, if it does not. */
   restart(): Promise<void>;
@@ -40,6 +42,7 @@ export const startStubSubgraph = async (options: {
   const { name, typeDefs, resolvers } = options;
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
   const seen: SeenRequest[] = [];
+  let cacheControl: string | undefined;
   let misbehaviour: ((response: ServerResponse) => void) | undefined;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let body = '';
@@ -54,6 +57,7 @@ export const startStubSubgraph = async (options: {
       return;
     }
     const result = await graphql({ schema, source: query, variableValues: variables });
+    if (cacheControl !== undefined) response.setHeader('cache-control', cacheControl);
     response.setHeader('content-type', 'application/json').end(JSON.stringify(result));
   };
   const server = createServer((request, response) => void answer(request, response));
@@ -75,6 +79,9 @@ export const startStubSubgraph = async (options: {
     connections: () => connections,
     misbehave: (answer) => {
       misbehaviour = answer;
+    },
+    keep: (next) => {
+      cacheControl = next;
     },
     stop: async () => {
       if (!server.listening) return;

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { systemClock } from '@cinegraph/kit/clock';
+import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { startTestGraph, type TestGraph } from '../support/graph.js';
+
+let graph: TestGraph;
+beforeAll(async () => {
+  graph = await startTestGraph();
+  await graph.subgraphs.metadata.pool.query(
+    `INSERT INTO movie (id, title, version, created_at, updated_at) VALUES ('kept', 'Kept', 1, now(), now())`,
+  );
+  await graph.ask(
+    'mutation { submitRating(movieId: "kept", score: 9) { rating { score } } }',
+    {},
+    { 'x-viewer-id': 'ann' },
+  );
+});
+afterAll(() => graph.stop());
+
+const get = (query: string, headers: Record<string, string> = {}) =>
+  fetch(`${graph.url}/graphql?query=${encodeURIComponent(query)}`, {
+    headers: { 'apollo-require-preflight': 'yes', ...headers },
+  });
+
+describe('an answer of the graph', () => {
+  it.each([
+    ['a movie', '{ movie(id: "kept") { id title genres { name } cast { character person { name } } } }', 60],
+    ['a movie that is not there', '{ movie(id: "unknown") { title } }', 60],
+    [
+      'a page of movies',
+      '{ movies { edges { cursor node { title externalIds { value } } } pageInfo { endCursor } totalCount } }',
+      60,
+    ],
+    ['a person', `{ person(id: "p") { name filmography { nodes { movie { title } } } } }`, 60],
+    ['the genres', '{ genres { name movieCount } }', 300],
+    [
+      'a movie with its aggregated rating',
+      '{ movie(id: "kept") { title aggregatedRating { average histogram { score count } } } }',
+      5,
+    ],
+    ['a movie with its ratings', '{ movie(id: "kept") { ratings { nodes { score movie { title } } } } }', 5],
+    ['the movies rated best', '{ topRated { title aggregatedRating { average } } }', 5],
+  ])('about %s may be kept by anyone', async (_what, query, seconds) => {
+    const answer = await get(query);
+
+    expect(await answer.json()).not.toHaveProperty('errors');
+    expect(answer.headers.get('cache-control')).toBe(`max-age=${seconds}, public`);
+    const again = await get(query, { 'if-none-match': String(answer.headers.get('etag')) });
+    expect(again.status).toBe(304);
+  });
+
+  it.each([
+    ['of one', '{ movie(id: "kept") { title myRating { score } } }'],
+    ['of all', '{ myRatings { nodes { score } } }'],
+  ])("is kept by nobody with the viewer's ratings %s, not even the refusal", async (_what, query) => {
+    for (const viewer of [{ 'x-viewer-id': 'ann' }, {}]) {
+      const answer = await get(query, viewer);
+      expect(answer.headers.get('cache-control')).toBe('private, no-store');
+      expect(answer.headers.get('etag')).toBeNull();
+    }
+  });
+
+  it('is kept by nobody where it was made for a viewer, whatever is in it', async () => {
+    const answer = await get('{ genres { name } }', { 'x-viewer-id': 'ann' });
+
+    expect(answer.headers.get('cache-control')).toBe('private, no-store');
+  });
+
+  it('does not show clients what the hints are made of', async () => {
+    const { data } = await graph.ask(
+      '{ __schema { directives { name } } __type(name: "CacheControlScope") { name } }',
+    );
+
+    expect(data).toHaveProperty('__type', null);
+    expect(JSON.stringify(data)).not.toContain('cacheControl');
+  });
+});
+
+describe('an answer of a subgraph', () => {
+  const ask = async (name: 'metadata' | 'rating', query: string) => {
+    const identity = createIdentitySigner(testSubgraphKey, name, systemClock)({ id: 'editor' });
+    const response = await fetch(`${graph.subgraphs[name].url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', [identityHeader]: identity },
+      body: JSON.stringify({ query }),
+    });
+    return response.headers.get('cache-control');
+  };
+  const entities = (selection: string) =>
+    `{ _entities(representations: [{ __typename: "Movie", id: "kept" }]) { ... on Movie { ${selection} } } }`;
+
+  it('says for how long it may be kept, references too', async () => {
+    expect(await ask('metadata', '{ genres { name } }')).toBe('max-age=300, public');
+    expect(await ask('metadata', entities('title'))).toBe('max-age=60, public');
+    expect(await ask('rating', entities('aggregatedRating { count }'))).toBe('max-age=5, public');
+    expect(await ask('rating', entities('myRating { score }'))).toBe('private, no-store');
+  });
+
+  it('is never kept of a mutation, nor without a hint', async () => {
+    expect(await ask('metadata', 'mutation { createMovie(input: { title: "New" }) { id } }')).toBe(
+      'private, no-store',
+    );
+    expect(await ask('metadata', '{ __typename }')).toBe('no-store');
+  });
+});
