@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 const readsEnvironment = [
   'packages/cli/src/graph.ts',
   'packages/cli/src/compose.ts',
-  'packages/kit/src/{subgraph,import,job}.ts',
+  'packages/kit/src/{subgraph,import,job,telemetry}.ts',
   'gateway/src/main.ts',
 ];
 

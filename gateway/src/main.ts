@@ -1,3 +1,5 @@
+// First: it traces only what is loaded after it.
+import '@cinegraph/kit/telemetry';
 import { createLogger } from '@cinegraph/kit/logger';
 import { runService } from '@cinegraph/kit/service';
 import { readConfig } from './config.js';

@@ -12,6 +12,7 @@ import { systemClock } from '@cinegraph/kit/clock';
 import { createHttpServer, requestError } from '@cinegraph/kit/http';
 import type { Logger } from '@cinegraph/kit/logger';
 import { startParts, type Part, type RunningService } from '@cinegraph/kit/service';
+import { tracing } from '@cinegraph/kit/tracing';
 import { developmentViewerHeader } from '@cinegraph/kit/viewer';
 import cors from '@fastify/cors';
 import type { DocumentNode } from 'graphql';
@@ -50,11 +51,14 @@ export const startGateway = async (
   logger: Logger,
 ): Promise<RunningService & { url: string; logger: Logger; drainMs: number }> => {
   const inProduction = config.environment === 'production';
+  // Telemetry writes these for the span of each fetch; a client's beside them would cut the trace in two.
+  const written: readonly string[] = tracing()?.headers ?? [];
+  const forwardHeaders = config.forwardHeaders.filter((name) => !written.includes(name));
   const clients = createClientSet({
     logger,
     clock: systemClock,
     subgraphKey: config.subgraphKey,
-    forwardsHeaders: config.forwardHeaders.length > 0,
+    forwardsHeaders: forwardHeaders.length > 0,
   });
   const supergraph = createSupergraphGateway({
     path: config.supergraphPath,
@@ -134,7 +138,7 @@ export const startGateway = async (
           const { context, end } = beginRequest({
             headers: request.headers,
             developmentViewers: !inProduction,
-            forwardHeaders: config.forwardHeaders,
+            forwardHeaders,
             deadlineMs: config.deadlineMs,
           });
           reply.raw.once('close', () => end(reply.raw.writableFinished));
@@ -146,7 +150,7 @@ export const startGateway = async (
         url: '/graphql',
         handler: revalidated(
           async (request, reply) => handle.call(app, request, reply),
-          [...(inProduction ? [] : [developmentViewerHeader]), ...config.forwardHeaders],
+          [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
         ),
       });
       app.route({

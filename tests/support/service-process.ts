@@ -8,6 +8,8 @@ export interface ServiceProcess {
   readonly url: Promise<string>;
   readonly ended: Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
   readonly signal: (name: NodeJS.Signals) => void;
+  /** What it has written to standard output and error so far. */
+  readonly written: () => { readonly stdout: string; readonly stderr: string };
 }
 
 /** Starts `<folder>/dist/main.js` with just this environment. */
@@ -32,5 +34,5 @@ export const runService = (folder: string, env: Readonly<Record<string, string>>
     void ended.then(() => reject(new Error(`the service ended before it was ready: ${stderr}`)));
   });
   url.catch(() => undefined);
-  return { url, ended, signal: (name) => child.kill(name) };
+  return { url, ended, signal: (name) => child.kill(name), written: () => ({ stdout, stderr }) };
 };

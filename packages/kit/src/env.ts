@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { StartError } from './errors.js';
+import { StartError } from './start-error.js';
 
 /**
  * Reads the environment once, at the start of a process, into one typed object.

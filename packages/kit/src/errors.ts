@@ -2,6 +2,8 @@ import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/error
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from './logger.js';
 
+export { StartError } from './start-error.js';
+
 /** Facts that go with a refusal, safe to show: plain values only. */
 export type RefusalDetails = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -28,11 +30,6 @@ export class Refusal extends GraphQLError {
 /** A refusal of a request as a whole, before anything of it was done: HTTP 400. */
 export const refusedRequest = (message: string): Refusal =>
   new Refusal(kitCode.badUserInput, message, undefined, { status: 400 });
-
-/** What keeps a process from starting, said in one sentence; the process prints it and exits with 1. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
-}
 
 /** Codes that kit itself refuses with; a subgraph lists them, with its own, in its schema's `ErrorCode`. */
 export const kitCode = {

@@ -1,5 +1,6 @@
 import type { Logger } from './logger.js';
 import { StartError } from './errors.js';
+import { tracing } from './tracing.js';
 
 /** One thing a service consists of. `stop` finishes what is under way, and is called only after `start` succeeded. */
 export interface Part {
@@ -80,6 +81,7 @@ export const runService = async (options: {
       }, drainMs);
       await service.stop();
       clearTimeout(timer);
+      await tracing()?.stop();
       service.logger.info('stopped');
       process.exit(code);
     };

@@ -1,3 +1,5 @@
+// First: it traces only what is loaded after it.
+import '@cinegraph/kit/telemetry';
 import { runSubgraph } from '@cinegraph/kit/subgraph';
 import { rating } from './subgraph.js';
 

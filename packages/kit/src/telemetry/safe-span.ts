@@ -1,0 +1,88 @@
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+
+const maxTextLength = 2_048;
+const maxNameLength = 128;
+
+/** At most `length` characters of a text. A copy: what JavaScript cuts out of a text keeps all of it in memory. */
+const cut = (text: string, length: number): string => Buffer.from(text.slice(0, length)).toString();
+
+const asIs = (value: AttributeValue): AttributeValue | undefined =>
+  typeof value === 'string' ? cut(value, maxNameLength) : typeof value === 'object' ? undefined : value;
+
+/** A client writes the name of an operation: only what GraphQL takes for a name is one. */
+const graphqlName = (value: AttributeValue): AttributeValue | undefined =>
+  typeof value === 'string' && /^[_A-Za-z]\w{0,127}$/.test(value) ? cut(value, maxNameLength) : undefined;
+
+/**
+ * A statement as the program wrote it, with `?` for every literal. A statement whose texts cannot be told for sure
+ * (backslashes, dollar quotes) is left out but for its first word.
+ */
+export const withoutLiterals = (sql: string): string => {
+  if (/\\|\$[\w]*\$/.test(sql)) return /^\s*\w*/.exec(sql)?.[0].trim() ?? '';
+  return sql
+    .replace(/'(?:[^']|'')*('|$)/g, '?')
+    .replace(/(?<![\w$"])\d+(?:\.\d+)?\b/g, '?')
+    .replace(/\s+/g, ' ')
+    .trim();
+};
+
+/** The attributes that leave the process, each with what is left of its value. */
+const safeAttributes: ReadonlyMap<string, (value: AttributeValue) => AttributeValue | undefined> = new Map([
+  ...[
+    ...['http.request.method', 'http.response.status_code', 'http.route', 'error.type'],
+    ...['server.address', 'server.port', 'db.system.name', 'db.namespace', 'graphql.operation.type'],
+    // The gateway's name of the subgraph that it asks.
+    'service',
+  ].map((name) => [name, asIs] as const),
+  ['graphql.operation.name', graphqlName],
+  [
+    'db.query.text',
+    (value) => (typeof value === 'string' ? cut(withoutLiterals(value), maxTextLength) : undefined),
+  ],
+]);
+
+const safeAttributesOf = (attributes: Attributes): Attributes => {
+  const safe: Attributes = {};
+  for (const [name, keep] of safeAttributes) {
+    const value = attributes[name];
+    const kept = value === undefined ? undefined : keep(value);
+    if (kept !== undefined) safe[name] = kept;
+  }
+  return safe;
+};
+
+/**
+ * A finished span as it may leave the process: no variable, header, URL, document, literal or message of an error is
+ * left, whatever an instrumentation put in. Of attributes only known ones stay; of an exception its type; the name ends
+ * where it stops being one. It is small (a few kilobytes), so that a queue of spans is bounded in bytes as well.
+ */
+export const safeSpan = (span: ReadableSpan): ReadableSpan => ({
+  name: cut(/^[\w.:/@-]+(?: [\w.:/@-]+)*/.exec(span.name)?.[0] ?? 'span', maxNameLength),
+  kind: span.kind,
+  spanContext: () => span.spanContext(),
+  ...(span.parentSpanContext && { parentSpanContext: span.parentSpanContext }),
+  startTime: span.startTime,
+  endTime: span.endTime,
+  duration: span.duration,
+  ended: span.ended,
+  status: { code: span.status.code },
+  attributes: safeAttributesOf(span.attributes),
+  events: span.events
+    .filter(({ name }) => name === 'exception')
+    .slice(0, 8)
+    .map(({ name, time, attributes = {} }) => {
+      const type = attributes['exception.type'];
+      return {
+        name,
+        time,
+        attributes: typeof type === 'string' ? { 'exception.type': cut(type, maxNameLength) } : {},
+      };
+    }),
+  links: [],
+  resource: span.resource,
+  instrumentationScope: span.instrumentationScope,
+  droppedAttributesCount: 0,
+  droppedEventsCount: 0,
+  droppedLinksCount: 0,
+});

@@ -1,0 +1,340 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemClock } from '@cinegraph/kit/clock';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { metadata } from '@cinegraph/metadata/subgraph';
+import { rating } from '@cinegraph/rating/subgraph';
+import {
+  closedAddress,
+  startCollector,
+  startHungCollector,
+  type ReceivedSpan,
+} from '../support/collector.js';
+import { runService, type ServiceProcess } from '../support/service-process.js';
+
+type Env = Readonly<Record<string, string>>;
+
+let databases: { metadata: TestDatabase; rating: TestDatabase };
+const running = new Set<ServiceProcess>();
+beforeAll(async () => {
+  databases = {
+    metadata: await testDatabase({ name: metadata.name, migrations: metadata.migrations }),
+    rating: await testDatabase({ name: rating.name, migrations: rating.migrations }),
+  };
+});
+afterAll(async () => {
+  for (const { signal } of running) signal('SIGKILL');
+  await Promise.all([...running].map(({ ended }) => ended));
+  await Promise.all(Object.values(databases).map(({ drop }) => drop()));
+});
+
+const run = (folder: string, env: Env): ServiceProcess => {
+  const service = runService(folder, {
+    NODE_ENV: 'test',
+    SUBGRAPH_KEY: testSubgraphKey,
+    DATABASE_URL_METADATA: databases.metadata.url,
+    DATABASE_URL_RATING: databases.rating.url,
+    SUPERGRAPH_PATH: fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url)),
+    PORT: '0',
+    ...env,
+  });
+  running.add(service);
+  return service;
+};
+
+const stop = async (service: ServiceProcess) => {
+  service.signal('SIGTERM');
+  const ended = await service.ended;
+  running.delete(service);
+  return ended;
+};
+
+const until = async (what: string, isSo: () => boolean): Promise<void> => {
+  for (let round = 0; !isSo(); round += 1) {
+    if (round > 400) throw new Error(`waited in vain until ${what}`);
+    await pause(50);
+  }
+};
+
+const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
+/** Asks rating as the gateway does. */
+const askRating = (url: string, query: string) =>
+  askGraphQL(`${url}/graphql`, { query }, { [identityHeader]: sign(null) });
+
+const sent = (url: string): Env => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: url,
+  OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+  OTEL_BSP_SCHEDULE_DELAY: '20',
+});
+
+describe('the trace of a request through gateway and subgraphs', () => {
+  const clientTrace = '0af7651916cd43dd8448eb211c80319c';
+  const clientSpan = 'b7ad6b7169203331';
+  const traceparent = `00-${clientTrace}-${clientSpan}-01`;
+  const secrets = [
+    'secretLiteral',
+    'secretVariable',
+    'secretToken',
+    'secretViewer',
+    'secretCookie',
+    '424242',
+  ];
+
+  let collector: Awaited<ReturnType<typeof startCollector>>;
+  let services: { metadata: ServiceProcess; rating: ServiceProcess; gateway: ServiceProcess };
+  let url: string;
+  beforeAll(async () => {
+    collector = await startCollector();
+    const env = sent(collector.url);
+    const subgraphs = { metadata: run('subgraphs/metadata', env), rating: run('subgraphs/rating', env) };
+    const gateway = run('gateway', {
+      ...env,
+      SUBGRAPH_URL_METADATA: `${await subgraphs.metadata.url}/graphql`,
+      SUBGRAPH_URL_RATING: `${await subgraphs.rating.url}/graphql`,
+      // A client's own header beside the one that telemetry writes would cut the trace in two.
+      FORWARD_HEADERS: 'traceparent,authorization',
+    });
+    services = { ...subgraphs, gateway };
+    url = `${await gateway.url}/graphql`;
+    const pool = testPool(databases.metadata.url);
+    await pool.query(
+      `INSERT INTO movie (id, title, version, created_at, updated_at)
+       SELECT 'traced:' || n, 'Traced ' || n, 1, now(), now() FROM generate_series(1, 5) n`,
+    );
+    await pool.end();
+  });
+  afterAll(async () => {
+    await Promise.all(Object.values(services).map(stop));
+    await collector.stop();
+  });
+
+  const named = (service: string, name: string | RegExp, traceId: string) =>
+    collector.spans.filter(
+      (span) =>
+        span.service === service &&
+        span.traceId === traceId &&
+        (typeof name === 'string' ? span.name === name : name.test(span.name)),
+    );
+  /** Its ancestors within the trace, from itself up. */
+  const lineage = (span: ReceivedSpan): readonly ReceivedSpan[] => {
+    const parent = collector.spans.find(
+      ({ spanId, traceId }) => spanId === span.parentSpanId && traceId === span.traceId,
+    );
+    return parent ? [span, ...lineage(parent)] : [span];
+  };
+
+  it("is one, from the client's traceparent through the gateway and both subgraphs to their SQL", async () => {
+    const answer = await askGraphQL(
+      url,
+      { query: 'query Traced { movies(first: 5) { nodes { title aggregatedRating { count } } } }' },
+      { traceparent },
+    );
+    expect(answer.errors).toBeUndefined();
+    await until(
+      'the server spans of all three came',
+      () =>
+        named('gateway', 'POST /graphql', clientTrace).length === 1 &&
+        ['metadata', 'rating'].every((name) => named(name, 'POST /graphql', clientTrace).length === 1),
+    );
+    const [server] = named('gateway', 'POST /graphql', clientTrace);
+    expect(server).toMatchObject({ parentSpanId: clientSpan, kind: 2 });
+    const fetches = named('gateway', 'POST', clientTrace);
+    expect(fetches).toHaveLength(2);
+    for (const [index, subgraph] of (['metadata', 'rating'] as const).entries()) {
+      const [served] = named(subgraph, 'POST /graphql', clientTrace);
+      const fetch = fetches.find(({ spanId }) => spanId === served!.parentSpanId);
+      expect({ subgraph, fetch }).toMatchObject({ fetch: { kind: 3 } });
+      expect(lineage(fetch!).at(-1)).toBe(server);
+      expect(lineage(fetch!).map(({ attributes }) => attributes['service'])).toContain(subgraph);
+      const statements = named(subgraph, /^pg\.query/, clientTrace);
+      expect({ index, statements }).toMatchObject({ statements: [{ kind: 3 }] });
+      expect(lineage(statements[0]!)).toContain(served);
+      expect(statements[0]!.attributes['db.query.text']).toMatch(/^SELECT .* FROM /);
+    }
+    expect(collector.paths).toEqual(new Set(['POST /v1/traces application/json']));
+  });
+
+  it('begins where the client sends none, with an id of its own', async () => {
+    const before = new Set(collector.spans.map(({ traceId }) => traceId));
+    await askGraphQL(url, { query: 'query Own { movie(id: "traced:1") { aggregatedRating { count } } }' });
+    const fresh = () =>
+      new Set(collector.spans.map(({ traceId }) => traceId).filter((id) => !before.has(id)));
+    await until('rating and gateway told of it', () =>
+      ['gateway', 'rating'].every((name) =>
+        [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
+      ),
+    );
+    expect(fresh().size).toBe(1);
+  });
+
+  it('holds no variable, literal, header or message of an error, whatever went wrong', async () => {
+    const headers = {
+      traceparent,
+      authorization: 'Bearer secretToken',
+      cookie: 'session=secretCookie',
+      'x-viewer-id': 'secretViewer',
+      'user-agent': 'secretToken',
+    };
+    const queries: readonly [query: string, variables?: Record<string, unknown>][] = [
+      [
+        'mutation Leak($id: ID!, $review: String) { submitRating(movieId: $id, score: 7, review: $review) { rating { score } } }',
+        { id: 'secretVariable', review: 'secretVariable' },
+      ],
+      [
+        'mutation Leak { submitRating(movieId: "secretLiteral", score: 3, review: "secretLiteral") { rating { score } } }',
+      ],
+      ['{ movies(first: 1, filter: { title: "secretLiteral" }) { nodes { title } } }'],
+      ['{ movies(first: 424242) { nodes { title } } }'],
+      ['{ movie(id: "secretLiteral" { title } }'],
+      ['{ movie(id: "x", secretLiteral: 1) { secretLiteral } }'],
+      ['query ($id: ID!) { movie(id: $id) { title } }', { id: { secretVariable: 'secretVariable' } }],
+    ];
+    for (const [query, variables = {}] of queries) await askGraphQL(url, { query, variables }, headers);
+    const search = new URLSearchParams({
+      query: 'query ($id: ID!) { movie(id: $id) { title } }',
+      variables: JSON.stringify({ id: 'secretVariable' }),
+    });
+    await fetch(`${url}?${search.toString()}`, {
+      headers: { ...headers, 'apollo-require-preflight': 'yes' },
+    });
+    await fetch(url.replace('graphql', 'secretToken'), { headers });
+    await until(
+      'the last request was told of',
+      () => named('gateway', 'GET unknown', clientTrace).length === 1,
+    );
+    await until('both mutations were told of', () => named('rating', /^mutation/, clientTrace).length === 2);
+    const sentText = collector.text();
+    for (const secret of [...secrets, testSubgraphKey]) {
+      expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
+    }
+    // They did leave the client, and come to the store.
+    const pool = testPool(databases.rating.url);
+    const { rows } = await pool.query('SELECT review FROM rating ORDER BY review');
+    await pool.end();
+    expect(rows).toEqual([{ review: 'secretLiteral' }, { review: 'secretVariable' }]);
+  });
+
+  it('is named by the log lines that its request writes', async () => {
+    const pool = testPool(databases.rating.url);
+    await pool.query('ALTER TABLE aggregated_rating RENAME TO away');
+    const { errors } = await askGraphQL(
+      url,
+      { query: '{ movie(id: "traced:1") { aggregatedRating { count } } }' },
+      { traceparent },
+    );
+    await pool.query('ALTER TABLE away RENAME TO aggregated_rating');
+    await pool.end();
+    expect(errors).toHaveLength(1);
+    const faults = services.rating
+      .written()
+      .stdout.split('\n')
+      .filter((line) => line.includes('aggregated_rating'));
+    expect(faults).toHaveLength(1);
+    const { trace_id, span_id } = JSON.parse(faults[0]!) as { trace_id: string; span_id: string };
+    expect(trace_id).toBe(clientTrace);
+    await until('the span of the line came', () => collector.spans.some(({ spanId }) => spanId === span_id));
+    const ready = services.rating
+      .written()
+      .stdout.split('\n')
+      .find((line) => line.includes('"ready"'));
+    expect(ready).not.toContain('trace_id');
+  });
+
+  it('says nothing of health checks, and sends what waits when the service stops', async () => {
+    const service = run('subgraphs/rating', {
+      ...sent(collector.url),
+      OTEL_BSP_SCHEDULE_DELAY: '3600000',
+      OTEL_SERVICE_NAME: 'flushed',
+    });
+    const at = await service.url;
+    expect((await fetch(`${at}/health/ready`)).status).toBe(200);
+    expect((await askRating(at, '{ __typename }')).data).toEqual({ __typename: 'Query' });
+    expect((await stop(service)).code).toBe(0);
+    const spans = collector.spans.filter(({ service }) => service === 'flushed');
+    // Nor of what the start itself parses: a trace begins with a request.
+    expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
+      'POST /graphql',
+    ]);
+  });
+});
+
+describe('a service whose collector does not take its traces', () => {
+  const askOften = async (url: string) => {
+    for (let n = 0; n < 30; n += 1) {
+      const { data, errors } = await askRating(url, '{ topRated(first: 1) { id } }');
+      expect({ data, errors }).toEqual({ data: { topRated: expect.any(Array) }, errors: undefined });
+    }
+  };
+
+  it('answers, warns once, and ends with 0 when nobody listens there', async () => {
+    const service = run('subgraphs/rating', {
+      ...sent(await closedAddress()),
+      OTEL_EXPORTER_OTLP_TIMEOUT: '100',
+    });
+    const url = await service.url;
+    await askOften(url);
+    await until('it warned', () => service.written().stdout.includes('collector'));
+    await askOften(url);
+    const { code, stdout, stderr } = await stop(service);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const warnings = stdout.split('\n').filter((line) => line.includes('collector'));
+    expect(warnings).toHaveLength(1);
+    expect(JSON.parse(warnings[0]!)).toMatchObject({ level: 'warn', name: 'rating', reason: 'ECONNREFUSED' });
+  });
+
+  it('answers, and ends with 0 without waiting for it, when it accepts and is silent', async () => {
+    const hung = await startHungCollector();
+    // An hour: the stop must not wait for the export.
+    const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
+    const url = await service.url;
+    await askOften(url);
+    await until('it was connected to', () => hung.connections() > 0);
+    await askOften(url);
+    const { code, stderr } = await stop(service);
+    await hung.stop();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('says in a sentence what is wrong with the variables, and does not start', async () => {
+    const service = run('subgraphs/rating', {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    });
+    const { code, stderr, stdout } = await service.ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/OTLP_ENDPOINT: must be an http[^]*OTLP_PROTOCOL: must be http\/protobuf/);
+    expect(stderr).not.toMatch(/^ {4}at /m);
+  });
+});
+
+describe('a service without a collector', () => {
+  /** What Node itself says of the modules that a process loads and the connections that it opens. */
+  const watch = async (env: Env) => {
+    const service = run('subgraphs/rating', { ...env, NODE_DEBUG: 'module,net' });
+    await askRating(await service.url, '{ topRated(first: 1) { id } }');
+    const { code, stderr } = await stop(service);
+    expect(code).toBe(0);
+    return {
+      loaded: new Set(/@opentelemetry\/[a-z-]+|@fastify\/otel/g[Symbol.match](stderr) ?? []),
+      connected: new Set(
+        [...stderr.matchAll(/attempting to connect to (\S+)/g)].map(([, address]) => address),
+      ),
+    };
+  };
+
+  it('loads nothing of OpenTelemetry and opens no connection but to its database', async () => {
+    const { port } = new URL(databases.rating.url);
+    const [off, disabled, on] = await Promise.all([
+      watch({}),
+      watch({ OTEL_EXPORTER_OTLP_ENDPOINT: await closedAddress(), OTEL_SDK_DISABLED: 'true' }),
+      watch(sent(await closedAddress())),
+    ]);
+    expect(off).toEqual({ loaded: new Set(), connected: new Set([`127.0.0.1:${port}`]) });
+    expect(disabled).toEqual(off);
+    expect([...on.loaded]).toEqual(expect.arrayContaining(['@opentelemetry/sdk-node', '@fastify/otel']));
+    expect(on.connected.size).toBe(2);
+  });
+});
