@@ -14,18 +14,20 @@ const asIs = (value: AttributeValue): AttributeValue | undefined =>
 const graphqlName = (value: AttributeValue): AttributeValue | undefined =>
   typeof value === 'string' && /^[_A-Za-z]\w{0,127}$/.test(value) ? cut(value, maxNameLength) : undefined;
 
+/** In this order: names in quotes, comments, texts, numbers. */
+const sqlTokens = /("(?:[^"]|"")*")|--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*(?:'|$)|(?<![\w$])\d+(?:\.\d+)?\b/g;
+
 /**
- * A statement as the program wrote it, with `?` for every literal. A statement whose texts cannot be told for sure
- * (backslashes, dollar quotes) is left out but for its first word.
+ * A statement as the program wrote it, without comments and with `?` for every literal. Of a statement whose texts
+ * cannot be told for sure (backslashes, dollar quotes) only the first word is left.
  */
-export const withoutLiterals = (sql: string): string => {
-  if (/\\|\$[\w]*\$/.test(sql)) return /^\s*\w*/.exec(sql)?.[0].trim() ?? '';
-  return sql
-    .replace(/'(?:[^']|'')*('|$)/g, '?')
-    .replace(/(?<![\w$"])\d+(?:\.\d+)?\b/g, '?')
-    .replace(/\s+/g, ' ')
-    .trim();
-};
+export const withoutLiterals = (sql: string): string =>
+  /\\|\$\w*\$/.test(sql)
+    ? (/\w+/.exec(sql)?.[0] ?? '')
+    : sql
+        .replace(sqlTokens, (token, name?: string) => name ?? (/^(--|\/\*)/.test(token) ? ' ' : '?'))
+        .replace(/\s+/g, ' ')
+        .trim();
 
 /** The attributes that leave the process, each with what is left of its value. */
 const safeAttributes: ReadonlyMap<string, (value: AttributeValue) => AttributeValue | undefined> = new Map([
