@@ -246,7 +246,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
   it('says nothing of health checks, and sends what waits when the service stops', async () => {
     const service = run('subgraphs/rating', {
       ...sent(collector.url),
-      OTEL_BSP_SCHEDULE_DELAY: '3600000',
+      OTEL_BSP_SCHEDULE_DELAY: '600000',
       OTEL_SERVICE_NAME: 'flushed',
     });
     const at = await service.url;
@@ -287,8 +287,8 @@ describe('a service whose collector does not take its traces', () => {
 
   it('answers, and ends with 0 without waiting for it, when it accepts and is silent', async () => {
     const hung = await startHungCollector();
-    // An hour: the stop must not wait for the export.
-    const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
+    // Ten minutes: the stop must not wait for the export.
+    const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     const url = await service.url;
     await askOften(url);
     await until('it was connected to', () => hung.connections() > 0);
