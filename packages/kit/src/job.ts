@@ -14,12 +14,16 @@ export const runJob = async (options: {
   subgraph: string;
   what: string;
   migrations: URL;
-  work: (pool: pg.Pool) => Promise<number | undefined>;
+  /** `IMPORT_FOLDER` is where the importers of one run share files, where there is one. */
+  work: (pool: pg.Pool, env: { readonly IMPORT_FOLDER?: string | undefined }) => Promise<number | undefined>;
 }): Promise<void> => {
   const { subgraph, what, migrations, work } = options;
   try {
     const variable = subgraphVariable('DATABASE_URL_', subgraph);
-    const env: Record<string, string> = readEnv({ [variable]: databaseUrlVariable }, process.env);
+    const env: Record<string, string | undefined> = readEnv(
+      { [variable]: databaseUrlVariable, IMPORT_FOLDER: z.string().optional() },
+      process.env,
+    );
     const database = openDatabase({
       url: env[variable] ?? '',
       name: subgraph,
@@ -30,7 +34,7 @@ export const runJob = async (options: {
     });
     await database.part.start();
     try {
-      process.exitCode = (await work(database.pool)) ?? 0;
+      process.exitCode = (await work(database.pool, { IMPORT_FOLDER: env['IMPORT_FOLDER'] })) ?? 0;
     } finally {
       await database.part.stop();
     }
