@@ -41,7 +41,7 @@ export const importAtFirstStart = async (options: {
     const args = state === 'begun' ? [] : ['--if-empty'];
     await keep(subgraph.name, 'begun');
     const code = await runImporters({
-      ...{ subgraphs: [subgraph], source: defaultSource, args, env, signal },
+      ...{ subgraphs: [subgraph], source: defaultSource, args, env, signal, data },
       urls: databases.urls,
     });
     if (code === 0) await keep(subgraph.name, 'done');

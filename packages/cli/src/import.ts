@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
+import { handoverFile } from '@cinegraph/kit/import';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
@@ -33,7 +34,7 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
     throw new StartError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
   }
   return withDatabases({ purpose: 'import', data, subgraphs, signal }, (urls, env) =>
-    runImporters({ subgraphs, source, args: rest, env, urls, signal }),
+    runImporters({ subgraphs, source, args: rest, env, urls, signal, data }),
   );
 };
 
@@ -49,12 +50,18 @@ export const runImporters = async (options: {
   /** The database of each, by its variable; an importer gets only its own. */
   readonly urls: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** The data folder; in its `imports` an importer leaves what those behind it read, and the refused records. */
+  readonly data: string;
 }): Promise<number> => {
-  const { subgraphs, source, args, env, urls, signal } = options;
+  const { subgraphs, source, args, env, urls, signal, data } = options;
+  const shared = join(data, 'imports');
+  await mkdir(shared, { recursive: true });
+  // Of another run: nothing is taken over from it.
+  await rm(join(shared, handoverFile), { force: true });
   for (const { folder, databaseVariable } of subgraphs) {
     const importer = join(folder, 'dist', 'import', `${source}.js`);
     if (signal.aborted || !(await isImporter(importer))) continue;
-    const own = { ...env, [databaseVariable]: urls[databaseVariable] };
+    const own = { ...env, [databaseVariable]: urls[databaseVariable], IMPORT_FOLDER: shared };
     const code = await runScript(importer, args, own, signal);
     if (code !== 0) return code;
   }

@@ -70,7 +70,7 @@ export const runScript = (
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--enable-source-maps', file, ...args], {
       env,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: 'inherit',
     });
     const stop = () => child.kill('SIGTERM');
     signal.addEventListener('abort', stop, { once: true });
