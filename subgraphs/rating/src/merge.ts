@@ -2,12 +2,13 @@ import type { AggregatedRatingModel } from './models.js';
 
 /**
  * There is one way to count a rating: the statements of this file, in one transaction, in this order. Source rows have
- * the columns (movie_id, viewer_id, score, review, origin, written_at), one row a viewer and movie; a null score retracts.
+ * the columns (movie_id, viewer_id, score, review, origin, event_time, written_at), one row a viewer and movie; a null score
+ * retracts; event_time is that of the outside event that says so, if any.
  */
 
 /** Ratings handed in as the JSON array $1 of objects with the columns' names. */
 export const jsonSource = `
-  SELECT movie_id, viewer_id, score, review, origin, written_at
+  SELECT movie_id, viewer_id, score, review, origin, NULL::timestamptz AS event_time, written_at
   FROM jsonb_to_recordset($1::jsonb) AS source
     (movie_id text, viewer_id text, score smallint, review text, origin text, written_at timestamptz)`;
 
@@ -50,11 +51,11 @@ const merge = (source: string, condition: string) => `
     WHERE ${condition}
   ),
   written AS (
-    INSERT INTO rating AS present (movie_id, viewer_id, score, review, origin, created_at, updated_at)
-    SELECT movie_id, viewer_id, score, review, origin, written_at, written_at
+    INSERT INTO rating AS present (movie_id, viewer_id, score, review, origin, event_time, created_at, updated_at)
+    SELECT movie_id, viewer_id, score, review, origin, event_time, written_at, written_at
     FROM incoming ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
     ON CONFLICT (movie_id, viewer_id) DO UPDATE SET
-      score = excluded.score, review = excluded.review, origin = excluded.origin,
+      score = excluded.score, review = excluded.review, origin = excluded.origin, event_time = excluded.event_time,
       version = present.version + 1, updated_at = excluded.updated_at,
       created_at = CASE WHEN present.score IS NULL THEN excluded.created_at ELSE present.created_at END
     RETURNING movie_id, viewer_id, score, review, version, created_at, updated_at
@@ -95,14 +96,17 @@ export const mergeRatings = (source: string): string => `${merge(
   FROM written JOIN incoming USING (movie_id, viewer_id) JOIN moved USING (movie_id)`;
 
 /**
- * Merges the source as an import does: only what differs in score from what is stored is written, so that a second run
- * writes nothing. Answers one row with the number of ratings written.
+ * Merges the source as an import does: only what differs in score from what is stored, or is of a later event, is written,
+ * so that a second run writes nothing; what is of an earlier event than the stored one is left out, so that files may come
+ * in any order. Answers one row with the numbers of ratings written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
-  'source.score IS DISTINCT FROM present.score',
+  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
+      AND (source.event_time < present.event_time) IS NOT TRUE`,
 )}
-  SELECT (SELECT count(*) FROM written)::int AS written, (SELECT count(*) FROM moved)::int AS movies`;
+  SELECT (SELECT count(*) FROM written)::int AS written, (SELECT count(*) FROM source)::int AS merged,
+    (SELECT count(*) FROM moved)::int AS movies`;
 
 /** The columns of an aggregate as drivers hand them over: bigint as text or as BigInt. */
 export type AggregateRow = Readonly<Record<'sum' | 'count' | (typeof scoreColumns)[number], string | bigint>>;

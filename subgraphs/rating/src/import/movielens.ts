@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { movieLensRatings } from './movielens-ratings.js';
+
+await runImport(movieLensRatings);

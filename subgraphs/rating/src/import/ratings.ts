@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { eventFile } from './event-file.js';
+
+await runImport(eventFile);
