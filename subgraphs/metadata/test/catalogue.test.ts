@@ -80,7 +80,9 @@ describe('the import of the default catalogue', () => {
       read: 3_201,
       written: 3_200,
       unchanged: 0,
+      refusedCount: 1,
       refused: [{ record: 'row 3054', reason: 'the title is missing' }],
+      notes: [],
     });
     const { rows } = await subgraph.pool.query(
       `SELECT (SELECT count(*)::int FROM movie) AS movies, (SELECT count(*)::int FROM person) AS people,
@@ -256,6 +258,8 @@ describe('the import of a source with casts and external ids', () => {
       read: 3,
       written: 1,
       unchanged: 0,
+      refusedCount: 2,
+      notes: [],
       refused: [
         { record: 'movie 3', reason: 'the id elsewhere:1 was told before' },
         { record: 'movie 2', reason: 'the external id tmdb 68 belongs to the movie imdb:tt0088846' },

@@ -48,7 +48,8 @@ export const openMovieTables =
     };
     return {
       isEmpty: async () => (await prisma.movie.findFirst({ select: { id: true } })) === null,
-      write: async (entries) => {
+      write: async (chunk) => {
+        const entries = await adoptKnown(prisma, chunk);
         const twice: RefusedRecord[] = [];
         const once = entries.filter(({ record, item: { id } }) => {
           if (seen.has(id)) twice.push({ record, reason: `the id ${id} was told before` });
@@ -65,6 +66,27 @@ export const openMovieTables =
       },
     };
   };
+
+/** The movies under the ids that they have here: sources are matched by their IMDb ids, and by nothing else. */
+const adoptKnown = async (prisma: PrismaClient, entries: readonly Entry[]): Promise<readonly Entry[]> => {
+  const idsOf = ({ item }: Entry) => item.facts.externalIds.filter(({ source }) => source === 'imdb');
+  const owners = await findOwners(prisma, entries.flatMap(idsOf));
+  if (owners.size === 0) return entries;
+  return entries.map((entry) => {
+    const id = idsOf(entry).flatMap(({ value }) => owners.get(value) ?? [])[0];
+    return id === undefined ? entry : { ...entry, item: { ...entry.item, id } };
+  });
+};
+
+/** The ids of the movies that have these ids of IMDb. */
+const findOwners = async (
+  prisma: PrismaClient,
+  wanted: readonly { readonly source: string; readonly value: string }[],
+): Promise<ReadonlyMap<string, string>> => {
+  if (wanted.length === 0) return new Map();
+  const rows = await sql.ask<{ value: string; movie_id: string }>(prisma, sql.externalIdOwners, wanted);
+  return new Map(rows.map(({ value, movie_id }) => [value, movie_id]));
+};
 
 const writeChunk = async (
   tx: Prisma.TransactionClient,

@@ -1,0 +1,202 @@
+import { join } from 'node:path';
+import { copyRows } from '@cinegraph/kit/copy';
+import { StartError } from '@cinegraph/kit/errors';
+import type { Importer, ImportTables, SourceRecord } from '@cinegraph/kit/import';
+import { readTable, type Row } from '@cinegraph/kit/lines';
+import { openSource, type Source } from '@cinegraph/kit/source';
+import type pg from 'pg';
+import { migrations } from '../migrations.js';
+import { toSourceRecord, type SourceMovie } from './source-movie.js';
+import { openMovieTables } from './write.js';
+
+const files = ['title.basics', 'title.ratings', 'title.crew', 'name.basics'] as const;
+
+/**
+ * The movies of IMDb's datasets: four `.tsv.gz` files in a folder, in any order of lines. A movie is `imdb:<tconst>`, unless its id is
+ * known here already; directors are `person:imdb:<nconst>`; what IMDb publishes as its rating is an external rating and never
+ * part of ours. Titles of other types are passed over. Constant memory but for a number for each movie and director.
+ */
+export const createImdb = (): Importer<SourceMovie> => {
+  let client: pg.PoolClient | undefined;
+  return {
+    subgraph: 'metadata',
+    source: 'imdb',
+    items: 'movies',
+    migrations,
+    read: async ([folder, ...more]) => {
+      if (folder === undefined || more.length > 0)
+        throw new StartError('Usage: npm run import -- imdb <folder>');
+      const opened: Source[] = [];
+      for (const name of files) opened.push(await openSource(join(folder, `${name}.tsv.gz`)));
+      const [titles, ratings, crew, names] = opened as [Source, Source, Source, Source];
+      if (!client) throw new Error('the tables are not open');
+      return {
+        total: opened.reduce((sum, { size = 0 }) => sum + size, 0),
+        position: () => opened.reduce((sum, { position }) => sum + position(), 0),
+        records: readDatasets(client, { titles, ratings, crew, names }),
+      };
+    },
+    open: async (pool, context): Promise<ImportTables<SourceMovie>> => {
+      const tables = await openMovieTables('imdb')(pool, context);
+      client = await pool.connect();
+      return {
+        ...tables,
+        close: async () => {
+          // Its temporary tables end with it.
+          client?.release(true);
+          await tables.close();
+        },
+      };
+    },
+  };
+};
+
+/** Lines of the other files are put beside those of the movies in temporary tables: they come in any order. */
+const readDatasets = async function* (
+  client: pg.PoolClient,
+  { titles, ratings, crew, names }: Readonly<Record<'titles' | 'ratings' | 'crew' | 'names', Source>>,
+): AsyncGenerator<SourceRecord<SourceMovie>> {
+  await client.query(`SET statement_timeout = 0`);
+  await client.query(`
+    CREATE TEMP TABLE imdb_title (id text, line bigint, title text, year text, minutes text, genres text);
+    CREATE TEMP TABLE imdb_rating (id text, average text, votes text);
+    CREATE TEMP TABLE imdb_crew (id text, directors text);
+    CREATE TEMP TABLE imdb_name (id text, name text)`);
+  const movies = new Set<number>();
+  const people = new Set<number>();
+  const wanted = (set: ReadonlySet<number>, id: string | undefined) => set.has(numberOf(id));
+
+  yield* stage(client, titles, {
+    columns: ['tconst', 'titleType', 'primaryTitle', 'startYear', 'runtimeMinutes', 'genres'],
+    into: 'imdb_title (id, line, title, year, minutes, genres)',
+    take: ([id = '', type, title = '', year = '', minutes = '', genres = ''], line) => {
+      if (type !== 'movie') return undefined;
+      if (!/^tt\d{7,10}$/.test(id)) return 'tconst is no id of IMDb';
+      movies.add(numberOf(id));
+      return [id, line, title, year, minutes, genres];
+    },
+  });
+  yield* stage(client, ratings, {
+    columns: ['tconst', 'averageRating', 'numVotes'],
+    into: 'imdb_rating (id, average, votes)',
+    take: ([id = '', average = '', votes = '']) => {
+      if (!wanted(movies, id)) return undefined;
+      if (!/^\d{1,2}(\.\d+)?$/.test(average) || Number(average) > 10)
+        return 'averageRating is not from 0 to 10';
+      return /^\d{1,9}$/.test(votes) ? [id, average, votes] : 'numVotes is no number';
+    },
+  });
+  yield* stage(client, crew, {
+    columns: ['tconst', 'directors'],
+    into: 'imdb_crew (id, directors)',
+    take: ([id = '', directors = '']) => {
+      if (!wanted(movies, id) || directors === '\\N') return undefined;
+      if (!/^nm\d{7,10}(,nm\d{7,10})*$/.test(directors)) return 'directors are no ids of IMDb';
+      for (const person of directors.split(',')) people.add(numberOf(person));
+      return [id, directors];
+    },
+  });
+  yield* stage(client, names, {
+    columns: ['nconst', 'primaryName'],
+    into: 'imdb_name (id, name)',
+    take: ([id = '', name = '']) => (wanted(people, id) ? [id, name] : undefined),
+  });
+  yield* joinedMovies(client);
+};
+
+const numberOf = (id: string | undefined): number => Number(id?.slice(2));
+
+/** Copies the rows that `take` answers; a reason refuses a line, undefined passes it over. */
+const stage = async function* (
+  client: pg.PoolClient,
+  source: Source,
+  options: {
+    readonly columns: readonly string[];
+    readonly into: string;
+    readonly take: (
+      cells: readonly string[],
+      line: number,
+    ) => readonly (string | number)[] | string | undefined;
+  },
+): AsyncGenerator<SourceRecord<SourceMovie>> {
+  const { columns, into, take } = options;
+  const [, table = '', names = ''] = /^(\w+) \((.*)\)$/.exec(into) ?? [];
+  const read = (row: Row) => row.fault ?? take(row.cells, row.line);
+  for await (const rows of readTable(source, columns, '\t')) {
+    const taken: (readonly (string | number)[])[] = [];
+    for (const row of rows) {
+      const result = read(row);
+      if (typeof result === 'string') {
+        yield { record: `${source.name} line ${row.line}`, refused: result, text: row.text };
+      } else if (result) {
+        taken.push(result);
+      }
+    }
+    await copyRows(client, table, names.split(', '), taken);
+  }
+  await client.query(`CREATE INDEX ON ${table} (id COLLATE "C"); ANALYZE ${table}`);
+};
+
+interface JoinedRow {
+  readonly id: string;
+  readonly line: string;
+  readonly title: string;
+  readonly year: string;
+  readonly minutes: string;
+  readonly genres: string;
+  readonly average: string | null;
+  readonly votes: string | null;
+  readonly directors: readonly { readonly id: string; readonly name: string }[] | null;
+}
+
+const pageSize = 1_000;
+
+const joinedMovies = async function* (client: pg.PoolClient): AsyncGenerator<SourceRecord<SourceMovie>> {
+  let after = { id: '', line: '0' };
+  for (;;) {
+    const { rows } = await client.query<JoinedRow>(
+      `SELECT t.*, r.average, r.votes, d.directors
+       FROM imdb_title t
+       LEFT JOIN LATERAL (
+         SELECT average, votes FROM imdb_rating WHERE id COLLATE "C" = t.id LIMIT 1) r ON true
+       LEFT JOIN LATERAL (
+         SELECT jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name) ORDER BY w.place) AS directors
+         FROM (SELECT directors FROM imdb_crew WHERE id COLLATE "C" = t.id LIMIT 1) c,
+           string_to_table(c.directors, ',') WITH ORDINALITY AS w (id, place),
+           LATERAL (SELECT id, name FROM imdb_name WHERE id COLLATE "C" = w.id LIMIT 1) n) d ON true
+       WHERE (t.id COLLATE "C", t.line) > ($1, $2::bigint)
+       ORDER BY t.id COLLATE "C", t.line LIMIT ${pageSize}`,
+      [after.id, after.line],
+    );
+    for (const row of rows) yield toMovie(row);
+    const last = rows.at(-1);
+    if (!last) return;
+    after = last;
+  }
+};
+
+const known = (text: string): string | undefined => (text === '\\N' || text === '' ? undefined : text);
+
+const toMovie = (row: JoinedRow): SourceRecord<SourceMovie> => {
+  const record = `title.basics.tsv.gz line ${row.line}`;
+  const [year, minutes] = [known(row.year), known(row.minutes)];
+  if (year !== undefined && !/^\d{4}$/.test(year)) return { record, refused: 'startYear is no year' };
+  if (minutes !== undefined && !/^\d{1,5}$/.test(minutes))
+    return { record, refused: 'runtimeMinutes is no number' };
+  const directors = (row.directors ?? []).slice(0, 20);
+  return toSourceRecord(record, {
+    id: `imdb:${row.id}`,
+    title: known(row.title) ?? '',
+    releaseYear: year === undefined ? null : Number(year),
+    genres: known(row.genres)?.split(',') ?? [],
+    facts: {
+      runtimeMinutes: minutes === undefined || Number(minutes) === 0 ? null : Number(minutes),
+      externalIds: [{ source: 'imdb', value: row.id }],
+      directors: directors.map(({ id, name }) => ({ id: `person:imdb:${id}`, name })),
+    },
+    externalRatings:
+      row.average === null
+        ? []
+        : [{ source: 'imdb', average: Number(row.average), votes: Number(row.votes), scaleTop: 10 }],
+  });
+};

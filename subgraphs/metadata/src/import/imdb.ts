@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { createImdb } from './imdb-titles.js';
+
+await runImport(createImdb());

@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { createMovieLens } from './movielens-movies.js';
+
+await runImport(createMovieLens());

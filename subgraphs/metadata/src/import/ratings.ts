@@ -1,0 +1,4 @@
+import { runImport } from '@cinegraph/kit/import';
+import { knownMovies } from './known-movies.js';
+
+await runImport(knownMovies);
