@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { z } from 'zod';
 import { openDatabase } from './database.js';
 import { databaseUrlVariable, readEnv, subgraphVariable } from './env.js';
 import { isStoreAway, StartError } from './errors.js';
