@@ -13,6 +13,20 @@ export interface Database {
 }
 
 /**
+ * A further pool on the database of `pool`, for work that must not keep the rest waiting: it has few connections of its
+ * own and cuts its statements off sooner. Whoever opens it ends it.
+ */
+export const openSidePool = (
+  pool: pg.Pool,
+  { maxConnections, statementTimeoutMs }: { maxConnections: number; statementTimeoutMs: number },
+): pg.Pool => {
+  const side = new pg.Pool({ ...pool.options, max: maxConnections, statement_timeout: statementTimeoutMs });
+  // As in openDatabase; the pool that all other work goes over says that the store is away.
+  side.on('error', () => undefined);
+  return side;
+};
+
+/**
  * Opens the pool on `url` (PostgreSQL 15 or later). Started as a part, it applies the migrations of `migrations` that
  * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs` (0: no limit), and an answer
  * that does not come within a second more is given up, so that a cut network is noticed; nobody waits longer than

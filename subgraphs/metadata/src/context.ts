@@ -9,6 +9,8 @@ import type { Loaders } from './loaders.js';
 export interface Context {
   readonly viewer: Viewer;
   readonly pool: pg.Pool;
+  /** For searches alone: few connections, a short statement time-out. */
+  readonly searchPool: pg.Pool;
   readonly prisma: PrismaClient;
   readonly loaders: Loaders;
   readonly commands: MovieCommands;

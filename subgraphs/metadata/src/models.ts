@@ -1,5 +1,6 @@
 import type { Connection } from '@cinegraph/kit/connection';
-import type { Certification, CreditRole, ExternalRating } from './generated/resolvers.js';
+import type { Certification, CreditRole, ExternalRating, SearchField } from './generated/resolvers.js';
+import type { Segment } from './search-highlight.js';
 
 /** What rules judge, as GraphQL has read it. */
 export type { ExternalIdInput, MovieChanges, MovieFilter, PersonInput } from './generated/resolvers.js';
@@ -78,6 +79,23 @@ export interface MovieConnectionModel extends Connection<MovieModel> {
 export interface CreditConnectionModel extends Connection<CreditModel> {
   readonly total: () => Promise<number>;
 }
+
+/** What a search found, the best first. */
+export interface SearchResultsModel {
+  readonly hits: readonly SearchHitModel[];
+  readonly hasMore: boolean;
+}
+
+/** A movie or person that a search found; `rank` counts from 1, `score` is from 0 to 1. */
+export interface SearchHitModel {
+  readonly node: SearchNodeModel;
+  readonly rank: number;
+  readonly score: number;
+  readonly highlights: readonly { readonly field: SearchField; readonly segments: readonly Segment[] }[];
+}
+
+/** What a search can find; a movie has a title, a person none. */
+export type SearchNodeModel = MovieModel | PersonModel;
 
 /** How the schema's own scalars are held in memory. */
 export interface ScalarTypes {

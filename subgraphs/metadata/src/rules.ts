@@ -21,6 +21,7 @@ const limits = {
   languages: 20,
   externalIds: 20,
   posterUrl: 2_000,
+  searchText: 200,
   firstYear: 1870,
   lastYear: 2199,
 } as const;
@@ -107,6 +108,16 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
       );
     }
   }
+};
+
+/** Refuses a text that no search can be meant by: nothing but spaces, or more characters than the schema states. */
+export const checkSearchText = (text: string): void => {
+  if (text.trim() !== '' && text.length <= limits.searchText) return;
+  throw new Refusal(
+    kitCode.badUserInput,
+    `The text to search for must have from 1 to ${limits.searchText} characters, not only spaces.`,
+    { field: 'text' },
+  );
 };
 
 /**

@@ -1,3 +1,4 @@
+import { openSidePool } from '@cinegraph/kit/database';
 import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createMovieCommands } from './commands.js';
@@ -15,11 +16,13 @@ export const metadata: SubgraphDefinition<Context> = {
   resolvers,
   open: ({ pool, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const searchPool = openSidePool(pool, { maxConnections: 4, statementTimeoutMs: 1_000 });
     const loaders = createLoaders({ pool, prisma });
     const commands = createMovieCommands({ prisma, clock, logger });
     return {
-      context: (viewer) => ({ viewer, pool, prisma, loaders, commands, cursors }),
+      context: (viewer) => ({ viewer, pool, searchPool, prisma, loaders, commands, cursors }),
       parts: [
+        { name: 'search', start: async () => undefined, stop: () => searchPool.end() },
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
       ],

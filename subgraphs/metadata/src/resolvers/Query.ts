@@ -1,7 +1,8 @@
 import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countMovies, findMovieList, movieListScope } from '../movie-list.js';
-import { checkMovieFilter } from '../rules.js';
+import { checkMovieFilter, checkSearchText } from '../rules.js';
+import { findHits } from '../search-list.js';
 
 export const Query: QueryResolvers = {
   movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),
@@ -27,6 +28,11 @@ export const Query: QueryResolvers = {
   },
 
   genres: (_root, { first }, { loaders }) => loaders.genresByFirst.load(readPageSize(first, 'first')),
+
+  search: (_root, { text, first }, { searchPool }) => {
+    checkSearchText(text);
+    return findHits(searchPool, text, readPageSize(first, 'first'));
+  },
 
   person: (_root, { id }, { loaders }) => loaders.personById.load(id),
 };

@@ -8,6 +8,7 @@ import { MovieConnection } from './MovieConnection.js';
 import { Mutation } from './Mutation.js';
 import { Person } from './Person.js';
 import { Query } from './Query.js';
+import { SearchNode } from './SearchNode.js';
 
 /** Every type's resolvers, by the type's name. */
 export const resolvers: Resolvers = {
@@ -22,4 +23,5 @@ export const resolvers: Resolvers = {
   Mutation,
   Person,
   Query,
+  SearchNode,
 };
