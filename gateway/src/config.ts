@@ -49,7 +49,8 @@ const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).ori
 /** The supergraph that is committed beside the gateway. */
 const ownSupergraph = fileURLToPath(new URL('../supergraph.graphql', import.meta.url));
 
-const variables = {
+/** The variables that the gateway reads, beside `SUBGRAPH_URL_<NAME>`; deployment files are checked against it. */
+export const gatewayVariables = {
   ...serviceVariables,
   PORT: portVariable.default(4000),
   SUPERGRAPH_PATH: z.string().default(ownSupergraph),
@@ -84,7 +85,7 @@ export const subgraphUrlVariable = (subgraph: string): string =>
 export const readConfig = (source: NodeJS.ProcessEnv) => {
   const urlVariables = Object.keys(source).filter((name) => name.startsWith(subgraphUrlPrefix));
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
-  const env = readEnv({ ...urlShape, ...variables }, source);
+  const env = readEnv({ ...urlShape, ...gatewayVariables }, source);
   const urls = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,

@@ -91,27 +91,26 @@ export const runSubgraph = <Context extends BaseContext>(
     },
   });
 
+const databaseVariableOf = (name: string) => subgraphVariable('DATABASE_URL_', name);
+
+/** The variables that the subgraph `name` reads under this NODE_ENV; deployment files are checked against it. */
+export const subgraphVariables = (name: string, mode: string | undefined) => ({
+  ...serviceVariables,
+  PORT: portVariable.default(0),
+  SUBGRAPH_KEY:
+    mode === 'development' || mode === 'test' ? subgraphKeyVariable.optional() : subgraphKeyVariable,
+  [databaseVariableOf(name)]: databaseUrlVariable,
+});
+
 /** The settings of the subgraph `name` as its process finds them in the environment. */
 export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEnv): SubgraphSettings => {
-  const databaseVariable = subgraphVariable('DATABASE_URL_', name);
-  const env = readEnv(
-    {
-      ...serviceVariables,
-      PORT: portVariable.default(0),
-      SUBGRAPH_KEY:
-        environment['NODE_ENV'] === 'development' || environment['NODE_ENV'] === 'test'
-          ? subgraphKeyVariable.optional()
-          : subgraphKeyVariable,
-      [databaseVariable]: databaseUrlVariable,
-    },
-    environment,
-  );
+  const env = readEnv(subgraphVariables(name, environment['NODE_ENV']), environment);
   return {
     mode: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
     drainGraceMs: env.DRAIN_GRACE_MS,
-    databaseUrl: String((env as Record<string, unknown>)[databaseVariable]),
+    databaseUrl: String((env as Record<string, unknown>)[databaseVariableOf(name)]),
     subgraphKey: env.SUBGRAPH_KEY,
     logger: createLogger({ name, level: env.LOG_LEVEL }),
   };
