@@ -1,0 +1,186 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
+import { readSubgraphSettings, subgraphVariables } from '@cinegraph/kit/subgraph';
+import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
+import { composeText, expand, readComposeFile, type ComposeService } from '../support/compose-file.js';
+import { readDockerfile, root } from '../support/dockerfile.js';
+
+const key = 'k'.repeat(32);
+const services = readComposeFile({ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key });
+const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
+const { subgraphs } = readSupergraphYaml(`${root}supergraph.yaml`, {});
+const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
+
+const of = (name: string): ComposeService => {
+  const service = services[name];
+  if (!service) throw new Error(`docker-compose.yml has no service ${name}`);
+  return service;
+};
+const environmentOf = (name: string): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(of(name).environment ?? {}).map(([variable, value]) => [variable, String(value)]),
+  );
+
+/** What the image sets itself. */
+const imageEnvironment = Object.fromEntries(
+  readDockerfile()
+    .stages.at(-1)!
+    .instructions.filter(({ keyword }) => keyword === 'ENV')
+    .flatMap(({ text }) => text.split(' ').map((pair) => pair.split('=') as [string, string])),
+);
+
+/** A container's environment, as the process in it finds it. */
+const wholeEnvironmentOf = (name: string) => ({ ...imageEnvironment, ...environmentOf(name) });
+
+describe('docker-compose.yml beside supergraph.yaml', () => {
+  it('runs the gateway and each subgraph of the list, and nothing else, in the profile apps', () => {
+    const apps = Object.keys(services).filter((name) => of(name).profiles.includes('apps'));
+    expect(apps.sort()).toEqual(['gateway', ...subgraphs.map(({ name }) => name)].sort());
+    expect(new Set(Object.values(services).flatMap(({ profiles }) => profiles))).toEqual(
+      new Set(['infra', 'apps', 'import']),
+    );
+  });
+
+  it.each(subgraphs)(
+    'runs $name on the port of its routing_url, where the gateway looks for it',
+    (subgraph) => {
+      const { name, routingUrl } = subgraph;
+      const { port, pathname } = new URL(routingUrl);
+      expect(environmentOf(name)['PORT']).toBe(port);
+      expect(environmentOf('gateway')[subgraphUrlVariable(name)]).toBe(`http://${name}:${port}${pathname}`);
+      expect(of(name).ports ?? []).toEqual([]);
+    },
+  );
+
+  it('publishes the gateway alone, on this machine only, at the port where it listens', () => {
+    expect(of('gateway').ports).toEqual([`127.0.0.1:4000:${environmentOf('gateway')['PORT']}`]);
+    expect(String(readConfig({}).port)).toBe(environmentOf('gateway')['PORT']);
+  });
+
+  it.each(subgraphs)(
+    'builds $name, its importer and its database by the same names',
+    ({ name, schemaPath = '' }) => {
+      const image = {
+        image: `cinegraph/${name}:${version}`,
+        build: { context: '.', args: { SERVICE: dirname(schemaPath).slice(root.length) } },
+      };
+      expect(of(name)).toMatchObject(image);
+      expect(of(`import-${name}`)).toMatchObject(image);
+      const database = `DATABASE_URL_${name.toUpperCase()}`;
+      const url = `postgresql://${name}:p4ss@postgres:5432/${name}`;
+      expect([environmentOf(name)[database], environmentOf(`import-${name}`)[database]]).toEqual([url, url]);
+      expect(/for name in (.*); do/.exec(composeText)?.[1]?.split(' ')).toContain(name);
+    },
+  );
+
+  it('builds the gateway from its own folder', () => {
+    expect(of('gateway')).toMatchObject({
+      image: `cinegraph/gateway:${version}`,
+      build: { context: '.', args: { SERVICE: 'gateway' } },
+    });
+  });
+});
+
+describe('the variables of docker-compose.yml', () => {
+  it('are all read by the gateway, and none that it needs is missing', () => {
+    const urls = subgraphs.map(({ name }) => subgraphUrlVariable(name));
+    const known = [...Object.keys(gatewayVariables), ...urls];
+    expect(Object.keys(environmentOf('gateway')).filter((name) => !known.includes(name))).toEqual([]);
+    const config = readConfig(wholeEnvironmentOf('gateway'));
+    expect(config).toMatchObject({
+      environment: 'production',
+      host: '0.0.0.0',
+      port: 4000,
+      subgraphKey: key,
+    });
+    expect(config.subgraphUrls.size).toBe(subgraphs.length);
+  });
+
+  it.each(subgraphs)('are all read by $name, and none that it needs is missing', ({ name }) => {
+    const known = Object.keys(subgraphVariables(name, 'production'));
+    expect(Object.keys(environmentOf(name)).filter((variable) => !known.includes(variable))).toEqual([]);
+    expect(readSubgraphSettings(name, wholeEnvironmentOf(name))).toMatchObject({
+      mode: 'production',
+      host: '0.0.0.0',
+      subgraphKey: key,
+    });
+  });
+
+  it.each(subgraphs)('give the importer of $name its database and nothing else', ({ name }) => {
+    expect(Object.keys(environmentOf(`import-${name}`))).toEqual([`DATABASE_URL_${name.toUpperCase()}`]);
+  });
+
+  it('take secrets from outside, and say which one is missing', () => {
+    for (const missing of ['POSTGRES_PASSWORD', 'SUBGRAPH_KEY']) {
+      const given = { POSTGRES_PASSWORD: 'p', SUBGRAPH_KEY: key, [missing]: '' };
+      expect(() => readComposeFile(given)).toThrow(`required variable ${missing} is not set`);
+    }
+    expect(composeText.match(/(KEY|PASSWORD)\w*: (?!&[\w-]+ \$|\$\{|\*)\S+/g)).toBeNull();
+  });
+
+  it('let a PostgreSQL outside take the place of the one inside', () => {
+    const url = 'postgresql://u:p@db.example.org/metadata';
+    const changed = readComposeFile({
+      POSTGRES_PASSWORD: 'p',
+      SUBGRAPH_KEY: key,
+      DATABASE_URL_METADATA: url,
+    });
+    for (const name of ['metadata', 'import-metadata']) {
+      expect(changed[name]?.environment?.['DATABASE_URL_METADATA']).toBe(url);
+      expect(changed[name]?.depends_on?.['postgres']).toEqual({
+        condition: 'service_healthy',
+        required: false,
+      });
+    }
+  });
+
+  it('are expanded by this test as Compose expands them', () => {
+    expect(expand('${A:-x${B}y}-$$${C:-}', { B: '1' })).toBe('x1y-$');
+    expect(expand('${A:-x}${B:?no}', { A: 'a', B: '${C}' })).toBe('a${C}');
+  });
+});
+
+describe('the containers of docker-compose.yml', () => {
+  it.each(ours)(
+    '%s may write nowhere, has no capability and gets none, and hands on signals',
+    (_, service) => {
+      expect(service).toMatchObject({
+        read_only: true,
+        tmpfs: ['/tmp'],
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+        init: true,
+      });
+      expect(Object.keys(service)).not.toEqual(
+        expect.arrayContaining([
+          expect.stringMatching(/^(privileged|cap_add|user|network_mode|pid|devices|healthcheck)$/),
+        ]),
+      );
+    },
+  );
+
+  it('are of images with an exact version', () => {
+    for (const { image } of Object.values(services)) expect(image).toMatch(/:\d+\.\d+(\.\d+)?$/);
+  });
+
+  it.each(subgraphs)('$name and its importer wait for a database that answers', ({ name }) => {
+    for (const one of [name, `import-${name}`]) {
+      expect(of(one).depends_on?.['postgres']?.condition).toBe('service_healthy');
+    }
+  });
+
+  it('end in the order that loses nothing: the gateway before the subgraphs, each with time to drain', () => {
+    expect(Object.keys(of('gateway').depends_on ?? {}).sort()).toEqual(subgraphs.map(({ name }) => name));
+    const apps = Object.values(services).filter(({ profiles }) => profiles.includes('apps'));
+    for (const service of apps) expect(service['stop_grace_period']).toBe('15s');
+  });
+
+  it('of an import end by themselves, and rating waits for the movies', () => {
+    for (const { name } of subgraphs) expect(of(`import-${name}`)['restart']).toBe('no');
+    expect(of('import-rating').depends_on?.['import-metadata']?.condition).toBe(
+      'service_completed_successfully',
+    );
+  });
+});

@@ -1,0 +1,164 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { posix } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readComposeFile, type ComposeService } from './compose-file.js';
+import type { Image, ImageBuilder } from './image.js';
+
+/** What docker-compose.yml declares, running as plain processes of images made without an engine. */
+export interface Composed {
+  /** Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its part. */
+  up(...profiles: readonly string[]): Promise<void>;
+  /** Where the port that a service declares answers on this machine. */
+  addressOf(service: string): string;
+  /** What it has written so far, both streams. */
+  outputOf(service: string): string;
+  /** Sends each its stop signal, those that depend on others first, and answers the exit codes. */
+  down(): Promise<Readonly<Record<string, number | null>>>;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly image: Image;
+  readonly env: Readonly<Record<string, string>>;
+  readonly ended: Promise<number | null>;
+  output: string;
+}
+
+/**
+ * Reads docker-compose.yml with `variables`. Each declared port is mapped to a free one, and the addresses
+ * `//service:port` in the variables with it; `outside` names services that something else stands for.
+ */
+export const openComposed = async (options: {
+  readonly variables: Readonly<Record<string, string>>;
+  readonly outside: readonly string[];
+  readonly builder: ImageBuilder;
+}): Promise<Composed> => {
+  const { variables, outside, builder } = options;
+  const services = readComposeFile(variables);
+  const running = new Map<string, Running>();
+  const addresses = new Map<string, { declared: string; port: number }>();
+  for (const [name, { environment = {} }] of Object.entries(services)) {
+    if (environment['PORT'] === undefined) continue;
+    addresses.set(name, { declared: `//${name}:${environment['PORT']}`, port: await freePort() });
+  }
+
+  const environmentOf = (name: string, { environment = {} }: ComposeService) =>
+    Object.fromEntries(
+      Object.entries(environment).map(([variable, value]) => {
+        if (variable === 'PORT') return [variable, String(addresses.get(name)?.port)];
+        let text = String(value);
+        for (const { declared, port } of addresses.values()) {
+          text = text.replace(`${declared}/`, `//127.0.0.1:${port}/`);
+        }
+        return [variable, text];
+      }),
+    );
+
+  const start = async (name: string, service: ComposeService): Promise<Running> => {
+    const image = await builder.build(service.build?.args ?? {});
+    const env = { ...image.env, ...environmentOf(name, service) };
+    const child = runIn(image, service.command ?? image.command, env);
+    const started: Running = { child, image, env, output: '', ended: endOf(child) };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (started.output += text));
+    }
+    running.set(name, started);
+    return started;
+  };
+
+  const becomesHealthy = async (name: string, one: Running) => {
+    const { child, image, env } = one;
+    while (child.exitCode === null && child.signalCode === null) {
+      const check = runIn(image, image.healthcheck, env);
+      if ((await endOf(check)) === 0) return;
+      await delay(200);
+    }
+    throw new Error(`${name} ended before it was healthy: ${one.output}`);
+  };
+
+  const fulfils = async (name: string, wanted: string) => {
+    const one = running.get(name);
+    if (!one) throw new Error(`${name} is needed, but not started`);
+    if (wanted === 'service_healthy') await becomesHealthy(name, one);
+    if (wanted !== 'service_completed_successfully') return;
+    const code = await one.ended;
+    if (code !== 0) throw new Error(`${name} ended with ${code}: ${one.output}`);
+  };
+
+  return {
+    addressOf: (name) => `http://127.0.0.1:${addresses.get(name)?.port}`,
+    outputOf: (name) => running.get(name)?.output ?? '',
+    up: async (...profiles) => {
+      const wanted = inOrder(
+        Object.keys(services).filter((name) =>
+          services[name]?.profiles.some((one) => profiles.includes(one)),
+        ),
+        services,
+      ).filter((name) => !outside.includes(name));
+      for (const name of wanted) {
+        const service = services[name];
+        if (!service) continue;
+        for (const [other, { condition, required = true }] of Object.entries(service.depends_on ?? {})) {
+          if (outside.includes(other)) continue;
+          if (required || wanted.includes(other)) await fulfils(other, condition);
+        }
+        await start(name, service);
+      }
+      // As `up --wait` does, and `run` for what ends by itself.
+      for (const name of wanted) {
+        const isOneShot = services[name]?.['restart'] === 'no';
+        await fulfils(name, isOneShot ? 'service_completed_successfully' : 'service_healthy');
+      }
+    },
+    down: async () => {
+      const codes: Record<string, number | null> = {};
+      for (const name of inOrder([...running.keys()], services).reverse()) {
+        const one = running.get(name);
+        if (!one) continue;
+        one.child.kill(one.image.stopSignal);
+        codes[name] = await one.ended;
+      }
+      running.clear();
+      return codes;
+    },
+  };
+};
+
+/** Names so that each stands behind those it depends on. */
+const inOrder = (names: readonly string[], services: Readonly<Record<string, ComposeService>>): string[] => {
+  const ordered: string[] = [];
+  const visit = (name: string) => {
+    if (ordered.includes(name)) return;
+    for (const other of Object.keys(services[name]?.depends_on ?? {})) visit(other);
+    ordered.push(name);
+  };
+  names.forEach(visit);
+  return ordered.filter((name) => names.includes(name));
+};
+
+/** A command in an image, with nothing of this process's environment but where programs are; as its account, if we may. */
+const runIn = (image: Image, command: readonly string[], env: Readonly<Record<string, string>>) => {
+  const [program = '', ...args] = command;
+  const [uid, gid] = image.user.split(':').map(Number);
+  const isRoot = process.getuid?.() === 0;
+  return spawn(program === 'node' ? process.execPath : program, args, {
+    cwd: image.locate(posix.resolve(image.workdir)),
+    env,
+    ...(isRoot && uid !== undefined && gid !== undefined ? { uid, gid } : {}),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+};
+
+const endOf = (child: ChildProcess) => once(child, 'close').then(([code]) => code as number | null);
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '0.0.0.0', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
