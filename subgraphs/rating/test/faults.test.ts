@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { kitCode } from '@cinegraph/kit/errors';
 import { startTestSubgraph } from '@cinegraph/kit/testing/subgraph';
-import { buildSchema, isEnumType, Kind, parse, visit } from 'graphql';
+import { Kind, parse, visit } from 'graphql';
 import pg from 'pg';
 import { rating } from '../src/subgraph.js';
 import { ratingWorld, submit } from './world.js';
@@ -170,12 +170,12 @@ describe('the contract', () => {
   });
 
   it('lists every code that its sources refuse with', async () => {
-    const sdl = (await readFile(rating.schema, 'utf8')).replace(/extend schema[^)]*\)/, '');
-    const schema = buildSchema(
-      `directive @key(fields: String!) on OBJECT directive @shareable on OBJECT ${sdl}`,
+    const { definitions } = parse(await readFile(rating.schema, 'utf8'));
+    const listed = definitions.flatMap((definition) =>
+      definition.kind === Kind.ENUM_TYPE_DEFINITION && definition.name.value === 'ErrorCode'
+        ? (definition.values ?? []).map(({ name }) => name.value)
+        : [],
     );
-    const type = schema.getType('ErrorCode');
-    const listed = isEnumType(type) ? type.getValues().map(({ name }) => name) : [];
     const sources = await Promise.all(
       ['rules.ts', 'context.ts', 'scalars.ts'].map((file) =>
         readFile(new URL(`../src/${file}`, import.meta.url), 'utf8'),
