@@ -1,95 +1,81 @@
-import { composeServices } from '@apollo/composition';
 import { StartError } from '@cinegraph/kit/errors';
-import { GraphQLError, Source, parse } from 'graphql';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { isAllowed, readAllowedHints, unusedHints } from './compose-hints.js';
-import {
-  findingOfError,
-  findingOfHint,
-  printFinding,
-  type Finding,
-  type ParsedSubgraph,
-} from './compose-report.js';
-import { readSupergraphYaml, type SupergraphYaml, type Variables } from './supergraph-yaml.js';
+import { changesSince, printChanges, readPublished } from './compose-changes.js';
+import { passes, publish, warn, type Files, type Voice, type WrittenFiles } from './compose-check.js';
+import { count, writeText } from './compose-files.js';
+import { composeSupergraph, type Composed } from './compose-schemas.js';
+import { watchSchemas } from './compose-watch.js';
+import { readSupergraphYaml, type Variables } from './supergraph-yaml.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const require = createRequire(import.meta.url);
-const { version: pinnedVersion } = require('@apollo/composition/package.json') as { version: string };
 
 const help = `Composes the supergraph from the list of subgraphs, offline.
 
-  npm run compose                       supergraph.yaml -> gateway/supergraph.graphql
-  npm run compose -- --check            writes nothing; fails when that file is stale, on errors,
-                                        and on a warning that supergraph.hints.yaml does not allow
+  npm run compose                       supergraph.yaml -> gateway/supergraph.graphql, and what changes for clients
+  npm run compose -- --check            writes nothing; fails when that file is stale, on errors, on a warning that
+                                        supergraph.hints.yaml does not allow, on a change that breaks clients of
+                                        gateway/published.graphql and that supergraph.changes.yaml does not accept,
+                                        and on an operation in examples/ that does not fit
+  npm run compose -- --release          the same check; then gateway/published.graphql is what clients have from now
+                                        on, and supergraph.changes.yaml is emptied
+  npm run compose -- --watch            composes again on each change of the list or of a schema, until Ctrl-C;
+                                        a running gateway takes the new file by itself
   npm run compose -- --config <file>    another list in rover's format; the supergraph goes to standard output
-                     --output <file>    … or to this file
+                     --output <file>    … or to this file; published.graphql is looked for beside it, the YAML files
+                                        and examples/ beside the list
 `;
 
 /** What a run of compose touches besides files. */
-export interface Surroundings {
+export interface Surroundings extends Voice {
   readonly variables: Variables;
   /** Folder that paths of the command line are relative to. */
   readonly folder: string;
-  readonly print: (text: string) => void;
-  readonly complain: (text: string) => void;
+  /** Ends --watch. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * The command `compose`: reads the list of subgraphs, composes, and writes or (`--check`) compares the supergraph.
- * Equal schemas give an equal file, byte for byte. Answers the exit code: 0, or 1 after saying what to do.
+ * The command `compose`: reads the list of subgraphs, composes, and writes, compares (`--check`), publishes
+ * (`--release`) or keeps composing (`--watch`). Equal schemas give an equal file, byte for byte. Answers the exit code:
+ * 0, or 1 after saying what to do.
  */
 export const compose = async (
   args: readonly string[],
-  { variables, folder, print, complain }: Surroundings = ofThisProcess(),
+  given: Partial<Surroundings> = {},
 ): Promise<number> => {
+  const surroundings = { ...ofThisProcess(), ...given };
+  const { folder, variables, print, complain } = surroundings;
   try {
-    const { check, config, output, help: wantsHelp } = readArgs(args);
-    if (wantsHelp) {
+    const options = readArgs(args);
+    const { check, release, watch } = options;
+    if (options.help) {
       print(help);
       return 0;
     }
-    const configPath = config === undefined ? join(root, 'supergraph.yaml') : resolve(folder, config);
-    const outputPath =
-      output !== undefined
-        ? resolve(folder, output)
-        : config === undefined
-          ? join(root, 'gateway/supergraph.graphql')
-          : undefined;
-    if (check && outputPath === undefined)
-      throw new StartError('--check with --config needs --output: the file to check.');
-
-    const nameOf = (path: string) => relative(folder, path) || path;
-    const { supergraph, warnings } = composeSupergraph(readSupergraphYaml(configPath, variables), nameOf);
-    const hintsPath = join(dirname(configPath), 'supergraph.hints.yaml');
-    const allowed = readAllowedHints(hintsPath);
-    const refused = warnings.filter((warning) => !isAllowed(warning, allowed));
-    if (refused.length > 0) {
-      complain(
-        `${count(refused, 'warning')} of composition that ${nameOf(hintsPath)} does not allow:\n\n${printAll(refused)}`,
-      );
+    const modes = Object.entries({ check, release, watch }).flatMap(([name, on]) =>
+      on ? [`--${name}`] : [],
+    );
+    if (modes.length > 1) throw new StartError(`${modes.join(' and ')} exclude each other.`);
+    const files = filesOf(folder, options);
+    const read = () => readSupergraphYaml(files.list, variables);
+    if (files.output === undefined) {
+      if (modes[0] !== undefined)
+        throw new StartError(`${modes[0]} with --config needs --output: the supergraph file.`);
+      print(composeAndWarn(read(), files, surroundings).supergraph);
+      return 0;
     }
-
-    if (outputPath === undefined) print(supergraph);
-    else if (!check)
-      print(
-        write(outputPath, supergraph) ? `wrote ${nameOf(outputPath)}` : `${nameOf(outputPath)} is up to date`,
-      );
-    else {
-      const unused = unusedHints(warnings, allowed);
-      for (const { code, element } of unused) {
-        complain(
-          `${nameOf(hintsPath)} allows ${code} of ${element}, which no longer occurs: remove the entry.`,
-        );
-      }
-      const stale = difference(read(outputPath), supergraph);
-      if (stale !== undefined) complain(`${nameOf(outputPath)} is stale. Run: npm run compose\n\n${stale}`);
-      if (stale !== undefined || unused.length > 0 || refused.length > 0) return 1;
-      print(`${nameOf(outputPath)} is up to date`);
+    const written: WrittenFiles = { ...files, output: files.output };
+    if (watch) return await keepComposing(read, written, surroundings);
+    const composed = composeSupergraph(read(), files.nameOf);
+    if (!check && !release) {
+      warn(composed, written, complain);
+      print(await writeSupergraph(composed, written));
+      return 0;
     }
+    if (!(await passes(composed, written, surroundings))) return 1;
+    if (release) publish(composed, written, print);
     return 0;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
@@ -98,70 +84,64 @@ export const compose = async (
   }
 };
 
-/**
- * The supergraph of a list of subgraphs and the warnings of its composition. Throws a StartError with every error, each
- * with its field, subgraph, place and what to do; also when the list asks for another version than the installed one,
- * since another version may compose another supergraph.
- */
-export const composeSupergraph = (
-  { federationVersion, subgraphs }: SupergraphYaml,
-  nameOf: (path: string) => string,
-): { supergraph: string; warnings: readonly Finding[] } => {
-  checkVersion(federationVersion);
-  const parsed: (ParsedSubgraph & { url: string })[] = [];
-  const errors: Finding[] = [];
-  for (const { name, routingUrl, sdl, schemaPath } of subgraphs) {
-    const file = schemaPath === undefined ? `${name} (inline sdl)` : nameOf(schemaPath);
-    try {
-      parsed.push({ name, url: routingUrl, file, document: parse(new Source(sdl, file)) });
-    } catch (error) {
-      if (!(error instanceof GraphQLError)) throw error;
-      const [place] = error.locations ?? [];
-      errors.push({
-        code: 'INVALID_GRAPHQL',
-        element: undefined,
-        subgraphs: [name],
-        message: error.message,
-        places: [place ? `${file}:${place.line}:${place.column}` : file],
-      });
-    }
-  }
-  if (errors.length > 0) throw failure(errors);
-
-  const result = composeServices(
-    parsed.map(({ name, url, document }) => ({ name, url, typeDefs: document })),
-  );
-  if (result.errors) throw failure(result.errors.map((error) => findingOfError(error, parsed)));
+const filesOf = (folder: string, { config, output, release }: ReturnType<typeof readArgs>): Files => {
+  const list = config === undefined ? join(root, 'supergraph.yaml') : resolve(folder, config);
+  const standard = config === undefined ? join(root, 'gateway/supergraph.graphql') : undefined;
+  const outputPath = output === undefined ? standard : resolve(folder, output);
   return {
-    supergraph: result.supergraphSdl.endsWith('\n') ? result.supergraphSdl : `${result.supergraphSdl}\n`,
-    warnings: result.hints
-      .filter(({ definition }) => definition.level.name === 'WARN')
-      .map((hint) => findingOfHint(hint, parsed)),
+    list,
+    output: outputPath,
+    hints: join(dirname(list), 'supergraph.hints.yaml'),
+    accepted: join(dirname(list), 'supergraph.changes.yaml'),
+    published: join(dirname(standard ?? outputPath ?? list), 'published.graphql'),
+    mustBePublished: config === undefined && !release,
+    operations: join(dirname(list), 'examples'),
+    nameOf: (path) => relative(folder, path) || path,
   };
 };
 
-const checkVersion = (written: string | undefined) => {
-  const exact = /^[=v](\d+\.\d+\.\d+.*)$/.exec(written ?? '')?.[1];
-  if (exact === pinnedVersion) return;
-  const asked =
-    written === undefined
-      ? 'federation_version is missing'
-      : ['0', '1', 'latest-0', 'latest-1'].includes(written) || exact?.startsWith('0.')
-        ? `federation_version ${written} is Federation 1, which is not composed here`
-        : ['2', 'latest-2'].includes(written)
-          ? `federation_version ${written} means whatever is newest`
-          : `federation_version is ${written}`;
-  throw new StartError(
-    `${asked}, but the installed @apollo/composition is ${pinnedVersion}. Write "federation_version: =${pinnedVersion}", or install the version you want.`,
-  );
+const composeAndWarn = (
+  list: Parameters<typeof composeSupergraph>[0],
+  files: Files,
+  { complain }: Surroundings,
+): Composed => {
+  const composed = composeSupergraph(list, files.nameOf);
+  warn(composed, files, complain);
+  return composed;
 };
 
-const failure = (errors: readonly Finding[]) =>
-  new StartError(`Composition failed with ${count(errors, 'error')}:\n\n${printAll(errors)}`);
+/** Writes the supergraph; answers what was written and how clients of the published schema see it. */
+const writeSupergraph = async (
+  composed: Composed,
+  { output, published, nameOf }: WrittenFiles,
+): Promise<string> => {
+  const written = writeText(output, composed.supergraph);
+  const line = written ? `wrote ${nameOf(output)}` : `${nameOf(output)} is up to date`;
+  const schema = readPublished(published, nameOf(published));
+  const changes = schema ? await changesSince(schema, composed.apiSchema()) : [];
+  if (changes.length === 0) return line;
+  return `${line}\n\n${count(changes, 'change')} since ${nameOf(published)}:\n${printChanges(changes)}`;
+};
 
-const printAll = (findings: readonly Finding[]) => `${findings.map(printFinding).join('\n\n')}\n`;
-
-const count = ({ length }: readonly unknown[], noun: string) => `${length} ${noun}${length === 1 ? '' : 's'}`;
+const keepComposing = async (
+  read: () => ReturnType<typeof readSupergraphYaml>,
+  files: WrittenFiles,
+  surroundings: Surroundings,
+): Promise<number> => {
+  const { print, complain, signal = new AbortController().signal } = surroundings;
+  const name = files.nameOf(files.output);
+  print(`watching ${files.nameOf(files.list)} and the schemas that it lists; Ctrl-C ends`);
+  await watchSchemas({
+    read,
+    signal,
+    recompose: async (list, what) => {
+      print(`${what}: ${await writeSupergraph(composeAndWarn(list, files, surroundings), files)}`);
+    },
+    refuse: (reason, what) => complain(`${what}: ${name} stays as it was\n\n${reason}`),
+  });
+  print('stopped');
+  return 0;
+};
 
 const readArgs = (args: readonly string[]) => {
   try {
@@ -169,6 +149,8 @@ const readArgs = (args: readonly string[]) => {
       args: [...args],
       options: {
         check: { type: 'boolean', default: false },
+        release: { type: 'boolean', default: false },
+        watch: { type: 'boolean', default: false },
         config: { type: 'string' },
         output: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
@@ -179,48 +161,6 @@ const readArgs = (args: readonly string[]) => {
       cause: error,
     });
   }
-};
-
-const read = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : undefined);
-
-/** Replaces the file in one step, so that a gateway that watches it never sees half of it; answers whether it changed. */
-const write = (path: string, content: string): boolean => {
-  if (read(path) === content) return false;
-  const next = `${path}.${process.pid}.next`;
-  try {
-    writeFileSync(next, content);
-    renameSync(next, path);
-  } catch (error) {
-    throw new StartError(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  return true;
-};
-
-const shownLines = 12;
-
-/** The lines between the equal head and the equal tail of both texts, at most some; undefined when they are equal. */
-const difference = (committed: string | undefined, composed: string): string | undefined => {
-  if (committed === composed) return undefined;
-  if (committed === undefined) return '  the file does not exist';
-  const before = committed.split('\n');
-  const after = composed.split('\n');
-  let head = 0;
-  while (head < before.length && head < after.length && before[head] === after[head]) head += 1;
-  let tail = 0;
-  while (tail < Math.min(before.length, after.length) - head && before.at(-1 - tail) === after.at(-1 - tail))
-    tail += 1;
-  const changed = [
-    ...before.slice(head, before.length - tail).map((line) => `- ${line}`),
-    ...after.slice(head, after.length - tail).map((line) => `+ ${line}`),
-  ];
-  const more = changed.length - shownLines;
-  return [
-    `  from line ${head + 1} on:`,
-    ...changed.slice(0, shownLines),
-    ...(more > 0 ? [`… and ${more} more`] : []),
-  ].join('\n');
 };
 
 const ofThisProcess = (): Surroundings => ({

@@ -13,7 +13,7 @@ export const perform = async (
     case 'import':
       return (await import('./import.js')).importSource(args, signal);
     case 'compose':
-      return (await import('./compose.js')).compose(args);
+      return (await import('./compose.js')).compose(args, { signal });
     case 'ratings':
       return (await import('./jobs.js')).runSubgraphCommand(command, args, signal);
     default:

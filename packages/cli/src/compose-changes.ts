@@ -1,0 +1,125 @@
+import { CriticalityLevel, diff, type Change } from '@graphql-inspector/core';
+import { StartError } from '@cinegraph/kit/errors';
+import {
+  GraphQLError,
+  Source,
+  buildSchema,
+  isInputObjectType,
+  isInterfaceType,
+  isObjectType,
+  isRequiredArgument,
+  isRequiredInputField,
+  printSchema,
+  type GraphQLSchema,
+} from 'graphql';
+import { consequences, furtherConsequence } from './compose-consequences.js';
+import { readText } from './compose-files.js';
+
+/** How a client that was written for the published schema meets a change. */
+export type Severity = 'breaking' | 'surprising' | 'safe';
+
+/** A difference between the published schema and the composed one; code and element are what it is accepted by. */
+export interface SchemaChange {
+  readonly severity: Severity;
+  readonly code: string;
+  /** `Type`, `Type.field`, `Type.field(argument:)`, `Union | Member`, `Type implements Interface`. */
+  readonly element: string;
+  readonly message: string;
+}
+
+/** The text of the schema that clients see, as it is kept in the file of the published one. */
+export const printPublished = (apiSchema: GraphQLSchema): string =>
+  `# What clients have: the API schema of the last release. Moved on by: npm run compose -- --release\n\n${printSchema(apiSchema)}\n`;
+
+/** Reads the published schema; undefined where nothing was published yet. Throws a StartError for what is no schema. */
+export const readPublished = (path: string, name: string): GraphQLSchema | undefined => {
+  const sdl = readText(path);
+  if (sdl === undefined) return undefined;
+  try {
+    return buildSchema(new Source(sdl, name));
+  } catch (error) {
+    const [place] = error instanceof GraphQLError ? (error.locations ?? []) : [];
+    const where = place ? `${name}:${place.line}:${place.column}` : name;
+    throw new StartError(
+      `${where} is no schema: ${error instanceof Error ? error.message : String(error)}\nIt is written by npm run compose -- --release only: take it back from git.`,
+      { cause: error },
+    );
+  }
+};
+
+/** What changed for clients since the published schema, the worst first, each group by element. */
+export const changesSince = async (
+  published: GraphQLSchema,
+  apiSchema: GraphQLSchema,
+): Promise<readonly SchemaChange[]> => {
+  // Both sides go through text, so that nothing differs but what the text says.
+  const next = buildSchema(printSchema(apiSchema));
+  const changes = (await diff(published, next))
+    .filter(({ type }) => !type.startsWith('DIRECTIVE_USAGE_'))
+    .map((change) => ({
+      severity: severityOf(change, next),
+      code: change.type,
+      element: elementOf(change),
+      message: change.message.replace(/'undefined'/g, 'none'),
+    }));
+  return changes.sort(
+    (a, b) =>
+      severities.indexOf(a.severity) - severities.indexOf(b.severity) ||
+      (a.element < b.element ? -1 : Number(a.element > b.element)),
+  );
+};
+
+/** A breaking change as some lines: what, what clients see, what to do instead, and the entry that accepts it. */
+export const printBreak = ({ code, element, message }: SchemaChange, acceptedIn: string): string => {
+  const { clients, instead } = consequences[code] ?? furtherConsequence;
+  return [
+    `  ${element}  ${code}`,
+    `    ${message}`,
+    `    clients: ${clients}`,
+    `    instead: ${instead}`,
+    `    to accept it, add to ${acceptedIn}:`,
+    `      - code: ${code}`,
+    `        element: ${element}`,
+    '        reason: # why no client is hurt',
+  ].join('\n');
+};
+
+/** All changes, a line each. */
+export const printChanges = (changes: readonly SchemaChange[]): string =>
+  changes
+    .map(({ severity, element, code, message }) => `  ${severity.padEnd(10)} ${element}  ${code}: ${message}`)
+    .join('\n');
+
+const severities: readonly Severity[] = ['breaking', 'surprising', 'safe'];
+
+const severityOf = (change: Change, next: GraphQLSchema): Severity => {
+  if (change.criticality.level === CriticalityLevel.Breaking || becameRequired(change, next))
+    return 'breaking';
+  return change.criticality.level === CriticalityLevel.Dangerous ? 'surprising' : 'safe';
+};
+
+/** Taking the default from a non-null argument or input field makes it required, which diff only calls dangerous. */
+const becameRequired = ({ type, path }: Change, next: GraphQLSchema): boolean => {
+  const [typeName = '', fieldName = '', argumentName = ''] = (path ?? '').split('.');
+  const owner = next.getType(typeName);
+  if (type === 'INPUT_FIELD_DEFAULT_VALUE_CHANGED' && isInputObjectType(owner)) {
+    const field = owner.getFields()[fieldName];
+    return field !== undefined && isRequiredInputField(field);
+  }
+  if (type !== 'FIELD_ARGUMENT_DEFAULT_CHANGED' || !(isObjectType(owner) || isInterfaceType(owner)))
+    return false;
+  const argument = owner.getFields()[fieldName]?.args.find(({ name }) => name === argumentName);
+  return argument !== undefined && isRequiredArgument(argument);
+};
+
+const elementOf = ({ type, path = 'schema', meta }: Change): string => {
+  const names = meta as Readonly<Record<string, unknown>>;
+  const member = names['removedUnionMemberTypeName'] ?? names['addedUnionMemberTypeName'];
+  if (typeof member === 'string') return `${path} | ${member}`;
+  const interfaceName = names['removedInterfaceName'] ?? names['addedInterfaceName'];
+  if (typeof interfaceName === 'string') return `${path} implements ${interfaceName}`;
+  const [typeName, fieldName, argumentName] = path.split('.');
+  return type.startsWith('FIELD_ARGUMENT_') && argumentName !== undefined
+    ? `${typeName}.${fieldName}(${argumentName}:)`
+    : path.replace(/\.@.*$/, '');
+};

@@ -1,0 +1,113 @@
+import { isAccepted, readAccepted, unusedEntries, withoutEntries } from './compose-accepted.js';
+import {
+  changesSince,
+  printBreak,
+  printPublished,
+  readPublished,
+  type SchemaChange,
+} from './compose-changes.js';
+import { count, difference, readText, writeText } from './compose-files.js';
+import { checkOperations } from './compose-operations.js';
+import { printFindings, type Composed } from './compose-schemas.js';
+
+/** Where a run of compose finds and leaves its files, and how it names them to people. */
+export interface Files {
+  readonly list: string;
+  readonly output: string | undefined;
+  /** Warnings and breaking changes that are accepted. */
+  readonly hints: string;
+  readonly accepted: string;
+  readonly published: string;
+  /** Our own graph has been published; another list may not have been yet. */
+  readonly mustBePublished: boolean;
+  readonly operations: string;
+  readonly nameOf: (path: string) => string;
+}
+
+/** With a file for the supergraph. */
+export type WrittenFiles = Files & { readonly output: string };
+
+/** How a run speaks to people. */
+export interface Voice {
+  readonly print: (text: string) => void;
+  readonly complain: (text: string) => void;
+}
+
+/** Complains of warnings that are not allowed; answers whether there are none. */
+export const warn = (
+  { warnings }: Composed,
+  { hints, nameOf }: Files,
+  complain: (text: string) => void,
+): boolean => {
+  const allowed = readAccepted(hints);
+  const refused = warnings.filter((warning) => !isAccepted(warning, allowed));
+  if (refused.length === 0) return true;
+  complain(
+    `${count(refused, 'warning')} of composition that ${nameOf(hints)} does not allow:\n\n${printFindings(refused)}`,
+  );
+  return false;
+};
+
+/** All that CI asks; complains of everything that does not pass, not of the first only. Answers whether it passes. */
+export const passes = async (
+  composed: Composed,
+  files: WrittenFiles,
+  { print, complain }: Voice,
+): Promise<boolean> => {
+  const { output, hints, accepted, published, nameOf } = files;
+  let passed = warn(composed, files, complain);
+  const fail = (text: string): void => {
+    passed = false;
+    complain(text);
+  };
+  for (const { code, element } of unusedEntries(composed.warnings, readAccepted(hints)))
+    fail(`${nameOf(hints)} allows ${code} of ${element}, which no longer occurs: remove the entry.`);
+  const stale = difference(readText(output), composed.supergraph);
+  if (stale !== undefined) fail(`${nameOf(output)} is stale. Run: npm run compose\n\n${stale}`);
+
+  const apiSchema = composed.apiSchema();
+  const schema = readPublished(published, nameOf(published));
+  if (!schema && files.mustBePublished)
+    fail(
+      `${nameOf(published)}, what clients have, does not exist: take it back from git, or run: npm run compose -- --release`,
+    );
+  const breaks = (schema ? await changesSince(schema, apiSchema) : []).filter(
+    ({ severity }) => severity === 'breaking',
+  );
+  const entries = readAccepted(accepted);
+  const refused = breaks.filter((change) => !isAccepted(change, entries));
+  if (refused.length > 0) fail(sayBreaks(refused, files));
+  for (const { code, element } of unusedEntries(breaks, entries))
+    fail(`${nameOf(accepted)} accepts ${code} of ${element}, which no longer occurs: remove the entry.`);
+
+  const { files: operations, faults } = checkOperations(files.operations, apiSchema, nameOf);
+  if (faults.length > 0)
+    fail(
+      `${count(faults, 'fault')} in the saved operations: correct them, or the schema.\n\n  ${faults.join('\n  ')}\n`,
+    );
+  if (!passed) return false;
+  print(`${nameOf(output)} is up to date`);
+  if (schema)
+    print(`no client of ${nameOf(published)} breaks${breaks.length > 0 ? ', but as accepted' : ''}`);
+  if (operations > 0) print(`operations in ${nameOf(files.operations)} fit: ${operations} files`);
+  return true;
+};
+
+const sayBreaks = (breaks: readonly SchemaChange[], { accepted, published, nameOf }: Files): string =>
+  [
+    `${count(breaks, 'change')} ${breaks.length === 1 ? 'breaks' : 'break'} clients of ${nameOf(published)}:`,
+    ...breaks.map((change) => printBreak(change, nameOf(accepted))),
+    '',
+  ].join('\n\n');
+
+/** Makes what is composed now what clients have from now on; what was accepted to get here is history, and removed. */
+export const publish = (
+  { apiSchema }: Composed,
+  { published, accepted, nameOf }: Files,
+  print: (text: string) => void,
+): void => {
+  const changed = writeText(published, printPublished(apiSchema()));
+  print(changed ? `wrote ${nameOf(published)}` : `${nameOf(published)} is up to date`);
+  const text = readText(accepted);
+  if (text !== undefined && writeText(accepted, withoutEntries(text))) print(`emptied ${nameOf(accepted)}`);
+};
