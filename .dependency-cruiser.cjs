@@ -55,6 +55,12 @@ module.exports = {
       { path: '^(gateway/|subgraphs/|tests/|packages/(?!kit/|cli/))' },
     ),
     error(
+      'examples-know-only-the-wire',
+      'An example is what someone outside could write: it speaks GraphQL over HTTP and imports nothing of ours.',
+      { path: '^examples/' },
+      { path: '^(packages/|gateway/|subgraphs/|tests/)' },
+    ),
+    error(
       'only-kit-touches-kafka',
       'Publish and subscribe through the seam in kit (broker.ts); no one else knows which broker there is.',
       { pathNot: '^packages/kit/' },
@@ -151,13 +157,13 @@ module.exports = {
     error(
       'no-development-dependency-at-run-time',
       'The image of a service has no development dependencies: add the package to "dependencies" of this workspace.',
-      { path: '^(packages|gateway|subgraphs)/.*/?src/', pathNot: tests },
+      { path: '^(packages|gateway|subgraphs|examples)/.*/?src/', pathNot: tests },
       { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/@types/' },
     ),
     error(
       'only-what-exists-and-is-declared',
       'Correct the path, or add the package to package.json of this workspace.',
-      { path: '^(packages|gateway|subgraphs|tests)/' },
+      { path: '^(packages|gateway|subgraphs|examples|tests)/' },
       { dependencyTypes: ['unknown', 'undetermined', 'npm-no-pkg', 'npm-unknown'] },
     ),
   ],

@@ -1,7 +1,13 @@
-// Writes a subgraph's generated code; its package script "generate" runs this in the subgraph's folder.
+// Writes a workspace's generated code; its package script "generate" runs this in its folder. In a subgraph:
 //
 //   prisma/<name>/schema.prisma  ->  src/generated/prisma/       (the Prisma client)
 //   schema.graphql               ->  src/generated/resolvers.ts  (the types of every resolver)
+//
+// In a client, which has src/operations.graphql instead of a schema:
+//
+//   src/operations.graphql       ->  src/generated/operations.ts (types and typed documents, by gateway/supergraph.graphql)
+//
+// A client's src/scalars.ts exports `ScalarTypes`.
 //
 // The resolver types follow three conventions, so that nothing is listed twice:
 //   src/context.ts  exports `Context`;
@@ -11,9 +17,11 @@
 // It runs before anything is compiled, therefore it is plain JavaScript. Files are touched only when they change.
 
 import { codegen } from '@graphql-codegen/core';
+import * as typedDocumentPlugin from '@graphql-codegen/typed-document-node';
 import * as typescriptPlugin from '@graphql-codegen/typescript';
+import * as operationsPlugin from '@graphql-codegen/typescript-operations';
 import * as resolversPlugin from '@graphql-codegen/typescript-resolvers';
-import { parse } from 'graphql';
+import { Source, isScalarType, isSpecifiedScalarType, parse, printSchema, validate } from 'graphql';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -28,8 +36,12 @@ const name = basename(folder);
 const generated = join(folder, 'src/generated');
 
 try {
-  generatePrismaClient(join(root, 'prisma', name, 'schema.prisma'));
-  await generateResolverTypes(join(folder, 'schema.graphql'));
+  const operations = join(folder, 'src/operations.graphql');
+  if (existsSync(operations)) await generateOperationTypes(operations);
+  else {
+    generatePrismaClient(join(root, 'prisma', name, 'schema.prisma'));
+    await generateResolverTypes(join(folder, 'schema.graphql'));
+  }
 } catch (error) {
   console.error(`Cannot generate the code of ${name}: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
@@ -129,6 +141,61 @@ async function generateResolverTypes(schemaPath) {
     [
       `// Generated from schema.graphql by "npm run generate"; not edited by hand.`,
       ...(importsScalars ? [`import type { ScalarTypes } from '../models.js';`] : []),
+      withoutAny(content),
+    ].join('\n'),
+  );
+}
+
+/** The types of a client's operations, held against the schema that clients see. */
+async function generateOperationTypes(path) {
+  // Loaded here, since only a client needs it.
+  const { Supergraph } = await import('@apollo/federation-internals');
+  const supergraphPath = join(root, 'gateway/supergraph.graphql');
+  const schema = Supergraph.build(readFileSync(supergraphPath, 'utf8')).apiSchema().toGraphQLJSSchema();
+  const document = parse(new Source(readFileSync(path, 'utf8'), relative(root, path)));
+  const faults = validate(schema, document).map(({ message, locations, source }) => {
+    const [{ line, column } = {}] = locations ?? [];
+    return `${source?.name}:${line}:${column}  ${message}`;
+  });
+  if (faults.length > 0) throw new Error(`its operations do not fit\n  ${faults.join('\n  ')}`);
+
+  const { scalarTypes } = readModels(join(folder, 'src/scalars.ts'));
+  const scalars = { ID: { input: 'string', output: 'string' } };
+  for (const { name: scalar } of Object.values(schema.getTypeMap()).filter(
+    (type) => isScalarType(type) && !isSpecifiedScalarType(type),
+  )) {
+    if (!scalarTypes.has(scalar))
+      throw new Error(
+        `src/scalars.ts does not say what TypeScript type the scalar ${scalar} has: add it to "export interface ScalarTypes"`,
+      );
+    scalars[scalar] = { input: `ScalarTypes['${scalar}']`, output: `ScalarTypes['${scalar}']` };
+  }
+  const content = await codegen({
+    filename: 'operations.ts',
+    schema: parse(printSchema(schema)),
+    documents: [{ location: path, document }],
+    plugins: [{ typescript: {} }, { operations: {} }, { typedDocument: {} }],
+    pluginMap: {
+      typescript: typescriptPlugin,
+      operations: operationsPlugin,
+      typedDocument: typedDocumentPlugin,
+    },
+    config: {
+      strictScalars: true,
+      scalars,
+      enumsAsTypes: true,
+      immutableTypes: true,
+      skipTypename: true,
+      avoidOptionals: { field: true },
+      useTypeImports: true,
+      emitLegacyCommonJSImports: false,
+    },
+  });
+  write(
+    join(generated, 'operations.ts'),
+    [
+      `// Generated from operations.graphql by "npm run generate"; not edited by hand.`,
+      `import type { ScalarTypes } from '../scalars.js';`,
       withoutAny(content),
     ].join('\n'),
   );

@@ -49,6 +49,7 @@ const house: Record<string, readonly string[]> = {
   'subgraphs/rating/test/votes.test.ts': ['../src/subgraph.js'],
   'subgraphs/metadata/src/models.ts': [],
   'subgraphs/metadata/src/commands.ts': [],
+  'examples/src/main.ts': [],
   'tests/flows/rate.test.ts': ['../../gateway/src/main.js', '../../subgraphs/rating/src/main.js'],
 };
 
@@ -73,6 +74,7 @@ const wrong: readonly (readonly [rule: string, file: string, imports: string])[]
   ['gateway-imports-only-kit', 'gateway/src/wrong-events.ts', '@cinegraph/events/rating'],
   ['cli-imports-only-kit', 'packages/cli/src/wrong.ts', '../../../gateway/src/main.js'],
   ['cli-imports-only-kit', 'packages/cli/src/wrong-subgraph.ts', '@cinegraph/rating/import/catalogue'],
+  ['examples-know-only-the-wire', 'examples/src/wrong.ts', '../../packages/kit/src/errors.js'],
   ['only-kit-touches-kafka', 'subgraphs/rating/src/consumers/wrong.ts', 'kafkajs'],
   ['no-cycles', 'packages/kit/src/wrong-cycle-back.ts', './wrong-cycle.js'],
   ['nobody-imports-main', 'subgraphs/rating/src/queries/wrong-main.ts', '../main.js'],
@@ -110,7 +112,17 @@ const cruise = (): string[] => {
     process.execPath,
     [
       join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs'),
-      ...['packages', 'gateway', 'subgraphs', 'tests', '--config', config, '--output-type', 'json'],
+      ...[
+        'packages',
+        'gateway',
+        'subgraphs',
+        'examples',
+        'tests',
+        '--config',
+        config,
+        '--output-type',
+        'json',
+      ],
     ],
     { cwd: folder, encoding: 'utf8' },
   );
@@ -139,6 +151,7 @@ beforeAll(() => {
     'gateway',
     'subgraphs/rating',
     'subgraphs/metadata',
+    'examples',
   ]) {
     const name = `@cinegraph/${path.split('/').at(-1) ?? ''}`;
     put(

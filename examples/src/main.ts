@@ -1,0 +1,123 @@
+import { parseArgs } from 'node:util';
+import { createClient, type Answer, type Ask, type GraphRefusal } from './client.js';
+import {
+  MoviePageDocument,
+  RateDocument,
+  TakeBackDocument,
+  type ErrorCode,
+  type MovieFilter,
+  type MovieLineFragment,
+  type MoviePageQuery,
+} from './generated/operations.js';
+
+const help = `Reads all movies of a filter, page by page, rates the best of them, and takes the rating back.
+
+  npm run start -w examples -- --genre drama --from 2005 --viewer ann
+
+  --url <address>     http://127.0.0.1:4000/graphql unless told
+  --genre <id>        only movies of this genre
+  --from <year>       only movies released since
+  --viewer <name>     who rates; nobody unless told, and nobody may not rate
+  --page <number>     movies a page, 50 unless told
+`;
+
+const main = async (): Promise<void> => {
+  const { values } = parseArgs({
+    options: {
+      url: { type: 'string', default: 'http://127.0.0.1:4000/graphql' },
+      genre: { type: 'string' },
+      from: { type: 'string' },
+      viewer: { type: 'string' },
+      page: { type: 'string', default: '50' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    say(help);
+    return;
+  }
+  const ask = createClient(values.url, values.viewer);
+  const filter: MovieFilter = {
+    ...(values.genre !== undefined && { genre: values.genre }),
+    ...(values.from !== undefined && { releaseYear: { from: Number(values.from) } }),
+  };
+
+  const movies: MovieLineFragment[] = [];
+  let pages = 0;
+  for await (const page of moviePages(ask, filter, Number(values.page))) {
+    movies.push(...page);
+    pages += 1;
+  }
+  say(`${many(movies.length, 'movie')} on ${many(pages, 'page')}`);
+  const best = movies.toSorted((a, b) => averageOf(b) - averageOf(a)).slice(0, 3);
+  for (const movie of best) say(`  ${lineOf(movie)}`);
+
+  const [movie] = best;
+  if (movie) await rateAndTakeBack(ask, movie);
+};
+
+/** The pages of all movies that fit the filter, each fetched when it is asked for. */
+async function* moviePages(
+  ask: Ask,
+  filter: MovieFilter,
+  first: number,
+): AsyncGenerator<readonly MovieLineFragment[]> {
+  let after: string | null = null;
+  do {
+    const { movies }: MoviePageQuery = dataOf(await ask(MoviePageDocument, { filter, first, after }));
+    yield movies.nodes;
+    after = movies.pageInfo.hasNextPage ? movies.pageInfo.endCursor : null;
+  } while (after !== null);
+}
+
+const rateAndTakeBack = async (ask: Ask, { id, title }: MovieLineFragment): Promise<void> => {
+  for (const score of [11, 9]) {
+    const { data, refusals } = await ask(RateDocument, { movieId: id, score });
+    if (data?.submitRating) say(`rated ${score}: ${lineOf(data.submitRating.movie)}`);
+    for (const refusal of refusals) say(`${title} was not rated ${score}: ${adviceFor(refusal)}`);
+  }
+  const { data } = await ask(TakeBackDocument, { movieId: id });
+  if (data?.retractRating?.retracted === true) say(`taken back: ${lineOf(data.retractRating.movie)}`);
+};
+
+/** What to do about a refusal goes by its code; texts may change. A code that the schema does not have fails the build. */
+const advice: Readonly<Partial<Record<ErrorCode, string>>> = {
+  UNAUTHENTICATED: 'say who you are with --viewer.',
+  RATING_OUT_OF_RANGE: 'a score is a whole number from 1 to 10.',
+  MOVIE_DELETED: 'the movie is gone; read the list again.',
+  OVERLOADED: 'try again in a moment.',
+  STORE_UNAVAILABLE: 'try again in a moment.',
+};
+
+const adviceFor = ({ message, extensions }: GraphRefusal): string => {
+  const code = extensions?.code ?? 'no code';
+  return `${code}, ${(advice as Readonly<Partial<Record<string, string>>>)[code] ?? message}`;
+};
+
+/** The data of an answer that is of no use without it; a part that is missing beside an error is told, and lived with. */
+const dataOf = <Data>({ data, refusals }: Answer<Data>): Data => {
+  for (const refusal of refusals)
+    complain(`${refusal.path?.join('.') ?? 'the request'}: ${adviceFor(refusal)}`);
+  if (data === null) throw new Error('The graph answered nothing that can be shown.');
+  return data;
+};
+
+const averageOf = ({ aggregatedRating }: MovieLineFragment): number => aggregatedRating?.average ?? 0;
+
+const lineOf = ({ title, releaseYear, aggregatedRating }: MovieLineFragment): string => {
+  const year = releaseYear === null ? '' : ` (${releaseYear})`;
+  if (!aggregatedRating) return `${title}${year}, ratings unknown`;
+  const { average, count } = aggregatedRating;
+  return `${title}${year}, ${average === null ? 'no votes' : `${average.toFixed(2)} of ${many(count, 'vote')}`}`;
+};
+
+const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+const say = (text: string): void => void process.stdout.write(`${text.trimEnd()}\n`);
+const complain = (text: string): void => void process.stderr.write(`${text}\n`);
+
+await main().catch((error: unknown) => {
+  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  complain(`${error instanceof Error ? error.message : String(error)}${cause}`);
+  process.exitCode = 1;
+});
