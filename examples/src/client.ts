@@ -38,7 +38,7 @@ export const createClient =
       },
       body: JSON.stringify({ query: print(operation), variables }),
     });
-    if (!/json/.test(response.headers.get('content-type') ?? ''))
+    if (response.headers.get('content-type')?.includes('json') !== true)
       throw new Error(`${url} answers no GraphQL (status ${response.status}).`);
     const { data, errors } = (await response.json()) as {
       data?: Data | null;

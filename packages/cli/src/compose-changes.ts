@@ -55,11 +55,13 @@ export const changesSince = async (
   // Both sides go through text, so that nothing differs but what the text says.
   const next = buildSchema(printSchema(apiSchema));
   const changes = (await diff(published, next))
-    .filter(({ type }) => !type.startsWith('DIRECTIVE_USAGE_'))
-    .map((change) => ({
+    // The package's own type of a code is lost on the way here.
+    .map((change) => ({ change, code: change.type as string }))
+    .filter(({ code }) => !code.startsWith('DIRECTIVE_USAGE_'))
+    .map(({ change, code }) => ({
       severity: severityOf(change, next),
-      code: change.type,
-      element: elementOf(change),
+      code,
+      element: elementOf(change, code),
       message: change.message.replace(/'undefined'/g, 'none'),
     }));
   return changes.sort(
@@ -112,14 +114,14 @@ const becameRequired = ({ type, path }: Change, next: GraphQLSchema): boolean =>
   return argument !== undefined && isRequiredArgument(argument);
 };
 
-const elementOf = ({ type, path = 'schema', meta }: Change): string => {
+const elementOf = ({ path = 'schema', meta }: Change, code: string): string => {
   const names = meta as Readonly<Record<string, unknown>>;
   const member = names['removedUnionMemberTypeName'] ?? names['addedUnionMemberTypeName'];
   if (typeof member === 'string') return `${path} | ${member}`;
   const interfaceName = names['removedInterfaceName'] ?? names['addedInterfaceName'];
   if (typeof interfaceName === 'string') return `${path} implements ${interfaceName}`;
   const [typeName, fieldName, argumentName] = path.split('.');
-  return type.startsWith('FIELD_ARGUMENT_') && argumentName !== undefined
+  return code.startsWith('FIELD_ARGUMENT_') && argumentName !== undefined
     ? `${typeName}.${fieldName}(${argumentName}:)`
     : path.replace(/\.@.*$/, '');
 };
