@@ -1,5 +1,4 @@
-import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import { print } from 'graphql';
+import { print, type TypedQueryDocumentNode } from 'graphql';
 import type { ErrorCode } from './generated/operations.js';
 
 /** Why a part of the answer is missing: a code of the schema's own list, or one of the gateway's (see README). */
@@ -17,7 +16,7 @@ export interface Answer<Data> {
 
 /** Asks the graph; what it answers has the type of the operation, and its variables are checked by the compiler. */
 export type Ask = <Data, Variables>(
-  operation: TypedDocumentNode<Data, Variables>,
+  operation: TypedQueryDocumentNode<Data, Variables>,
   variables: Variables,
 ) => Promise<Answer<Data>>;
 
@@ -27,7 +26,7 @@ export type Ask = <Data, Variables>(
  */
 export const createClient =
   (url: string, viewer?: string): Ask =>
-  async <Data, Variables>(operation: TypedDocumentNode<Data, Variables>, variables: Variables) => {
+  async <Data, Variables>(operation: TypedQueryDocumentNode<Data, Variables>, variables: Variables) => {
     const response = await fetch(url, {
       method: 'POST',
       headers: {

@@ -185,6 +185,8 @@ async function generateOperationTypes(path) {
       scalars,
       enumsAsTypes: true,
       immutableTypes: true,
+      // graphql's own typed document, so that a client needs no further package.
+      documentNodeImport: 'graphql#TypedQueryDocumentNode',
       skipTypename: true,
       avoidOptionals: { field: true },
       useTypeImports: true,
