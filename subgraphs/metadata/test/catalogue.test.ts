@@ -245,6 +245,18 @@ describe('the import of a source with casts and external ids', () => {
     const before = await contents();
     expect(await importMovies(later)).toMatchObject({ written: 0, unchanged: 1 });
     expect(await contents()).toEqual(before);
+    const corrected = {
+      ...later,
+      facts: {
+        ...later.facts,
+        cast: later.facts.cast.map(({ person, ...part }) => ({
+          ...part,
+          person: { ...person, name: 'Robert de Niro' },
+        })),
+      },
+    };
+    await importMovies(corrected);
+    expect(await movieOf(movie.id)).toMatchObject({ cast: [{ person: { name: 'Robert de Niro' } }] });
   });
 
   it('refuses a movie whose external id another has, and an id told twice, and writes the rest', async () => {

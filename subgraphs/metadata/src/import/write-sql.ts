@@ -106,6 +106,11 @@ export const putGenres = `
   SELECT id, name FROM jsonb_to_recordset($1::jsonb) AS r (id text, name text) ORDER BY id
   ON CONFLICT (id) DO NOTHING`;
 
+/** Input: a set of { id, name }, each id once: those of them that are known get these names. */
+export const correctPeople = `
+  UPDATE person SET name = r.name FROM jsonb_to_recordset($1::jsonb) AS r (id text, name text)
+  WHERE person.id = r.id AND person.name <> r.name`;
+
 /** Input: a set of { id, name }, each id once. A source may correct a name. */
 export const putPeople = `
   INSERT INTO person (id, name)

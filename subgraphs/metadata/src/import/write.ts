@@ -134,6 +134,14 @@ const writeChunk = async (
       .map(({ id, facts }) => sql.toRow(id, facts)),
   );
   await writeLists(tx, changes);
+  // A name is the source's, also where the credits are as they were.
+  await sql.run(
+    tx,
+    sql.correctPeople,
+    distinctById(
+      written.flatMap(({ facts }) => [...facts.directors, ...facts.cast.map(({ person }) => person)]),
+    ),
+  );
   await sql.run(
     tx,
     sql.replaceRatings,
