@@ -9,7 +9,7 @@ import { setTracing } from './tracing.js';
 // Imported for its effect, before everything else of a process: `import '@cinegraph/kit/telemetry'` as the first line
 // of main.ts. Without an OTLP endpoint in the environment it does nothing, and loads nothing of OpenTelemetry.
 
-/** `@cinegraph/rating` of the package.json above the entry gives `rating`. */
+/** `@cinegraph/gateway` of the package.json above the entry gives `gateway`. */
 const nameOfService = (entry: string): string => {
   const { name } = JSON.parse(readFileSync(join(dirname(entry), '..', 'package.json'), 'utf8')) as {
     name: string;

@@ -22,11 +22,16 @@ describe('rating without its store', () => {
   it('says so by code and by readiness, never by a wrong answer, and comes back by itself', async () => {
     await world.rate('ann', 'kept', 8);
     const database = new URL(world.subgraph.databaseUrl).pathname.slice(1);
-    await world.subgraph.pool.query(`ALTER DATABASE "${database}" CONNECTION LIMIT 0`);
-    // The limit keeps new sessions out; ours are ended, this one last.
-    await world.subgraph.pool
-      .query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()')
-      .catch(() => undefined);
+    await asSuperuser(async (client) => {
+      await client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT 0`);
+      for (;;) {
+        const { rowCount } = await client.query(
+          'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1',
+          [database],
+        );
+        if (rowCount === 0) return;
+      }
+    });
 
     const read = await world.subgraph.ask(
       `{ _entities(representations: [{ __typename: "Movie", id: "kept" }]) {
@@ -42,18 +47,21 @@ describe('rating without its store', () => {
       body: { status: 'unready', checks: { database: 'away' } },
     });
 
-    await allowConnections(database);
+    await asSuperuser((client) => client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`));
     expect((await readyOf(world.subgraph.url)).status).toBe(200);
     expect(await world.rate('bob', 'kept', 4)).toMatchObject({ average: 6, count: 2 });
   });
 });
 
 /** The database's own role may no longer enter; the run's superuser can. */
-const allowConnections = async (database: string) => {
+const asSuperuser = async (work: (client: pg.Client) => Promise<unknown>) => {
   const client = new pg.Client({ connectionString: process.env['TEST_SUPERUSER_URL'] });
   await client.connect();
-  await client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`);
-  await client.end();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
+  }
 };
 
 describe('rating after a restart and on a second replica', () => {
