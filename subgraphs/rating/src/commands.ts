@@ -25,6 +25,7 @@ import {
   type AggregateRow,
 } from './merge.js';
 import { noVotes, type AggregatedRatingModel, type RatingModel } from './models.js';
+import { ratingKeyOf } from './queries.js';
 import { checkRating, decideRating, type RatingCommand } from './rules.js';
 
 /**
@@ -62,7 +63,7 @@ export const createRatingCommands = (tools: {
 }): RatingCommands => {
   const { prisma, clock, logger } = tools;
   const coalescer = createCoalescer<Submission, RatingAnswer>({
-    identity: ({ command }) => idOf(command),
+    identity: ({ command }) => ratingKeyOf(command),
     lane: ({ command }) => command.movieId,
     run: (batch) =>
       prisma.$transaction((tx) => writeRatings(tx, batch, clock.now()), {
@@ -163,7 +164,7 @@ const applyRatings = async (
   const last = new Map<string, RatingCommand>();
   commands.forEach((command, index) => {
     // A movie without an aggregate was not locked: it has no ratings, and nothing to retract.
-    if (!refusals[index] && states.has(command.movieId)) last.set(idOf(command), command);
+    if (!refusals[index] && states.has(command.movieId)) last.set(ratingKeyOf(command), command);
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
     mergeRatings(jsonSource),
@@ -178,12 +179,12 @@ const applyRatings = async (
       })),
     ),
   );
-  const merged = new Map(rows.map((row) => [idOf(row), row]));
+  const merged = new Map(rows.map((row) => [ratingKeyOf(row), row]));
   const unmoved = await readUnmoved(tx, movieIds, rows);
   return commands.map((command, index) => {
     const refusal = refusals[index];
     if (refusal) return refusal;
-    const row = merged.get(idOf(command));
+    const row = merged.get(ratingKeyOf(command));
     const { movieId, viewerId, score, review } = command;
     return {
       rating:
@@ -219,6 +220,3 @@ const readUnmoved = async (
   for (const row of found) moved.set(row.movie_id, toAggregatedRating(row));
   return moved;
 };
-
-const idOf = ({ movieId, viewerId }: { movieId: string; viewerId: string }) =>
-  JSON.stringify([movieId, viewerId]);
