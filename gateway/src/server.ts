@@ -43,8 +43,8 @@ const developmentOrigins = [
 /**
  * Starts the gateway. A request meets in this order: HTTP limits and CORS, CSRF prevention, who is asking and until
  * when, parsing within limits, validation, the plan, the fetches, the mask of errors; its answer, for how long it may
- * be kept, by whom, and its compression. Throws a StartError when the
- * supergraph cannot be served. Stopping finishes the requests under way.
+ * be kept, by whom, and its compression. Throws a StartError when the supergraph cannot be served. Stopping finishes
+ * the requests under way.
  */
 export const startGateway = async (
   config: Config,
@@ -180,10 +180,10 @@ export const startGateway = async (
   };
 };
 
-/** How much source text the remembered documents may have together, in characters; parsed, it takes about 50 times as much. */
+/** How much source text the remembered documents may have together, in characters; parsed, it takes many times as much. */
 const documentStoreSize = 500_000;
 
-/** Parsed and validated documents by their hash: those asked for last, so that 10,000 different ones cost no memory. */
+/** Parsed and validated documents by their hash: those asked for last, so that memory does not grow with their number. */
 const createDocumentStore = () => {
   const documents = new LRUCache<string, DocumentNode>({
     maxSize: documentStoreSize,
