@@ -1,17 +1,6 @@
+import type { TopicDefinition } from './envelope.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
-
-/** A topic as it has to be: `<owner>.<stream>.v<major>`, or one that others named. Messages of one key stay in order. */
-export interface TopicDefinition {
-  readonly name: string;
-  /**
-   * `happenings` are all kept, for seven days; of `states` the newest of each key is kept for ever, where the broker can
-   * (compaction), and older ones for seven days.
-   */
-  readonly keeps: 'happenings' | 'states';
-  /** The largest message it takes, in bytes; 1,048,576 unless told. Its dead letters need room for headers besides. */
-  readonly maxMessageBytes?: number;
-}
 
 /** How many partitions a topic gets when we create it. */
 export const partitionsPerTopic = 8;

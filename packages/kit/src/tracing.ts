@@ -15,5 +15,11 @@ export const setTracing = (tracing: Tracing): void => {
   current = tracing;
 };
 
+/** The W3C `traceparent` of the span that the caller runs in, to be carried by what this causes; null outside of any. */
+export const currentTrace = (): string | null => {
+  const ids = current?.ids();
+  return ids ? `00-${ids.trace_id}-${ids.span_id}-01` : null;
+};
+
 /** The telemetry of this process, or undefined when it has none. */
 export const tracing = (): Tracing | undefined => current;

@@ -1,0 +1,58 @@
+import type { RawTransaction } from './idempotency.js';
+
+/**
+ * The table `outbox` of a subgraph's database: what is to be told, written in the transaction of what it tells of, so that
+ * both are there or neither. Bulk writes insert into it in their own statement; the relay (outbox-relay.ts) publishes it.
+ * Who writes two events of one key holds a lock of that key meanwhile: positions of a key are then in order of commit.
+ */
+export interface OutboxEvent {
+  readonly type: string;
+  /** The version of the type's schema. */
+  readonly version: number;
+  readonly topic: string;
+  readonly key: string;
+  /** Plain JSON, by the schema of type and version. */
+  readonly data: unknown;
+}
+
+/** A message that goes out as it is, without envelope and signature of ours: the copy of a dead letter. */
+export interface OutboxCopy {
+  readonly topic: string;
+  readonly key: string | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Appends events in the open transaction, in order; `trace` is the `traceparent` of the request that led to them. */
+export const appendToOutbox = async (
+  tx: RawTransaction,
+  events: readonly OutboxEvent[],
+  trace: string | null,
+): Promise<void> => {
+  if (events.length === 0) return;
+  await tx.$executeRawUnsafe(
+    `INSERT INTO outbox (type, version, topic, key, payload, trace)
+     SELECT type, version, topic, key, data, $2
+     FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (type text, version smallint, topic text, key text, data jsonb))
+       WITH ORDINALITY AS e (type, version, topic, key, data, place)
+     ORDER BY place`,
+    JSON.stringify(events),
+    trace,
+  );
+};
+
+/** Appends messages that go out as they are, in the open transaction, in order. */
+export const appendCopiesToOutbox = async (
+  tx: RawTransaction,
+  copies: readonly OutboxCopy[],
+): Promise<void> => {
+  if (copies.length === 0) return;
+  await tx.$executeRawUnsafe(
+    `INSERT INTO outbox (topic, key, value, headers)
+     SELECT topic, key, decode(value, 'base64'), headers
+     FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (topic text, key text, value text, headers jsonb))
+       WITH ORDINALITY AS c (topic, key, value, headers, place)
+     ORDER BY place`,
+    JSON.stringify(copies.map((copy) => ({ ...copy, value: copy.value?.toString('base64') ?? null }))),
+  );
+};
