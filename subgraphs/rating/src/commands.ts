@@ -15,18 +15,20 @@ import {
 } from '@cinegraph/kit/idempotency';
 import type { Logger } from '@cinegraph/kit/logger';
 import type { Part } from '@cinegraph/kit/service';
+import { currentTrace } from '@cinegraph/kit/tracing';
 import type { PrismaClient } from './generated/prisma/client.js';
 import {
   createAggregates,
-  jsonSource,
   lockAggregates,
+  mergeEvents,
   mergeRatings,
   toAggregatedRating,
   type AggregateRow,
+  type SourceRow,
 } from './merge.js';
 import { noVotes, type AggregatedRatingModel, type RatingModel } from './models.js';
 import { ratingKeyOf } from './queries.js';
-import { checkRating, decideRating, type RatingCommand } from './rules.js';
+import { checkRating, decideRating, isLater, type EventOrder, type RatingCommand } from './rules.js';
 
 /**
  * What a rating command did: the rating as submitted (null for a retraction), whether there was one to retract, and the
@@ -52,6 +54,7 @@ export interface RatingCommands {
 
 interface Submission {
   readonly command: RatingCommand;
+  readonly trace: string | null;
   readonly keyed: KeyedCommand | null;
 }
 
@@ -74,12 +77,14 @@ export const createRatingCommands = (tools: {
   return {
     rate: async (command, idempotencyKey) => {
       checkRating(command);
-      if (idempotencyKey == null) return coalescer.submit({ command, keyed: null });
+      const trace = currentTrace();
+      if (idempotencyKey == null) return coalescer.submit({ command, trace, keyed: null });
       checkIdempotencyKey(idempotencyKey);
       const { viewerId, score, movieId, review } = command;
       const operation = score === null ? 'retractRating' : 'submitRating';
       return coalescer.submit({
         command,
+        trace,
         keyed: { viewerId, key: idempotencyKey, operation, arguments: { movieId, score, review } },
       });
     },
@@ -114,11 +119,7 @@ export const writeRatings = async (
     outcomes[index] === undefined && !sameAs.has(index) ? [{ ...submission, index }] : [],
   );
 
-  const written = await applyRatings(
-    tx,
-    open.map(({ command }) => command),
-    now,
-  );
+  const written = await applyRatings(tx, open, now);
   open.forEach(({ index }, position) => {
     outcomes[index] = written[position];
   });
@@ -135,7 +136,40 @@ export const writeRatings = async (
   });
 };
 
-interface MergedRow extends AggregateRow {
+/** A rating that an outside event submits (`score` 1 to 10) or retracts (null), and its place in the order of events. */
+export interface IncomingRating extends RatingCommand {
+  readonly order: EventOrder;
+  /** The `traceparent` that the event carries. */
+  readonly trace: string | null;
+}
+
+/**
+ * Writes what outside events say in the open transaction, as a mutation is written: of one viewer and movie the latest by
+ * the events' own order wins, within the batch and against what is stored, whatever the order of arrival. Answers the
+ * refusal `MOVIE_DELETED` or null for each, in order; the commands have been checked by `checkRating`.
+ */
+export const applyEvents = async (
+  tx: RawTransaction,
+  events: readonly IncomingRating[],
+  now: Date,
+): Promise<readonly (Refusal | null)[]> => {
+  const { refusals } = await lockAndDecide(tx, events, true);
+  const latest = new Map<string, IncomingRating>();
+  events.forEach((event, index) => {
+    if (refusals[index]) return;
+    const other = latest.get(ratingKeyOf(event));
+    if (!other || isLater(event.order, other.order)) latest.set(ratingKeyOf(event), event);
+  });
+  if (latest.size > 0) {
+    await tx.$queryRawUnsafe(
+      mergeEvents,
+      JSON.stringify([...latest.values()].map((event) => toSourceRow(event, 'event', now))),
+    );
+  }
+  return refusals;
+};
+
+interface MergedRow extends Nullable<AggregateRow> {
   readonly movieId: string;
   readonly viewerId: string;
   readonly createdAt: Date;
@@ -143,44 +177,35 @@ interface MergedRow extends AggregateRow {
   readonly oldScore: number | null;
 }
 
-/** Locks the movies, asks the rule, merges what it accepts; outcomes in the order of the commands. */
+type Nullable<Row> = { readonly [Column in keyof Row]: Row[Column] | null };
+
+const hasMoved = (row: MergedRow): row is MergedRow & AggregateRow => row.count !== null;
+
+/** Locks the movies, asks the rule, merges what it accepts; outcomes in the order of the submissions. */
 const applyRatings = async (
   tx: RawTransaction,
-  commands: readonly RatingCommand[],
+  submissions: readonly Submission[],
   now: Date,
 ): Promise<readonly (RatingAnswer | Refusal)[]> => {
-  if (commands.length === 0) return [];
-  const movieIds = [...new Set(commands.map(({ movieId }) => movieId))];
-  const rated = new Set(commands.flatMap(({ movieId, score }) => (score === null ? [] : [movieId])));
-  if (rated.size > 0) await tx.$executeRawUnsafe(createAggregates, [...rated]);
-  const states = new Map(
-    (
-      await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(lockAggregates, movieIds)
-    ).map((row) => [row.movie_id, { deleted: row.deleted }]),
-  );
-  const refusals = commands.map((command) =>
-    decideRating(states.get(command.movieId) ?? { deleted: false }, command),
-  );
-  const last = new Map<string, RatingCommand>();
-  commands.forEach((command, index) => {
-    // A movie without an aggregate was not locked: it has no ratings, and nothing to retract.
-    if (!refusals[index] && states.has(command.movieId)) last.set(ratingKeyOf(command), command);
+  if (submissions.length === 0) return [];
+  const commands = submissions.map(({ command }) => command);
+  const { refusals, locked } = await lockAndDecide(tx, commands, false);
+  const last = new Map<string, SourceRow>();
+  submissions.forEach(({ command, trace }, index) => {
+    // A movie that was not locked has no ratings, and nothing to retract.
+    if (refusals[index] || !locked.has(command.movieId)) return;
+    last.set(ratingKeyOf(command), toSourceRow({ ...command, trace }, 'mutation', now));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
-    mergeRatings(jsonSource),
-    JSON.stringify(
-      [...last.values()].map(({ movieId, viewerId, score, review }) => ({
-        movie_id: movieId,
-        viewer_id: viewerId,
-        score,
-        review,
-        origin: 'mutation',
-        written_at: now.toISOString(),
-      })),
-    ),
+    mergeRatings,
+    JSON.stringify([...last.values()]),
   );
   const merged = new Map(rows.map((row) => [ratingKeyOf(row), row]));
-  const unmoved = await readUnmoved(tx, movieIds, rows);
+  const aggregates = await readAggregates(
+    tx,
+    commands.map(({ movieId }) => movieId),
+    rows,
+  );
   return commands.map((command, index) => {
     const refusal = refusals[index];
     if (refusal) return refusal;
@@ -199,24 +224,75 @@ const applyRatings = async (
               updatedAt: (row?.updatedAt ?? now).toISOString(),
             },
       retracted: score === null && row?.oldScore != null,
-      aggregatedRating: row ? toAggregatedRating(row) : (unmoved.get(movieId) ?? noVotes),
+      aggregatedRating: aggregates.get(movieId) ?? noVotes,
     };
   });
 };
 
-/** The aggregates of movies of the batch that a retraction asked for, but nothing moved. */
-const readUnmoved = async (
+/**
+ * Locks the movies of the commands, in order, and asks the rule of each. A movie without an aggregate has no ratings: it
+ * gets one only when it is rated, or (`keepsRetractions`) when a retraction of what is not there yet is to be kept.
+ */
+const lockAndDecide = async (
+  tx: RawTransaction,
+  commands: readonly RatingCommand[],
+  keepsRetractions: boolean,
+): Promise<{ refusals: readonly (Refusal | null)[]; locked: ReadonlySet<string> }> => {
+  const movieIds = [...new Set(commands.map(({ movieId }) => movieId))];
+  const rated = keepsRetractions
+    ? movieIds
+    : [...new Set(commands.flatMap(({ movieId, score }) => (score === null ? [] : [movieId])))];
+  if (rated.length > 0) await tx.$executeRawUnsafe(createAggregates, rated);
+  const states = new Map(
+    (
+      await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(lockAggregates, movieIds)
+    ).map((row) => [row.movie_id, { deleted: row.deleted }]),
+  );
+  return {
+    refusals: commands.map((command) =>
+      decideRating(states.get(command.movieId) ?? { deleted: false }, command),
+    ),
+    locked: new Set(states.keys()),
+  };
+};
+
+const toSourceRow = (
+  { movieId, viewerId, score, review, order, trace }: RatingCommand & Partial<IncomingRating>,
+  origin: 'mutation' | 'event',
+  now: Date,
+): SourceRow => ({
+  movie_id: movieId,
+  viewer_id: viewerId,
+  score,
+  review,
+  origin,
+  written_at: now.toISOString(),
+  trace: trace ?? null,
+  ...(order &&
+    ('version' in order
+      ? { rating_version: order.version }
+      : {
+          event_time: order.appendedAt.toISOString(),
+          event_partition: order.partition,
+          event_offset: String(order.offset),
+        })),
+});
+
+/** The aggregates of the movies behind the merge: as it answered them, and as they stand where it moved nothing. */
+const readAggregates = async (
   tx: RawTransaction,
   movieIds: readonly string[],
   rows: readonly MergedRow[],
 ): Promise<ReadonlyMap<string, AggregatedRatingModel>> => {
-  const moved = new Map(rows.map((row) => [row.movieId, toAggregatedRating(row)]));
-  const rest = movieIds.filter((id) => !moved.has(id));
-  if (rest.length === 0) return moved;
+  const aggregates = new Map(
+    rows.filter(hasMoved).map((row) => [row.movieId, toAggregatedRating(row)] as const),
+  );
+  const rest = [...new Set(movieIds.filter((id) => !aggregates.has(id)))];
+  if (rest.length === 0) return aggregates;
   const found = await tx.$queryRawUnsafe<readonly (AggregateRow & { movie_id: string })[]>(
     'SELECT * FROM aggregated_rating WHERE movie_id = ANY ($1::text[])',
     rest,
   );
-  for (const row of found) moved.set(row.movie_id, toAggregatedRating(row));
-  return moved;
+  for (const row of found) aggregates.set(row.movie_id, toAggregatedRating(row));
+  return aggregates;
 };

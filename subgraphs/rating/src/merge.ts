@@ -1,16 +1,33 @@
+import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import type { AggregatedRatingModel } from './models.js';
 
 /**
- * There is one way to count a rating: the statements of this file, in one transaction, in this order. Source rows have
- * the columns (movie_id, viewer_id, score, review, origin, event_time, written_at), one row a viewer and movie; a null score
- * retracts; event_time is that of the outside event that says so, if any.
+ * There is one way to count a rating: the statements of this file, in one transaction, in this order. A source has the
+ * columns of `sourceColumns`, one row a viewer and movie; a null score retracts. What an outside event says carries that
+ * event's order: the rating's own version, or the broker's append time, partition and offset.
  */
+const sourceColumns = {
+  movie_id: 'text',
+  viewer_id: 'text',
+  score: 'smallint',
+  review: 'text',
+  origin: 'text',
+  rating_version: 'bigint',
+  event_time: 'timestamptz',
+  event_partition: 'integer',
+  event_offset: 'bigint',
+  written_at: 'timestamptz',
+  trace: 'text',
+};
 
-/** Ratings handed in as the JSON array $1 of objects with the columns' names. */
+/** A row of a source that is handed in as JSON; columns that are left out are null. */
+export type SourceRow = Readonly<Partial<Record<keyof typeof sourceColumns, string | number | null>>>;
+
+/** Ratings handed in as the JSON array $1 of source rows. */
 export const jsonSource = `
-  SELECT movie_id, viewer_id, score, review, origin, NULL::timestamptz AS event_time, written_at
-  FROM jsonb_to_recordset($1::jsonb) AS source
-    (movie_id text, viewer_id text, score smallint, review text, origin text, written_at timestamptz)`;
+  SELECT * FROM jsonb_to_recordset($1::jsonb) AS source (${Object.entries(sourceColumns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(', ')})`;
 
 /**
  * First: every movie of $1 (text[]) gets its aggregate row. Ordered, so that two batches that create the same
@@ -42,26 +59,54 @@ export const scoreColumns = scores.map((score) => `s${score}` as const);
 export const scoreCounts = (column: string): string =>
   scores.map((score) => `count(*) FILTER (WHERE ${column} = ${score}) AS s${score}`).join(', ');
 
-/** Third, the one set-based write: ratings replaced, aggregates moved by exactly the difference. */
-const merge = (source: string, condition: string) => `
+/** The rows of `from`, aggregates with a column trace, as rows of the outbox: what is told of each. */
+export const aggregateEvents = (from: string): string => `
+  SELECT '${aggregatedRatingChanged.type}', ${aggregatedRatingChanged.version}, '${aggregatedRatingChanged.topic.name}',
+    movie_id, jsonb_build_object('movieId', movie_id, 'sum', sum, 'count', count,
+      'histogram', jsonb_build_array(${scoreColumns.join(', ')}), 'version', version), trace
+  FROM ${from}`;
+
+const ratingEvents = `
+  SELECT
+    CASE WHEN score IS NULL THEN '${ratingRetracted.type}' ELSE '${ratingSubmitted.type}' END,
+    CASE WHEN score IS NULL THEN ${ratingRetracted.version} ELSE ${ratingSubmitted.version} END, '${ratingSubmitted.topic.name}',
+    movie_id, CASE WHEN score IS NULL
+      THEN jsonb_build_object('movieId', movie_id, 'viewerId', viewer_id, 'version', new_version)
+      ELSE jsonb_build_object('movieId', movie_id, 'viewerId', viewer_id, 'version', new_version,
+        'score', score, 'review', review) END, trace
+  FROM incoming WHERE score IS NOT NULL OR old_score IS NOT NULL`;
+
+/**
+ * Third, the one set-based write: ratings replaced, aggregates moved by exactly the difference, and what is to be told of
+ * both put into the outbox. Behind the lock nobody else writes a rating of these movies, so that what is not there can be
+ * inserted plainly, which costs a fifth less than ON CONFLICT.
+ */
+const merge = (source: string, condition: string, events: readonly string[]) => `
   WITH source AS (${source}),
   incoming AS (
-    SELECT source.*, present.score AS old_score, present.movie_id IS NOT NULL AS existed
+    SELECT source.*, present.score AS old_score, present.movie_id IS NOT NULL AS existed,
+      coalesce(source.rating_version, present.version + 1, 1) AS new_version,
+      CASE WHEN present.score IS NULL THEN source.written_at ELSE present.created_at END AS new_created_at
     FROM source LEFT JOIN rating AS present USING (movie_id, viewer_id)
     WHERE ${condition}
   ),
-  written AS (
-    INSERT INTO rating AS present (movie_id, viewer_id, score, review, origin, event_time, created_at, updated_at)
-    SELECT movie_id, viewer_id, score, review, origin, event_time, written_at, written_at
-    FROM incoming ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
-    ON CONFLICT (movie_id, viewer_id) DO UPDATE SET
-      score = excluded.score, review = excluded.review, origin = excluded.origin, event_time = excluded.event_time,
-      version = present.version + 1, updated_at = excluded.updated_at,
-      created_at = CASE WHEN present.score IS NULL THEN excluded.created_at ELSE present.created_at END
-    RETURNING movie_id, viewer_id, score, review, version, created_at, updated_at
+  inserted AS (
+    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin,
+      event_time, event_partition, event_offset, created_at, updated_at)
+    SELECT movie_id, viewer_id, score, review, new_version, origin,
+      event_time, event_partition, event_offset, new_created_at, written_at
+    FROM incoming WHERE NOT existed ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
+  ),
+  updated AS (
+    UPDATE rating AS present SET
+      score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
+      event_time = incoming.event_time, event_partition = incoming.event_partition,
+      event_offset = incoming.event_offset, created_at = incoming.new_created_at, updated_at = incoming.written_at
+    FROM incoming
+    WHERE incoming.existed AND present.movie_id = incoming.movie_id AND present.viewer_id = incoming.viewer_id
   ),
   difference AS (
-    SELECT movie_id,
+    SELECT movie_id, min(trace) AS trace,
       coalesce(sum(score), 0) - coalesce(sum(old_score), 0) AS sum,
       count(score) - count(old_score) AS count,
       ${scores
@@ -69,7 +114,7 @@ const merge = (source: string, condition: string) => `
           (n) => `count(*) FILTER (WHERE score = ${n}) - count(*) FILTER (WHERE old_score = ${n}) AS s${n}`,
         )
         .join(',\n      ')}
-    FROM incoming GROUP BY movie_id
+    FROM incoming WHERE score IS DISTINCT FROM old_score GROUP BY movie_id
   ),
   moved AS (
     UPDATE aggregated_rating AS aggregate SET
@@ -78,34 +123,51 @@ const merge = (source: string, condition: string) => `
       ${scoreColumns.map((s) => `${s} = aggregate.${s} + difference.${s}`).join(', ')},
       version = aggregate.version + 1
     FROM difference WHERE aggregate.movie_id = difference.movie_id
-    RETURNING aggregate.*
+    RETURNING aggregate.*, difference.trace
+  ),
+  told AS (
+    INSERT INTO outbox (type, version, topic, key, payload, trace) ${events.join(' UNION ALL ')}
   )`;
 
 /**
- * Merges the source and answers a row for each rating written: the rating, its old score, and the movie's new aggregate,
- * which is all that an event needs. Retracting what is not there writes nothing and has no row.
+ * Merges the JSON array $1 and answers a row for each rating written: the rating, its old score, and its movie's new
+ * aggregate where that moved. Retracting what is not there writes nothing and has no row.
  */
-export const mergeRatings = (source: string): string => `${merge(
-  source,
-  'source.score IS NOT NULL OR present.score IS NOT NULL',
-)}
-  SELECT written.movie_id AS "movieId", written.viewer_id AS "viewerId", written.score, written.review,
-    written.version, written.created_at AS "createdAt", written.updated_at AS "updatedAt",
-    incoming.old_score AS "oldScore", moved.version AS "aggregateVersion",
+export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
+  ratingEvents,
+  aggregateEvents('moved'),
+])}
+  SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
+    incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
     moved.sum, moved.count, ${scoreColumns.map((s) => `moved.${s}`).join(', ')}
-  FROM written JOIN incoming USING (movie_id, viewer_id) JOIN moved USING (movie_id)`;
+  FROM incoming LEFT JOIN moved USING (movie_id)`;
+
+/**
+ * Merges the JSON array $1 of outside events: only what is later than what is stored is written, so that any order of
+ * arrival ends the same. A retraction of what is not there is kept, so that an earlier event that comes late meets it.
+ */
+export const mergeEvents = `${merge(
+  jsonSource,
+  `present.movie_id IS NULL OR CASE WHEN source.rating_version IS NULL
+      THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
+        coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
+      ELSE source.rating_version > present.version END`,
+  [ratingEvents, aggregateEvents('moved')],
+)}
+  SELECT count(*)::int AS written FROM incoming`;
 
 /**
  * Merges the source as an import does: only what differs in score from what is stored, or is of a later event, is written,
  * so that a second run writes nothing; what is of an earlier event than the stored one is left out, so that files may come
- * in any order. Answers one row with the numbers of ratings written and looked at.
+ * in any order. Of a file each movie is told once. Answers one row with the numbers of ratings written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
   `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
       AND (source.event_time < present.event_time) IS NOT TRUE`,
+  [aggregateEvents('moved')],
 )}
-  SELECT (SELECT count(*) FROM written)::int AS written, (SELECT count(*) FROM source)::int AS merged,
+  SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
     (SELECT count(*) FROM moved)::int AS movies`;
 
 /** The columns of an aggregate as drivers hand them over: bigint as text or as BigInt. */

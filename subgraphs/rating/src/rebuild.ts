@@ -1,4 +1,4 @@
-import { createAggregates, lockAggregates, scoreCounts, scoreColumns } from './merge.js';
+import { aggregateEvents, createAggregates, lockAggregates, scoreCounts, scoreColumns } from './merge.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 
 /** A movie whose stored aggregate is not what its ratings give. */
@@ -30,7 +30,7 @@ export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]>
 };
 
 /**
- * Makes every aggregate equal to its ratings again and answers what had drifted. Only drifted movies are locked, 500 a
+ * Makes every aggregate equal to its ratings again, tells the world, and answers what had drifted. Only drifted movies are locked, 500 a
  * transaction; rating goes on meanwhile.
  */
 export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
@@ -42,15 +42,19 @@ export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly 
         await tx.$executeRawUnsafe(createAggregates, movieIds);
         await tx.$queryRawUnsafe(lockAggregates, movieIds);
         await tx.$executeRawUnsafe(
-          `UPDATE aggregated_rating AS stored SET
-             sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
-             version = stored.version + 1
-           FROM (
-             SELECT wanted.movie_id, ${recomputed}
-             FROM unnest($1::text[]) AS wanted (movie_id) LEFT JOIN rating USING (movie_id)
-             GROUP BY wanted.movie_id
-           ) AS fresh
-           WHERE stored.movie_id = fresh.movie_id`,
+          `WITH moved AS (
+             UPDATE aggregated_rating AS stored SET
+               sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
+               version = stored.version + 1
+             FROM (
+               SELECT wanted.movie_id, ${recomputed}
+               FROM unnest($1::text[]) AS wanted (movie_id) LEFT JOIN rating USING (movie_id)
+               GROUP BY wanted.movie_id
+             ) AS fresh
+             WHERE stored.movie_id = fresh.movie_id
+             RETURNING stored.*, NULL AS trace
+           )
+           INSERT INTO outbox (type, version, topic, key, payload, trace) ${aggregateEvents('moved')}`,
           movieIds,
         );
       },

@@ -8,6 +8,26 @@ export interface RatingCommand {
   readonly review: string | null;
 }
 
+/**
+ * Where an outside event stands among those of its viewer and movie: by the version that its source gave the rating, or,
+ * for sources that give none, by where and when the broker appended it.
+ */
+export type EventOrder =
+  | { readonly version: number }
+  | { readonly appendedAt: Date; readonly partition: number; readonly offset: bigint };
+
+/** Whether `event` is later than `other`; sources of the two kinds never write ratings of the same viewer. */
+export const isLater = (event: EventOrder, other: EventOrder): boolean => {
+  if ('version' in event || 'version' in other) {
+    return 'version' in event && (!('version' in other) || event.version > other.version);
+  }
+  return (
+    (event.appendedAt.getTime() - other.appendedAt.getTime() ||
+      event.partition - other.partition ||
+      Number(event.offset - other.offset)) > 0
+  );
+};
+
 /** What of the stored state decides about a rating. */
 export interface MovieState {
   readonly deleted: boolean;

@@ -122,7 +122,7 @@ describe('retractRating', () => {
     await world.rate('ann', 'kept-row', 2);
     await world.retract('ann', 'kept-row');
     const { rows } = await world.subgraph.pool.query(
-      `SELECT score, version FROM rating WHERE movie_id = 'kept-row'`,
+      `SELECT score, version::int FROM rating WHERE movie_id = 'kept-row'`,
     );
     expect(rows).toEqual([{ score: null, version: 2 }]);
   });
@@ -136,7 +136,7 @@ describe('an idempotency key', () => {
     const answers = await Promise.all([send(), send(), send(), send()]);
     for (const answer of answers) expect(answer).toEqual(first);
     const { rows } = await world.subgraph.pool.query(
-      `SELECT version, score FROM rating WHERE movie_id = 'keyed'`,
+      `SELECT version::int, score FROM rating WHERE movie_id = 'keyed'`,
     );
     expect(rows).toEqual([{ version: 1, score: 6 }]);
     const together = await Promise.all(

@@ -77,3 +77,6 @@ CREATE INDEX dead_letter_open ON dead_letter (id) WHERE state = 'open';
 
 -- The few movies that are deleted, which topRated leaves out.
 CREATE INDEX known_movie_deleted ON known_movie (id) WHERE deleted;
+
+-- Outside sources number the versions of their ratings themselves.
+ALTER TABLE rating ALTER COLUMN version TYPE bigint;

@@ -200,7 +200,8 @@ const inChunk = 'movie_id COLLATE "C" > $1 AND movie_id COLLATE "C" <= $2';
 
 const stagedSource = `
   SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin,
-    event_time, coalesce(event_time, $3::timestamptz) AS written_at
+    NULL::bigint AS rating_version, event_time, NULL::integer AS event_partition, NULL::bigint AS event_offset,
+    coalesce(event_time, $3::timestamptz) AS written_at, NULL::text AS trace
   FROM staged_rating WHERE ${inChunk}
   ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C", event_time DESC NULLS LAST, line DESC`;
 
