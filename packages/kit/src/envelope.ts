@@ -45,7 +45,8 @@ export const signatureHeader = 'signature';
 /** One word, as producers are called. */
 export const producerPattern = /^[a-z][a-z0-9-]{0,39}$/;
 
-const envelopeSchema = z.object({
+/** The shape of an envelope, for those who describe it. */
+export const envelopeSchema = z.object({
   id: z.uuid(),
   type: z.string().min(1).max(100),
   version: z.int().min(1).max(1_000),

@@ -1,0 +1,122 @@
+import { envelopeSchema, signatureHeader, type TopicDefinition } from '@cinegraph/kit/envelope';
+import { z } from 'zod';
+import type { EventDefinition } from './event.js';
+import { camelCaseRating, snakeCaseRating } from './incoming.js';
+import * as metadata from './metadata.js';
+import * as rating from './rating.js';
+import { incomingRatings } from './topics.js';
+
+/** Every event that is published. */
+export const allEvents: readonly EventDefinition[] = [
+  ...Object.values(rating),
+  ...Object.values(metadata),
+] as readonly EventDefinition[];
+
+/** The AsyncAPI 3.0 document of all topics, made of the schemas; committed as packages/events/asyncapi.json. */
+export const asyncApi = () => {
+  const topics = new Map<string, TopicDefinition>(allEvents.map(({ topic }) => [topic.name, topic]));
+  const messages = Object.fromEntries(
+    allEvents.flatMap((event) =>
+      Object.keys(event.schemas).map((version) => [nameOf(event, version), messageOf(event, version)]),
+    ),
+  );
+  const incoming = [
+    nameOf(rating.ratingSubmitted),
+    nameOf(rating.ratingRetracted),
+    'CamelCaseRating',
+    'SnakeCaseRating',
+  ];
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Cinegraph events',
+      version: '1.0.0',
+      description:
+        'What the subgraphs tell the world, and what they take in. Messages are keyed by movie, so that those of one movie stay in order.',
+    },
+    defaultContentType: 'application/json',
+    channels: {
+      ...Object.fromEntries(
+        [...topics.values()].map((topic) => [
+          topic.name,
+          channelOf(
+            topic,
+            allEvents
+              .filter((event) => event.topic === topic)
+              .flatMap((event) => Object.keys(event.schemas).map((version) => nameOf(event, version))),
+          ),
+        ]),
+      ),
+      [incomingRatings.name]: channelOf(incomingRatings, incoming),
+    },
+    operations: {
+      ...Object.fromEntries(
+        [...topics.keys()].map((name) => [`publish ${name}`, { action: 'send', channel: channelRef(name) }]),
+      ),
+      [`take in ${incomingRatings.name}`]: { action: 'receive', channel: channelRef(incomingRatings.name) },
+    },
+    components: {
+      messages: {
+        ...messages,
+        CamelCaseRating: foreignMessage(camelCaseRating),
+        SnakeCaseRating: foreignMessage(snakeCaseRating),
+      },
+    },
+  };
+};
+
+const nameOf = ({ type, version }: EventDefinition, of: string | number = version) => `${type}.v${of}`;
+
+const channelRef = (topic: string) => ({ $ref: `#/channels/${topic.replaceAll('/', '~1')}` });
+
+const channelOf = ({ name, keeps }: TopicDefinition, messages: readonly string[]) => ({
+  address: name,
+  description:
+    keeps === 'states'
+      ? 'States: of each key the newest is kept.'
+      : 'Happenings: all are kept for seven days.',
+  messages: Object.fromEntries(
+    messages.map((message) => [message, { $ref: `#/components/messages/${message}` }]),
+  ),
+});
+
+const messageOf = ({ type, description, schemas }: EventDefinition, version: string) => {
+  const envelope = toJsonSchema(envelopeSchema);
+  const data = toJsonSchema(schemas[Number(version)] ?? z.never());
+  return {
+    name: type,
+    description,
+    headers: {
+      type: 'object',
+      properties: {
+        [signatureHeader]: {
+          type: 'string',
+          description:
+            'HMAC-SHA256 over topic, line feed and the value in base64, with the producer’s key; the first 16 bytes as base64url.',
+        },
+      },
+    },
+    payload: {
+      ...envelope,
+      properties: {
+        ...(envelope['properties'] as object),
+        type: { const: type },
+        version: { const: Number(version) },
+        data,
+      },
+    },
+  };
+};
+
+const foreignMessage = (schema: z.ZodType) => {
+  const { description, ...payload } = toJsonSchema(schema);
+  return { description, payload };
+};
+
+/** As a reader has to accept it: fields that it does not know are no fault. */
+const toJsonSchema = (schema: z.ZodType): Record<string, unknown> => {
+  const jsonSchema: Record<string, unknown> = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' });
+  // It would declare a part of a document to be one of its own.
+  delete jsonSchema['$schema'];
+  return jsonSchema;
+};
