@@ -30,6 +30,7 @@ const write = (ratings: readonly (readonly [movieId: string, viewerId: string, s
         tx,
         ratings.map(([movieId, viewerId, score]) => ({
           command: { movieId, viewerId, score, review: null },
+          trace: null,
           keyed: null,
         })),
         new Date(),
