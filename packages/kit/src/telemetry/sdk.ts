@@ -24,7 +24,8 @@ export const startTelemetry = (
   load: NodeJS.Require,
   settings: TelemetrySettings & { serviceName: string },
 ): Tracing => {
-  const { SpanKind, trace } = load('@opentelemetry/api') as typeof Api;
+  const api = load('@opentelemetry/api') as typeof Api;
+  const { SpanKind, trace } = api;
   const { NodeSDK, core, resources } = load('@opentelemetry/sdk-node') as typeof SdkNode;
   const { BatchSpanProcessor } = load('@opentelemetry/sdk-trace') as typeof SdkTrace;
   const { OTLPTraceExporter } = load(
@@ -59,11 +60,50 @@ export const startTelemetry = (
       const context = trace.getActiveSpan()?.spanContext();
       return context && { trace_id: context.traceId, span_id: context.spanId };
     },
+    traceparent: () => {
+      const context = trace.getActiveSpan()?.spanContext();
+      return context && traceparentOf(context);
+    },
+    openSpan: messageSpans(api),
     stop: async () => {
       const timeout = new Promise<void>((resolve) => setTimeout(resolve, stopWithinMs));
       // Why spans were not taken is told by the warning.
       await Promise.race([sdk.shutdown().catch(() => undefined), timeout]);
     },
+  };
+};
+
+/** W3C Trace Context, level 1. */
+const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+const traceparentOf = ({ traceId, spanId, traceFlags }: Api.SpanContext): string =>
+  `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+
+/** Spans of messages, below the request that a message's `traceparent` names. */
+const messageSpans = ({
+  context,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+}: typeof Api): Tracing['openSpan'] => {
+  const tracer = trace.getTracer('cinegraph');
+  const kinds = { producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER };
+  return (traceparent, name, kind) => {
+    const [, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(traceparent) ?? [];
+    const parent = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+    if (!trace.isSpanContextValid(parent) || !(parent.traceFlags & TraceFlags.SAMPLED)) return undefined;
+    const below = trace.setSpanContext(ROOT_CONTEXT, parent);
+    const span = tracer.startSpan(name, { kind: kinds[kind] }, below);
+    return {
+      trace: traceparentOf(span.spanContext()),
+      within: (work) => context.with(trace.setSpan(below, span), work),
+      end: (outcome) => {
+        if (outcome === 'failed') span.setStatus({ code: SpanStatusCode.ERROR });
+        span.end();
+      },
+    };
   };
 };
 
