@@ -133,9 +133,9 @@ module.exports = {
         pathNot: [
           `${source}(main|subgraph|context)\\.ts$`,
           // A filtered list is a query with a file of its own; merge.ts is the one statement; rebuild.ts is a command
-          // and ratings.ts what runs it from the command line.
-          `${source}(queries|commands|merge|rebuild|ratings|[a-z]+-list)\\.ts$`,
-          `${source}(queries|commands|consumers|import|generated)/`,
+          // and command-line/ what runs such from the command line.
+          `${source}(queries|commands|merge|rebuild|[a-z]+-list)\\.ts$`,
+          `${source}(queries|commands|consumers|import|command-line|generated)/`,
           tests,
         ],
       },

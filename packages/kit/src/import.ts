@@ -98,7 +98,7 @@ export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
     subgraph: importer.subgraph,
     what: `the import of ${importer.source}`,
     migrations: importer.migrations,
-    work: async (pool, { IMPORT_FOLDER: folder }) => {
+    work: async ({ pool, folder }) => {
       const { values, positionals } = parseArgs({
         options: {
           'if-empty': { type: 'boolean', default: false },

@@ -6,6 +6,13 @@ import { isStoreAway, StartError } from './errors.js';
 import { createLogger } from './logger.js';
 import { printable } from './text.js';
 
+/** What a job works with. */
+export interface JobTools {
+  readonly pool: pg.Pool;
+  /** Where the importers of one run share files, where there is one: `IMPORT_FOLDER`. */
+  readonly folder: string | undefined;
+}
+
 /**
  * Runs a piece of work on one subgraph's database as this process, from a migrated database to the exit code: 0, or what
  * `work` answers. A failure is one sentence on standard error and exit code 1, never a stack trace.
@@ -15,8 +22,7 @@ export const runJob = async (options: {
   subgraph: string;
   what: string;
   migrations: URL;
-  /** `IMPORT_FOLDER` is where the importers of one run share files, where there is one. */
-  work: (pool: pg.Pool, env: { readonly IMPORT_FOLDER?: string | undefined }) => Promise<number | undefined>;
+  work: (tools: JobTools) => Promise<number | undefined>;
 }): Promise<void> => {
   const { subgraph, what, migrations, work } = options;
   try {
@@ -35,7 +41,7 @@ export const runJob = async (options: {
     });
     await database.part.start();
     try {
-      process.exitCode = (await work(database.pool, { IMPORT_FOLDER: env['IMPORT_FOLDER'] })) ?? 0;
+      process.exitCode = (await work({ pool: database.pool, folder: env['IMPORT_FOLDER'] })) ?? 0;
     } finally {
       await database.part.stop();
     }
