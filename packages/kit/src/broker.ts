@@ -42,6 +42,11 @@ export interface GroupPosition {
   readonly end: bigint;
 }
 
+/** Why a message will never be published: it is larger than its topic takes, or what it says is no topic. */
+export class MessageRefused extends Error {
+  override readonly name = 'MessageRefused';
+}
+
 /** A consumer group's member on some topics. */
 export interface SubscriptionOptions {
   /** `<subgraph>.<consumer>`: members of one group share the partitions. */
@@ -67,6 +72,7 @@ export interface Broker {
   /**
    * Publishes in order and resolves, with the place of each, when all in-sync replicas have all of them. When it rejects,
    * some may have been published: publish the same again. Gives up within 30 seconds; creates topics that are missing.
+   * Rejects with {@link MessageRefused} when one of them will never be taken, however often it is published.
    */
   publish(messages: readonly OutgoingMessage[]): Promise<readonly Place[]>;
   /** A part that consumes while it is started. Stopped, it finishes the batches under way and commits them. */

@@ -1,0 +1,46 @@
+import type { Broker, Place } from './broker.js';
+import type { KnownEnd, OutboxEntry } from './outbox-table.js';
+
+/**
+ * What the relay knows of the ends of its partitions, by which it sees that a broker has lost its log: an end, or the place of
+ * a new message, before that of the last message of ours. Whether such a log began anew, or only lost its tail, cannot be
+ * told once something was written to it: all that we put into it counts as lost.
+ */
+export const createKnownEnds = (known: readonly KnownEnd[]) => {
+  const ends = new Map(known.map((end) => [keyOf(end), end]));
+  return {
+    /** The partitions that the broker has less of than it took from us, with their present ends. */
+    lost: async (broker: Broker): Promise<readonly KnownEnd[]> => {
+      if (ends.size === 0) return [];
+      const present = await broker.ends([...new Set([...ends.values()].map(({ topic }) => topic))]);
+      return [...ends.values()].flatMap(({ topic, partition, next }) => {
+        // A topic or partition that is not there any more has lost everything.
+        const end = present.get(topic)?.find((place) => place.partition === partition)?.offset ?? 0n;
+        return end < next ? [{ topic, partition, next: end }] : [];
+      });
+    },
+
+    /** Which entries are to be marked as put there, and which partitions are found to have begun anew. */
+    compare: (entries: readonly OutboxEntry[], places: readonly Place[]) => {
+      const lost = new Map<string, KnownEnd>();
+      const placed = entries.map((entry, index) => {
+        const place = places[index];
+        if (!place) throw new Error('the broker has not said where it put each event');
+        const end = { topic: entry.topic, partition: place.partition, next: place.offset + 1n };
+        const before = ends.get(keyOf(end));
+        const key = keyOf(end);
+        if (lost.has(key) || (before && place.offset < before.next)) lost.set(key, end);
+        return { entry, place, key };
+      });
+      return { placed: placed.filter(({ key }) => !lost.has(key)), lost: [...lost.values()] };
+    },
+
+    /** Notes the ends that were moved. */
+    move: (moved: readonly KnownEnd[]): void => {
+      for (const end of moved) ends.set(keyOf(end), end);
+    },
+  };
+};
+
+const keyOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }): string =>
+  `${topic}/${partition}`;

@@ -1,0 +1,389 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { MessageRefused } from '../src/broker.js';
+import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
+import { createLogger } from '../src/logger.js';
+import { createOutboxRelay } from '../src/outbox-relay.js';
+import type { Part } from '../src/service.js';
+import { createTestBroker, type SentMessage, type TestBroker } from '../src/testing/broker.js';
+import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';
+
+const secret = 'the secret of the tests of the outbox relay';
+const topic = 'orders.states.v1';
+const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
+
+let database: TestDatabase;
+let pool: pg.Pool;
+let broker: TestBroker;
+let lines: { level: string; msg: string }[];
+const relays: Part[] = [];
+
+beforeEach(async () => {
+  database = await testDatabase({ name: 'outbox', migrations });
+  pool = testPool(database.url);
+  broker = createTestBroker();
+  lines = [];
+});
+afterEach(async () => {
+  for (const relay of relays.splice(0)) await relay.stop();
+  await pool.end();
+  await database.drop();
+});
+
+const logger = () => {
+  const log = createLogger({ name: 'orders', level: 'info' });
+  return Object.assign(log, {
+    child: () => ({
+      ...log,
+      info: (_facts: unknown, msg: string) => lines.push({ level: 'info', msg }),
+      warn: (_facts: unknown, msg: string) => lines.push({ level: 'warn', msg }),
+      error: (_facts: unknown, msg: string) => lines.push({ level: 'error', msg }),
+    }),
+  });
+};
+
+const startRelay = async (over: TestBroker = broker): Promise<Part> => {
+  const relay = createOutboxRelay({ pool, broker: over, producer: 'orders', secret, logger: logger() });
+  relays.push(relay);
+  await relay.start();
+  return relay;
+};
+
+const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
+  const end = performance.now() + 30_000;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+/** Appends events of `keys` keys, numbered from 1, in one statement. */
+const append = (count: number, keys = 7, client: pg.Pool | pg.ClientBase = pool) =>
+  client.query(
+    `INSERT INTO outbox (type, topic, key, payload)
+     SELECT 'OrderPlaced', $1, 'key' || n % $3, jsonb_build_object('n', n) FROM generate_series(1, $2::int) n`,
+    [topic, count, keys],
+  );
+
+const unpublished = async (): Promise<number> => {
+  const { rows } = await pool.query<{ n: number }>(
+    'SELECT count(*)::int AS n FROM outbox WHERE published_at IS NULL',
+  );
+  return rows[0]?.n ?? 0;
+};
+const drained = () => until('all is published', async () => (await unpublished()) === 0);
+
+const read = createEnvelopeReader(secret);
+const eventOf = (message: SentMessage) => {
+  const { headers, ...rest } = message;
+  const envelope = read({
+    ...rest,
+    headers: Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)])),
+  });
+  if (isEnvelopeFault(envelope)) throw new Error(envelope.reason);
+  return envelope;
+};
+const idsOf = (sent: readonly SentMessage[]) => sent.map((message) => eventOf(message).id);
+const outboxIds = async (): Promise<readonly string[]> => {
+  const { rows } = await pool.query<{ event_id: string }>('SELECT event_id FROM outbox ORDER BY position');
+  return rows.map(({ event_id: id }) => id);
+};
+
+describe('the outbox relay', () => {
+  it('publishes an event in a signed envelope, and notes where the broker put it', async () => {
+    await pool.query(
+      `INSERT INTO outbox (type, version, topic, key, payload, trace)
+       VALUES ('OrderPlaced', 2, $1, 'k', '{"n": 1}', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')`,
+      [topic],
+    );
+    await startRelay();
+    await drained();
+    const { rows } = await pool.query<{ event_id: string; created_at: Date }>('SELECT * FROM outbox');
+    const [message] = broker.sent;
+    expect(message).toMatchObject({ topic, key: 'k', headers: { signature: expect.any(String) } });
+    expect(eventOf(message!)).toEqual({
+      id: rows[0]?.event_id,
+      type: 'OrderPlaced',
+      version: 2,
+      key: 'k',
+      occurredAt: rows[0]?.created_at.toISOString(),
+      producer: 'orders',
+      trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      data: { n: 1 },
+    });
+    expect(rows[0]).toMatchObject({
+      published_partition: message?.partition,
+      published_offset: String(message?.offset),
+    });
+    const ends = await pool.query('SELECT * FROM outbox_end');
+    expect(ends.rows).toEqual([{ topic, partition: message?.partition, next_offset: '1' }]);
+  });
+
+  it('publishes a copy as it is', async () => {
+    await pool.query(`INSERT INTO outbox (topic, key, value, headers) VALUES ('in.dlq', NULL, '\\x00ff', '{"code": "BAD"}'),
+      ('in.dlq', 'k', NULL, '{}')`);
+    await startRelay();
+    await drained();
+    expect(broker.sent).toMatchObject([
+      { topic: 'in.dlq', key: null, value: Buffer.from([0, 255]), headers: { code: 'BAD' } },
+      { topic: 'in.dlq', key: 'k', value: null, headers: {} },
+    ]);
+  });
+
+  it('hears of what is written while it waits, well before it would look by itself', async () => {
+    await startRelay();
+    await append(1);
+    await drained();
+    const started = performance.now();
+    for (let round = 0; round < 20; round += 1) {
+      await append(1);
+      await until('the event is sent', () => broker.sent.length === round + 2);
+    }
+    // Twenty looks a second apart would take twenty seconds.
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it('drains 1,000 entries, and works on', async () => {
+    await append(1_000);
+    await startRelay();
+    await drained();
+    expect(idsOf(broker.sent)).toEqual(await outboxIds());
+    await append(1);
+    await drained();
+    expect(broker.sent).toHaveLength(1_001);
+  });
+
+  it('loses nothing while the broker refuses, and says so once', async () => {
+    let refusals = 0;
+    broker.onPublish = () => {
+      if ((refusals += 1) <= 5) throw new Error('the broker is away');
+    };
+    await append(1_200);
+    await startRelay();
+    await drained();
+    expect(refusals).toBeGreaterThan(5);
+    expect(idsOf(broker.sent)).toEqual(await outboxIds());
+    expect(lines).toEqual([
+      { level: 'warn', msg: 'events wait in the outbox: the broker takes none' },
+      { level: 'info', msg: 'the broker takes events again' },
+    ]);
+  });
+
+  it('publishes again what was taken without being acknowledged', async () => {
+    let failures = 0;
+    broker.onAppended = () => {
+      if ((failures += 1) <= 2) throw new Error('the acknowledgement is lost');
+    };
+    await append(700);
+    await startRelay();
+    await drained();
+    expect(new Set(idsOf(broker.sent))).toEqual(new Set(await outboxIds()));
+    expect(broker.sent).toHaveLength(700 + 2 * 500);
+  });
+
+  it('publishes exactly what was committed, though it is committed in another order than positions', async () => {
+    await startRelay();
+    const clients = await Promise.all(Array.from({ length: 8 }, () => testPool(database.url).connect()));
+    let committed = 0;
+    let seed = 20_261_121;
+    const random = () => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648;
+    await Promise.all(
+      clients.map(async (client, writer) => {
+        for (let n = 0; n < 125; n += 1) {
+          await client.query('BEGIN');
+          await append(1, 3, client);
+          // Others commit meanwhile, though their positions are higher.
+          if (writer % 2 === 0) await client.query('SELECT pg_sleep(0.002)');
+          const keep = random() >= 0.3;
+          await client.query(keep ? 'COMMIT' : 'ROLLBACK');
+          if (keep) committed += 1;
+        }
+      }),
+    );
+    await drained();
+    for (const client of clients) client.release(true);
+    expect(committed).toBeGreaterThan(500);
+    expect(idsOf(broker.sent).toSorted()).toEqual([...(await outboxIds())].toSorted());
+    expect(broker.sent).toHaveLength(committed);
+  });
+
+  it('keeps the order of a key whose writers hold a lock of it', async () => {
+    await pool.query('CREATE TABLE state (key text PRIMARY KEY, n int NOT NULL)');
+    await pool.query(`INSERT INTO state VALUES ('a', 0), ('b', 0), ('c', 0)`);
+    await startRelay();
+    const pools = Array.from({ length: 6 }, () => testPool(database.url));
+    await Promise.all(
+      pools.map(async (writer, index) => {
+        for (let n = 0; n < 60; n += 1) {
+          await writer.query(
+            `WITH moved AS (UPDATE state SET n = n + 1 WHERE key = $2 RETURNING key, n)
+             INSERT INTO outbox (type, topic, key, payload)
+             SELECT 'OrderChanged', $1, key, jsonb_build_object('n', n) FROM moved`,
+            [topic, 'abc'[(index + n) % 3]],
+          );
+        }
+      }),
+    );
+    await drained();
+    await Promise.all(pools.map((writer) => writer.end()));
+    for (const key of ['a', 'b', 'c']) {
+      const numbers = broker.sent
+        .filter((message) => message.key === key)
+        .map((message) => (eventOf(message).data as { n: number }).n);
+      expect(numbers).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
+    }
+  });
+
+  it('puts an entry aside that the broker will never take, and publishes all others', async () => {
+    broker.onPublish = (messages) => {
+      if (messages.some(({ key }) => key === 'huge')) throw new MessageRefused('it is too large');
+    };
+    await append(600);
+    await pool.query(
+      `INSERT INTO outbox (type, topic, key, payload) VALUES ('OrderPlaced', $1, 'huge', '{}')`,
+      [topic],
+    );
+    await append(600);
+    await startRelay();
+    await drained();
+    expect(broker.sent).toHaveLength(1_200);
+    const { rows } = await pool.query('SELECT key FROM outbox WHERE published_offset IS NULL');
+    expect(rows).toEqual([{ key: 'huge' }]);
+    expect(lines).toEqual([
+      { level: 'error', msg: 'the broker will never take this event: it is put aside' },
+    ]);
+  });
+
+  it('publishes no more than a megabyte at a time, but a larger entry alone', async () => {
+    const sizes: number[] = [];
+    broker.onPublish = (messages) => {
+      sizes.push(messages.length);
+    };
+    await pool.query(
+      `INSERT INTO outbox (topic, value, headers)
+       SELECT 'in.dlq', decode(repeat('ab', bytes), 'hex'), '{}'
+       FROM (VALUES (400000), (400000), (400000), (3000000), (10)) AS size (bytes)`,
+    );
+    await startRelay();
+    await drained();
+    expect(sizes).toEqual([2, 1, 1, 1]);
+  });
+
+  it('removes what was published three days ago, and nothing else', async () => {
+    await append(6);
+    await startRelay();
+    await drained();
+    await relays.pop()?.stop();
+    await pool.query(`UPDATE outbox SET published_at = now() - interval '73 hours' WHERE position <= 4`);
+    await pool.query('UPDATE outbox SET published_offset = NULL WHERE position = 2');
+    await pool.query('UPDATE outbox SET published_at = NULL WHERE position = 3');
+    broker.onPublish = () => {
+      throw new Error('the broker is away');
+    };
+    await startRelay();
+    await until('they are removed', async () => {
+      const { rows } = await pool.query<{ position: string }>(
+        'SELECT position FROM outbox ORDER BY position',
+      );
+      return rows.map(({ position }) => position).join() === '2,3,5,6';
+    });
+  });
+});
+
+describe('two relays of one database', () => {
+  it('take turns: the second publishes nothing until the first is stopped', async () => {
+    let bySecond = 0;
+    const second: TestBroker = {
+      ...broker,
+      publish: (messages) => {
+        bySecond += messages.length;
+        return broker.publish(messages);
+      },
+    };
+    const first = await startRelay();
+    await append(10);
+    await drained();
+    await startRelay(second);
+    await append(10);
+    await drained();
+    expect(broker.sent).toHaveLength(20);
+    expect(bySecond).toBe(0);
+    await first.stop();
+    await append(10);
+    await drained();
+    expect(broker.sent).toHaveLength(30);
+    expect(bySecond).toBe(10);
+  });
+
+  it('let nobody mark who has lost the lock meanwhile', async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    broker.onAppended = () => held;
+    await append(10);
+    await startRelay();
+    await until('the first has sent', () => broker.sent.length === 10);
+    const other = createTestBroker();
+    await startRelay(other);
+    await pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    await drained();
+    expect(other.sent).toHaveLength(10);
+    const marks = () => pool.query('SELECT position, published_at FROM outbox ORDER BY position');
+    const before = (await marks()).rows;
+    letGo();
+    await append(1);
+    await drained();
+    expect((await marks()).rows.slice(0, 10)).toEqual(before);
+  });
+});
+
+describe('a broker that has lost its log', () => {
+  const publishAll = async (count: number) => {
+    await append(count);
+    await startRelay();
+    await drained();
+    await relays.pop()?.stop();
+    broker.loseLog();
+    return broker.sent.length;
+  };
+
+  it('gets all of it again when the relay begins, in order', async () => {
+    const before = await publishAll(900);
+    await pool.query(`INSERT INTO announcement VALUES ($1, 'z')`, [topic]);
+    await startRelay();
+    await until('all is sent again', () => broker.sent.length === before + 900);
+    await drained();
+    expect(idsOf(broker.sent.slice(before))).toEqual(await outboxIds());
+    expect((await pool.query('SELECT * FROM announcement')).rows).toEqual([]);
+    expect(lines.map(({ level }) => level)).toEqual(['error']);
+  });
+
+  it('gets it again in order when that shows by the place of a new event only', async () => {
+    const before = await publishAll(900);
+    const ends = broker.ends;
+    // The log is lost after the relay looked, and before it publishes.
+    broker.ends = async () =>
+      new Map([[topic, Array.from({ length: 8 }, (_, partition) => ({ partition, offset: 10_000n }))]]);
+    await append(100);
+    await startRelay();
+    await drained();
+    broker.ends = ends;
+    const again = idsOf(broker.sent.slice(before));
+    expect(again.slice(-1_000)).toEqual(await outboxIds());
+    const { rows } = await pool.query(
+      `SELECT published_partition AS partition, max(published_offset) + 1 AS next FROM outbox GROUP BY 1 ORDER BY 1`,
+    );
+    const known = await pool.query('SELECT partition, next_offset AS next FROM outbox_end ORDER BY 1');
+    expect(known.rows).toEqual(rows);
+  });
+
+  it('is found out within seconds also while nothing is written', async () => {
+    await append(50);
+    await startRelay();
+    await drained();
+    broker.loseLog();
+    await until('all is sent again', () => broker.sent.length === 100);
+  });
+});
