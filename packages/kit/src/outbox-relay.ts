@@ -15,7 +15,7 @@ import type { Part } from './service.js';
 import { openMessageSpan, type MessageSpan } from './tracing.js';
 
 /** Any number that only relays lock; one a database, since advisory locks belong to one. */
-const relayLock = 4_203_002;
+const relayLock = 4_203_003;
 
 /** How often the table is looked at when nobody says that something was written, and the lock is tried. */
 const pollMs = 1_000;
