@@ -127,6 +127,13 @@ describe('a search', () => {
     expect(await namesFor('千と千尋')).toEqual(['千と千尋の神隠し']);
   });
 
+  it('takes a text that is cut at a blank once it is folded', async () => {
+    // Ligatures are three letters each: 399 of them, and the blank is the last character that is kept.
+    const title = `${'\ufb03'.repeat(133)} x`;
+    const id = await addMovie(title);
+    expect((await search(title)).hits[0]?.node.id).toBe(id);
+  });
+
   it('sees a new title and a new name at once, and a deleted movie or a changed title no more', async () => {
     const { data } = await subgraph.ask(
       'mutation { createMovie(input: { title: "Quixotry Zyzzyva", directors: [{ name: "Wilhelmina Xylander" }] }) { id version } }',
