@@ -102,10 +102,12 @@ export const readMovieLensMovie = (
 
 /** `Big Bang Theory, The (2007-)` is The Big Bang Theory of 2007; the year of a series is its first. */
 const splitTitle = (told: string): { title: string; releaseYear: number | null } => {
-  const [, name = told, year] = /^(.*?)\s*\((\d{4})(?:[-–]\d{0,4})?\)\s*$/s.exec(told) ?? [];
-  const [, rest = '', article] = /^(.+), (The|A|An)$/s.exec(name.trim()) ?? [];
+  const text = told.trim();
+  const [ending = '', year] = /\((\d{4})(?:[-–]\d{0,4})?\)$/.exec(text) ?? [];
+  const name = text.slice(0, text.length - ending.length).trim();
+  const [, rest = '', article] = /^(.+), (The|A|An)$/s.exec(name) ?? [];
   return {
-    title: article === undefined ? name.trim() : `${article} ${rest}`,
+    title: article === undefined ? name : `${article} ${rest}`,
     releaseYear: year === undefined ? null : Number(year),
   };
 };
