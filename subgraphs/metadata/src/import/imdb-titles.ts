@@ -4,6 +4,7 @@ import { StartError } from '@cinegraph/kit/errors';
 import type { Importer, ImportTables, SourceRecord } from '@cinegraph/kit/import';
 import { readTable, type Row } from '@cinegraph/kit/lines';
 import { openSource, type Source } from '@cinegraph/kit/source';
+import { isStorableText } from '@cinegraph/kit/text';
 import type pg from 'pg';
 import { migrations } from '../migrations.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';
@@ -99,7 +100,9 @@ const readDatasets = async function* (
   yield* stage(client, names, {
     columns: ['nconst', 'primaryName'],
     into: 'imdb_name (id, name)',
-    take: ([id = '', name = '']) => (wanted(people, id) ? [id, name] : undefined),
+    // A few have no name: their movies are told without them.
+    take: ([id = '', name = '']) =>
+      wanted(people, id) && known(name) !== undefined ? [id, name] : undefined,
   });
   yield* joinedMovies(client);
 };
@@ -121,7 +124,12 @@ const stage = async function* (
 ): AsyncGenerator<SourceRecord<SourceMovie>> {
   const { columns, into, take } = options;
   const [, table = '', names = ''] = /^(\w+) \((.*)\)$/.exec(into) ?? [];
-  const read = (row: Row) => row.fault ?? take(row.cells, row.line);
+  const read = (row: Row) => {
+    if (row.fault !== undefined) return row.fault;
+    const taken = take(row.cells, row.line);
+    if (!Array.isArray(taken) || isStorableText(taken.join(''))) return taken;
+    return 'it holds a character that cannot be stored';
+  };
   for await (const rows of readTable(source, columns, '\t')) {
     const taken: (readonly (string | number)[])[] = [];
     for (const row of rows) {
