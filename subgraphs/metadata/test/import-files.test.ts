@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { importInto } from '@cinegraph/kit/import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { moviePage, otherNamePage } from '../src/import/handover.js';
 import { createImdb } from '../src/import/imdb-titles.js';
 import { knownMovies } from '../src/import/known-movies.js';
 import { createMovieLens } from '../src/import/movielens-movies.js';
@@ -185,6 +186,11 @@ describe('the movies of MovieLens', () => {
     ]);
   });
 
+  it('may have a title of a megabyte of spaces, which is refused as fast as it is read', async () => {
+    await movieLensFolder([`2,a${' '.repeat(1_000_000)}b,Drama`, '5,Fine (1990),Drama'], ['5,,']);
+    expect(await importMovieLens()).toMatchObject({ written: 1, refusedCount: 1 });
+  });
+
   it('are refused as a whole when a file of the folder is missing or lacks a column', async () => {
     await movieLens();
     await put('links.csv', 'movieId,imdb\n1,0114709\n');
@@ -224,6 +230,33 @@ describe('the datasets of IMDb', () => {
     expect(await contents()).toEqual(before);
   });
 
+  it('may hold what cannot be stored, which costs its line, and people without a name, who are left out', async () => {
+    await imdbFolder();
+    await put(
+      'title.basics.tsv.gz',
+      tsv(
+        'tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres',
+        'tt0088846\tmovie\tBrazil\t1985\t132\tDrama',
+        'tt0088847\tmovie\tBre\u0000akfast\t1985\t97\tDrama',
+      ),
+    );
+    await put(
+      'title.crew.tsv.gz',
+      tsv('tconst\tdirectors\twriters', 'tt0088846\tnm0000416,nm0000417,nm0000418\t\\N'),
+    );
+    await put(
+      'name.basics.tsv.gz',
+      tsv('nconst\tprimaryName', 'nm0000416\tTerry Gilliam', 'nm0000417\t\\N', 'nm0000418\t'),
+    );
+    const report = await importImdb();
+    expect(report).toMatchObject({ written: 1, refusedCount: 1 });
+    expect(report?.refused[0]).toEqual({
+      record: 'title.basics.tsv.gz line 3',
+      reason: 'it holds a character that cannot be stored',
+    });
+    expect(await movieOf('imdb:tt0088846')).toMatchObject({ directors: [{ name: 'Terry Gilliam' }] });
+  });
+
   it('fill the movie of another source that has the same IMDb id', async () => {
     await movieLens();
     await importMovieLens();
@@ -248,6 +281,27 @@ describe('the datasets of IMDb', () => {
 });
 
 describe('what metadata hands over to rating', () => {
+  it('is read in the order of a key, so that no page reads a table whole', async () => {
+    await movieLens();
+    await importMovieLens();
+    for (const [statement, after] of [
+      [moviePage, ['']],
+      [otherNamePage, ['', '']],
+    ] as const) {
+      const client = await subgraph.pool.connect();
+      try {
+        // Of so few rows the planner would read any table whole; a sort would show that no index has the order.
+        await client.query('SET enable_seqscan = off');
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${statement}`, [10, ...after]);
+        const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+        expect(plan).toMatch(/Index Scan using (movie|external_id)_pkey/);
+        expect(plan).not.toMatch(/Sort|Filter/);
+      } finally {
+        client.release(true);
+      }
+    }
+  });
+
   it('is every movie with its version, deleted or not, and its other names', async () => {
     await imdbFolder();
     await importImdb();

@@ -8,19 +8,13 @@ export const handOverMovies = async function* (
   pool: pg.Pool,
   names: Iterable<readonly [name: string, imdbId: string]> = [],
 ): AsyncGenerator<object> {
-  yield* pages(
-    pool,
-    `SELECT id, id AS movie, version, deleted_at IS NOT NULL AS deleted FROM movie
-     WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2`,
-    ({ movie, version, deleted }) => ({ movie, version, deleted }),
-  );
-  yield* pages(
-    pool,
-    `SELECT source || ':' || value AS id, movie_id AS movie, 0 AS version, false AS deleted FROM external_id
-     WHERE source || ':' || value COLLATE "C" > $1 AND source || ':' || value <> movie_id
-     ORDER BY source || ':' || value COLLATE "C" LIMIT $2`,
-    ({ id, movie }) => ({ alias: id, movie }),
-  );
+  const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieName) => [id]);
+  for await (const { id, version, deleted } of movies) yield { movie: id, version, deleted };
+  const others = rowsOf(pool, otherNamePage, ['', ''], ({ source, value }: OtherName) => [source, value]);
+  for await (const { source, value, movie } of others) {
+    const alias = `${source}:${value}`;
+    if (alias !== movie) yield { alias, movie };
+  }
   const all = [...names];
   for (let at = 0; at < all.length; at += pageSize) {
     const page = all.slice(at, at + pageSize);
@@ -38,24 +32,40 @@ export const handOverMovies = async function* (
 
 const pageSize = 5_000;
 
-interface Page {
+interface MovieName {
   readonly id: string;
-  readonly movie: string;
   readonly version: number;
   readonly deleted: boolean;
 }
 
-const pages = async function* (
+/** A page of movies behind the id $2. In the order of the primary key, so that no page reads the table whole. */
+export const moviePage = `
+  SELECT id, version, deleted_at IS NOT NULL AS deleted FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
+
+interface OtherName {
+  readonly source: string;
+  readonly value: string;
+  readonly movie: string;
+}
+
+/** A page of external ids behind the one of source $2 and value $3, in the order of the primary key as well. */
+export const otherNamePage = `
+  SELECT source, value, movie_id AS movie FROM external_id
+  WHERE (source, value) > ($2, $3) ORDER BY source, value LIMIT $1`;
+
+/** The rows of a statement, page by page; `first` is a key that all others are behind. */
+const rowsOf = async function* <Row extends object>(
   pool: pg.Pool,
   statement: string,
-  toEntry: (row: Page) => object,
-): AsyncGenerator<object> {
-  let after = '';
+  first: readonly string[],
+  keyOf: (row: Row) => readonly string[],
+): AsyncGenerator<Row> {
+  let after = first;
   for (;;) {
-    const { rows } = await pool.query<Page>(statement, [after, pageSize]);
-    for (const row of rows) yield toEntry(row);
+    const { rows } = await pool.query<Row>(statement, [pageSize, ...after]);
+    yield* rows;
     const last = rows.at(-1);
     if (!last) return;
-    after = last.id;
+    after = keyOf(last);
   }
 };
