@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
 import { handoverFile } from '@cinegraph/kit/import';
+import { waitForLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
@@ -40,7 +41,8 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
 
 /**
  * Runs the importers of a source one after the other, each as a process with this console. Answers 0, or the exit code
- * of the first that failed, behind which none is run.
+ * of the first that failed, behind which none is run. Waits while another run has the data folder: what one subgraph
+ * hands over to the next is of one run.
  */
 export const runImporters = async (options: {
   readonly subgraphs: readonly LocalSubgraph[];
@@ -56,16 +58,33 @@ export const runImporters = async (options: {
   const { subgraphs, source, args, env, urls, signal, data } = options;
   const shared = join(data, 'imports');
   await mkdir(shared, { recursive: true });
-  // Of another run: nothing is taken over from it.
-  await rm(join(shared, handoverFile), { force: true });
-  for (const { folder, databaseVariable } of subgraphs) {
-    const importer = join(folder, 'dist', 'import', `${source}.js`);
-    if (signal.aborted || !(await isImporter(importer))) continue;
-    const own = { ...env, [databaseVariable]: urls[databaseVariable], IMPORT_FOLDER: shared };
-    const code = await runScript(importer, args, own, signal);
-    if (code !== 0) return code;
+  const release = await takeTurn(join(shared, 'import.lock'), signal);
+  if (!release) return 1;
+  try {
+    // Of another run: nothing is taken over from it.
+    await rm(join(shared, handoverFile), { force: true });
+    for (const { folder, databaseVariable } of subgraphs) {
+      const importer = join(folder, 'dist', 'import', `${source}.js`);
+      if (signal.aborted || !(await isImporter(importer))) continue;
+      const own = { ...env, [databaseVariable]: urls[databaseVariable], IMPORT_FOLDER: shared };
+      const code = await runScript(importer, args, own, signal);
+      if (code !== 0) return code;
+    }
+    return 0;
+  } finally {
+    release();
   }
-  return 0;
+};
+
+/** Waits until no other run has the lock; answers how it is given back, or undefined when it was aborted before. */
+const takeTurn = async (lock: string, signal: AbortSignal): Promise<(() => void) | undefined> => {
+  try {
+    const onWait = ({ pid }: { pid: number }) => say(`process ${pid} imports as well; waiting for its end`);
+    return await waitForLock(lock, 'import', onWait, signal);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 };
 
 const listSources = async (subgraphs: readonly LocalSubgraph[]): Promise<readonly string[]> => {

@@ -1,0 +1,61 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { runImporters } from '../src/import.js';
+
+describe('two imports at once', () => {
+  let data: string;
+
+  beforeEach(async () => {
+    data = await mkdtemp(join(tmpdir(), 'import-turns-'));
+  });
+  afterEach(() => rm(data, { recursive: true, force: true }));
+
+  /** A subgraph whose importer is this code, with the argument of its run as `run`. */
+  const subgraph = async (name: string, code: string) => {
+    const folder = join(data, name);
+    await mkdir(join(folder, 'dist', 'import'), { recursive: true });
+    await writeFile(
+      join(folder, 'dist', 'import', 'films.js'),
+      `// In place of runImport().
+       const { appendFileSync, existsSync, readFileSync, writeFileSync } = require('node:fs');
+       const [, , run] = process.argv;
+       const folder = process.env.IMPORT_FOLDER;
+       ${code}`,
+    );
+    return { name, folder, main: '', databaseVariable: `DATABASE_URL_${name}`, urlVariable: '' };
+  };
+
+  it('take turns, so that each is told what its own first importer handed over', async () => {
+    const subgraphs = [
+      await subgraph('first', `writeFileSync(folder + '/handover.jsonl', run); setTimeout(() => {}, 300);`),
+      await subgraph(
+        'second',
+        `const path = folder + '/handover.jsonl';
+         appendFileSync(folder + '/told', run + (existsSync(path) ? readFileSync(path, 'utf8') : '-') + ' ');`,
+      ),
+    ];
+    const run = (name: string) =>
+      runImporters({
+        ...{ subgraphs, source: 'films', args: [name], env: process.env, urls: {}, data },
+        signal: new AbortController().signal,
+      });
+    expect(await Promise.all([run('a'), run('b')])).toEqual([0, 0]);
+    const told = await readFile(join(data, 'imports', 'told'), 'utf8');
+    expect(told.trim().split(' ').toSorted()).toEqual(['aa', 'bb']);
+  });
+
+  it('do not wait for ever: an aborted one ends', async () => {
+    const subgraphs = [await subgraph('first', `setTimeout(() => {}, 60_000);`)];
+    const run = (signal: AbortSignal) =>
+      runImporters({ subgraphs, source: 'films', args: [], env: process.env, urls: {}, data, signal });
+    const [holder, waiting] = [new AbortController(), new AbortController()];
+    const held = run(holder.signal);
+    const waited = run(waiting.signal);
+    waiting.abort();
+    expect(await waited).toBe(1);
+    holder.abort();
+    await held;
+  });
+});
