@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventFile } from '../src/import/event-file.js';
 import { movieLensRatings } from '../src/import/movielens-ratings.js';
+import { mergeChunkSize } from '../src/import/staging.js';
 import { ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
@@ -251,6 +252,41 @@ describe('the ratings of MovieLens', () => {
     expect(await importRatings([header, '7,1,1,1000'])).toMatchObject({ written: 0 });
     expect(await importRatings([header, '7,1,2,3000'])).toMatchObject({ written: 1 });
     expect(await ratings()).toEqual(['movielens:1 movielens:7 4']);
+  });
+
+  it('of one movie are merged in several transactions where a voter would wait for one too long', async () => {
+    const lines = [
+      '1,1,3,1',
+      ...Array.from({ length: 2.5 * mergeChunkSize }, (_, at) => `${at + 1},2,${1 + (at % 5)},${at + 1}`),
+      ...['1,3,3,1', '2,3,4,1'],
+    ];
+    const { pool } = world.subgraph;
+    // Killed in the middle of the movie: what was merged of it stays.
+    await pool.query(`
+      CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cut'; END $$;
+      CREATE TRIGGER cut BEFORE UPDATE ON import_run FOR EACH ROW
+        WHEN (new.merged > ${2 * mergeChunkSize}) EXECUTE FUNCTION cut()`);
+    await expect(importRatings([header, ...lines])).rejects.toThrow('cut');
+    expect((await world.aggregateOf('movielens:2')).count).toBe(mergeChunkSize + 1);
+    await pool.query('DROP FUNCTION cut CASCADE');
+
+    const all = lines.length;
+    expect(await importInto(movieLensRatings, pool, { args: [folder], folder })).toMatchObject({
+      ...{ read: all, written: all, unchanged: 0 },
+      notes: expect.arrayContaining(['an earlier run had read the source; what it left was finished']),
+    });
+    const { rows } = await pool.query(
+      `SELECT movie_id AS movie, version::int, count::int FROM aggregated_rating ORDER BY 1`,
+    );
+    expect(rows).toEqual([
+      { movie: 'movielens:1', version: 1, count: 1 },
+      { movie: 'movielens:2', version: 3, count: 2.5 * mergeChunkSize },
+      { movie: 'movielens:3', version: 1, count: 2 },
+    ]);
+    expect(await world.drift()).toEqual([]);
+    const before = await contents();
+    expect(await importRatings([header, ...lines])).toMatchObject({ written: 0, unchanged: all });
+    expect(await contents()).toBe(before);
   });
 
   it('are kept and reported where metadata knows no such movie, and go to the movie that metadata names', async () => {

@@ -13,14 +13,15 @@ export interface StagedRating {
   readonly eventTime: Date | null;
 }
 
-/** How many ratings a chunk of the merge has, about: a voter waits for no more than the movies of one chunk. */
+/** How many ratings a chunk of the merge has at most, about: a voter waits for no more than one chunk. */
 export const mergeChunkSize = 5_000;
 
 /**
  * Opens rating's tables for a file of any size: `write` stages by COPY, `finish` merges what is staged, in chunks of movies
- * in ascending order, each movie whole in one chunk and each chunk one transaction that locks as a mutation does. Of one
- * viewer and movie the latest event wins, then the later line. Killed at any moment, a second run ends with the same
- * tables, and merges on where the first stood if that had read the same source whole.
+ * in ascending order, each chunk one transaction that locks as a mutation does. A movie is whole in one chunk, unless it
+ * has more ratings than a voter should wait for: then it has chunks of its own. Of one viewer and movie the latest event
+ * wins, then the later line. Killed at any moment, a second run ends with the same tables, and merges on where the first
+ * stood if that had read the same source whole.
  */
 export const openStagedTables =
   (source: string) =>
@@ -35,14 +36,14 @@ export const openStagedTables =
     }
     const handover = await readHandover(client, context.folder);
     const movieIdOf = ({ movieId }: StagedRating) => handover?.aliases.get(movieId) ?? movieId;
-    let run: Run = { source, identity: undefined, startedAt: new Date(), mergedThrough: '' };
+    let run: Run = { source, identity: undefined, startedAt: new Date(), mergedThrough: start };
     let line = 0;
     let copied: Promise<void> = Promise.resolve();
     return {
       isEmpty: async () => (await client.query('SELECT FROM rating LIMIT 1')).rowCount === 0,
       begin: async (identity) => {
         const unfinished = await findRun(client);
-        run = { source, identity, startedAt: new Date(), mergedThrough: '' };
+        run = { source, identity, startedAt: new Date(), mergedThrough: start };
         if (
           unfinished?.identity != null &&
           unfinished.identity === identity &&
@@ -52,7 +53,7 @@ export const openStagedTables =
           return { read: unfinished.read, refusedCount: unfinished.refused };
         }
         await client.query('TRUNCATE staged_rating, import_run');
-        await client.query('DROP INDEX IF EXISTS staged_rating_by_movie');
+        await client.query('DROP INDEX IF EXISTS staged_rating_in_order');
         return undefined;
       },
       write: async (chunk) => {
@@ -100,8 +101,13 @@ interface Run {
   readonly source: string;
   readonly identity: string | undefined;
   readonly startedAt: Date;
-  readonly mergedThrough: string;
+  readonly mergedThrough: Place;
 }
+
+/** A movie and a viewer, in whose order the merge goes; the viewer '' stands before all others of the movie. */
+type Place = readonly [movieId: string, viewerId: string];
+
+const start: Place = ['', ''];
 
 /** Numbers of PostgreSQL's bigint as text, cast to double: exact up to 2^53. */
 interface Counts {
@@ -138,8 +144,8 @@ const findRun = async (client: pg.PoolClient) => {
   const { rows } = await client.query<
     Run & { read: number; refused: number; written: number; merged: number }
   >(`
-    SELECT source, identity, started_at AS "startedAt", merged_through AS "mergedThrough", read::float8, refused::float8,
-      written::float8, merged::float8
+    SELECT source, identity, started_at AS "startedAt", ARRAY[merged_through, merged_through_viewer] AS "mergedThrough",
+      read::float8, refused::float8, written::float8, merged::float8
     FROM import_run`);
   return rows[0];
 };
@@ -152,7 +158,7 @@ const noteRun = async (client: pg.PoolClient, run: Run, report: ImportReport): P
     [run.source, run.identity ?? null, run.startedAt, report.read, report.refusedCount],
   );
   await client.query(
-    'CREATE INDEX IF NOT EXISTS staged_rating_by_movie ON staged_rating (movie_id COLLATE "C")',
+    'CREATE INDEX IF NOT EXISTS staged_rating_in_order ON staged_rating (movie_id COLLATE "C", viewer_id COLLATE "C")',
   );
   await client.query('ANALYZE staged_rating');
 };
@@ -162,21 +168,17 @@ const mergeStaged = async (
   run: Run,
   stage: (what: string, total: number) => { update(value: number, count: number): void; stop(): void },
 ): Promise<void> => {
-  const { rows: chunks } = await client.query<{ last: string; ratings: number }>(planChunks, [
-    run.mergedThrough,
-    mergeChunkSize,
-  ]);
-  const bar = stage(
-    `${run.source}, merging`,
-    chunks.reduce((sum, { ratings }) => sum + ratings, 0),
+  const { rows } = await client.query<{ ratings: number }>(
+    `SELECT count(*)::float8 AS ratings FROM staged_rating WHERE ${isBehind}`,
+    [run.mergedThrough],
   );
+  const bar = stage(`${run.source}, merging`, rows[0]?.ratings ?? 0);
   try {
     let after = run.mergedThrough;
     let merged = 0;
-    for (const { last, ratings } of chunks) {
-      await mergeChunk(client, { after, last, startedAt: run.startedAt });
+    for (let last = await endOfChunk(client, after); last; last = await endOfChunk(client, after)) {
+      merged += await mergeChunk(client, { after, last, startedAt: run.startedAt });
       after = last;
-      merged += ratings;
       bar.update(merged, merged);
     }
   } finally {
@@ -184,19 +186,31 @@ const mergeStaged = async (
   }
 };
 
-/** The last movie of each chunk, behind the movie $1: about $2 ratings each, and each movie in one. */
-const planChunks = `
-  SELECT max(movie_id COLLATE "C") AS last, sum(ratings)::float8 AS ratings
-  FROM (
-    SELECT movie_id, ratings,
-      trunc((sum(ratings) OVER (ORDER BY movie_id COLLATE "C") - ratings) / $2::int) AS chunk
-    FROM (
-      SELECT movie_id, count(*) AS ratings FROM staged_rating WHERE movie_id COLLATE "C" > $1 GROUP BY movie_id
-    ) AS movie
-  ) AS planned
-  GROUP BY chunk ORDER BY chunk`;
+const place = '(movie_id COLLATE "C", viewer_id COLLATE "C")';
+const isBehind = `${place} > (($1::text[])[1], ($1::text[])[2])`;
+const inChunk = `${isBehind} AND ${place} <= (($2::text[])[1], ($2::text[])[2])`;
 
-const inChunk = 'movie_id COLLATE "C" > $1 AND movie_id COLLATE "C" <= $2';
+/** Where the chunk behind a place ends: before the movie that would not fit in whole, or within one that fits in none. */
+const endOfChunk = async (client: pg.PoolClient, after: Place): Promise<Place | undefined> => {
+  const { rows } = await client.query<{ first: string; beyond: Place | null; last: Place }>(chunkEnds, [
+    after,
+    mergeChunkSize,
+  ]);
+  const [found] = rows;
+  if (!found) return undefined;
+  const { first, beyond, last } = found;
+  if (!beyond) return last;
+  return beyond[0] === first ? beyond : [beyond[0], ''];
+};
+
+const chunkEnds = `
+  SELECT first.movie_id AS first, last.place AS last, beyond.place AS beyond
+  FROM (SELECT movie_id FROM staged_rating WHERE ${isBehind}
+      ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C" LIMIT 1) AS first
+    CROSS JOIN (SELECT ARRAY[movie_id, viewer_id] AS place FROM staged_rating
+      ORDER BY movie_id COLLATE "C" DESC, viewer_id COLLATE "C" DESC LIMIT 1) AS last
+    LEFT JOIN (SELECT ARRAY[movie_id, viewer_id] AS place FROM staged_rating WHERE ${isBehind}
+      ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C" OFFSET $2 LIMIT 1) AS beyond ON true`;
 
 const stagedSource = `
   SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin,
@@ -207,16 +221,16 @@ const stagedSource = `
 
 const mergeChunk = async (
   client: pg.PoolClient,
-  chunk: { readonly after: string; readonly last: string; readonly startedAt: Date },
+  chunk: { readonly after: Place; readonly last: Place; readonly startedAt: Date },
   attempts = 5,
-): Promise<void> => {
+): Promise<number> => {
   const { after, last, startedAt } = chunk;
   try {
     await client.query('BEGIN');
     // While a table grows the planner knows less of it than there is, and would read all of it for each chunk.
     await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off');
-    const { rows } = await client.query<{ id: string }>(
-      `SELECT DISTINCT movie_id AS id FROM staged_rating WHERE ${inChunk}`,
+    const { rows } = await client.query<{ id: string; ratings: number }>(
+      `SELECT movie_id AS id, count(*)::int AS ratings FROM staged_rating WHERE ${inChunk} GROUP BY movie_id`,
       [after, last],
     );
     const ids = rows.map(({ id }) => id);
@@ -229,13 +243,15 @@ const mergeChunk = async (
     const { written = 0, merged = 0 } = result.rows[0] ?? {};
     // In the same transaction: a chunk is merged and counted, or neither.
     await client.query(
-      'UPDATE import_run SET merged_through = $1, written = written + $2, merged = merged + $3',
-      [last, written, merged],
+      `UPDATE import_run
+       SET merged_through = $1, merged_through_viewer = $2, written = written + $3, merged = merged + $4`,
+      [...last, written, merged],
     );
     await client.query('COMMIT');
+    return rows.reduce((sum, { ratings }) => sum + ratings, 0);
   } catch (error) {
     await client.query('ROLLBACK');
     if (attempts <= 1 || !isConflict(error)) throw error;
-    await mergeChunk(client, chunk, attempts - 1);
+    return mergeChunk(client, chunk, attempts - 1);
   }
 };
