@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { importInto } from '@cinegraph/kit/import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
@@ -9,6 +10,7 @@ import { moviePage, otherNamePage } from '../src/import/handover.js';
 import { createImdb } from '../src/import/imdb-titles.js';
 import { knownMovies } from '../src/import/known-movies.js';
 import { createMovieLens } from '../src/import/movielens-movies.js';
+import { takeTurn } from '../src/import/write-sql.js';
 import { metadata } from '../src/subgraph.js';
 
 let subgraph: TestSubgraph;
@@ -150,6 +152,33 @@ describe('the movies of MovieLens', () => {
     const before = await contents();
     expect(await importMovieLens()).toMatchObject({ written: 0, unchanged: 4 });
     expect(await contents()).toEqual(before);
+  });
+
+  it('keep the id that another import gives a movie while this one waits for its turn', async () => {
+    await movieLens();
+    const other = await subgraph.pool.connect();
+    try {
+      await other.query('BEGIN');
+      await other.query(takeTurn);
+      await other.query(`
+        INSERT INTO movie (id, title, created_at, updated_at) VALUES ('imdb:tt0114709', 'Toy Story', now(), now());
+        INSERT INTO external_id VALUES ('imdb', 'tt0114709', 'imdb:tt0114709')`);
+      const done = importMovieLens();
+      const waiting = `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND pg_blocking_pids(pid) @> ARRAY[(SELECT pg_backend_pid())]`;
+      let waits = false;
+      for (let at = 0; at < 100 && !waits; at += 1) {
+        waits = (await other.query(waiting)).rowCount === 1;
+        await delay(20);
+      }
+      expect(waits).toBe(true);
+      await other.query('COMMIT');
+      expect(await done).toMatchObject({ written: 4, refusedCount: 0 });
+    } finally {
+      other.release(true);
+    }
+    expect(await movieOf('movielens:1')).toBeNull();
+    expect(await movieOf('imdb:tt0114709')).toMatchObject({ releaseYear: 1995 });
   });
 
   it('keep the id under which IMDb’s id is known here, and rating is told', async () => {

@@ -21,6 +21,11 @@ interface Change {
   readonly changed: ReadonlySet<keyof MovieFacts>;
 }
 
+/** What a chunk did, and the ids of the movies that it told of. */
+interface WrittenChunk extends ChunkResult {
+  readonly told: Iterable<string>;
+}
+
 type RefusedRecord = NonNullable<ChunkResult['refused']>[number];
 
 const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'cast', 'externalIds']);
@@ -37,9 +42,11 @@ export const openMovieTables =
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const seen = new Set<string>();
     let changed = false;
-    const writeOrRetry = async (entries: readonly Entry[], attempts = 3): Promise<ChunkResult> => {
+    const writeOrRetry = async (entries: readonly Entry[], attempts = 3): Promise<WrittenChunk> => {
       try {
-        return await prisma.$transaction((tx) => writeChunk(tx, source, entries), { timeout: 60_000 });
+        return await prisma.$transaction((tx) => writeChunk(tx, { source, seen }, entries), {
+          timeout: 60_000,
+        });
       } catch (error) {
         // Somebody just took an external id of the chunk, or PostgreSQL cut a deadlock with people's writes.
         if (attempts <= 1 || !(isDuplicate(error) || isConflict(error))) throw error;
@@ -49,15 +56,10 @@ export const openMovieTables =
     return {
       isEmpty: async () => (await prisma.movie.findFirst({ select: { id: true } })) === null,
       write: async (chunk) => {
-        const entries = await adoptKnown(prisma, chunk);
-        const twice: RefusedRecord[] = [];
-        const once = entries.filter(({ record, item: { id } }) => {
-          if (seen.has(id)) twice.push({ record, reason: `the id ${id} was told before` });
-          return !seen.has(id) && seen.add(id);
-        });
-        const result = await writeOrRetry(once);
+        const { told, ...result } = await writeOrRetry(chunk);
+        for (const id of told) seen.add(id);
         changed ||= result.written > 0;
-        return { ...result, refused: [...twice, ...(result.refused ?? [])] };
+        return result;
       },
       close: async () => {
         // So that the first lists after an import are planned with knowledge of it; autovacuum comes a minute later.
@@ -68,9 +70,12 @@ export const openMovieTables =
   };
 
 /** The movies under the ids that they have here: sources are matched by their IMDb ids, and by nothing else. */
-const adoptKnown = async (prisma: PrismaClient, entries: readonly Entry[]): Promise<readonly Entry[]> => {
+const adoptKnown = async (
+  tx: Prisma.TransactionClient,
+  entries: readonly Entry[],
+): Promise<readonly Entry[]> => {
   const idsOf = ({ item }: Entry) => item.facts.externalIds.filter(({ source }) => source === 'imdb');
-  const owners = await findOwners(prisma, entries.flatMap(idsOf));
+  const owners = await findOwners(tx, entries.flatMap(idsOf));
   if (owners.size === 0) return entries;
   return entries.map((entry) => {
     const id = idsOf(entry).flatMap(({ value }) => owners.get(value) ?? [])[0];
@@ -80,27 +85,35 @@ const adoptKnown = async (prisma: PrismaClient, entries: readonly Entry[]): Prom
 
 /** The ids of the movies that have these ids of IMDb. */
 const findOwners = async (
-  prisma: PrismaClient,
+  tx: Prisma.TransactionClient,
   wanted: readonly { readonly source: string; readonly value: string }[],
 ): Promise<ReadonlyMap<string, string>> => {
   if (wanted.length === 0) return new Map();
-  const rows = await sql.ask<{ value: string; movie_id: string }>(prisma, sql.externalIdOwners, wanted);
+  const rows = await sql.ask<{ value: string; movie_id: string }>(tx, sql.externalIdOwners, wanted);
   return new Map(rows.map(({ value, movie_id }) => [value, movie_id]));
 };
 
 const writeChunk = async (
   tx: Prisma.TransactionClient,
-  source: string,
-  entries: readonly Entry[],
-): Promise<ChunkResult> => {
-  // Importers take turns, chunk by chunk; people wait only for the movies of a chunk.
+  { source, seen }: { readonly source: string; readonly seen: ReadonlySet<string> },
+  chunk: readonly Entry[],
+): Promise<WrittenChunk> => {
+  // Importers take turns, chunk by chunk; people wait only for the movies of a chunk. Only behind the lock it is certain
+  // under which id another importer's movie is known.
   await tx.$executeRawUnsafe(sql.takeTurn);
+  const refused: RefusedRecord[] = [];
+  const ids = new Set<string>();
+  const entries = (await adoptKnown(tx, chunk)).filter(({ record, item: { id } }) => {
+    const isNew = !seen.has(id) && !ids.has(id);
+    if (!isNew) refused.push({ record, reason: `the id ${id} was told before` });
+    ids.add(id);
+    return isNew;
+  });
   const hashes = await sql.ask<{ movie_id: string; hash: string }>(tx, sql.knownHashes, {
     source,
     ids: entries.map(({ item }) => item.id),
   });
   const known = new Map(hashes.map(({ movie_id, hash }) => [movie_id, hash]));
-  const refused: RefusedRecord[] = [];
   const told = await withFreeExternalIds(
     tx,
     entries.filter(({ item }) => known.get(item.id) !== hashOf(item)),
@@ -156,7 +169,8 @@ const writeChunk = async (
     sql.putRecords,
     written.map((movie) => ({ movie_id: movie.id, source, hash: hashOf(movie), record: movie })),
   );
-  return { written: written.length, unchanged: entries.length - written.length - refused.length, refused };
+  const unchanged = chunk.length - written.length - refused.length;
+  return { written: written.length, unchanged, refused, told: ids };
 };
 
 /** The movies whose external ids no other movie has, in the tables or earlier in the chunk; the others are refused. */
