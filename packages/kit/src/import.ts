@@ -280,6 +280,7 @@ export const formatReport = (
       .slice(0, shownRefusals)
       .map(({ record, reason }) => `  refused ${printable(record)}: ${printable(reason)}`),
   ];
-  if (refusedCount > shownRefusals) lines.push(`  … and ${refusedCount - shownRefusals} more`);
+  const hidden = refusedCount - Math.min(refused.length, shownRefusals);
+  if (hidden > 0) lines.push(`  … and ${hidden} more`);
   return `${[...lines, ...notes.map((note) => `  ${printable(note)}`)].join('\n')}\n`;
 };
