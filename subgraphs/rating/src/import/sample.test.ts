@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { sampleOf } from './sample.js';
+import { catalogueSample, sampleOf } from './sample.js';
 
 const meanOf = (scores: readonly { score: number }[]) =>
   scores.reduce((sum, { score }) => sum + score, 0) / scores.length;
@@ -27,5 +30,20 @@ describe('the sample of a movie', () => {
       expect(sample.length).toBeGreaterThanOrEqual(5);
       expect(sample.length).toBeLessThanOrEqual(120);
     }
+  });
+});
+
+describe('the sample of a catalogue', () => {
+  it('is of the file that is named, as the movies are', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'catalogue-'));
+    const file = join(folder, 'movies.json');
+    const film = { Title: 'A', 'IMDB Rating': 6, 'IMDB Votes': 400 };
+    await writeFile(file, JSON.stringify([{ Title: 'No votes' }, film, { ...film, Title: null }, 7]));
+    const { records, total } = await catalogueSample.read([file], { values: {}, folder });
+    const movies = new Set<string>();
+    for await (const entry of records) if ('item' in entry) movies.add(entry.item.movieId);
+    expect([...movies]).toEqual(['vega:2']);
+    expect(total).toBe(5);
+    await rm(folder, { recursive: true });
   });
 });

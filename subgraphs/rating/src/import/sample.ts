@@ -8,7 +8,7 @@ import { migrations } from '../migrations.js';
 import { openRatingTables, type ImportedRating } from './write.js';
 
 /**
- * Ratings for the default catalogue: a sample, not real votes. For each movie with a published IMDb average it draws
+ * Ratings for the default catalogue, or the file of that form that is named: a sample, not real votes. For each movie with a published IMDb average it draws
  * votes of `sample:<n>` viewers whose mean is that average as closely as whole scores allow. Seeded by the movie's id,
  * so that every run and every machine draws the same.
  */
@@ -18,8 +18,8 @@ export const catalogueSample: Importer<ImportedRating> = {
   items: 'sample ratings',
   migrations,
   chunkSize: 5_000,
-  read: async () => {
-    const ratings = (await readCatalogue()).flatMap(sampleOf);
+  read: async ([file = catalogueFile()]) => {
+    const ratings = (await readCatalogue(file)).flatMap(sampleOf);
     return { total: ratings.length, records: ratings.map(toRecord) };
   },
   open: openRatingTables,
@@ -32,24 +32,23 @@ export interface PublishedMovie {
   readonly votes: number;
 }
 
-const catalogueSchema = z.array(
-  z.object({
-    Title: z.union([z.string(), z.number()]).nullable(),
-    'IMDB Rating': z.number().nullable(),
-    'IMDB Votes': z.number().nullable(),
-  }),
-);
+const rowSchema = z.object({
+  Title: z.union([z.string(), z.number()]),
+  'IMDB Rating': z.number().min(1).max(10),
+  'IMDB Votes': z.number(),
+});
 
-/** The movies of the catalogue that have a title and a published average; ids are `vega:<row>`, counted from 1. */
-const readCatalogue = async (): Promise<readonly PublishedMovie[]> => {
+const catalogueFile = (): string => {
   const entry = createRequire(import.meta.url).resolve('vega-datasets');
-  const file = join(dirname(entry), '..', 'data', 'movies.json');
-  const rows = catalogueSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  return join(dirname(entry), '..', 'data', 'movies.json');
+};
+
+/** The movies of the file that have a title and a published average; ids are `vega:<row>`, counted from 1. */
+const readCatalogue = async (file: string): Promise<readonly PublishedMovie[]> => {
+  const rows = z.array(z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')));
   return rows.flatMap((row, index) => {
-    const { Title, 'IMDB Rating': average, 'IMDB Votes': votes } = row;
-    return Title === null || average === null || votes === null || average < 1 || average > 10
-      ? []
-      : [{ id: `vega:${index + 1}`, average, votes }];
+    const { data } = rowSchema.safeParse(row);
+    return data ? [{ id: `vega:${index + 1}`, average: data['IMDB Rating'], votes: data['IMDB Votes'] }] : [];
   });
 };
 
