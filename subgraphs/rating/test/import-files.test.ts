@@ -149,28 +149,29 @@ describe('a file of rating events', () => {
       [event({ userId: null }), /userId is missing/],
       [event({ userId: 'a\u0000b' }), /userId is missing or no id/],
       [event({ recordId: '' }), /recordId is missing/],
+      [event({ userId: ' 105' }), /userId is missing or no id/],
       [[1], /it is no event/],
       ['cut', /it is no event/],
     ];
     const lines = [...bad.map(([one]) => JSON.stringify(one)), '{"userId": 1', JSON.stringify(event({}))];
     // JSON lines are told from an array by their first character.
     const report = await importEvents([JSON.stringify(event({ userId: 1 })), ...lines].join('\n'));
-    expect(report).toMatchObject({ read: 14, written: 2, refusedCount: 12 });
+    expect(report).toMatchObject({ read: 15, written: 2, refusedCount: 13 });
     bad.forEach(([, reason], at) =>
       expect(report?.refused[at]).toEqual({
         record: `line ${at + 2}`,
         reason: expect.stringMatching(reason),
       }),
     );
-    expect(report?.refused[11]).toEqual({ record: 'line 13', reason: 'it is not JSON' });
+    expect(report?.refused[12]).toEqual({ record: 'line 14', reason: 'it is not JSON' });
     const rejects = join(folder, 'ratings-rating-rejects.jsonl');
     expect(report?.notes).toContain(`the refused are listed in ${rejects}`);
     const listed = (await readFile(rejects, 'utf8'))
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as unknown);
-    expect(listed).toHaveLength(12);
-    expect(listed[11]).toEqual({ record: 'line 13', reason: 'it is not JSON', text: '{"userId": 1' });
+    expect(listed).toHaveLength(13);
+    expect(listed[12]).toEqual({ record: 'line 14', reason: 'it is not JSON', text: '{"userId": 1' });
   });
 
   it.each([

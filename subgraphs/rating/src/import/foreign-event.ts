@@ -47,5 +47,7 @@ export const scoreOf = (value: unknown, scale: 5 | 10): number | string => {
 
 const idOf = (value: unknown): string | undefined => {
   const id = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value;
-  return typeof id === 'string' && id.length > 0 && id.length <= 128 && isStorableText(id) ? id : undefined;
+  if (typeof id !== 'string' || id.length === 0 || id.length > 128) return undefined;
+  // " 1" would be another viewer than "1", with a vote of his own.
+  return id.trim() === id && isStorableText(id) ? id : undefined;
 };
