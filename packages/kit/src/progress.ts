@@ -22,7 +22,8 @@ export const startProgress = (options: {
   const bar = new cliProgress.SingleBar(
     {
       format: `${what} ${amount}{count} ${items} · {rate}/s${left}`,
-      hideCursor: true,
+      // A process that is ended with Ctrl-C would not give it back.
+      hideCursor: false,
       clearOnComplete: true,
       etaBuffer: 100,
     },
