@@ -80,6 +80,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     'secretToken',
     'secretViewer',
     'secretCookie',
+    'secretState',
     '424242',
   ];
 
@@ -173,6 +174,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
   it('holds no variable, literal, header or message of an error, whatever went wrong', async () => {
     const headers = {
       traceparent,
+      tracestate: 'vendor=secretState',
       authorization: 'Bearer secretToken',
       cookie: 'session=secretCookie',
       'x-viewer-id': 'secretViewer',

@@ -1,4 +1,4 @@
-import type { Attributes, AttributeValue } from '@opentelemetry/api';
+import type { Attributes, AttributeValue, SpanContext } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 
 const maxTextLength = 2_048;
@@ -54,6 +54,9 @@ const safeAttributesOf = (attributes: Attributes): Attributes => {
   return safe;
 };
 
+/** The ids of a span. Its state is what the client wrote into the header `tracestate`; subgraphs still get it. */
+const idsOf = ({ traceState: _, ...ids }: SpanContext): SpanContext => ids;
+
 /**
  * A finished span as it may leave the process: no variable, header, URL, document, literal or message of an error is
  * left, whatever an instrumentation put in. Of attributes only known ones stay; of an exception its type; the name ends
@@ -62,8 +65,8 @@ const safeAttributesOf = (attributes: Attributes): Attributes => {
 export const safeSpan = (span: ReadableSpan): ReadableSpan => ({
   name: cut(/^[\w.:/@-]+(?: [\w.:/@-]+)*/.exec(span.name)?.[0] ?? 'span', maxNameLength),
   kind: span.kind,
-  spanContext: () => span.spanContext(),
-  ...(span.parentSpanContext && { parentSpanContext: span.parentSpanContext }),
+  spanContext: () => idsOf(span.spanContext()),
+  ...(span.parentSpanContext && { parentSpanContext: idsOf(span.parentSpanContext) }),
   startTime: span.startTime,
   endTime: span.endTime,
   duration: span.duration,
