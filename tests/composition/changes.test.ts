@@ -7,6 +7,8 @@ import { compose } from '../../packages/cli/src/compose.js';
 const root = join(import.meta.dirname, '../..');
 const films = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])
 
+directive @show(times: Int! = 1, as: String) repeatable on FIELD | QUERY
+
 type Query {
   film(id: ID!, language: String): Film
   films(filter: FilmFilter, order: Order! = TITLE, first: Int): [Film!]!
@@ -112,15 +114,19 @@ const breaking: Readonly<Record<string, readonly [code: string, element: string,
   'a removed enum value': ['ENUM_VALUE_REMOVED', 'Order.YEAR', ['  YEAR\n', '']],
   'a field that may be null now': [
     'FIELD_TYPE_CHANGED',
-    'Film.title',
+    'Film.title: String',
     ['title: String!\n  year', 'title: String\n  year'],
     ['interface Titled {\n  title: String!', 'interface Titled {\n  title: String'],
   ],
-  'an item that may be null now': ['FIELD_TYPE_CHANGED', 'Film.tags', ['[String!]!', '[String]!']],
-  'a field of another type': ['FIELD_TYPE_CHANGED', 'Film.year', ['  year: Int\n', '  year: String\n']],
+  'an item that may be null now': ['FIELD_TYPE_CHANGED', 'Film.tags: [String]!', ['[String!]!', '[String]!']],
+  'a field of another type': [
+    'FIELD_TYPE_CHANGED',
+    'Film.year: String',
+    ['  year: Int\n', '  year: String\n'],
+  ],
   'an argument made required': [
     'FIELD_ARGUMENT_TYPE_CHANGED',
-    'Query.film(language:)',
+    'Query.film(language: String!)',
     ['language: String', 'language: String!'],
   ],
   'a required argument added': [
@@ -136,7 +142,7 @@ const breaking: Readonly<Record<string, readonly [code: string, element: string,
   ],
   'an input field made required': [
     'INPUT_FIELD_TYPE_CHANGED',
-    'FilmFilter.title',
+    'FilmFilter.title: String!',
     ['  title: String\n  year: Int! = 2000', '  title: String!\n  year: Int! = 2000'],
   ],
   'a required input field added': [
@@ -165,6 +171,31 @@ const breaking: Readonly<Record<string, readonly [code: string, element: string,
     'Poster',
     ['type Poster {\n  url: String!\n}', 'scalar Poster'],
   ],
+  'a removed directive': [
+    'DIRECTIVE_REMOVED',
+    '@show',
+    ['directive @show(times: Int! = 1, as: String) repeatable on FIELD | QUERY\n', ''],
+  ],
+  'a place where a directive may not stand any more': [
+    'DIRECTIVE_LOCATION_REMOVED',
+    '@show on QUERY',
+    ['FIELD | QUERY', 'FIELD'],
+  ],
+  'a directive that may stand there once only': [
+    'DIRECTIVE_REPEATABLE_REMOVED',
+    '@show',
+    [' repeatable on', ' on'],
+  ],
+  "a directive's argument that lost its default": [
+    'DIRECTIVE_ARGUMENT_DEFAULT_VALUE_CHANGED',
+    '@show(times:)',
+    ['Int! = 1,', 'Int!,'],
+  ],
+  "a directive's argument made required": [
+    'DIRECTIVE_ARGUMENT_TYPE_CHANGED',
+    '@show(as: String!)',
+    ['as: String)', 'as: String!)'],
+  ],
 };
 
 const safe: Readonly<Record<string, readonly Edit[]>> = {
@@ -187,6 +218,7 @@ const safe: Readonly<Record<string, readonly Edit[]>> = {
   'a union member added': [['Film | Song', 'Film | Song | Poster']],
   'an interface added': [['type Song {', 'interface Known {\n  id: ID!\n}\n\ntype Song implements Known {']],
   'another default': [['Order! = TITLE', 'Order! = YEAR']],
+  "another default of a directive's argument": [['Int! = 1,', 'Int! = 2,']],
   'another order of everything': [
     ['  id: ID!\n  title: String!\n', '  title: String!\n  id: ID!\n'],
     ['  TITLE\n  YEAR', '  YEAR\n  TITLE'],
@@ -203,6 +235,8 @@ describe('a change that breaks clients', () => {
       expect(complained).toContain(`\n  ${element}  ${code}\n`);
       expect(complained).toMatch(/ {4}clients: .+\n {4}instead: .+/);
       expect(complained).not.toContain('undefined');
+      // Quotes as the format of the repository wants them.
+      expect(complained).not.toContain('element: "');
 
       // What the check prints to accept it is what it takes, as soon as there is a reason.
       const entries = [...complained.matchAll(/ {6}- code: .+\n {8}element: .+\n {8}reason: .+/g)].join('\n');
@@ -248,6 +282,17 @@ describe('a change that breaks clients', () => {
       expect(complained).toContain('Film.year  FIELD_REMOVED');
       expect(complained).toContain(`accepts ${code} of ${element}, which no longer occurs: remove the entry`);
     }
+  });
+
+  it('is accepted as it is: a further change of the same field is refused again', async () => {
+    const entry =
+      "- code: FIELD_TYPE_CHANGED\n  element: 'Film.tags: [String]!'\n  reason: All clients skip nulls.\n";
+    put('supergraph.changes.yaml', entry);
+    expect(await checkAfter(['[String!]!', '[String]!'])).toMatchObject({ code: 0, complained: '' });
+    const { code, complained } = await checkAfter(['[String!]!', 'Int']);
+    expect(code).toBe(1);
+    expect(complained).toContain('Film.tags: Int  FIELD_TYPE_CHANGED');
+    expect(complained).toContain('Film.tags: [String]!, which no longer occurs: remove the entry');
   });
 
   it('is not accepted without a reason', async () => {

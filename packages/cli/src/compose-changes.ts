@@ -12,6 +12,7 @@ import {
   printSchema,
   type GraphQLSchema,
 } from 'graphql';
+import { stringify } from 'yaml';
 import { consequences, furtherConsequence } from './compose-consequences.js';
 import { readText } from './compose-files.js';
 
@@ -22,7 +23,11 @@ export type Severity = 'breaking' | 'surprising' | 'safe';
 export interface SchemaChange {
   readonly severity: Severity;
   readonly code: string;
-  /** `Type`, `Type.field`, `Type.field(argument:)`, `Union | Member`, `Type implements Interface`. */
+  /**
+   * `Type`, `Type.field`, `Type.field(argument:)`, `Union | Member`, `Type implements Interface`, `@directive`, `@directive on
+   * PLACE`; with its new type (`Type.field: Int`, `Type.field(argument: Int!)`) where that is the change, so that whoever
+   * accepts it accepts no other.
+   */
   readonly element: string;
   readonly message: string;
 }
@@ -81,7 +86,7 @@ export const printBreak = ({ code, element, message }: SchemaChange, acceptedIn:
     `    instead: ${instead}`,
     `    to accept it, add to ${acceptedIn}:`,
     `      - code: ${code}`,
-    `        element: ${element}`,
+    `        ${stringify({ element }, { lineWidth: 0, singleQuote: true }).trimEnd()}`,
     '        reason: # why no client is hurt',
   ].join('\n');
 };
@@ -97,12 +102,18 @@ const severities: readonly Severity[] = ['breaking', 'surprising', 'safe'];
 const severityOf = (change: Change, next: GraphQLSchema): Severity => {
   if (change.criticality.level === CriticalityLevel.Breaking || becameRequired(change, next))
     return 'breaking';
+  // An operation that has it twice is refused, whatever diff calls it.
+  if (change.type === 'DIRECTIVE_REPEATABLE_REMOVED') return 'breaking';
   return change.criticality.level === CriticalityLevel.Dangerous ? 'surprising' : 'safe';
 };
 
 /** Taking the default from a non-null argument or input field makes it required, which diff only calls dangerous. */
 const becameRequired = ({ type, path }: Change, next: GraphQLSchema): boolean => {
   const [typeName = '', fieldName = '', argumentName = ''] = (path ?? '').split('.');
+  if (type === 'DIRECTIVE_ARGUMENT_DEFAULT_VALUE_CHANGED') {
+    const given = next.getDirective(typeName.slice('@'.length))?.args.find(({ name }) => name === fieldName);
+    return given !== undefined && isRequiredArgument(given);
+  }
   const owner = next.getType(typeName);
   if (type === 'INPUT_FIELD_DEFAULT_VALUE_CHANGED' && isInputObjectType(owner)) {
     const field = owner.getFields()[fieldName];
@@ -120,8 +131,16 @@ const elementOf = ({ path = 'schema', meta }: Change, code: string): string => {
   if (typeof member === 'string') return `${path} | ${member}`;
   const interfaceName = names['removedInterfaceName'] ?? names['addedInterfaceName'];
   if (typeof interfaceName === 'string') return `${path} implements ${interfaceName}`;
-  const [typeName, fieldName, argumentName] = path.split('.');
-  return code.startsWith('FIELD_ARGUMENT_') && argumentName !== undefined
-    ? `${typeName}.${fieldName}(${argumentName}:)`
-    : path.replace(/\.@.*$/, '');
+  const place = names['removedDirectiveLocation'] ?? names['addedDirectiveLocation'];
+  if (typeof place === 'string') return `${path} on ${place}`;
+  const newType = newTypes.map((name) => names[name]).find((type) => typeof type === 'string');
+  const typed = newType === undefined ? '' : ` ${newType}`;
+  const steps = path.split('.');
+  const argument = code.startsWith('FIELD_ARGUMENT_') ? 2 : code.startsWith('DIRECTIVE_ARGUMENT_') ? 1 : 0;
+  if (argument > 0 && steps[argument] !== undefined)
+    return `${steps.slice(0, argument).join('.')}(${steps[argument]}:${typed})`;
+  return `${path.replace(/\.@.*$/, '')}${typed && `:${typed}`}`;
 };
+
+/** Where diff puts the type that something has now. */
+const newTypes = ['newFieldType', 'newArgumentType', 'newInputFieldType', 'newDirectiveArgumentType'];

@@ -62,6 +62,27 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
     instead: 'keep the default, or make the field nullable.',
   },
   DIRECTIVE_REMOVED: { clients: `an operation with this directive ${refused}.`, instead: 'keep it.' },
+  DIRECTIVE_LOCATION_REMOVED: {
+    clients: `an operation with the directive there ${refused}.`,
+    instead: 'keep the location.',
+  },
+  DIRECTIVE_REPEATABLE_REMOVED: {
+    clients: `an operation that has the directive twice in one place ${refused}.`,
+    instead: 'keep it repeatable.',
+  },
+  DIRECTIVE_ARGUMENT_REMOVED: { clients: `an operation that gives it ${refused}.`, instead: 'keep it.' },
+  DIRECTIVE_ARGUMENT_ADDED: {
+    clients: `an operation with the directive ${refused}, since it does not give the argument.`,
+    instead: 'make the argument nullable, or give it a default.',
+  },
+  DIRECTIVE_ARGUMENT_TYPE_CHANGED: {
+    clients: `an operation that leaves it out, or gives it as it was, ${refused}.`,
+    instead: 'add a new argument beside it.',
+  },
+  DIRECTIVE_ARGUMENT_DEFAULT_VALUE_CHANGED: {
+    clients: `an operation that leaves the argument out ${refused}, since it has no default any more.`,
+    instead: 'keep the default, or make the argument nullable.',
+  },
 };
 
 /** For a code that has no sentence here. */
