@@ -364,6 +364,20 @@ describe('releasing', () => {
     });
   });
 
+  it('is the only way: a published schema that was edited by hand is refused', async () => {
+    const released = get('published.graphql');
+    await checkAfter(['  year: Int\n', '']);
+    put('published.graphql', released.replace('  year: Int\n', ''));
+    const edited = {
+      code: 1,
+      complained: expect.stringMatching(/^published\.graphql is not as .+ --release left it.+back from git/),
+    };
+    for (const mode of ['--check', '--release']) expect(await run(mode)).toMatchObject(edited);
+    // Line ends and layout are no edit.
+    put('published.graphql', released.replaceAll('\n', '\r\n'));
+    expect(await checkAfter()).toMatchObject({ code: 0, complained: '' });
+  });
+
   it('says where a published schema is broken that was edited by hand', async () => {
     put('published.graphql', `${get('published.graphql')}\ntype {\n`);
     expect(await run('--check')).toMatchObject({

@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { buildSchema } from 'graphql';
 import { eventually } from '../../gateway/test/support/world.js';
+import { printPublished } from '../../packages/cli/src/compose-changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 const start = join(import.meta.dirname, '../../packages/cli/start.mjs');
@@ -123,7 +125,7 @@ describe('compose --watch', () => {
   it('tells a change that breaks clients of what was published', async () => {
     put(
       'out/published.graphql',
-      'type Query {\n  film: Film\n}\n\ntype Film {\n  id: ID!\n  length: Int\n}\n',
+      printPublished(buildSchema('type Query { film: Film } type Film { id: ID! length: Int }')),
     );
     put('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
     await said('breaking   Film.length  FIELD_REMOVED');

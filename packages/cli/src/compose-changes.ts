@@ -12,6 +12,7 @@ import {
   printSchema,
   type GraphQLSchema,
 } from 'graphql';
+import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { consequences, furtherConsequence } from './compose-consequences.js';
 import { readText } from './compose-files.js';
@@ -33,15 +34,25 @@ export interface SchemaChange {
 }
 
 /** The text of the schema that clients see, as it is kept in the file of the published one. */
-export const printPublished = (apiSchema: GraphQLSchema): string =>
-  `# What clients have: the API schema of the last release. Moved on by: npm run compose -- --release\n\n${printSchema(apiSchema)}\n`;
+export const printPublished = (apiSchema: GraphQLSchema): string => {
+  const sdl = printSchema(apiSchema);
+  return `# What clients have: the API schema of the last release. Moved on by: npm run compose -- --release\n# ${sealOf(buildSchema(sdl))}\n\n${sdl}\n`;
+};
 
-/** Reads the published schema; undefined where nothing was published yet. Throws a StartError for what is no schema. */
+/** Tells an edit by hand, by mistake or to silence the check, from a release; of what the text says, not of its layout. */
+const sealOf = (schema: GraphQLSchema): string =>
+  `sha256 ${createHash('sha256').update(printSchema(schema)).digest('hex')}`;
+
+/**
+ * Reads the published schema; undefined where nothing was published yet. Throws a StartError for what is no schema, or is
+ * not as a release left it.
+ */
 export const readPublished = (path: string, name: string): GraphQLSchema | undefined => {
   const sdl = readText(path);
   if (sdl === undefined) return undefined;
+  let schema: GraphQLSchema;
   try {
-    return buildSchema(new Source(sdl, name));
+    schema = buildSchema(new Source(sdl, name));
   } catch (error) {
     const [place] = error instanceof GraphQLError ? (error.locations ?? []) : [];
     const where = place ? `${name}:${place.line}:${place.column}` : name;
@@ -50,6 +61,11 @@ export const readPublished = (path: string, name: string): GraphQLSchema | undef
       { cause: error },
     );
   }
+  if (!sdl.includes(`# ${sealOf(schema)}`))
+    throw new StartError(
+      `${name} is not as npm run compose -- --release left it: what clients have does not change by an edit. Take it back from git; to accept a break, name it as the check prints it.`,
+    );
+  return schema;
 };
 
 /** What changed for clients since the published schema, the worst first, each group by element. */

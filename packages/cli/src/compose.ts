@@ -115,9 +115,9 @@ const writeSupergraph = async (
   composed: Composed,
   { output, published, nameOf }: WrittenFiles,
 ): Promise<string> => {
+  const schema = readPublished(published, nameOf(published));
   const written = writeText(output, composed.supergraph);
   const line = written ? `wrote ${nameOf(output)}` : `${nameOf(output)} is up to date`;
-  const schema = readPublished(published, nameOf(published));
   const changes = schema ? await changesSince(schema, composed.apiSchema()) : [];
   if (changes.length === 0) return line;
   return `${line}\n\n${count(changes, 'change')} since ${nameOf(published)}:\n${printChanges(changes)}`;
