@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
 import { readSubgraphSettings, subgraphVariables } from '@cinegraph/kit/subgraph';
+import { readTelemetrySettings } from '@cinegraph/kit/telemetry/settings';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { composeText, expand, readComposeFile, type ComposeService } from '../support/compose-file.js';
 import { readDockerfile, root } from '../support/dockerfile.js';
@@ -12,6 +13,8 @@ const services = readComposeFile({ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key 
 const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
 const { subgraphs } = readSupergraphYaml(`${root}supergraph.yaml`, {});
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
+/** OpenTelemetry's own variables, as far as the document for operators has them. */
+const telemetry = readFileSync(`${root}docs/operations.md`, 'utf8').match(/\bOTEL_\w+/g) ?? [];
 
 const of = (name: string): ComposeService => {
   const service = services[name];
@@ -86,7 +89,7 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
 describe('the variables of docker-compose.yml', () => {
   it('are all read by the gateway, and none that it needs is missing', () => {
     const urls = subgraphs.map(({ name }) => subgraphUrlVariable(name));
-    const known = [...Object.keys(gatewayVariables), ...urls];
+    const known = [...Object.keys(gatewayVariables), ...urls, ...telemetry];
     expect(Object.keys(environmentOf('gateway')).filter((name) => !known.includes(name))).toEqual([]);
     const config = readConfig(wholeEnvironmentOf('gateway'));
     expect(config).toMatchObject({
@@ -99,7 +102,7 @@ describe('the variables of docker-compose.yml', () => {
   });
 
   it.each(subgraphs)('are all read by $name, and none that it needs is missing', ({ name }) => {
-    const known = Object.keys(subgraphVariables(name, 'production'));
+    const known = [...Object.keys(subgraphVariables(name, 'production')), ...telemetry];
     expect(Object.keys(environmentOf(name)).filter((variable) => !known.includes(variable))).toEqual([]);
     expect(readSubgraphSettings(name, wholeEnvironmentOf(name))).toMatchObject({
       mode: 'production',
@@ -111,6 +114,19 @@ describe('the variables of docker-compose.yml', () => {
   it.each(subgraphs)('give the importer of $name its database and nothing else', ({ name }) => {
     expect(Object.keys(environmentOf(`import-${name}`))).toEqual([`DATABASE_URL_${name.toUpperCase()}`]);
   });
+
+  it.each(['gateway', ...subgraphs.map(({ name }) => name)])(
+    'let %s send traces, where a collector is named',
+    (name) => {
+      expect(readTelemetrySettings(wholeEnvironmentOf(name))).toBeUndefined();
+      const traced = readComposeFile({
+        POSTGRES_PASSWORD: 'p',
+        SUBGRAPH_KEY: key,
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+      })[name]?.environment as NodeJS.ProcessEnv;
+      expect(readTelemetrySettings(traced)).toMatchObject({ protocol: 'http/protobuf' });
+    },
+  );
 
   it('take secrets from outside, and say which one is missing', () => {
     for (const missing of ['POSTGRES_PASSWORD', 'SUBGRAPH_KEY']) {
@@ -173,8 +189,14 @@ describe('the containers of docker-compose.yml', () => {
 
   it('end in the order that loses nothing: the gateway before the subgraphs, each with time to drain', () => {
     expect(Object.keys(of('gateway').depends_on ?? {}).sort()).toEqual(subgraphs.map(({ name }) => name));
-    const apps = Object.values(services).filter(({ profiles }) => profiles.includes('apps'));
-    for (const service of apps) expect(service['stop_grace_period']).toBe('15s');
+    // How long a stop of each may take (`drainMs`), and a second for what a collector has not taken yet.
+    const gatewayMs = readConfig(wholeEnvironmentOf('gateway')).deadlineMs + 5_000;
+    for (const [name, service] of Object.entries(services)) {
+      if (!service.profiles.includes('apps')) continue;
+      const given = /^(\d+)s$/.exec(String(service['stop_grace_period']))?.[1];
+      const drainMs = name === 'gateway' ? gatewayMs : 10_000;
+      expect({ name, isEnough: Number(given) * 1_000 > drainMs + 1_000 }).toEqual({ name, isEnough: true });
+    }
   });
 
   it('of an import end by themselves, and rating waits for the movies', () => {
