@@ -39,12 +39,14 @@ const main = async (): Promise<void> => {
   const ask = createClient(values.url, values.viewer);
   const filter: MovieFilter = {
     ...(values.genre !== undefined && { genre: values.genre }),
-    ...(values.from !== undefined && { releaseYear: { from: Number(values.from) } }),
+    ...(values.from !== undefined && { releaseYear: { from: readNumber('from', values.from) } }),
   };
+
+  const first = readNumber('page', values.page);
 
   const movies: MovieLineFragment[] = [];
   let pages = 0;
-  for await (const page of moviePages(ask, filter, Number(values.page))) {
+  for await (const page of moviePages(ask, filter, first)) {
     movies.push(...page);
     pages += 1;
   }
@@ -54,6 +56,12 @@ const main = async (): Promise<void> => {
 
   const [movie] = best;
   if (movie) await rateAndTakeBack(ask, movie);
+};
+
+/** What is no number would go out as null, which is no condition at all. */
+const readNumber = (option: string, text: string): number => {
+  if (!/^\d+$/.test(text)) throw new Error(`--${option} must be a whole number, not "${text}".`);
+  return Number(text);
 };
 
 /** The pages of all movies that fit the filter, each fetched when it is asked for. */

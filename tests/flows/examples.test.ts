@@ -79,6 +79,17 @@ describe('the typed client, as a process', () => {
     expect(stdout).toContain('Sea 5 was not rated 9: UNAUTHENTICATED, say who you are with --viewer.');
   });
 
+  it.each([
+    ['from', 'last year'],
+    ['page', 'ten'],
+  ])('ends with 1 where --%s is no number, and shows no other list instead', async (option, value) => {
+    expect(await ofGraph(`--${option}`, value)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `--${option} must be a whole number, not "${value}".\n`,
+    });
+  });
+
   it('ends with 1 and a sentence where nothing answers', async () => {
     const { code, stdout, stderr } = await runClient('--url', 'http://127.0.0.1:1/graphql');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
