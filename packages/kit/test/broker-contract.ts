@@ -8,8 +8,8 @@ import {
   type OutgoingMessage,
   type SubscriptionOptions,
   type TopicDefinition,
-} from '../src/broker.js';
-import { createLogger } from '../src/logger.js';
+} from '@cinegraph/kit/broker';
+import { createLogger } from '@cinegraph/kit/logger';
 
 /** A broker to hold against the contract. */
 export interface BrokerUnderTest {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { readEnv } from '../env.js';
 import { dropTestDatabases } from './database.js';
+import { lookForKafka } from './kafka.js';
 import { startTestServer } from './server.js';
 
 /** What the tear-down does; jest loads the two files into one process. */
@@ -11,6 +12,7 @@ export const tearDown: { run: () => Promise<void> } = { run: async () => undefin
  * run on that outside server instead, where the run leaves nothing behind.
  */
 const globalSetup = async (): Promise<void> => {
+  await lookForKafka();
   const env = readEnv({ TEST_DATABASE_URL: z.url().optional() }, process.env);
   const outside = env.TEST_DATABASE_URL;
   const server = outside === undefined ? await startTestServer() : undefined;

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive } from '../alive.js';
 import { startEmbeddedPostgres, removeEmbeddedPostgres } from '../embedded-postgres.js';
 
 const prefix = 'cinegraph-test-';
@@ -41,14 +42,5 @@ const removeAbandoned = async () => {
     const directory = join(tmpdir(), name);
     const pid = Number(await readFile(join(directory, 'pid'), 'utf8').catch(() => ''));
     if (pid > 0 && !isAlive(pid)) await remove(directory).catch(() => undefined);
-  }
-};
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 };

@@ -1,0 +1,248 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
+import type { IncomingMessage, SubscriptionOptions } from './broker.js';
+import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './kafka-client.js';
+import type { KafkaTopics } from './kafka-topics.js';
+import type { Part } from './service.js';
+
+const heartbeatMs = 1_000;
+/** The least that a broker allows unless told: so long does a member that was killed keep its partitions. */
+const sessionMs = 6_000;
+/** So long do the others wait in a rebalance for a member that is busy with a batch. */
+const rebalanceMs = 30_000;
+const commitMs = 5_000;
+const leaveMs = 3_000;
+/** A consumer of kafkajs that gives no sign for so long, though no batch is under way, is given up. */
+const silenceMs = 90_000;
+const partitionsAtOnce = 4;
+
+type ConsumerOptions = KafkaClientOptions & {
+  readonly topics: KafkaTopics;
+  readonly subscription: SubscriptionOptions;
+};
+
+/**
+ * A member of a group for as long as the part is started. It has one life after another: each is a kafkajs consumer that
+ * kafkajs itself never starts again, and whatever ends it (the broker away, an error that kafkajs calls final, silence) is
+ * followed by the next one, after a pause. So it never ends without having been asked to.
+ */
+export const createKafkaConsumer = (options: ConsumerOptions): Part => {
+  const { subscription, logger, topics } = options;
+  const stopping = new AbortController();
+  let lives: Promise<void> | undefined;
+
+  const live = async (): Promise<void> => {
+    let failed = 0;
+    for (;;) {
+      const life = createLife(options, { stopping: stopping.signal, onJoined: () => (failed = 0) });
+      let problem: unknown;
+      try {
+        await life.run();
+      } catch (error) {
+        problem = error;
+      }
+      await life.end();
+      if (stopping.signal.aborted) return;
+      failed += 1;
+      topics.forget();
+      const ms = Math.round(pauseMs(failed));
+      logger.warn({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
+      await delay(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
+
+  return {
+    name: `consumer ${subscription.group}`,
+    start: async () => {
+      lives = live();
+    },
+    stop: async () => {
+      stopping.abort();
+      await lives;
+    },
+  };
+};
+
+/** `run` resolves when it is to stop and rejects when it cannot go on; `end` finishes the batches under way and leaves. */
+const createLife = (
+  options: ConsumerOptions,
+  { stopping, onJoined }: { stopping: AbortSignal; onJoined: () => void },
+) => {
+  const { subscription, logger, topics, presence } = options;
+  const { group, onBatch, maxBatch = 5_000 } = subscription;
+  const client = openKafkaClient(options);
+  const consumer = client.kafka.consumer({
+    groupId: group,
+    heartbeatInterval: heartbeatMs,
+    sessionTimeout: sessionMs,
+    rebalanceTimeout: rebalanceMs,
+    // Thousands of ratings at a time; and for all partitions, or the first of them would keep the others waiting.
+    maxBytesPerPartition: 2 * 1_048_576,
+    maxBytes: 64 * 1_048_576,
+    minBytes: 1,
+    maxWaitTimeInMs: 500,
+    metadataMaxAge: 15_000,
+    allowAutoTopicCreation: false,
+    retry: { ...retry, retries: 5, restartOnFailure: async () => false },
+  });
+  const batches = new Set<Promise<void>>();
+  const pauses = new Map<string, { failures: number; timer?: NodeJS.Timeout }>();
+  let ended = false;
+  /** The group is being shared out anew: what is under way is finished, what is not begun is left to its next owner. */
+  let rejoining = false;
+  let lastSign = performance.now();
+
+  const isOver = () => ended || rejoining || stopping.aborted;
+
+  const noteLoss = (error: unknown) => {
+    if (membershipErrors.has((error as { type?: string }).type ?? '')) rejoining = true;
+  };
+
+  const commit = async (payload: EachBatchPayload, offset: bigint) => {
+    const { topic, partition } = payload.batch;
+    const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] };
+    const committed = payload.commitOffsetsIfNecessary(offsets);
+    try {
+      await within(commitMs, 'committing', committed);
+    } catch (error) {
+      noteLoss(error);
+      throw error;
+    }
+  };
+
+  const backOff = (topic: string, partition: number, error: unknown) => {
+    const slot = `${topic}/${partition}`;
+    const pause = pauses.get(slot) ?? { failures: 0 };
+    pause.failures += 1;
+    const ms = Math.round(pauseMs(pause.failures));
+    logger.warn({ err: error, group, topic, partition, pauseMs: ms }, 'a batch failed; its partition pauses');
+    const partitions = [{ topic, partitions: [partition] }];
+    consumer.pause(partitions);
+    pause.timer = setTimeout(() => {
+      // Between two lives there is nothing to resume.
+      if (!ended) consumer.resume(partitions);
+    }, ms);
+    pauses.set(slot, pause);
+  };
+
+  const handle = async (payload: EachBatchPayload): Promise<void> => {
+    const { batch, heartbeat, resolveOffset } = payload;
+    const { topic, partition, messages } = batch;
+    const beat = setInterval(() => void heartbeat().catch(noteLoss), heartbeatMs);
+    try {
+      for (let at = 0; at < messages.length && !isOver(); at += maxBatch) {
+        const slice = messages.slice(at, at + maxBatch);
+        try {
+          await onBatch(slice.map((message) => incoming(topic, partition, message)));
+        } catch (error) {
+          backOff(topic, partition, error);
+          return;
+        }
+        pauses.delete(`${topic}/${partition}`);
+        const isLast = at + maxBatch >= messages.length;
+        // Behind the last message there may be marks of transactions, which are not handed out.
+        const last = isLast ? batch.lastOffset() : (slice.at(-1)?.offset ?? '');
+        await commit(payload, BigInt(last) + 1n);
+        resolveOffset(last);
+      }
+    } finally {
+      clearInterval(beat);
+    }
+  };
+
+  const start = async () => {
+    await topics.ensure(subscription.topics);
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: partitionsAtOnce,
+      eachBatch: (payload) => {
+        if (isOver()) return Promise.resolve();
+        const work = handle(payload);
+        const settled = work.then(
+          () => undefined,
+          () => undefined,
+        );
+        batches.add(settled);
+        void settled.then(() => batches.delete(settled));
+        return work;
+      },
+    });
+  };
+
+  const crash = new Promise<never>((_resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+    const watch = setInterval(() => {
+      if (ended) clearInterval(watch);
+      else if (batches.size === 0 && performance.now() - lastSign > silenceMs) {
+        reject(new Error(`the consumer gave no sign for ${silenceMs} ms`));
+      }
+    }, 1_000).unref();
+  });
+  crash.catch(() => undefined);
+  watchSigns(consumer, (name) => {
+    lastSign = performance.now();
+    if (name === 'fetch') presence.here = true;
+    if (name !== 'join') return;
+    rejoining = false;
+    onJoined();
+  });
+
+  return {
+    run: async (): Promise<void> => {
+      const stopped = new Promise<void>((resolve) => {
+        if (stopping.aborted) resolve();
+        else stopping.addEventListener('abort', () => resolve(), { once: true });
+      });
+      const started = start();
+      started.catch(() => undefined);
+      await Promise.race([started.then(() => crash), crash, stopped]);
+    },
+    end: async (): Promise<void> => {
+      ended = true;
+      for (const { timer } of pauses.values()) clearTimeout(timer);
+      await Promise.all(batches);
+      await within(leaveMs, 'leaving the group', consumer.disconnect()).catch(() => undefined);
+      client.abandon();
+    },
+  };
+};
+
+/** By these the broker says that the member's partitions may be another's now. */
+const membershipErrors: ReadonlySet<string> = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'UNKNOWN_MEMBER_ID',
+  'ILLEGAL_GENERATION',
+  'FENCED_INSTANCE_ID',
+]);
+
+const watchSigns = (consumer: Consumer, onSign: (name: 'join' | 'fetch' | 'other') => void): void => {
+  const { events } = consumer;
+  consumer.on(events.GROUP_JOIN, () => onSign('join'));
+  consumer.on(events.FETCH, () => onSign('fetch'));
+  consumer.on(events.END_BATCH_PROCESS, () => onSign('other'));
+  consumer.on(events.HEARTBEAT, () => onSign('other'));
+};
+
+const incoming = (topic: string, partition: number, message: KafkaMessage): IncomingMessage => ({
+  topic,
+  partition,
+  offset: BigInt(message.offset),
+  appendedAt: new Date(Number(message.timestamp)),
+  key: message.key,
+  value: message.value,
+  headers: headersOf(message.headers),
+});
+
+const none: Readonly<Record<string, Buffer>> = {};
+
+/** Of a header that comes more than once, the last. */
+const headersOf = (headers: IHeaders | undefined): Readonly<Record<string, Buffer>> => {
+  const entries = Object.entries(headers ?? none).flatMap(([name, given]) => {
+    const value = Array.isArray(given) ? given.at(-1) : given;
+    return value === undefined ? [] : [[name, Buffer.from(value)] as const];
+  });
+  return entries.length === 0 ? none : Object.fromEntries(entries);
+};

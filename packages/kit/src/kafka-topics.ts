@@ -1,0 +1,199 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import { partitionsPerTopic, type GroupPosition, type Place, type TopicDefinition } from './broker.js';
+import { openKafkaClient, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
+
+/** What is asked of the cluster beside producing and consuming. */
+export interface KafkaTopics {
+  /**
+   * Creates those of the topics that are missing; answers how many partitions each has. Asked again only after `forget`.
+   * Throws when one is not among the definitions, and when the cluster does not answer within 15 seconds.
+   */
+  readonly ensure: (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
+  /** The cluster may have lost its topics. */
+  readonly forget: () => void;
+  readonly ends: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly Place[]>>;
+  readonly positions: (group: string, names: readonly string[]) => Promise<readonly GroupPosition[]>;
+  readonly stop: () => Promise<void>;
+}
+
+export const defaultMaxMessageBytes = 1_048_576;
+
+/** What a batch of records is larger than its messages. */
+const framingBytes = 4_096;
+const week = String(7 * 24 * 60 * 60 * 1_000);
+const answerMs = 15_000;
+
+export const openKafkaTopics = (
+  options: KafkaClientOptions & { readonly topics: readonly TopicDefinition[] },
+): KafkaTopics => {
+  const { presence, logger } = options;
+  const definitions = new Map(options.topics.map((topic) => [topic.name, topic]));
+  const known = new Map<string, number>();
+  let opened: { client: KafkaClient; admin: Promise<Admin> } | undefined;
+
+  /** One connection, used while it works. */
+  const ask = async <Answer>(what: string, question: (admin: Admin) => Promise<Answer>): Promise<Answer> => {
+    const using = (opened ??= open());
+    try {
+      const answer = await within(answerMs, what, using.admin.then(question));
+      presence.here = true;
+      return answer;
+    } catch (error) {
+      presence.here = false;
+      using.client.abandon();
+      if (opened === using) opened = undefined;
+      throw error;
+    }
+  };
+
+  const open = () => {
+    const client = openKafkaClient(options);
+    const admin = client.kafka.admin();
+    return { client, admin: admin.connect().then(() => admin) };
+  };
+
+  const existing = async (admin: Admin, names: readonly string[]): Promise<readonly string[]> => {
+    const all = new Set(await admin.listTopics());
+    return [...new Set(names)].filter((name) => all.has(name));
+  };
+
+  /** One after the other: of two that create the same topic, one would learn that it is there before it is. */
+  const ensure = (names: readonly string[]) => {
+    const result = ensured.then(() => ensureNow(names));
+    ensured = result.catch(() => undefined);
+    return result;
+  };
+  let ensured: Promise<unknown> = Promise.resolve();
+
+  const ensureNow = async (names: readonly string[]) => {
+    const unknown = [...new Set(names)].filter((name) => !known.has(name));
+    for (const name of unknown) {
+      if (!definitions.has(name)) throw new Error(`the topic ${name} is not among those of this process`);
+    }
+    if (unknown.length === 0) return known;
+    await ask('making topics', async (admin) => {
+      const there = new Set(await existing(admin, unknown));
+      const missing = unknown.filter((name) => !there.has(name));
+      if (missing.length > 0) await create(admin, missing);
+      if (there.size > 0) await warnOfForeignTimes(admin, [...there]);
+      for (const { name, partitions } of await described(admin, unknown)) known.set(name, partitions.length);
+    });
+    return known;
+  };
+
+  /** Another process may have made them a moment ago: each broker hears of it in its own time. */
+  const described = async (admin: Admin, names: readonly string[]) => {
+    const end = performance.now() + answerMs / 2;
+    for (;;) {
+      try {
+        return (await admin.fetchTopicMetadata({ topics: [...names] })).topics;
+      } catch (error) {
+        const { type = '' } = error as { type?: string };
+        const early = type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'LEADER_NOT_AVAILABLE';
+        if (!early || performance.now() > end) throw error;
+        await delay(100);
+      }
+    }
+  };
+
+  const create = async (admin: Admin, missing: readonly string[]) => {
+    const { brokers } = await admin.describeCluster();
+    const replicas = Math.min(3, brokers.length);
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: missing.map((name) => ({
+        topic: name,
+        numPartitions: partitionsPerTopic,
+        replicationFactor: replicas,
+        configEntries: Object.entries(settingsOf(definitions.get(name), replicas)).map(
+          ([setting, value]) => ({
+            name: setting,
+            value,
+          }),
+        ),
+      })),
+    });
+    logger.info({ topics: missing, replicas }, 'topics created');
+  };
+
+  /** Topics that others made keep their settings; one that keeps its producers' clocks breaks the order by time. */
+  const warnOfForeignTimes = async (admin: Admin, names: readonly string[]) => {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: names.map((name) => ({
+        type: ConfigResourceTypes.TOPIC,
+        name,
+        configNames: ['message.timestamp.type'],
+      })),
+    });
+    for (const { resourceName, configEntries } of resources) {
+      if (configEntries[0]?.configValue === 'LogAppendTime') continue;
+      logger.warn(
+        { topic: resourceName },
+        'the topic keeps the times of its producers: set message.timestamp.type=LogAppendTime on it',
+      );
+    }
+  };
+
+  const endsOf = async (admin: Admin, name: string): Promise<readonly Place[]> => {
+    const offsets = await admin.fetchTopicOffsets(name);
+    return offsets
+      .map(({ partition, high }) => ({ partition, offset: BigInt(high) }))
+      .sort((one, other) => one.partition - other.partition);
+  };
+
+  return {
+    ensure,
+    forget: () => known.clear(),
+    ends: (names) =>
+      ask('asking for the ends', async (admin) => {
+        const there = await existing(admin, names);
+        return new Map(
+          await Promise.all(there.map(async (name) => [name, await endsOf(admin, name)] as const)),
+        );
+      }),
+    positions: (group, names) =>
+      ask('asking for the positions', async (admin) => {
+        const there = await existing(admin, names);
+        if (there.length === 0) return [];
+        // Committed first: a group is never seen behind the end of a moment before.
+        const committed = await admin.fetchOffsets({ groupId: group, topics: [...there] });
+        const positions = await Promise.all(
+          there.map(async (name) => {
+            const offsets = new Map(
+              committed
+                .find(({ topic }) => topic === name)
+                ?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]),
+            );
+            return (await endsOf(admin, name)).map(({ partition, offset: end }) => {
+              const offset = offsets.get(partition) ?? -1n;
+              return { topic: name, partition, committed: offset < 0n ? null : offset, end };
+            });
+          }),
+        );
+        return positions.flat();
+      }),
+    stop: async () => {
+      const closing = opened;
+      opened = undefined;
+      if (!closing) return;
+      const left = closing.admin.then((admin) => admin.disconnect());
+      await within(2_000, 'leaving', left).catch(() => undefined);
+      closing.client.abandon();
+    },
+  };
+};
+
+/**
+ * `states` are compacted and nothing else: with "compact,delete" the newest of a key would go after a week as well. What
+ * is superseded stays for a week, deletions too, so that a consumer that was away meets each.
+ */
+const settingsOf = (definition: TopicDefinition | undefined, replicas: number): Record<string, string> => ({
+  'message.timestamp.type': 'LogAppendTime',
+  'max.message.bytes': String((definition?.maxMessageBytes ?? defaultMaxMessageBytes) + framingBytes),
+  'min.insync.replicas': replicas === 3 ? '2' : '1',
+  ...(definition?.keeps === 'states'
+    ? { 'cleanup.policy': 'compact', 'min.compaction.lag.ms': week, 'delete.retention.ms': week }
+    : { 'cleanup.policy': 'delete', 'retention.ms': week }),
+});

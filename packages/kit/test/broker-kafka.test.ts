@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Broker, IncomingMessage, OutgoingMessage, TopicDefinition } from '@cinegraph/kit/broker';
+import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
+import type { KafkaServer } from '@cinegraph/kit/kafka-server';
+import { createLogger } from '@cinegraph/kit/logger';
+import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
+import { Kafka, logLevel } from 'kafkajs';
+import { brokerContract, until } from './broker-contract.js';
+
+const suite = kafkaMissing() === undefined ? describe : describe.skip;
+
+suite('the broker on Kafka', () => {
+  brokerContract(async () => {
+    const kafka = await startTestKafka();
+    return { open: (tools) => openKafkaBroker({ ...tools, brokers: kafka.brokers }), close: kafka.stop };
+  });
+});
+
+suite('a Kafka that fails', () => {
+  let kafka: KafkaServer;
+  const stops: (() => Promise<void>)[] = [];
+
+  beforeAll(async () => {
+    kafka = await startTestKafka();
+  });
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  });
+  afterAll(() => kafka.stop());
+
+  const topicOf = (definition: Partial<TopicDefinition> = {}): TopicDefinition => ({
+    name: `faults.${randomUUID()}.v1`,
+    keeps: 'happenings',
+    ...definition,
+  });
+
+  const connect = async (...topics: readonly TopicDefinition[]): Promise<Broker> => {
+    const logger = createLogger({ name: 'faults', level: 'silent' });
+    const broker = openKafkaBroker({ clientId: 'faults', topics, logger, brokers: kafka.brokers });
+    await broker.part.start();
+    stops.push(broker.part.stop);
+    return broker;
+  };
+
+  const consume = async (broker: Broker, group: string, topic: string) => {
+    const messages: IncomingMessage[] = [];
+    const onBatch = async (batch: readonly IncomingMessage[]) => void messages.push(...batch);
+    const part = broker.subscribe({ group, topics: [topic], onBatch });
+    await part.start();
+    let stopped: Promise<void> | undefined;
+    const stop = () => (stopped ??= part.stop());
+    stops.push(stop);
+    return { messages, stop };
+  };
+
+  const texts = (messages: readonly IncomingMessage[]) => new Set(messages.map(({ value }) => String(value)));
+
+  const batchOf = (topic: string, prefix: string, count: number): OutgoingMessage[] =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ topic, key: `key-${index % 20}`, headers: {} },
+      value: Buffer.from(`${prefix}-${index}`),
+    }));
+
+  test('killed under load and started again, it has every message of every publication that resolved, each key in order', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    const { messages } = await consume(broker, `kill.${randomUUID()}`, topic.name);
+    const acknowledged: string[] = [];
+    let [running, rejected, round] = [true, 0, 0];
+    const load = (async () => {
+      while (running) {
+        const batch = batchOf(topic.name, String(round), 50);
+        round += 1;
+        // As the relay does it: the same again until it resolves.
+        for (let published = false; !published;) {
+          try {
+            await broker.publish(batch);
+            published = true;
+          } catch {
+            rejected += 1;
+          }
+        }
+        acknowledged.push(...batch.map(({ value }) => String(value)));
+      }
+    })();
+    for (let kill = 0; kill < 2; kill += 1) {
+      const before = acknowledged.length;
+      await until('the load runs', () => acknowledged.length > before + 500);
+      await kafka.kill();
+      await kafka.restart();
+    }
+    const before = acknowledged.length;
+    await until('the load runs again', () => acknowledged.length > before + 500);
+    running = false;
+    await load;
+    await until('all came', () => texts(messages).size >= acknowledged.length, 45);
+    expect([...texts(messages)].sort()).toEqual([...acknowledged].sort());
+    // The first time that each is seen: rounds of a key only ever grow.
+    const lastRound = new Map<string, number>();
+    for (const text of texts(messages)) {
+      const [of, index] = text.split('-').map(Number);
+      const key = String(index! % 20);
+      expect(of).toBeGreaterThanOrEqual(lastRound.get(key) ?? 0);
+      lastRound.set(key, of!);
+    }
+    expect(round * 50).toBe(acknowledged.length);
+    process.stdout.write(
+      `${acknowledged.length} acknowledged, ${messages.length} seen, ${rejected} rejected\n`,
+    );
+  }, 120_000);
+
+  test('away at the start, it is waited for: the service starts, publications are refused in time, and then all goes on', async () => {
+    const topic = topicOf();
+    await kafka.kill();
+    const broker = await connect(topic);
+    const { messages, stop } = await consume(broker, `away.${randomUUID()}`, topic.name);
+    await expect(broker.publish(batchOf(topic.name, 'early', 3))).rejects.toThrow();
+    await expect(broker.ends([topic.name])).rejects.toThrow();
+    expect(broker.answers()).toBe(false);
+    await kafka.restart();
+    await until('a publication resolves', () =>
+      broker.publish(batchOf(topic.name, 'later', 3)).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until('it came', () => texts(messages).size >= 3);
+    expect(broker.answers()).toBe(true);
+
+    await kafka.kill();
+    await stop();
+    await broker.part.stop();
+    await kafka.restart();
+  }, 120_000);
+
+  test('a log that is lost begins anew: topics are made again, and running and new members read from the oldest', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    const group = `lost.${randomUUID()}`;
+    const running = await consume(broker, group, topic.name);
+    const stoppedGroup = `stopped.${randomUUID()}`;
+    const stopped = await consume(broker, stoppedGroup, topic.name);
+    await broker.publish(batchOf(topic.name, 'old', 100));
+    await until('all came', () => running.messages.length >= 100 && stopped.messages.length >= 100);
+    await stopped.stop();
+
+    await kafka.kill();
+    await kafka.restart({ emptied: true });
+    await until('a publication resolves', () =>
+      broker.publish(batchOf(topic.name, 'new', 40)).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const after = await consume(broker, stoppedGroup, topic.name);
+    const news = new Set(batchOf('', 'new', 40).map(({ value }) => String(value)));
+    await until('the running member has all', () =>
+      [...news].every((text) => texts(running.messages).has(text)),
+    );
+    await until('the new member has all', () => texts(after.messages).size >= 40);
+    expect(texts(after.messages)).toEqual(news);
+    const [end] = (await broker.ends([topic.name])).get(topic.name)!.map(({ offset }) => offset);
+    expect(end).toBeLessThan(40n);
+  }, 120_000);
+
+  test('a position that the broker has no messages for goes on with the oldest that there is', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    const group = `range.${randomUUID()}`;
+    const places = await broker.publish(batchOf(topic.name, 'one', 60));
+    const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const partitions = [...new Set(places.map(({ partition }) => partition))];
+    await admin.setOffsets({
+      groupId: group,
+      topic: topic.name,
+      partitions: partitions.map((partition) => ({ partition, offset: '5000' })),
+    });
+    await admin.disconnect();
+    const { messages } = await consume(broker, group, topic.name);
+    await until('all came', () => texts(messages).size >= 60);
+  });
+
+  test('topics have the settings that their kind needs', async () => {
+    const [happenings, states] = [topicOf(), topicOf({ keeps: 'states', maxMessageBytes: 2_000_000 })];
+    const broker = await connect(happenings, states);
+    await broker.publish([...batchOf(happenings.name, 'a', 1), ...batchOf(states.name, 'b', 1)]);
+    const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const settingsOf = async (name: string) => {
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: 2, name }],
+      });
+      return Object.fromEntries(
+        resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue]),
+      );
+    };
+    const week = String(7 * 24 * 3_600_000);
+    expect(await settingsOf(happenings.name)).toMatchObject({
+      'cleanup.policy': 'delete',
+      'retention.ms': week,
+      'message.timestamp.type': 'LogAppendTime',
+    });
+    expect(await settingsOf(states.name)).toMatchObject({
+      'cleanup.policy': 'compact',
+      'min.compaction.lag.ms': week,
+      'message.timestamp.type': 'LogAppendTime',
+    });
+    await admin.disconnect();
+  });
+});
