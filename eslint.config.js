@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 // The one file of each process that may read process.env; everything else gets the typed result of readEnv.
 const readsEnvironment = [
   'packages/cli/src/graph.ts',
-  'packages/cli/src/compose.ts',
+  'packages/cli/src/{compose,kafka}.ts',
   'packages/kit/src/{subgraph,import,job,telemetry}.ts',
   'gateway/src/main.ts',
 ];

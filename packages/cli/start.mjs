@@ -11,6 +11,7 @@ const help = `npm start                       the whole graph on this machine (n
 npm test                        all tests; test:unit and test:integration are parts of them
 npm run import -- <source>      read an outside source into the databases
 npm run ratings -- rebuild      recompute the aggregated ratings and report drift
+npm run kafka                   a real Apache Kafka on this machine (npm run kafka -- --help)
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
 npm run build                   generate and build what is stale
 npm run generate                only generate
@@ -71,6 +72,7 @@ const perform = async (command, args, signal) => {
       'test:integration',
       'import',
       'ratings',
+      'kafka',
       'compose',
       'build',
       'generate',
@@ -93,7 +95,7 @@ const perform = async (command, args, signal) => {
     await generate(root, signal, say);
     return 0;
   }
-  await ensureBuilt(root, signal, say, command === 'compose' ? commandLine : everything);
+  await ensureBuilt(root, signal, say, ['compose', 'kafka'].includes(command) ? commandLine : everything);
   if (command === 'build') return 0;
   if (command.startsWith('test')) return test(command.split(':')[1], args, signal);
   const { perform: performCommand } = await import('./dist/main.js');

@@ -14,6 +14,8 @@ export const perform = async (
       return (await import('./import.js')).importSource(args, signal);
     case 'compose':
       return (await import('./compose.js')).compose(args, { signal });
+    case 'kafka':
+      return (await import('./kafka.js')).kafka(args, signal);
     case 'ratings':
       return (await import('./jobs.js')).runSubgraphCommand(command, args, signal);
     default:

@@ -13,15 +13,15 @@ export interface KafkaClient {
 }
 
 /**
- * Retries of everything that kafkajs does by itself, all set: its own differ where NODE_ENV is "test". At most about eight
- * seconds of pauses; what lasts longer is tried anew by ours.
+ * Retries of what kafkajs does by itself, all set: its own differ where NODE_ENV is "test". They are nested in kafkajs, so
+ * that a few are enough; what lasts longer is tried anew by ours.
  */
 export const retry: RetryOptions = {
   initialRetryTime: 100,
   factor: 0.3,
   multiplier: 2,
   maxRetryTime: 2_000,
-  retries: 7,
+  retries: 3,
 };
 
 /** What one process tells of the cluster: whether its brokers were there when they were last spoken to. */
@@ -84,7 +84,8 @@ const logInto = (logger: Logger, isQuiet: () => boolean): logCreator => {
   const lastSaid = new Map<string, number>();
   return () =>
     ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
-      if (isQuiet()) return;
+      // It is right about us, and answered by a new producer after each failure.
+      if (isQuiet() || message.startsWith('Limiting retries for the idempotent producer')) return;
       const now = performance.now();
       const said = lastSaid.get(message);
       if (said !== undefined && now - said < quietMs) return;

@@ -133,12 +133,12 @@ export const dockerProcess = (directory: string): KafkaProcess => {
     endAbandoned: async () => {
       await remove();
     },
-    launch: async ({ broker }) => {
-      // Both listeners keep their ports within the container; people and clients see the published one.
+    launch: async ({ broker, controller }) => {
+      // The same port within: the broker, too, reaches itself by the address that it tells.
       const environment = {
         ...settings,
-        'controller.quorum.voters': '1@127.0.0.1:9093',
-        listeners: 'PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093',
+        'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+        listeners: `PLAINTEXT://0.0.0.0:${broker},CONTROLLER://127.0.0.1:${controller}`,
         'advertised.listeners': `PLAINTEXT://127.0.0.1:${broker}`,
         'log.dirs': '/var/lib/kafka/data',
       };
@@ -147,7 +147,7 @@ export const dockerProcess = (directory: string): KafkaProcess => {
         'docker',
         [
           ...['run', '--rm', '--name', name, '--volume', `${name}:/var/lib/kafka/data`],
-          ...['--publish', `127.0.0.1:${broker}:9092`, '--env', `CLUSTER_ID=${clusterIdOf(directory)}`],
+          ...['--publish', `127.0.0.1:${broker}:${broker}`, '--env', `CLUSTER_ID=${clusterIdOf(directory)}`],
           ...['--env', 'KAFKA_HEAP_OPTS=-Xmx512m'],
           ...Object.entries(environment).flatMap(([setting, value]) => [
             '--env',

@@ -1,6 +1,6 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
 import type { OutgoingMessage, Place, TopicDefinition } from './broker.js';
-import { openKafkaClient, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
+import { openKafkaClient, retry, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
 import { defaultMaxMessageBytes, type KafkaTopics } from './kafka-topics.js';
 
 /** What the broker's `publish` does, and its end. */
@@ -41,6 +41,8 @@ export const openKafkaPublisher = (
     const client = openKafkaClient(options);
     const producer = client.kafka.producer({
       idempotent: true,
+      // The same producer sends again for a few seconds: the broker knows its batches and keeps each once.
+      retry: { ...retry, retries: 7 },
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
       createPartitioner: Partitioners.DefaultPartitioner,

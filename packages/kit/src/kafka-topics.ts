@@ -77,24 +77,11 @@ export const openKafkaTopics = (
       const missing = unknown.filter((name) => !there.has(name));
       if (missing.length > 0) await create(admin, missing);
       if (there.size > 0) await warnOfForeignTimes(admin, [...there]);
-      for (const { name, partitions } of await described(admin, unknown)) known.set(name, partitions.length);
+      for (const { name, partitions } of await described(admin, unknown)) {
+        known.set(name, partitions.length);
+      }
     });
     return known;
-  };
-
-  /** Another process may have made them a moment ago: each broker hears of it in its own time. */
-  const described = async (admin: Admin, names: readonly string[]) => {
-    const end = performance.now() + answerMs / 2;
-    for (;;) {
-      try {
-        return (await admin.fetchTopicMetadata({ topics: [...names] })).topics;
-      } catch (error) {
-        const { type = '' } = error as { type?: string };
-        const early = type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'LEADER_NOT_AVAILABLE';
-        if (!early || performance.now() > end) throw error;
-        await delay(100);
-      }
-    }
   };
 
   const create = async (admin: Admin, missing: readonly string[]) => {
@@ -158,7 +145,7 @@ export const openKafkaTopics = (
         const there = await existing(admin, names);
         if (there.length === 0) return [];
         // Committed first: a group is never seen behind the end of a moment before.
-        const committed = await admin.fetchOffsets({ groupId: group, topics: [...there] });
+        const committed = await once(() => admin.fetchOffsets({ groupId: group, topics: [...there] }));
         const positions = await Promise.all(
           there.map(async (name) => {
             const offsets = new Map(
@@ -184,6 +171,31 @@ export const openKafkaTopics = (
     },
   };
 };
+
+/** Other brokers hear of a new topic, and who cares for a group, in their own time: such refusals pass by themselves. */
+const passing: ReadonlySet<string> = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'GROUP_LOAD_IN_PROGRESS',
+]);
+
+/** Asks again while the refusal is of that kind, for half the time that an answer may take. */
+const once = async <Answer>(question: () => Promise<Answer>): Promise<Answer> => {
+  const end = performance.now() + answerMs / 2;
+  for (;;) {
+    try {
+      return await question();
+    } catch (error) {
+      if (!passing.has((error as { type?: string }).type ?? '') || performance.now() > end) throw error;
+      await delay(100);
+    }
+  }
+};
+
+const described = async (admin: Admin, names: readonly string[]) =>
+  (await once(() => admin.fetchTopicMetadata({ topics: [...names] }))).topics;
 
 /**
  * `states` are compacted and nothing else: with "compact,delete" the newest of a key would go after a week as well. What
