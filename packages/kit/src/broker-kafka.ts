@@ -11,7 +11,7 @@ import { openKafkaTopics } from './kafka-topics.js';
  */
 export const openKafkaBroker = (options: BrokerTools & { readonly brokers: readonly string[] }): Broker => {
   const { clientId, brokers, logger } = options;
-  const presence: Presence = { here: false };
+  const presence: Presence = { here: false, said: new Map() };
   const client: KafkaClientOptions = { clientId, brokers, logger, presence };
   const topics = openKafkaTopics({ ...client, topics: options.topics });
   const publisher = openKafkaPublisher({ ...client, topics, definitions: options.topics });

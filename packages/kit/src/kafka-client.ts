@@ -24,9 +24,12 @@ export const retry: RetryOptions = {
   retries: 3,
 };
 
-/** What one process tells of the cluster: whether its brokers were there when they were last spoken to. */
+/** What the clients of one process know together of the cluster. */
 export interface Presence {
+  /** Whether its brokers were there when they were last spoken to. */
   here: boolean;
+  /** What kafkajs said of it, and when (`performance.now()`). */
+  readonly said: Map<string, number>;
 }
 
 /** What a client is opened with. */
@@ -49,7 +52,7 @@ export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
     requestTimeout: 10_000,
     retry,
     logLevel: logLevel.INFO,
-    logCreator: logInto(logger, () => abandoned),
+    logCreator: logInto(logger, presence, () => abandoned),
     socketFactory: ({ host, port, onConnect }) => {
       if (abandoned) throw new Error('this client was given up');
       const socket = connect({ host, port }, () => {
@@ -80,23 +83,22 @@ export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
 const quietMs = 10_000;
 
 /** kafkajs calls each attempt that fails an error; what it makes of it is told by us. */
-const logInto = (logger: Logger, isQuiet: () => boolean): logCreator => {
-  const lastSaid = new Map<string, number>();
-  return () =>
-    ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
-      // It is right about us, and answered by a new producer after each failure.
-      if (isQuiet() || message.startsWith('Limiting retries for the idempotent producer')) return;
-      const now = performance.now();
-      const said = lastSaid.get(message);
-      if (said !== undefined && now - said < quietMs) return;
-      if (lastSaid.size >= 200) lastSaid.clear();
-      lastSaid.set(message, now);
-      const fields = { ...rest, kafkajs: namespace };
-      if (level === logLevel.ERROR) logger.warn(fields, message);
-      else if (level === logLevel.WARN) logger.info(fields, message);
-      else logger.debug(fields, message);
-    };
-};
+const logInto =
+  (logger: Logger, { said }: Presence, isQuiet: () => boolean): logCreator =>
+  () =>
+  ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
+    // It is right about us, and answered by a new producer after each failure.
+    if (isQuiet() || message.startsWith('Limiting retries for the idempotent producer')) return;
+    const now = performance.now();
+    const before = said.get(message);
+    if (before !== undefined && now - before < quietMs) return;
+    if (said.size >= 200) said.clear();
+    said.set(message, now);
+    const fields = { ...rest, kafkajs: namespace };
+    if (level === logLevel.ERROR) logger.warn(fields, message);
+    else if (level === logLevel.WARN) logger.info(fields, message);
+    else logger.debug(fields, message);
+  };
 
 /** The pause before attempt `attempt` (from 1): doubled from 0.1 s up to 10 s, with up to half of it taken off. */
 export const pauseMs = (attempt: number): number =>

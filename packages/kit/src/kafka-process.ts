@@ -47,6 +47,9 @@ const settings: Readonly<Record<string, string | number>> = {
   'share.coordinator.state.topic.replication.factor': 1,
   'share.coordinator.state.topic.min.isr': 1,
   'group.initial.rebalance.delay.ms': 0,
+  // After a kill the broker waits for the end of its own session of before.
+  'broker.heartbeat.interval.ms': 500,
+  'broker.session.timeout.ms': 2_000,
   // Topics have settings of their own here: none appears by a misspelt name.
   'auto.create.topics.enable': 'false',
   'num.partitions': 8,

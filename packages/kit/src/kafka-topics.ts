@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import { partitionsPerTopic, type GroupPosition, type Place, type TopicDefinition } from './broker.js';
 import { openKafkaClient, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
 
@@ -109,7 +109,7 @@ export const openKafkaTopics = (
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
       resources: names.map((name) => ({
-        type: ConfigResourceTypes.TOPIC,
+        type: kafkajs.ConfigResourceTypes.TOPIC,
         name,
         configNames: ['message.timestamp.type'],
       })),

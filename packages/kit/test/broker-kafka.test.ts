@@ -5,7 +5,7 @@ import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
 import type { KafkaServer } from '@cinegraph/kit/kafka-server';
 import { createLogger } from '@cinegraph/kit/logger';
 import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
-import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
+import kafkajs, { Kafka, logLevel } from 'kafkajs';
 import { brokerContract, until } from './broker-contract.js';
 
 const suite = kafkaMissing() === undefined ? describe : describe.skip;
@@ -191,7 +191,7 @@ suite('a Kafka that fails', () => {
     const settingsOf = async (name: string) => {
       const { resources } = await admin.describeConfigs({
         includeSynonyms: false,
-        resources: [{ type: ConfigResourceTypes.TOPIC, name }],
+        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name }],
       });
       return Object.fromEntries(
         resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue]),
