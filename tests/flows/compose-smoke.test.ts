@@ -35,7 +35,7 @@ beforeAll(async () => {
       DATABASE_URL_METADATA: await emptyDatabase(metadata),
       DATABASE_URL_RATING: await emptyDatabase(rating),
     },
-    outside: ['postgres'],
+    outside: ['postgres', 'kafka'],
     builder,
   });
 }, 120_000);

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Broker, IncomingMessage, OutgoingMessage, TopicDefinition } from '@cinegraph/kit/broker';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
@@ -15,6 +17,14 @@ suite('the broker on Kafka', () => {
     const kafka = await startTestKafka();
     return { open: (tools) => openKafkaBroker({ ...tools, brokers: kafka.brokers }), close: kafka.stop };
   });
+});
+
+test('the broker on Kafka is loaded by Node as it is built', async () => {
+  // Jest finds names in kafkajs that Node does not.
+  const built = new URL('../dist/broker-kafka.js', import.meta.url).href;
+  const script = `import { openKafkaBroker } from ${JSON.stringify(built)}; process.stdout.write(typeof openKafkaBroker);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  expect(stdout).toBe('function');
 });
 
 suite('a Kafka that fails', () => {
