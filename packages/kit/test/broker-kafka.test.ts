@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Broker, IncomingMessage, OutgoingMessage, TopicDefinition } from '@cinegraph/kit/broker';
@@ -173,6 +174,29 @@ suite('a Kafka that fails', () => {
     const [end] = (await broker.ends([topic.name])).get(topic.name)!.map(({ offset }) => offset);
     expect(end).toBeLessThan(40n);
   }, 120_000);
+
+  test('after an answer that was lost, what is published next is kept and not taken for a repetition', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    await broker.publish(batchOf(topic.name, 'first', 1));
+    const { prototype } = Socket;
+    const emit = prototype.emit;
+    const losing = function (this: Socket, ...args: unknown[]): unknown {
+      if (args[0] !== 'data' || this.remotePort !== kafka.port) return Reflect.apply(emit, this, args);
+      return this.destroy(new Error('the answer is lost'));
+    };
+    prototype.emit = losing as typeof emit;
+    try {
+      await expect(broker.publish(batchOf(topic.name, 'lost', 1))).rejects.toThrow();
+    } finally {
+      prototype.emit = emit;
+    }
+    await broker.publish(batchOf(topic.name, 'next', 1));
+    const { messages } = await consume(broker, `answer.${randomUUID()}`, topic.name);
+    await until('all came', () => texts(messages).has('next-0'));
+    // The broker had it: only its answer was lost.
+    expect(texts(messages)).toEqual(new Set(['first-0', 'lost-0', 'next-0']));
+  });
 
   test('a position that the broker has no messages for goes on with the oldest that there is', async () => {
     const topic = topicOf();
