@@ -163,6 +163,7 @@ async function startService(name, url) {
       NODE_ENV: 'test',
       LOG_LEVEL: 'warn',
       [`DATABASE_URL_${name.toUpperCase()}`]: url,
+      DATABASE_URL_EVENTS: await server.ensureDatabase('events'),
     },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

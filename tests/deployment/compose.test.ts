@@ -102,17 +102,32 @@ describe('the variables of docker-compose.yml', () => {
   });
 
   it.each(subgraphs)('are all read by $name, and none that it needs is missing', ({ name }) => {
-    const known = [...Object.keys(subgraphVariables(name, 'production')), ...telemetry];
+    const known = [...Object.keys(subgraphVariables(name, { NODE_ENV: 'production' })), ...telemetry];
     expect(Object.keys(environmentOf(name)).filter((variable) => !known.includes(variable))).toEqual([]);
     expect(readSubgraphSettings(name, wholeEnvironmentOf(name))).toMatchObject({
       mode: 'production',
       host: '0.0.0.0',
       subgraphKey: key,
+      broker: { kafka: ['kafka:9092'] },
     });
   });
 
-  it.each(subgraphs)('give the importer of $name its database and nothing else', ({ name }) => {
-    expect(Object.keys(environmentOf(`import-${name}`))).toEqual([`DATABASE_URL_${name.toUpperCase()}`]);
+  it.each(subgraphs)('give the importer of $name its database, the broker and nothing else', ({ name }) => {
+    expect(Object.keys(environmentOf(`import-${name}`)).sort()).toEqual(
+      [`DATABASE_URL_${name.toUpperCase()}`, 'DATABASE_URL_EVENTS', 'KAFKA_BROKERS'].sort(),
+    );
+  });
+
+  it.each(subgraphs)('give $name the log in PostgreSQL where KAFKA_BROKERS is set to nothing', ({ name }) => {
+    const given = { POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key, KAFKA_BROKERS: '' };
+    const { environment = {} } = readComposeFile(given)[name] ?? {};
+    const texts = Object.entries({ ...imageEnvironment, ...environment });
+    const settings = readSubgraphSettings(
+      name,
+      Object.fromEntries(texts.map(([variable, value]) => [variable, String(value)])),
+    );
+    expect(settings.broker).toEqual({ url: 'postgresql://events:p4ss@postgres:5432/events' });
+    expect(/for name in (.*); do/.exec(composeText)?.[1]?.split(' ')).toContain('events');
   });
 
   it.each(['gateway', ...subgraphs.map(({ name }) => name)])(
@@ -155,6 +170,7 @@ describe('the variables of docker-compose.yml', () => {
   it('are expanded by this test as Compose expands them', () => {
     expect(expand('${A:-x${B}y}-$$${C:-}', { B: '1' })).toBe('x1y-$');
     expect(expand('${A:-x}${B:?no}', { A: 'a', B: '${C}' })).toBe('a${C}');
+    expect(expand('${A-x}${B-x}${C:-x}', { B: '', C: '' })).toBe('xx');
   });
 });
 

@@ -4,13 +4,19 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testin
 import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from './running-start.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;
+let events: TestDatabase;
 let pool: ReturnType<typeof testPool>;
 const running: ServiceProcess[] = [];
 beforeAll(async () => {
   database = await testDatabase({ name: rating.name, migrations: rating.migrations });
+  events = await testDatabase({
+    name: 'events',
+    migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+  });
   pool = testPool(database.url);
 });
 afterAll(async () => {
@@ -18,12 +24,14 @@ afterAll(async () => {
   await Promise.all(running.map(({ ended }) => ended));
   await pool.end();
   await database.drop();
+  await events.drop();
 });
 
 const run = (env: Readonly<Record<string, string>> = {}) => {
   const service = runService('subgraphs/rating', {
     SUBGRAPH_KEY: testSubgraphKey,
     DATABASE_URL_RATING: database.url,
+    DATABASE_URL_EVENTS: events.url,
     ...env,
   });
   running.push(service);
@@ -46,13 +54,14 @@ const submit = (url: string, viewer: string, movieId: string, score: number, key
 
 describe('a subgraph started alone from its build', () => {
   it('names everything that its environment lacks, in one message, and ends with 1', async () => {
-    const { code, stdout, stderr } = await run({ SUBGRAPH_KEY: '', DATABASE_URL_RATING: '', PORT: 'x' })
-      .ended;
+    const unset = { SUBGRAPH_KEY: '', DATABASE_URL_RATING: '', DATABASE_URL_EVENTS: '' };
+    const { code, stdout, stderr } = await run({ ...unset, PORT: 'x' }).ended;
     expect(code).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toMatch(
       /PORT: must be a port[^]*SUBGRAPH_KEY: is not set[^]*DATABASE_URL_RATING: is not set/,
     );
+    expect(stderr).toMatch(/DATABASE_URL_EVENTS: is not set, but needed where KAFKA_BROKERS is not set/);
     expect(stderr).not.toMatch(/^ {4}at /m);
   });
 
@@ -75,11 +84,28 @@ describe('a subgraph started alone from its build', () => {
     expect((await service.ended).code).toBe(0);
   });
 
+  it('starts, is ready and ends while the broker is away, and says so where its health is asked', async () => {
+    const service = run({ DATABASE_URL_EVENTS: 'postgresql://u:p@127.0.0.1:1/events' });
+    const ready = await fetch(`${await service.url}/health/ready`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toMatchObject({ checks: { database: 'answers', broker: 'away' } });
+    service.signal('SIGTERM');
+    expect((await service.ended).code).toBe(0);
+  });
+
   it('starts as two replicas at once on an empty database', async () => {
     await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    const log = testPool(events.url);
+    await log.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    await log.end();
     const replicas = [run(), run()];
     const urls = await Promise.all(replicas.map(({ url }) => url));
-    for (const url of urls) expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    for (const url of urls) {
+      expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+      await until(async () =>
+        (await (await fetch(`${url}/health/ready`)).text()).includes('"broker":"answers"'),
+      );
+    }
     for (const { signal } of replicas) signal('SIGTERM');
     for (const { ended } of replicas) expect((await ended).code).toBe(0);
   });

@@ -12,6 +12,7 @@ import { openImageBuilder, type ImageBuilder } from '../support/image.js';
 // The whole of the Dockerfile is done by .ci/images; otherwise the clone, which is built, stands for its stage `build`.
 const given = process.env['TEST_IMAGES'] === 'from-nothing' ? {} : { build: root };
 
+const events = { name: 'events', migrations: new URL('../../prisma/events/migrations/', import.meta.url) };
 const databases: TestDatabase[] = [];
 let builder: ImageBuilder;
 let composed: Composed;
@@ -34,6 +35,8 @@ beforeAll(async () => {
       SUBGRAPH_KEY: testSubgraphKey,
       DATABASE_URL_METADATA: await emptyDatabase(metadata),
       DATABASE_URL_RATING: await emptyDatabase(rating),
+      KAFKA_BROKERS: '',
+      DATABASE_URL_EVENTS: await emptyDatabase(events),
     },
     outside: ['postgres', 'kafka'],
     builder,

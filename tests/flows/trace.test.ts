@@ -17,12 +17,16 @@ import { runService, type ServiceProcess } from '../support/service-process.js';
 
 type Env = Readonly<Record<string, string>>;
 
-let databases: { metadata: TestDatabase; rating: TestDatabase };
+let databases: { metadata: TestDatabase; rating: TestDatabase; events: TestDatabase };
 const running = new Set<ServiceProcess>();
 beforeAll(async () => {
   databases = {
     metadata: await testDatabase({ name: metadata.name, migrations: metadata.migrations }),
     rating: await testDatabase({ name: rating.name, migrations: rating.migrations }),
+    events: await testDatabase({
+      name: 'events',
+      migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+    }),
   };
 });
 afterAll(async () => {
@@ -37,6 +41,7 @@ const run = (folder: string, env: Env): ServiceProcess => {
     SUBGRAPH_KEY: testSubgraphKey,
     DATABASE_URL_METADATA: databases.metadata.url,
     DATABASE_URL_RATING: databases.rating.url,
+    DATABASE_URL_EVENTS: databases.events.url,
     SUPERGRAPH_PATH: fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url)),
     PORT: '0',
     ...env,

@@ -34,18 +34,19 @@ export const readComposeFile = (
 };
 
 /**
- * Expands `${NAME}`, `${NAME:-default}` and `${NAME:?message}` as Compose does, nested ones too; `$$` is a dollar sign.
+ * Expands `${NAME}`, `${NAME:-default}`, `${NAME-default}` (where it is not set at all) and `${NAME:?message}` as Compose does, nested ones too; `$$` is a dollar sign.
  * Throws the message where a variable that must be set is not.
  */
 export const expand = (text: string, variables: Readonly<Record<string, string>>): string => {
   let result = text.replaceAll('$$', '\0');
-  const inner = /\$\{(\w+)(?:(:-|:\?)([^{}]*))?\}/;
+  const inner = /\$\{(\w+)(?:(:-|:\?|-)([^{}]*))?\}/;
   for (let found = inner.exec(result); found; found = inner.exec(result)) {
     const [whole, name = '', operator, rest = ''] = found;
     // What is put in is not expanded again.
     const value = (variables[name] ?? '').replaceAll('$', '\0');
     if (value === '' && operator === ':?') throw new Error(`required variable ${name} ${rest}`);
-    result = result.replace(whole, () => (value === '' && operator === ':-' ? rest : value));
+    const instead = operator === ':-' ? value === '' : operator === '-' && variables[name] === undefined;
+    result = result.replace(whole, () => (instead ? rest : value));
   }
   return result.replaceAll('\0', '$');
 };

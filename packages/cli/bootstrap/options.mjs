@@ -13,7 +13,8 @@ export const startHelp = `Starts the whole graph: PostgreSQL, the subgraphs, the
   npm start -- --help           this
 
 It installs and builds what is missing, and fills empty databases with the default catalogue.
-Ctrl-C ends all of it. DATABASE_URL_<NAME> puts a subgraph on a PostgreSQL of your own.
+Ctrl-C ends all of it. DATABASE_URL_<NAME> puts a subgraph on a PostgreSQL of your own, DATABASE_URL_EVENTS
+the log of events; KAFKA_BROKERS has Kafka in its place.
 `;
 
 /**

@@ -8,11 +8,11 @@ import { StartError } from '@cinegraph/kit/errors';
 import { say } from './console.js';
 import type { CliEnv, LocalSubgraph } from './graph.js';
 
-/** The databases of the subgraphs, and the server of ours behind those that have none of the person's own. */
+/** The databases of the subgraphs and of the log, and the server of ours behind those that have none of the person's own. */
 export interface Databases {
-  /** `DATABASE_URL_<NAME>` of each subgraph. */
+  /** `DATABASE_URL_<NAME>` of each. */
   readonly urls: Readonly<Record<string, string>>;
-  /** The subgraphs whose databases are on our server, and which data that has; undefined where none is. */
+  /** Which databases are on our server, and which data that has; undefined where none is. */
   readonly embedded: { readonly identity: string; readonly names: readonly string[] } | undefined;
   stop(): Promise<void>;
 }
@@ -24,7 +24,7 @@ interface DatabasesOptions {
 }
 
 /**
- * Makes a database available for each subgraph: the one its variable names, or one on the embedded PostgreSQL, which is
+ * Makes a database available for each subgraph, and for the log unless there is Kafka: the one its variable names, or one on the embedded PostgreSQL, which is
  * started if any is needed. A server that dies is started again on its port; `onGivenUp` is told when that fails.
  * The caller holds the lock of the data folder.
  */
@@ -90,16 +90,18 @@ const describe = (options: DatabasesOptions, { identity }: EmbeddedPostgres) => 
   names: ownNames(options).map(({ name }) => name),
 });
 
-const ownNames = ({ env, subgraphs }: DatabasesOptions) =>
-  subgraphs.filter(({ databaseVariable }) => env.databaseUrls[databaseVariable] === undefined);
+const wanted = ({ env, subgraphs }: DatabasesOptions) => [...subgraphs, ...env.furtherDatabases];
+
+const ownNames = (options: DatabasesOptions) =>
+  wanted(options).filter(({ databaseVariable }) => options.env.databaseUrls[databaseVariable] === undefined);
 
 const urlsOf = async (
-  { env, subgraphs }: DatabasesOptions,
+  options: DatabasesOptions,
   server?: EmbeddedPostgres,
 ): Promise<Record<string, string>> => {
   const urls: Record<string, string> = {};
-  for (const { name, databaseVariable } of subgraphs) {
-    const given = env.databaseUrls[databaseVariable] ?? (await server?.ensureDatabase(name));
+  for (const { name, databaseVariable } of wanted(options)) {
+    const given = options.env.databaseUrls[databaseVariable] ?? (await server?.ensureDatabase(name));
     if (given !== undefined) urls[databaseVariable] = given;
   }
   return urls;

@@ -52,13 +52,14 @@ export const ownSupergraph = join(root, 'gateway', 'supergraph.graphql');
 
 /** What the command line itself reads of the environment; services inherit all of it. */
 export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
-  const databases = subgraphs.map(({ databaseVariable }) => databaseVariable);
-  const { NODE_ENV, LOG_LEVEL, SUPERGRAPH_PATH, SUBGRAPH_KEY, ...urls } = readEnv(
+  const databases = [...subgraphs, events].map(({ databaseVariable }) => databaseVariable);
+  const { NODE_ENV, LOG_LEVEL, SUPERGRAPH_PATH, SUBGRAPH_KEY, KAFKA_BROKERS, ...urls } = readEnv(
     {
       NODE_ENV: serviceVariables.NODE_ENV.default('development'),
       LOG_LEVEL: serviceVariables.LOG_LEVEL.default('warn'),
       SUPERGRAPH_PATH: z.string().default(ownSupergraph),
       SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+      KAFKA_BROKERS: z.string().optional(),
       ...Object.fromEntries(databases.map((name) => [name, z.string().optional()])),
     },
     process.env,
@@ -68,11 +69,16 @@ export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
     LOG_LEVEL,
     SUPERGRAPH_PATH,
     SUBGRAPH_KEY,
+    /** The databases that are needed besides those of subgraphs: the log, where no Kafka takes its place. */
+    furtherDatabases: KAFKA_BROKERS === undefined ? [events] : [],
     /** Databases of the person's own, by variable. */
     databaseUrls: urls as Readonly<Record<string, string | undefined>>,
     inherited: process.env,
   };
 };
+
+/** The log in PostgreSQL, which each service of ours has for a broker where there is no Kafka. */
+const events = { name: 'events', databaseVariable: subgraphVariable('DATABASE_URL_', 'events') };
 
 /** What {@link readCliEnv} answers. */
 export type CliEnv = ReturnType<typeof readCliEnv>;
@@ -87,6 +93,15 @@ export const environmentOf = (
 ): Readonly<Record<string, string | undefined>> => ({
   ...Object.fromEntries(Object.entries(inherited).filter(([name]) => !name.startsWith('DATABASE_URL_'))),
   ...own,
+});
+
+/** The databases of one subgraph's process, by variable: its own, and the log where that is the broker. */
+export const databasesOf = (
+  { databaseVariable }: LocalSubgraph,
+  urls: Readonly<Record<string, string>>,
+): Readonly<Record<string, string | undefined>> => ({
+  [databaseVariable]: urls[databaseVariable],
+  [events.databaseVariable]: urls[events.databaseVariable],
 });
 
 /** Whether there is a file or folder. */

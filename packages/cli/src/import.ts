@@ -5,7 +5,7 @@ import { handoverFile } from '@cinegraph/kit/import';
 import { waitForLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
-import { readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
+import { databasesOf, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
 import { runScript, withDatabases } from './jobs.js';
 
 /** The source that an empty graph is filled with. */
@@ -49,7 +49,7 @@ export const runImporters = async (options: {
   readonly source: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The database of each, by its variable; an importer gets only its own. */
+  /** The databases, by variable; an importer gets only its own and the log. */
   readonly urls: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** The data folder; in its `imports` an importer leaves what those behind it read, and the refused records. */
@@ -63,10 +63,10 @@ export const runImporters = async (options: {
   try {
     // Of another run: nothing is taken over from it.
     await rm(join(shared, handoverFile), { force: true });
-    for (const { folder, databaseVariable } of subgraphs) {
-      const importer = join(folder, 'dist', 'import', `${source}.js`);
+    for (const subgraph of subgraphs) {
+      const importer = join(subgraph.folder, 'dist', 'import', `${source}.js`);
       if (signal.aborted || !(await isImporter(importer))) continue;
-      const own = { ...env, [databaseVariable]: urls[databaseVariable], IMPORT_FOLDER: shared };
+      const own = { ...env, ...databasesOf(subgraph, urls), IMPORT_FOLDER: shared };
       const code = await runScript(importer, args, own, signal);
       if (code !== 0) return code;
     }

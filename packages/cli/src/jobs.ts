@@ -5,7 +5,15 @@ import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { joinDatabases, startDatabases } from './databases.js';
-import { environmentOf, exists, readCliEnv, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
+import {
+  databasesOf,
+  environmentOf,
+  exists,
+  readCliEnv,
+  readLocalSubgraphs,
+  root,
+  type LocalSubgraph,
+} from './graph.js';
 
 /** The file that says which process has the data folder. */
 export const lockOf = (data: string): string => join(data, 'start.lock');
@@ -83,7 +91,7 @@ export const runScript = (
 
 /**
  * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * that subgraph's database alone, in the folder that `--data` names. Answers its exit code.
+ * that subgraph's database and the broker alone, in the folder that `--data` names. Answers its exit code.
  */
 export const runSubgraphCommand = async (
   command: string,
@@ -94,9 +102,8 @@ export const runSubgraphCommand = async (
   for (const subgraph of await readLocalSubgraphs()) {
     const file = join(subgraph.folder, 'dist', `${command}.js`);
     if (!(await exists(file))) continue;
-    const { databaseVariable } = subgraph;
     return withDatabases({ purpose: command, data, subgraphs: [subgraph], signal }, (urls, env) =>
-      runScript(file, rest, { ...env, [databaseVariable]: urls[databaseVariable] }, signal),
+      runScript(file, rest, { ...env, ...databasesOf(subgraph, urls) }, signal),
     );
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);

@@ -8,6 +8,7 @@ import { announce, assertAnswers } from './announce.js';
 import { say } from './console.js';
 import { startDatabases } from './databases.js';
 import {
+  databasesOf,
   environmentOf,
   ownSupergraph,
   readCliEnv,
@@ -81,10 +82,11 @@ const runGraph = async (
 
   say(`starting ${[...subgraphs.map(({ name }) => name), 'gateway'].join(', ')}`);
   const services = await Promise.allSettled(
-    subgraphs.map(async ({ name, main, databaseVariable, urlVariable }) => {
+    subgraphs.map(async (subgraph) => {
+      const { name, main, urlVariable } = subgraph;
       const service = await startService({
         ...{ name, main, signal, onGivenUp, port: 0 },
-        env: { ...common, [databaseVariable]: databases.urls[databaseVariable] },
+        env: { ...common, ...databasesOf(subgraph, databases.urls) },
       });
       started.push(service.stop);
       return [urlVariable, `${service.url}/graphql`] as const;

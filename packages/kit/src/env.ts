@@ -4,7 +4,8 @@ import { StartError } from './start-error.js';
 /**
  * Reads the environment once, at the start of a process, into one typed object.
  * Throws a {@link StartError} that names every variable that is missing or wrong, not only the first.
- * An empty string counts as unset, as compose files and shells produce it.
+ * An empty string counts as unset, as compose files and shells produce it. A variable's description is what is said when it
+ * is not set, where that needs more words.
  */
 export const readEnv = <Shape extends z.ZodRawShape>(
   shape: Shape,
@@ -15,7 +16,8 @@ export const readEnv = <Shape extends z.ZodRawShape>(
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
     const name = issue.path.join('.');
-    return `  ${name}: ${present[name] === undefined ? 'is not set, but needed' : issue.message}`;
+    const unset = (shape[name] as z.ZodType | undefined)?.description ?? 'is not set, but needed';
+    return `  ${name}: ${present[name] === undefined ? unset : issue.message}`;
   });
   throw new StartError(`The environment is not usable:\n${problems.join('\n')}`);
 };
@@ -50,6 +52,15 @@ export const subgraphKeyVariable = z
 export const databaseUrlVariable = z
   .string()
   .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start gives the embedded one');
+
+/** The addresses of Kafka's brokers: `host:port`, with commas between. */
+export const kafkaBrokersVariable = z
+  .string()
+  .regex(
+    /^([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}(,([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5})*$/,
+    'must be host:port, several with commas between, e.g. 127.0.0.1:9092',
+  )
+  .transform((text) => text.split(','));
 
 /** What every service of ours reads. Unset `NODE_ENV` means production. */
 export const serviceVariables = {

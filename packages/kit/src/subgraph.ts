@@ -6,6 +6,7 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
 import type pg from 'pg';
 import { cacheControl } from './caching.js';
+import type { Broker } from './broker.js';
 import { systemClock, type Clock } from './clock.js';
 import { createCursorSealer, type CursorSealer } from './connection.js';
 import { openDatabase } from './database.js';
@@ -17,10 +18,12 @@ import {
   subgraphKeyVariable,
   subgraphVariable,
 } from './env.js';
+import type { TopicDefinition } from './envelope.js';
 import { kitCode, maskErrors } from './errors.js';
 import { createHttpServer, requestError } from './http.js';
 import { itemLimit } from './limits.js';
 import { createLogger, type Logger } from './logger.js';
+import { brokerAddressOf, brokerVariables, openBroker, type BrokerAddress } from './open-broker.js';
 import { runService, startParts, type Part, type RunningService } from './service.js';
 import { textGuard } from './text.js';
 import { createIdentityReader, identityHeader, type Viewer } from './viewer.js';
@@ -33,6 +36,8 @@ export interface SubgraphDefinition<Context extends BaseContext> {
   readonly schema: URL;
   /** The Prisma migrations of its database. */
   readonly migrations: URL;
+  /** What it publishes to and consumes; made where they are missing. */
+  readonly topics: readonly TopicDefinition[];
   /** One object a GraphQL type, as generated resolver types check it. */
   readonly resolvers: object;
   /** Builds what lives as long as the process (loaders, commands) and how a request's context is made of it. */
@@ -42,15 +47,21 @@ export interface SubgraphDefinition<Context extends BaseContext> {
 /** What kit hands a subgraph to build with. */
 export interface SubgraphTools {
   readonly pool: pg.Pool;
+  /** Undefined only in tests: then the outbox fills, and nothing is consumed. */
+  readonly broker: Broker | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly cursors: CursorSealer;
 }
 
-/** An opened subgraph: the context of each request, and parts to start behind the database and stop before it. */
+/**
+ * An opened subgraph: the context of each request, parts to start behind the database and stop before it, and consumers,
+ * which run while those parts and the broker do.
+ */
 export interface OpenSubgraph<Context extends BaseContext> {
   context(viewer: Viewer): Context;
   readonly parts?: readonly Part[];
+  readonly consumers?: readonly Part[];
 }
 
 /** Settings of one running subgraph; `main` reads them from the environment, tests give them. */
@@ -60,6 +71,8 @@ export interface SubgraphSettings {
   readonly port: number;
   readonly drainGraceMs?: number;
   readonly databaseUrl: string;
+  /** A process always has one; a test may do without. */
+  readonly broker?: BrokerAddress | undefined;
   /** The secret shared with the gateway. Without it (never in production) every request is answered as nobody. */
   readonly subgraphKey: string | undefined;
   readonly logger: Logger;
@@ -79,7 +92,8 @@ type ResolverMap = Record<string, GraphQLScalarType | Record<string, GraphQLFiel
 
 /**
  * Runs a subgraph as this process: reads the environment, migrates, serves, drains on a signal.
- * Needs `DATABASE_URL_<NAME>`, and in production `SUBGRAPH_KEY`; says every problem in one message and exits with 1.
+ * Needs `DATABASE_URL_<NAME>`, `KAFKA_BROKERS` or `DATABASE_URL_EVENTS`, and in production `SUBGRAPH_KEY`; says every
+ * problem in one message and exits with 1.
  */
 export const runSubgraph = <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
@@ -93,24 +107,28 @@ export const runSubgraph = <Context extends BaseContext>(
 
 const databaseVariableOf = (name: string) => subgraphVariable('DATABASE_URL_', name);
 
-/** The variables that the subgraph `name` reads under this NODE_ENV; deployment files are checked against it. */
-export const subgraphVariables = (name: string, mode: string | undefined) => ({
+/** The variables that the subgraph `name` reads in this environment; deployment files are checked against it. */
+export const subgraphVariables = (name: string, environment: NodeJS.ProcessEnv) => ({
   ...serviceVariables,
   PORT: portVariable.default(0),
   SUBGRAPH_KEY:
-    mode === 'development' || mode === 'test' ? subgraphKeyVariable.optional() : subgraphKeyVariable,
+    environment['NODE_ENV'] === 'development' || environment['NODE_ENV'] === 'test'
+      ? subgraphKeyVariable.optional()
+      : subgraphKeyVariable,
   [databaseVariableOf(name)]: databaseUrlVariable,
+  ...brokerVariables(environment),
 });
 
 /** The settings of the subgraph `name` as its process finds them in the environment. */
 export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEnv): SubgraphSettings => {
-  const env = readEnv(subgraphVariables(name, environment['NODE_ENV']), environment);
+  const env = readEnv(subgraphVariables(name, environment), environment);
   return {
     mode: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
     drainGraceMs: env.DRAIN_GRACE_MS,
     databaseUrl: String((env as Record<string, unknown>)[databaseVariableOf(name)]),
+    broker: brokerAddressOf(env),
     subgraphKey: env.SUBGRAPH_KEY,
     logger: createLogger({ name, level: env.LOG_LEVEL }),
   };
@@ -137,7 +155,10 @@ export const startSubgraph = async <Context extends BaseContext>(
     logger,
   });
   const cursors = createCursorSealer(subgraphKey, name);
-  const opened = definition.open({ pool: database.pool, logger, clock, cursors });
+  const broker =
+    settings.broker &&
+    (await openBroker({ clientId: name, topics: definition.topics, logger }, settings.broker));
+  const opened = definition.open({ pool: database.pool, broker, logger, clock, cursors });
 
   let migrated = false;
   const http = createHttpServer({
@@ -147,7 +168,9 @@ export const startSubgraph = async <Context extends BaseContext>(
     logger,
     readiness: async () => {
       const answers = migrated && (await database.answers());
-      return { ready: answers, checks: { database: answers ? 'answers' : 'away' } };
+      // The broker is told, and never makes it unready: what it is to get waits in the outbox.
+      const told = broker && { broker: broker.answers() ? 'answers' : 'away' };
+      return { ready: answers, checks: { database: answers ? 'answers' : 'away', ...told } };
     },
   });
   const identify = createIdentification(name, settings, clock);
@@ -191,7 +214,15 @@ export const startSubgraph = async <Context extends BaseContext>(
     stop: () => apollo.stop(),
   };
 
-  const running = await startParts([database.part, ...(opened.parts ?? []), graphql, http.part], logger);
+  const events = broker && [
+    broker.part,
+    // RELAY: createOutboxRelay({ pool: database.pool, broker, producer: name, secret: subgraphKey, logger }),
+    ...(opened.consumers ?? []),
+  ];
+  const running = await startParts(
+    [database.part, ...(opened.parts ?? []), ...(events ?? []), graphql, http.part],
+    logger,
+  );
   return {
     url: http.url(),
     logger,

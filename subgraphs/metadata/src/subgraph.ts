@@ -13,6 +13,7 @@ export const metadata: SubgraphDefinition<Context> = {
   name: 'metadata',
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
+  topics: [],
   resolvers,
   open: ({ pool, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });

@@ -12,6 +12,7 @@ export const rating: SubgraphDefinition<Context> = {
   name: 'rating',
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
+  topics: [],
   resolvers,
   open: ({ pool, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
