@@ -1,5 +1,6 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
-import type { OutgoingMessage, Place, TopicDefinition } from './broker.js';
+import type { OutgoingMessage, Place } from './broker.js';
+import type { TopicDefinition } from './envelope.js';
 import { openKafkaClient, retry, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
 import { defaultMaxMessageBytes, type KafkaTopics } from './kafka-topics.js';
 

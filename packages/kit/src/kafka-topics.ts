@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
-import { partitionsPerTopic, type GroupPosition, type Place, type TopicDefinition } from './broker.js';
+import { partitionsPerTopic, type GroupPosition, type Place } from './broker.js';
+import type { TopicDefinition } from './envelope.js';
 import { openKafkaClient, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
 
 /** What is asked of the cluster beside producing and consuming. */
