@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { TopicDefinition } from '@cinegraph/kit/broker';
+import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
 import { removeKafkaServer } from '@cinegraph/kit/kafka-server';
 import { createLogger } from '@cinegraph/kit/logger';

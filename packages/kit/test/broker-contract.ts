@@ -7,8 +7,8 @@ import {
   type IncomingMessage,
   type OutgoingMessage,
   type SubscriptionOptions,
-  type TopicDefinition,
 } from '@cinegraph/kit/broker';
+import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { createLogger } from '@cinegraph/kit/logger';
 
 /** A broker to hold against the contract. */
