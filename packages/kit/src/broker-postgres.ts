@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { MessageRefused, type Broker, type BrokerTools, type OutgoingMessage, type Place } from './broker.js';
 import { createLogMember } from './log-member.js';
 import { startPruning } from './log-retention.js';
-import { channels, lockNumber, openLogStore } from './log-store.js';
+import { channels, lockNumber, openLogStore, withConnection } from './log-store.js';
 
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };
@@ -125,9 +125,7 @@ const appendChunk = async (
   const locks = [...topics]
     .map((topic) => ({ topic, number: BigInt(lockNumber('append', topic)) }))
     .sort((left, right) => (left.number < right.number ? -1 : 1));
-  const client = await pool.connect();
-  let failure: Error | boolean = true;
-  try {
+  return withConnection(pool, async (client) => {
     await client.query('BEGIN');
     await client.query(
       `SELECT pg_advisory_xact_lock(number), pg_notify('${channels.messages}', topic)
@@ -143,15 +141,8 @@ const appendChunk = async (
     ]);
     const complete = rows.length === messages.length;
     await client.query(complete ? 'COMMIT' : 'ROLLBACK');
-    failure = false;
     return complete ? rows.map(({ partition, offset }) => ({ partition, offset: BigInt(offset) })) : [];
-  } catch (error) {
-    failure = error instanceof Error ? error : true;
-    throw error;
-  } finally {
-    // A connection on which something failed is closed, and its transaction with it.
-    client.release(failure);
-  }
+  });
 };
 
 /**

@@ -28,15 +28,19 @@ export const createLogMember = (
 
   const live = async () => {
     let backOffMs = 100;
+    let told = false;
     while (!stopping.signal.aborted) {
       let session: LogSession | undefined;
       try {
         await store.use(() => store.addTopics(topics));
         session = await openLogSession(tools, options, stopping.signal);
         backOffMs = 100;
+        told = false;
         await session.run();
       } catch (error) {
-        logger.warn({ err: error, group }, 'a consumer lost the log and tries again');
+        // Once an outage.
+        if (!told) logger.warn({ err: error, group }, 'a consumer lost the log and tries again');
+        told = true;
       }
       await session?.close();
       await delay(backOffMs * (0.5 + Math.random()), undefined, { signal: stopping.signal }).catch(

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from './logger.js';
-import { lockNumber, type LogStore } from './log-store.js';
+import { lockNumber, withConnection, type LogStore } from './log-store.js';
 
 /** How old a message is when it may go, as PostgreSQL reads it. */
 const keptFor = '7 days';
@@ -14,16 +14,20 @@ const pauseMs = 600_000;
  */
 export const startPruning = async (store: LogStore, logger: Logger, signal: AbortSignal): Promise<void> => {
   let backOffMs = 100;
+  let told = false;
   while (!signal.aborted) {
     let waitMs = pauseMs;
     try {
       const pruned = await store.use(() => pruneLog(store.pool));
       if (pruned > 0) logger.info({ pruned }, 'old messages of the log removed');
       backOffMs = 100;
+      told = false;
     } catch (error) {
       // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it may have been aborted meanwhile
       if (signal.aborted) return;
-      logger.warn({ err: error }, 'the log is away');
+      // Once an outage.
+      if (!told) logger.warn({ err: error }, 'the log is away');
+      told = true;
       waitMs = backOffMs;
       backOffMs = Math.min(backOffMs * 2, 10_000);
     }
@@ -35,23 +39,15 @@ export const startPruning = async (store: LogStore, logger: Logger, signal: Abor
  * Removes messages older than seven days, of states only those that are not the newest of their key (or say that it is
  * gone), a thousand at a time, so that nobody waits. Answers how many; none while another one prunes.
  */
-export const pruneLog = async (pool: pg.Pool): Promise<number> => {
-  const client = await pool.connect();
-  const lock = [lockNumber('prune')];
-  let failed = true;
-  try {
+export const pruneLog = (pool: pg.Pool): Promise<number> =>
+  withConnection(pool, async (client) => {
+    const lock = [lockNumber('prune')];
     const { rows } = await client.query<{ had: boolean }>('SELECT pg_try_advisory_lock($1) AS had', lock);
-    let pruned = 0;
-    if (rows[0]?.had === true) {
-      pruned = await prunePartitions(client);
-      await client.query('SELECT pg_advisory_unlock($1)', lock);
-    }
-    failed = false;
+    if (rows[0]?.had !== true) return 0;
+    const pruned = await prunePartitions(client);
+    await client.query('SELECT pg_advisory_unlock($1)', lock);
     return pruned;
-  } finally {
-    client.release(failed);
-  }
-};
+  });
 
 const prunePartitions = async (client: pg.PoolClient): Promise<number> => {
   const partitions = await client.query<{ topic: string; partition: number; keeps: string }>(

@@ -82,6 +82,7 @@ export const openLogSession = async (
     wake();
   });
 
+  let all: { readonly topic: string; readonly partition: number }[];
   try {
     await client.connect();
     await client.query(
@@ -92,15 +93,15 @@ export const openLogSession = async (
       `SELECT pg_advisory_lock_shared(number), pg_notify('${channels.members}', $2) FROM unnest($1::bigint[]) AS number`,
       [topics.map((topic) => lockNumber('member', group, topic)), group],
     );
+    all = await query<{ topic: string; partition: number }>(
+      'SELECT topic, partition FROM partition_end WHERE topic = ANY ($1) ORDER BY 1, 2',
+      [topics],
+    );
   } catch (error) {
     signal.removeEventListener('abort', leave);
     await endClient(client);
     throw error;
   }
-  const all = await query<{ topic: string; partition: number }>(
-    'SELECT topic, partition FROM partition_end WHERE topic = ANY ($1) ORDER BY 1, 2',
-    [topics],
-  );
   const partitions = all.map((row) => ({
     ...row,
     lock: lockNumber('owner', group, row.topic, row.partition),

@@ -107,6 +107,29 @@ export const openLogStore = ({ url, clientId, topics, logger }: BrokerTools & { 
   };
 };
 
+/**
+ * Does `work` on a connection of the pool for itself. When it fails, the connection is closed, and with it a transaction that
+ * was open and locks that were held.
+ */
+export const withConnection = async <Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> => {
+  const client = await pool.connect();
+  // One that breaks between two statements says so by an event, which would end the process if nobody heard it.
+  const ignore = () => undefined;
+  client.on('error', ignore);
+  let failed = true;
+  try {
+    const result = await work(client);
+    failed = false;
+    return result;
+  } finally {
+    client.off('error', ignore);
+    client.release(failed);
+  }
+};
+
 /** The number of an advisory lock, as PostgreSQL takes it: 64 bits of a hash of what it stands for. */
 export const lockNumber = (...what: readonly (string | number)[]): string =>
   createHash('sha256').update(JSON.stringify(what)).digest().readBigInt64BE(0).toString();

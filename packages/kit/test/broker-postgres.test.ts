@@ -187,6 +187,68 @@ describe('the log in PostgreSQL', () => {
     expect(await positions()).toEqual(before);
   });
 
+  it('leaves nothing out and keeps the order while members come and go and connections are cut', async () => {
+    const broker = await connect(database.url);
+    const topic = 'shop.storms.v1';
+    const next = new Map<number, bigint>();
+    const busy = new Set<number>();
+    const faults: string[] = [];
+    let handled = 0;
+    const onBatch = async (messages: readonly IncomingMessage[]) => {
+      const { partition } = messages[0]!;
+      if (busy.has(partition)) faults.push(`two batches of ${partition} at once`);
+      busy.add(partition);
+      await new Promise((resolve) => setImmediate(resolve));
+      for (const { offset } of messages) {
+        const expected = next.get(partition) ?? 0n;
+        if (offset > expected) faults.push(`${partition}: ${offset} came before ${expected}`);
+        if (offset < expected) continue;
+        next.set(partition, offset + 1n);
+        handled += 1;
+      }
+      busy.delete(partition);
+    };
+    const members: { stop(): Promise<void> }[] = [];
+    const join = async () => {
+      const part = broker.subscribe({ group: 'test.storm', topics: [topic], maxBatch: 50, onBatch });
+      await part.start();
+      members.push(part);
+    };
+    const leave = async () => members.shift()?.stop();
+    // Of publishers as well, in the middle of their transactions.
+    const cut = () =>
+      pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'test log' AND datname = current_database()`,
+      );
+    stops.push(() => Promise.all(members.map(({ stop }) => stop())));
+    const publish = (count: number) =>
+      broker.publish(
+        Array.from({ length: count }, (_, n) => message('x', `k${n % 97}`, { ...happenings, name: topic })),
+      );
+    const publishAll = async (rounds: number) => {
+      for (let round = 0; round < rounds; round += 1)
+        await until('it is taken', () =>
+          publish(40).then(
+            () => true,
+            () => false,
+          ),
+        );
+    };
+    for (const action of [join, join, cut, join, leave, cut, join, cut, leave, join, cut, leave]) {
+      const before = handled;
+      const published = publishAll(10);
+      await action();
+      await published;
+      await until('the group went on', () => handled > before + 200);
+    }
+    const ends = (await broker.ends([topic])).get(topic) ?? [];
+    const total = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
+    await until('all was handled', () => handled >= total);
+    expect(total).toBeGreaterThanOrEqual(12 * 400);
+    expect(faults).toEqual([]);
+  });
+
   /** Prunes; a broker of the tests that does it at the same time is waited for. */
   const prune = async () => {
     await pool.query('SELECT pg_advisory_lock($1), pg_advisory_unlock($1)', [lockNumber('prune')]);
