@@ -35,6 +35,7 @@ ARG SERVICE
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000
 COPY --from=modules /app ./
 COPY --from=build /app/packages/kit/dist packages/kit/dist
+COPY --from=build /app/packages/events/dist packages/events/dist
 COPY --from=build /app/prisma prisma
 COPY --from=build /app/${SERVICE}/dist ${SERVICE}/dist
 COPY --from=build /app/${SERVICE}/*.graphql ${SERVICE}/
