@@ -8,6 +8,7 @@ import { rating } from '@cinegraph/rating/subgraph';
 import { openComposed, type Composed } from '../support/composed.js';
 import { readDockerfile, root } from '../support/dockerfile.js';
 import { openImageBuilder, type ImageBuilder } from '../support/image.js';
+import { until } from './running-start.js';
 
 // The whole of the Dockerfile is done by .ci/images; otherwise the clone, which is built, stands for its stage `build`.
 const given = process.env['TEST_IMAGES'] === 'from-nothing' ? {} : { build: root };
@@ -64,6 +65,13 @@ describe('what docker-compose.yml declares, started as plain processes', () => {
     await composed.up('infra', 'apps');
     for (const name of ['metadata', 'rating', 'gateway']) {
       expect((await fetch(`${composed.addressOf(name)}/health/ready`)).status).toBe(200);
+    }
+    // The log was migrated from what is in the images.
+    for (const name of ['metadata', 'rating']) {
+      await until(async () => {
+        const health = await fetch(`${composed.addressOf(name)}/health/ready`);
+        return (await health.text()).includes('"broker":"answers"');
+      });
     }
   }, 600_000);
 

@@ -2,6 +2,7 @@ import type { BaseContext } from '@apollo/server';
 import pg from 'pg';
 import { systemClock, type Clock } from '../clock.js';
 import { createLogger } from '../logger.js';
+import type { BrokerAddress } from '../open-broker.js';
 import { startSubgraph, type SubgraphDefinition } from '../subgraph.js';
 import { createIdentitySigner, identityHeader } from '../viewer.js';
 import { testDatabase, testPool } from './database.js';
@@ -35,10 +36,15 @@ export interface TestSubgraph {
 /** The secret that test gateways and test subgraphs share. */
 export const testSubgraphKey = 'the-secret-of-every-test-gateway-and-subgraph';
 
-/** Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica. */
+/** Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica; without a broker unless one is named. */
 export const startTestSubgraph = async <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
-  options: { mode?: 'test' | 'production'; clock?: Clock; databaseUrl?: string } = {},
+  options: {
+    mode?: 'test' | 'production';
+    clock?: Clock;
+    databaseUrl?: string;
+    broker?: BrokerAddress;
+  } = {},
 ): Promise<TestSubgraph> => {
   const { mode = 'test', clock = systemClock } = options;
   const own =
@@ -51,6 +57,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
     host: '127.0.0.1',
     port: 0,
     databaseUrl,
+    broker: options.broker,
     subgraphKey: testSubgraphKey,
     logger: createLogger({ name: definition.name, level: 'silent' }),
     clock,
