@@ -1,0 +1,175 @@
+import { incomingRatings } from '@cinegraph/events/topics';
+import type { Broker, OutgoingMessage } from '@cinegraph/kit/broker';
+import { createLogger } from '@cinegraph/kit/logger';
+import { openBroker, type BrokerAddress } from '@cinegraph/kit/open-broker';
+import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
+import type { KafkaServer } from '@cinegraph/kit/kafka-server';
+import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
+import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/kit/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/kit/clock';
+import { rating } from '@cinegraph/rating/subgraph';
+import type pg from 'pg';
+import { runService, type ServiceProcess } from '../support/service-process.js';
+import { until } from './support.js';
+
+/** The brokers that a fault is tried on: those that are there. */
+export const brokerKinds: readonly ('postgres' | 'kafka')[] =
+  kafkaMissing() === undefined ? ['postgres', 'kafka'] : ['postgres'];
+
+/** rating as processes of its own on a real database and a real broker, and the outside of both. */
+export interface FaultWorld {
+  readonly address: BrokerAddress;
+  /** The test's own client of the broker. */
+  readonly broker: Broker;
+  /** The real Kafka, where that is the broker. */
+  readonly kafka: KafkaServer | undefined;
+  readonly databaseUrl: string;
+  /** The test's own look at rating's tables. */
+  readonly pool: pg.Pool;
+  /** Starts one more rating process; those still alive are killed at the end. */
+  startRating(env?: Readonly<Record<string, string>>): ServiceProcess;
+  /** Sends a mutation as the gateway does. Rejects when the connection breaks. */
+  ask(url: string, query: string, variables: Record<string, unknown>, viewer: string): Promise<GraphQLAnswer>;
+  /** Publishes in pieces and resolves when all are acknowledged. */
+  publish(messages: readonly OutgoingMessage[]): Promise<void>;
+  /** Waits until everything that was published to `ratings` is taken in, and everything told is published. */
+  settled(withinMs?: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a world with that broker; rating is started by the test. `databaseUrl`: instead of a database of its own. */
+export const startFaultWorld = async (options: {
+  readonly broker: 'postgres' | 'kafka';
+  readonly databaseUrl?: string;
+}): Promise<FaultWorld> => {
+  const closing: (() => Promise<unknown>)[] = [];
+  const kafka = options.broker === 'kafka' ? await startTestKafka() : undefined;
+  if (kafka) closing.push(() => kafka.stop());
+  let address: BrokerAddress;
+  if (kafka) address = { kafka: kafka.brokers };
+  else {
+    const log = await testDatabase({
+      name: 'events',
+      migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+    });
+    closing.push(() => log.drop());
+    address = { url: log.url };
+  }
+  let { databaseUrl } = options;
+  if (databaseUrl === undefined) {
+    const database = await testDatabase({ name: 'rating', migrations: rating.migrations });
+    closing.push(() => database.drop());
+    databaseUrl = database.url;
+  }
+  const pool = testPool(databaseUrl);
+  closing.push(() => pool.end());
+  const broker = await openBroker(
+    {
+      clientId: 'fault-tests',
+      topics: rating.topics,
+      logger: createLogger({ name: 'fault-tests', level: 'silent' }),
+    },
+    address,
+  );
+  await broker.part.start();
+  closing.push(() => broker.part.stop());
+  const processes = new Set<ServiceProcess>();
+  const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
+  const environment: Record<string, string> = {
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'info',
+    SUBGRAPH_KEY: testSubgraphKey,
+    DATABASE_URL_RATING: databaseUrl,
+    INGEST_SCALE: '10',
+    ...('kafka' in address
+      ? { KAFKA_BROKERS: address.kafka.join(',') }
+      : { DATABASE_URL_EVENTS: address.url }),
+  };
+  return {
+    address,
+    broker,
+    kafka,
+    databaseUrl,
+    pool,
+    startRating: (env = {}) => {
+      const service = runService('subgraphs/rating', { ...environment, ...env });
+      processes.add(service);
+      void service.ended.then(() => processes.delete(service));
+      return service;
+    },
+    ask: (url, query, variables, viewer) =>
+      askGraphQL(`${url}/graphql`, { query, variables }, { [identityHeader]: sign({ id: viewer }) }),
+    publish: async (messages) => {
+      for (let at = 0; at < messages.length; at += 1_000)
+        await broker.publish(messages.slice(at, at + 1_000));
+    },
+    settled: async (withinMs = 60_000) => {
+      await until(
+        'everything published to be taken in',
+        async () => {
+          const positions = await broker.positions('rating.ingest', [incomingRatings.name]);
+          return positions.every(({ committed, end }) => end === 0n || committed === end);
+        },
+        withinMs,
+      );
+      await until(
+        'everything told to be published',
+        async () => {
+          const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL LIMIT 1');
+          return rowCount === 0;
+        },
+        withinMs,
+      );
+    },
+    stop: async () => {
+      for (const service of processes) service.signal('SIGKILL');
+      await Promise.all([...processes].map(({ ended }) => ended));
+      for (const close of closing.reverse()) await close();
+    },
+  };
+};
+
+/** Kills a process as a crash does and waits until it is gone. */
+export const crash = async (service: ServiceProcess): Promise<void> => {
+  service.signal('SIGKILL');
+  await service.ended;
+};
+
+/** What every fault test holds the tables against: a movie's count and sum, by its id. */
+export type Totals = ReadonlyMap<string, { readonly count: number; readonly sum: number }>;
+
+/** The totals that these ratings give; of a viewer and movie the last one counts, null retracts. */
+export const totalsOf = (
+  ratings: Iterable<{ readonly movieId: string; readonly viewerId: string; readonly score: number | null }>,
+): Totals => {
+  const last = new Map<string, { movieId: string; score: number | null }>();
+  for (const { movieId, viewerId, score } of ratings) last.set(`${movieId}\n${viewerId}`, { movieId, score });
+  const totals = new Map<string, { count: number; sum: number }>();
+  for (const { movieId, score } of last.values()) {
+    if (score === null) continue;
+    const total = totals.get(movieId) ?? { count: 0, sum: 0 };
+    totals.set(movieId, { count: total.count + 1, sum: total.sum + score });
+  }
+  return totals;
+};
+
+/** The totals that the aggregates say; movies without ratings are left out. */
+export const storedTotals = async (pool: pg.Pool): Promise<Totals> => {
+  const { rows } = await pool.query<{ id: string; count: number; sum: number }>(
+    'SELECT movie_id AS id, count::float8, sum::float8 FROM aggregated_rating WHERE count > 0',
+  );
+  return new Map(rows.map(({ id, count, sum }) => [id, { count, sum }]));
+};
+
+/** How many ratings are missing and how many are there too often, over all movies. */
+export const differenceOf = (expected: Totals, stored: Totals) => {
+  let lost = 0;
+  let double = 0;
+  for (const id of new Set([...expected.keys(), ...stored.keys()])) {
+    const difference = (stored.get(id)?.count ?? 0) - (expected.get(id)?.count ?? 0);
+    if (difference < 0) lost -= difference;
+    else double += difference;
+  }
+  return { lost, double };
+};
