@@ -1,16 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readEnv } from '@cinegraph/kit/env';
-import { z } from 'zod';
+import { readFaultSettings } from '@cinegraph/kit/testing/faults';
 
-const env = readEnv(
-  {
-    FAULTS: z.enum(['short', 'long']).default('short'),
-    FAULTS_SEED: z.coerce.number().int().optional(),
-    FAULTS_RESULTS: z.string().optional(),
-  },
-  process.env,
-);
+const env = readFaultSettings();
 
 /** The short form runs with every change, the long one before a release: `npm run test:faults -- --long`. */
 export const sized = <Size>({ short, long }: { short: Size; long: Size }): Size =>

@@ -9,7 +9,6 @@ import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/kit/
 import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
 import { systemClock } from '@cinegraph/kit/clock';
 import { rating } from '@cinegraph/rating/subgraph';
-import type pg from 'pg';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 import { until } from './support.js';
 
@@ -26,7 +25,7 @@ export interface FaultWorld {
   readonly kafka: KafkaServer | undefined;
   readonly databaseUrl: string;
   /** The test's own look at rating's tables. */
-  readonly pool: pg.Pool;
+  readonly pool: ReturnType<typeof testPool>;
   /** Starts one more rating process; those still alive are killed at the end. */
   startRating(env?: Readonly<Record<string, string>>): ServiceProcess;
   /** Sends a mutation as the gateway does. Rejects when the connection breaks. */
@@ -155,7 +154,7 @@ export const totalsOf = (
 };
 
 /** The totals that the aggregates say; movies without ratings are left out. */
-export const storedTotals = async (pool: pg.Pool): Promise<Totals> => {
+export const storedTotals = async (pool: FaultWorld['pool']): Promise<Totals> => {
   const { rows } = await pool.query<{ id: string; count: number; sum: number }>(
     'SELECT movie_id AS id, count::float8, sum::float8 FROM aggregated_rating WHERE count > 0',
   );

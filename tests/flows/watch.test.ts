@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buildSchema } from 'graphql';
+import { buildSchema } from '@apollo/federation-internals';
 import { eventually } from '../../gateway/test/support/world.js';
 import { printPublished } from '../../packages/cli/src/compose-changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
@@ -125,7 +125,9 @@ describe('compose --watch', () => {
   it('tells a change that breaks clients of what was published', async () => {
     put(
       'out/published.graphql',
-      printPublished(buildSchema('type Query { film: Film } type Film { id: ID! length: Int }')),
+      printPublished(
+        buildSchema('type Query { film: Film } type Film { id: ID! length: Int }').toGraphQLJSSchema(),
+      ),
     );
     put('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
     await said('breaking   Film.length  FIELD_REMOVED');
