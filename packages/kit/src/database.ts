@@ -14,13 +14,25 @@ export interface Database {
 
 /**
  * A further pool on the database of `pool`, for work that must not keep the rest waiting: it has few connections of its
- * own and cuts its statements off sooner. Whoever opens it ends it.
+ * own and cuts its statements off at another time. Whoever opens it ends it.
  */
 export const openSidePool = (
   pool: pg.Pool,
-  { maxConnections, statementTimeoutMs }: { maxConnections: number; statementTimeoutMs: number },
+  options: {
+    readonly maxConnections: number;
+    readonly statementTimeoutMs: number;
+    /** How long to wait for a locked row; as `pool` does unless told. */
+    readonly lockTimeoutMs?: number;
+  },
 ): pg.Pool => {
-  const side = new pg.Pool({ ...pool.options, max: maxConnections, statement_timeout: statementTimeoutMs });
+  const { maxConnections, statementTimeoutMs, lockTimeoutMs } = options;
+  const side = new pg.Pool({
+    ...pool.options,
+    max: maxConnections,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + 1_000,
+    ...(lockTimeoutMs !== undefined && { lock_timeout: lockTimeoutMs }),
+  });
   // As in openDatabase; the pool that all other work goes over says that the store is away.
   side.on('error', () => undefined);
   return side;

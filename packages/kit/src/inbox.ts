@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from './broker.js';
+import type { Clock } from './clock.js';
+import type { RawTransaction } from './idempotency.js';
+import type { Logger } from './logger.js';
+import type { Part } from './service.js';
+
+/**
+ * By what a message without an id of its own is known again: topic, partition, offset, append time and a hash of its
+ * bytes, since a broker that lost its log begins at offset 0 again. Sorts as the messages of a partition stand.
+ */
+export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string =>
+  [
+    'at',
+    topic,
+    String(partition).padStart(6, '0'),
+    String(offset).padStart(19, '0'),
+    String(appendedAt.getTime()).padStart(15, '0'),
+    value === null ? 'null' : createHash('sha256').update(value).digest('base64url'),
+  ].join(':');
+
+/**
+ * Notes the identities as seen by a consumer, in the open transaction, and answers those that were new. In order, so that
+ * two members of a group that got the same messages wait for each other instead of deadlocking.
+ */
+export const claimIdentities = async (
+  tx: RawTransaction,
+  consumer: string,
+  identities: readonly string[],
+): Promise<ReadonlySet<string>> => {
+  const rows = await tx.$queryRawUnsafe<readonly { identity: string }[]>(
+    `INSERT INTO inbox (consumer, identity)
+     SELECT $1, identity FROM unnest($2::text[]) AS seen (identity) ORDER BY identity COLLATE "C"
+     ON CONFLICT DO NOTHING RETURNING identity`,
+    consumer,
+    identities,
+  );
+  return new Set(rows.map(({ identity }) => identity));
+};
+
+/** Takes back a claim of the open transaction that had no effect. */
+export const releaseIdentity = (
+  tx: RawTransaction,
+  consumer: string,
+  identity: string,
+): PromiseLike<number> =>
+  tx.$executeRawUnsafe('DELETE FROM inbox WHERE consumer = $1 AND identity = $2', consumer, identity);
+
+const day = 24 * 60 * 60 * 1000;
+
+/** Twice as long as topics keep their messages. */
+const inboxLifetimeMs = 14 * day;
+
+/** For dead letters that somebody has dealt with; open ones stay. */
+const deadLetterLifetimeMs = 30 * day;
+
+const pruneEveryMs = 60 * 60 * 1000;
+
+/** So many rows are removed by one statement: far below what its time-out allows. */
+const pruneChunk = 5_000;
+
+/**
+ * A part that removes inbox rows after 14 days, and dead letters 30 days after they were replayed or dropped: at the start
+ * and every hour. A failure is logged, and the next hour tries again.
+ */
+export const createInboxPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part => {
+  let timer: NodeJS.Timeout | undefined;
+  const prune = () => {
+    pruneInbox(tx, clock.now()).catch((error: unknown) => {
+      logger.warn({ err: error }, 'old inbox rows were not removed');
+    });
+  };
+  return {
+    name: 'inbox pruning',
+    start: async () => {
+      prune();
+      timer = setInterval(prune, pruneEveryMs).unref();
+    },
+    stop: async () => clearInterval(timer),
+  };
+};
+
+/** Removes what is too old, piece by piece; answers how many rows. Two replicas at once share the work. */
+export const pruneInbox = async (tx: RawTransaction, now: Date): Promise<number> =>
+  (await pruneTable(tx, 'inbox', 'seen_at <= $1::timestamptz', now.getTime() - inboxLifetimeMs)) +
+  (await pruneTable(
+    tx,
+    'dead_letter',
+    `state <> 'open' AND updated_at <= $1::timestamptz`,
+    now.getTime() - deadLetterLifetimeMs,
+  ));
+
+const pruneTable = async (tx: RawTransaction, table: string, old: string, before: number) => {
+  for (let removed = 0; ;) {
+    const piece = await tx.$executeRawUnsafe(
+      `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM ${table} WHERE ${old} LIMIT ${pruneChunk} FOR UPDATE SKIP LOCKED))`,
+      new Date(before).toISOString(),
+    );
+    removed += piece;
+    if (piece < pruneChunk) return removed;
+  }
+};
