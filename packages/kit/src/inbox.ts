@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from './broker.js';
 import type { Clock } from './clock.js';
+import type { Envelope } from './envelope.js';
 import type { RawTransaction } from './idempotency.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
@@ -18,6 +19,10 @@ export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: I
     String(appendedAt.getTime()).padStart(15, '0'),
     value === null ? 'null' : createHash('sha256').update(value).digest('base64url'),
   ].join(':');
+
+/** By what a verified event is known again: its id, for its producer alone, so that none can use up another's. */
+export const eventIdentity = ({ producer, id }: Pick<Envelope, 'producer' | 'id'>): string =>
+  `event:${producer}:${id.toLowerCase()}`;
 
 /**
  * Notes the identities as seen by a consumer, in the open transaction, and answers those that were new. In order, so that

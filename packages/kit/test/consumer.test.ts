@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '@cinegraph/kit/broker';
-import { createConsumer, type ConsumerDefinition } from '@cinegraph/kit/consumer';
+import type { ConsumerDefinition } from '@cinegraph/kit/consumer';
 import { replayDeadLetter } from '@cinegraph/kit/dead-letter-replay';
 import {
   dropDeadLetters,
@@ -13,6 +13,7 @@ import { Refusal } from '@cinegraph/kit/errors';
 import { placeIdentity, pruneInbox } from '@cinegraph/kit/inbox';
 import { createLogger } from '@cinegraph/kit/logger';
 import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { openDeliveries } from '@cinegraph/kit/testing/deliveries';
 import { inTransaction } from '@cinegraph/kit/transaction';
 
 const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
@@ -74,20 +75,11 @@ const consuming = async (
   definition: ConsumerDefinition<string>,
   work: (deliver: Deliver, subscribed: SubscriptionOptions) => Promise<void>,
 ) => {
-  const subscriptions: SubscriptionOptions[] = [];
-  const broker = {
-    subscribe: (options: SubscriptionOptions) => {
-      subscriptions.push(options);
-      return { name: 'subscription', start: async () => undefined, stop: async () => undefined };
-    },
-  };
-  const part = createConsumer({ subgraph: 'sub', broker, pool, logger }, definition);
-  await part.start();
-  const [subscribed] = subscriptions;
+  const { deliver, subscribed, stop } = await openDeliveries({ subgraph: 'sub', pool }, definition);
   try {
-    if (subscribed) await work((messages) => subscribed.onBatch(messages), subscribed);
+    await work(deliver, subscribed);
   } finally {
-    await part.stop();
+    await stop();
   }
 };
 

@@ -1,4 +1,5 @@
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { countUnknown } from '../src/queries.js';
 import { rating } from '../src/subgraph.js';
 
 /** What tests of rating read of a movie. */
@@ -56,6 +57,8 @@ const sentences = ({ ask, pool }: TestSubgraph) => ({
     if (!movie) throw new Error('no entity');
     return movie.aggregatedRating;
   },
+  /** Ratings of movies that metadata has not told of. */
+  unknown: () => countUnknown(pool),
   /** The movies whose stored sum and count differ from a recomputation over their ratings; to be none. */
   drift: async (): Promise<readonly string[]> => {
     const { rows } = await pool.query<{ id: string }>(`

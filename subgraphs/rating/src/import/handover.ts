@@ -5,6 +5,7 @@ import { handoverFile } from '@cinegraph/kit/import';
 import { readLines } from '@cinegraph/kit/lines';
 import type pg from 'pg';
 import { z } from 'zod';
+import { putKnownMovies } from '../known-movies.js';
 
 /** What metadata's importer left for ours: a movie as it stands there, or another name that a source has for it. */
 const entrySchema = z.union([
@@ -41,10 +42,3 @@ export const readHandover = async (
   }
   return { aliases };
 };
-
-const putKnownMovies = `
-  INSERT INTO known_movie AS known (id, version, deleted)
-  SELECT movie, version, deleted
-  FROM jsonb_to_recordset($1::jsonb) AS r (movie text, version bigint, deleted boolean) ORDER BY movie
-  ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted
-    WHERE known.version < excluded.version`;

@@ -3,8 +3,8 @@ import { StartError } from '@cinegraph/kit/errors';
 import type { Importer, SourceRecord } from '@cinegraph/kit/import';
 import { readTable } from '@cinegraph/kit/lines';
 import { openSource, type Source } from '@cinegraph/kit/source';
+import { faultText, isForeignFault, scoreOf } from '../foreign-event.js';
 import { migrations } from '../migrations.js';
-import { scoreOf } from './foreign-event.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
 /**
@@ -47,8 +47,8 @@ const toRating = (cells: readonly string[]): StagedRating | string => {
   if (!isId(movie)) return 'movieId is no number';
   if (!/^\d{1,11}$/.test(timestamp)) return 'timestamp is no number of seconds';
   const score = scoreOf(/^\d+(\.\d+)?$/.test(rating) ? Number(rating) : rating, 5);
-  return typeof score === 'string'
-    ? score
+  return isForeignFault(score)
+    ? faultText(score)
     : {
         movieId: `movielens:${movie}`,
         viewerId: `movielens:${user}`,

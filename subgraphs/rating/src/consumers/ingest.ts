@@ -1,0 +1,124 @@
+import { decodeEvent } from '@cinegraph/events/event';
+import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
+import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
+import type { IncomingMessage } from '@cinegraph/kit/broker';
+import type { Clock } from '@cinegraph/kit/clock';
+import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/kit/consumer';
+import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/kit/envelope';
+import { eventIdentity, placeIdentity } from '@cinegraph/kit/inbox';
+import { findUnstorableText } from '@cinegraph/kit/text';
+import { applyEvents, type IncomingRating } from '../commands.js';
+import {
+  foreignViewerPrefix,
+  isForeignFault,
+  looksForeign,
+  readForeignEvent,
+  type EventRules,
+} from '../foreign-event.js';
+
+/** What ingest has to be told. */
+export interface IngestSettings {
+  /** The graph's secret; without it (never in production) signatures are not looked at. */
+  readonly secret: string | undefined;
+  /** The top score of foreign events; without it they become dead letters. */
+  readonly scale: EventRules['scale'] | undefined;
+  /** Put before the record id of a foreign event that has no colon. */
+  readonly idPrefix: string;
+}
+
+/** A review of ten thousand characters, all of them escaped, and what is around it. */
+const maxBytes = 128 * 1024;
+
+/** Words that no outside producer may be called by: who publishes on our topics, and the prefix of foreign users. */
+const ownProducers: ReadonlySet<string> = new Set([
+  ...[movies, ratings, aggregatedRatings].map(({ name }) => name.split('.')[0] ?? name),
+  foreignViewerPrefix.slice(0, -1),
+]);
+
+/** Whether a producer is an outside one, with ratings of its own viewers `<producer>:<user>`. */
+export const isOutsideProducer = (producer: string): boolean => !ownProducers.has(producer);
+
+/**
+ * Ratings of others, by the topic `ratings`: two foreign dialects, which trust whoever may write to the topic and are put in
+ * order by the broker (append time, partition, offset), and our own envelope, where a producer signs for its own viewers
+ * `<producer>:<user>` and gives each rating a version. Nobody here writes a rating of one of our accounts. Ratings of movies
+ * that are not known yet are kept and count.
+ */
+export const createIngest = (
+  { clock }: { readonly clock: Clock },
+  settings: IngestSettings,
+): ConsumerDefinition<IncomingRating> => {
+  const readEnvelope = createEnvelopeReader(settings.secret);
+  return {
+    name: 'ingest',
+    topics: [incomingRatings.name],
+    deadLetterTopic: () => deadLettersOf(incomingRatings).name,
+    decode: (message) => {
+      const identity = placeIdentity(message);
+      const value = parse(message.value);
+      if ('code' in value) return { identity, ...value };
+      if (looksForeign(value.json)) return decodeForeign(message, value.json, identity, settings);
+      const envelope = readEnvelope(message);
+      return isEnvelopeFault(envelope) ? { identity, ...envelope } : decodeOwn(envelope);
+    },
+    handle: (tx, events) => applyEvents(tx, events, clock.now()),
+  };
+};
+
+const parse = (value: Buffer | null): { readonly json: unknown } | { code: string; reason: string } => {
+  if (value === null) return { code: 'NOT_AN_EVENT', reason: 'it has no value' };
+  if (value.length > maxBytes) {
+    const reason = `it has ${value.length} bytes, and no rating has more than ${maxBytes}`;
+    return { code: 'MESSAGE_TOO_LARGE', reason };
+  }
+  try {
+    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as unknown };
+  } catch (error) {
+    return {
+      code: 'NOT_AN_EVENT',
+      reason: error instanceof SyntaxError ? 'it is not JSON' : 'it is not UTF-8',
+    };
+  }
+};
+
+const decodeForeign = (
+  { appendedAt, partition, offset }: IncomingMessage,
+  json: unknown,
+  identity: string,
+  { scale, idPrefix }: IngestSettings,
+): DecodedMessage<IncomingRating> => {
+  if (scale === undefined) {
+    const reason =
+      'What the top score of foreign events is, is not known. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
+    return { identity, code: 'SCALE_UNKNOWN', reason };
+  }
+  const read = readForeignEvent(json, { scale, idPrefix });
+  if (isForeignFault(read)) return { identity, ...read };
+  return {
+    identity,
+    event: { ...read, review: null, order: { appendedAt, partition, offset }, trace: null },
+  };
+};
+
+/** Reads a signed envelope: known again by its id, which only its producer can use. */
+const decodeOwn = (envelope: Envelope): DecodedMessage<IncomingRating> => {
+  const identity = eventIdentity(envelope);
+  const { producer, trace = null } = envelope;
+  const decoded = decodeEvent(envelope, [ratingSubmitted, ratingRetracted]);
+  if ('code' in decoded) return { identity, code: decoded.code, reason: decoded.reason };
+  const unstorable = findUnstorableText(decoded.data, 'data');
+  if (unstorable !== undefined) {
+    const reason = `${unstorable} holds U+0000 or half a surrogate pair, which cannot be stored`;
+    return { identity, code: 'INVALID_EVENT', reason };
+  }
+  const { movieId, viewerId, version } = decoded.data;
+  const prefix = `${producer}:`;
+  if (!isOutsideProducer(producer) || !viewerId.startsWith(prefix) || viewerId.length === prefix.length) {
+    const reason = isOutsideProducer(producer)
+      ? `${producer} may only speak for viewers that are called ${prefix}<user>`
+      : `${producer} is no outside producer and may not write ratings`;
+    return { identity, code: 'FOREIGN_VIEWER', reason };
+  }
+  const { score, review } = 'score' in decoded.data ? decoded.data : { score: null, review: null };
+  return { identity, event: { movieId, viewerId, score, review, order: { version }, trace }, trace };
+};

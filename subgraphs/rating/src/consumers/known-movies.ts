@@ -1,0 +1,64 @@
+import { decodeEvent } from '@cinegraph/events/event';
+import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { deadLettersOf, movies } from '@cinegraph/events/topics';
+import type { ConsumerDefinition } from '@cinegraph/kit/consumer';
+import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
+import { eventIdentity, placeIdentity } from '@cinegraph/kit/inbox';
+import { putKnownMovies } from '../known-movies.js';
+
+/** What an event says of a movie. */
+interface KnownMovie {
+  readonly movie: string;
+  readonly version: number;
+  readonly deleted: boolean;
+}
+
+/** Who alone may speak of movies. */
+const owner = 'metadata';
+
+/**
+ * Which movies there are and which are deleted, as metadata tells it: a state, of which an older version than known is
+ * ignored. Types that are not known here are left out, as metadata may publish new ones.
+ */
+export const createKnownMovies = ({
+  secret,
+}: {
+  /** The graph's secret; without it (never in production) signatures are not looked at. */
+  readonly secret: string | undefined;
+}): ConsumerDefinition<KnownMovie> => {
+  const readEnvelope = createEnvelopeReader(secret);
+  return {
+    name: 'known-movies',
+    topics: [movies.name],
+    deadLetterTopic: () => deadLettersOf(movies).name,
+    decode: (message) => {
+      // Without a value it is the compaction's mark that a key is gone; movies are never.
+      if (message.value === null) return null;
+      const envelope = readEnvelope(message);
+      if (isEnvelopeFault(envelope)) return { identity: placeIdentity(message), ...envelope };
+      if (envelope.producer !== owner) {
+        const reason = `only ${owner} may say what becomes of movies`;
+        return { identity: placeIdentity(message), code: 'FORGED_EVENT', reason };
+      }
+      const decoded = decodeEvent(envelope, [movieCreated, movieChanged, movieDeleted]);
+      if ('code' in decoded) {
+        if (decoded.code === 'UNKNOWN_EVENT') return null;
+        return { identity: eventIdentity(envelope), code: decoded.code, reason: decoded.reason };
+      }
+      const { movieId, version } = decoded.data;
+      return {
+        identity: eventIdentity(envelope),
+        event: { movie: movieId, version, deleted: decoded.of === movieDeleted },
+        trace: envelope.trace ?? null,
+      };
+    },
+    handle: async (tx, events) => {
+      const newest = new Map<string, KnownMovie>();
+      for (const event of events) {
+        if ((newest.get(event.movie)?.version ?? 0) < event.version) newest.set(event.movie, event);
+      }
+      await tx.$executeRawUnsafe(putKnownMovies, JSON.stringify([...newest.values()]));
+      return undefined;
+    },
+  };
+};

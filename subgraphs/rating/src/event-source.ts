@@ -1,0 +1,88 @@
+import { StartError } from '@cinegraph/kit/errors';
+import { readArray, readLines, readTable } from '@cinegraph/kit/lines';
+import type { Source } from '@cinegraph/kit/source';
+
+/** A rating event of others as a file has it: as parsed JSON, or what keeps it from being that; `record` is its line. */
+export type ForeignRecord =
+  | { readonly record: string; readonly event: unknown; readonly text: string }
+  | { readonly record: string; readonly refused: string; readonly text: string };
+
+/**
+ * The rating events of a JSON array, JSON lines or CSV, in either dialect, read as they are asked for. Which of the three
+ * it is, is seen by its first character.
+ */
+export const readForeignRecords = async function* (source: Source): AsyncGenerator<ForeignRecord> {
+  const chunks = source.chunks[Symbol.asyncIterator]();
+  // Whatever stands before the first character that is not a space.
+  const lead: Buffer[] = [];
+  let first: string | undefined;
+  while (first === undefined) {
+    const next: IteratorResult<Buffer, unknown> = await chunks.next();
+    if (next.done === true) throw new StartError(`${source.name} is empty.`);
+    lead.push(next.value);
+    if (lead.length > 1_000) throw new StartError(`${source.name} begins with nothing but space.`);
+    first = /[^\s\uFEFF]/.exec(next.value.toString('utf8'))?.[0];
+  }
+  const again = { name: source.name, chunks: joined(lead, chunks) };
+  if (first === '[') {
+    for await (const batch of readArray(again)) for (const record of batch) yield readJson(record);
+  } else if (first === '{') {
+    for await (const batch of readLines(again.chunks)) for (const record of batch) yield readJson(record);
+  } else {
+    yield* readCsv(again);
+  }
+};
+
+const joined = async function* (
+  lead: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* lead;
+    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
+};
+
+const readJson = ({
+  line,
+  text,
+  fault,
+}: {
+  line: number;
+  text: string;
+  fault?: string | undefined;
+}): ForeignRecord => {
+  const record = `line ${line}`;
+  if (fault !== undefined) return { record, refused: fault, text };
+  try {
+    return { record, event: JSON.parse(text) as unknown, text };
+  } catch {
+    return { record, refused: 'it is not JSON', text };
+  }
+};
+
+const dialects = [
+  ['userId', 'recordId', 'recordType', 'value', 'eventType'],
+  ['user_id', 'record_id', 'record_type', 'value', 'event_type'],
+] as const;
+
+const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ForeignRecord> {
+  let columns: readonly string[] = dialects[0];
+  const choose = (header: readonly string[]) =>
+    (columns = header.includes('record_id') || header.includes('user_id') ? dialects[1] : dialects[0]);
+  for await (const rows of readTable(source, choose)) {
+    for (const row of rows) {
+      const record = `line ${row.line}`;
+      if (row.fault !== undefined) {
+        yield { record, refused: row.fault, text: row.text };
+        continue;
+      }
+      const event = Object.fromEntries(row.cells.map((cell, at) => [columns[at] ?? '', cell]));
+      const { value } = event;
+      const number = value !== undefined && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+      yield { record, event: { ...event, value: number }, text: row.text };
+    }
+  }
+};
