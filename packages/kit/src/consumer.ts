@@ -8,6 +8,7 @@ import { claimIdentities, placeIdentity } from './inbox.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
 import { printable } from './text.js';
+import { openMessageSpan, type MessageSpan } from './tracing.js';
 import { inTransaction } from './transaction.js';
 
 /** A message read: an event to handle, or a fault that makes it a dead letter; known again by its identity. */
@@ -154,13 +155,16 @@ const takeIn = async <Event>(
   conflicts = 0,
 ): Promise<void> => {
   const { pool, logger, total } = tools;
+  const spans: MessageSpan[] = [];
   try {
-    const { tally, refused } = await inTransaction(pool, (tx) => writeBatch(tx, definition, entries));
+    const { tally, refused } = await inTransaction(pool, (tx) => writeBatch(tx, definition, entries, spans));
+    for (const span of spans) span.end();
     total.handled += tally.handled;
     total.duplicates += tally.duplicates;
     total.dead += tally.dead;
     warnOfDead(logger, refused);
   } catch (error) {
+    for (const span of spans) span.end('failed');
     if (isConflict(error)) {
       if (conflicts + 1 >= maxConflicts) throw error;
       await takeIn(tools, definition, entries, conflicts + 1);
@@ -185,11 +189,15 @@ const takeIn = async <Event>(
   }
 };
 
-/** Claims the identities, handles what is new and stores what is refused, in the open transaction. */
+/**
+ * Claims the identities, handles what is new and stores what is refused, in the open transaction. Each new event gets a
+ * span in the trace that it carries, put into `spans` for the caller to end.
+ */
 const writeBatch = async <Event>(
   tx: RawTransaction,
   definition: ConsumerDefinition<Event>,
   entries: readonly Entry<Event>[],
+  spans: MessageSpan[],
 ): Promise<{ readonly tally: Tally; readonly refused: readonly RefusedMessage[] }> => {
   const byIdentity = new Map<string, Entry<Event>>();
   for (const entry of entries) {
@@ -200,8 +208,11 @@ const writeBatch = async <Event>(
   const refused: RefusedMessage[] = [];
   for (const [identity, { message, decoded }] of byIdentity) {
     if (!fresh.has(identity)) continue;
-    if ('event' in decoded) events.push({ message, decoded, event: decoded.event });
-    else refused.push({ message, ...decoded });
+    if ('event' in decoded) {
+      events.push({ message, decoded, event: decoded.event });
+      const span = openMessageSpan(decoded.trace, `${message.topic} take in`, 'consumer');
+      if (span) spans.push(span);
+    } else refused.push({ message, ...decoded });
   }
   const outcomes =
     events.length === 0

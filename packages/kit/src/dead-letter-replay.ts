@@ -8,11 +8,11 @@ import type { Logger } from './logger.js';
 import { inTransaction } from './transaction.js';
 
 /**
- * What a replay came to: taken in now; it had been taken in by another way meanwhile; refused again, and open still; not
- * there, or not open; or a letter of another consumer.
+ * What a replay came to: taken in now; a `duplicate` of what another message has brought meanwhile; refused again, and open
+ * still; or not an open letter of this consumer.
  */
 export type ReplayOutcome =
-  | { readonly outcome: 'replayed' | 'duplicate' | 'not open' | 'of another consumer' }
+  | { readonly outcome: 'replayed' | 'duplicate' | 'not open' }
   | ({ readonly outcome: 'refused' } & MessageFault);
 
 const maxConflicts = 5;
@@ -51,8 +51,7 @@ const replayIn = async <Event>(
   logger: Logger,
 ): Promise<ReplayOutcome> => {
   const letter = await findDeadLetter(tx, id, { locked: true });
-  if (letter?.state !== 'open') return { outcome: 'not open' };
-  if (letter.consumer !== definition.name) return { outcome: 'of another consumer' };
+  if (letter?.state !== 'open' || letter.consumer !== definition.name) return { outcome: 'not open' };
   const decoded = decodeMessage(definition, letter.message, logger);
   if (decoded && !('event' in decoded)) return refuseAgain(tx, id, decoded);
   if (decoded) {

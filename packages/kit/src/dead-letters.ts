@@ -106,28 +106,24 @@ const insertDeadLetters = `
   ON CONFLICT (consumer, identity) DO NOTHING
   RETURNING identity`;
 
-/** Which dead letters are meant: `ids`, or all open ones, of one code where it is given. */
+/** Which dead letters are meant: those of `ids`, or all, of one code where it is given. */
 export type DeadLetterChoice =
   { readonly ids: readonly string[] } | { readonly all: true; readonly code?: string | undefined };
 
-/** Ids of the dead letters of a consumer that are meant, in the order in which the messages came. */
-export const findDeadLetterIds = async (
+/** Ids of the open dead letters that are meant, with their consumers, in the order in which the messages came. */
+export const findOpenDeadLetters = (
   tx: RawTransaction,
-  consumer: string,
   choice: DeadLetterChoice,
-): Promise<readonly string[]> => {
-  if ('ids' in choice) return choice.ids;
-  const rows = await tx.$queryRawUnsafe<readonly { id: string }[]>(
-    `SELECT id::text FROM dead_letter
-     WHERE consumer = $1 AND state = 'open' AND ($2::text IS NULL OR code = $2)
+): PromiseLike<readonly { readonly id: string; readonly consumer: string }[]> =>
+  tx.$queryRawUnsafe(
+    `SELECT id::text, consumer FROM dead_letter
+     WHERE state = 'open' AND ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR code = $2)
      ORDER BY appended_at, topic, partition, "offset", id`,
-    consumer,
-    choice.code ?? null,
+    'ids' in choice ? choice.ids : null,
+    'ids' in choice ? null : (choice.code ?? null),
   );
-  return rows.map(({ id }) => id);
-};
 
-/** Open dead letters of all consumers, newest first: `limit` of them behind the id `before`. Bytes are left out. */
+/** Open dead letters, newest first, at most `limit` of them. Their bytes are left out. */
 export const listDeadLetters = async (
   tx: RawTransaction,
   { limit, code }: { readonly limit: number; readonly code?: string | undefined },
@@ -142,7 +138,7 @@ export const listDeadLetters = async (
   return rows.map(toDeadLetter);
 };
 
-/** How many open dead letters there are of each consumer and code. */
+/** How many open dead letters there are, of each consumer and code. */
 export const countDeadLetters = (
   tx: RawTransaction,
 ): PromiseLike<readonly { readonly consumer: string; readonly code: string; readonly count: number }[]> =>

@@ -11,6 +11,8 @@ export interface JobTools {
   readonly pool: pg.Pool;
   /** Where the importers of one run share files, where there is one: `IMPORT_FOLDER`. */
   readonly folder: string | undefined;
+  /** Reads what more the job needs of the environment, as `readEnv` does. */
+  variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
 }
 
 /**
@@ -41,7 +43,12 @@ export const runJob = async (options: {
     });
     await database.part.start();
     try {
-      process.exitCode = (await work({ pool: database.pool, folder: env['IMPORT_FOLDER'] })) ?? 0;
+      process.exitCode =
+        (await work({
+          pool: database.pool,
+          folder: env['IMPORT_FOLDER'],
+          variables: (shape) => readEnv(shape, process.env),
+        })) ?? 0;
     } finally {
       await database.part.stop();
     }

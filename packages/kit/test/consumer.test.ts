@@ -6,7 +6,7 @@ import { replayDeadLetter } from '@cinegraph/kit/dead-letter-replay';
 import {
   dropDeadLetters,
   findDeadLetter,
-  findDeadLetterIds,
+  findOpenDeadLetters,
   listDeadLetters,
 } from '@cinegraph/kit/dead-letters';
 import { Refusal } from '@cinegraph/kit/errors';
@@ -14,6 +14,7 @@ import { placeIdentity, pruneInbox } from '@cinegraph/kit/inbox';
 import { createLogger } from '@cinegraph/kit/logger';
 import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
 import { openDeliveries } from '@cinegraph/kit/testing/deliveries';
+import { setTracing, type Tracing } from '@cinegraph/kit/tracing';
 import { inTransaction } from '@cinegraph/kit/transaction';
 
 const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
@@ -316,11 +317,13 @@ describe('a dead letter', () => {
     consuming(words, async (deliver) => {
       await deliver([message('bad: one'), message('bad: two'), message('refuse')]);
       const ids = (code?: string) =>
-        inTransaction(pool, (tx) => findDeadLetterIds(tx, 'words', { all: true, code }));
+        inTransaction(pool, async (tx) =>
+          (await findOpenDeadLetters(tx, { all: true, code })).map(({ id }) => id),
+        );
       expect(await ids()).toHaveLength(3);
       const [first, second] = await ids('BAD_WORD');
       expect(await replay(first!, { ...mended, name: 'others' })).toEqual({
-        outcome: 'of another consumer',
+        outcome: 'not open',
       });
       expect(await inTransaction(pool, (tx) => dropDeadLetters(tx, [first!, '999999']))).toEqual(
         new Set([first]),
@@ -346,3 +349,46 @@ describe('what was taken in', () => {
       expect(await letters()).toHaveLength(1);
     }));
 });
+
+describe('a trace', () => {
+  afterEach(() => setTracing(untraced));
+
+  it('goes on in a span of each event that carries one, ended with what became of it', () =>
+    consuming(
+      {
+        ...words,
+        decode: (read) => ({
+          identity: placeIdentity(read),
+          event: String(read.value),
+          trace: String(read.key),
+        }),
+      },
+      async (deliver) => {
+        const ended: string[] = [];
+        setTracing({
+          ...untraced,
+          openSpan: (trace, name, kind) => ({
+            trace,
+            within: (work) => work(),
+            end: (outcome = 'ok') => ended.push(`${trace} ${name} ${kind} ${outcome}`),
+          }),
+        });
+        const one = message('a', { key: Buffer.from('t1') });
+        await deliver([one, message('break', { key: Buffer.from('t2') })]);
+        await deliver([one]);
+        expect(ended.filter((line) => line.startsWith('t1'))).toEqual([
+          't1 words take in consumer failed',
+          't1 words take in consumer ok',
+        ]);
+        expect(ended.filter((line) => line.startsWith('t2'))).not.toContain('t2 words take in consumer ok');
+      },
+    ));
+});
+
+const untraced: Tracing = {
+  ids: () => undefined,
+  traceparent: () => undefined,
+  openSpan: () => undefined,
+  headers: [],
+  stop: async () => undefined,
+};

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { IncomingMessage } from '@cinegraph/kit/broker';
 import { systemClock } from '@cinegraph/kit/clock';
 import { replayDeadLetter } from '@cinegraph/kit/dead-letter-replay';
-import { findDeadLetterIds, listDeadLetters } from '@cinegraph/kit/dead-letters';
+import { findOpenDeadLetters, listDeadLetters } from '@cinegraph/kit/dead-letters';
 import { createLogger } from '@cinegraph/kit/logger';
 import { openDeliveries, type Deliveries } from '@cinegraph/kit/testing/deliveries';
 import { seededRandom, type SeededRandom } from '@cinegraph/kit/testing/seed';
@@ -43,10 +43,10 @@ const standing = async () =>
 
 const replayAll = async (more: Partial<IngestSettings> = {}) => {
   const { pool } = world.subgraph;
-  const ids = await inTransaction(pool, (tx) => findDeadLetterIds(tx, 'ingest', { all: true }));
+  const open = await inTransaction(pool, async (tx) => findOpenDeadLetters(tx, { all: true }));
   const logger = createLogger({ name: 'test', level: 'silent' });
   const outcomes = [];
-  for (const id of ids) outcomes.push(await replayDeadLetter({ pool, logger }, ingestWith(more), id));
+  for (const { id } of open) outcomes.push(await replayDeadLetter({ pool, logger }, ingestWith(more), id));
   return outcomes.map(({ outcome }) => outcome);
 };
 

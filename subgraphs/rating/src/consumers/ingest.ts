@@ -6,7 +6,8 @@ import type { Clock } from '@cinegraph/kit/clock';
 import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/kit/consumer';
 import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/kit/envelope';
 import { eventIdentity, placeIdentity } from '@cinegraph/kit/inbox';
-import { findUnstorableText } from '@cinegraph/kit/text';
+import { findUnstorableText, isStorableText } from '@cinegraph/kit/text';
+import { z } from 'zod';
 import { applyEvents, type IncomingRating } from '../commands.js';
 import {
   foreignViewerPrefix,
@@ -25,6 +26,26 @@ export interface IngestSettings {
   /** Put before the record id of a foreign event that has no colon. */
   readonly idPrefix: string;
 }
+
+/** What ingest reads of the environment: it is never guessed what the top score of others is. */
+export const ingestVariables = {
+  INGEST_SCALE: z.enum(['5', '10'], 'must be 5 or 10, the top score of foreign events').optional(),
+  INGEST_ID_PREFIX: z
+    .string()
+    .max(40, 'must have at most 40 characters')
+    .refine(isStorableText, 'must be text that can be stored')
+    .default(''),
+};
+
+/** The settings that these variables and the graph's secret give. */
+export const readIngestSettings = (
+  { INGEST_SCALE, INGEST_ID_PREFIX }: z.output<z.ZodObject<typeof ingestVariables>>,
+  secret: string | undefined,
+): IngestSettings => ({
+  secret,
+  scale: INGEST_SCALE === undefined ? undefined : INGEST_SCALE === '5' ? 5 : 10,
+  idPrefix: INGEST_ID_PREFIX,
+});
 
 /** A review of ten thousand characters, all of them escaped, and what is around it. */
 const maxBytes = 128 * 1024;
@@ -103,7 +124,8 @@ const decodeForeign = (
 /** Reads a signed envelope: known again by its id, which only its producer can use. */
 const decodeOwn = (envelope: Envelope): DecodedMessage<IncomingRating> => {
   const identity = eventIdentity(envelope);
-  const { producer, trace = null } = envelope;
+  const { producer } = envelope;
+  const trace = envelope.trace !== undefined && isStorableText(envelope.trace) ? envelope.trace : null;
   const decoded = decodeEvent(envelope, [ratingSubmitted, ratingRetracted]);
   if ('code' in decoded) return { identity, code: decoded.code, reason: decoded.reason };
   const unstorable = findUnstorableText(decoded.data, 'data');
