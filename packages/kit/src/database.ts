@@ -35,7 +35,16 @@ export const openSidePool = (
   });
   // As in openDatabase; the pool that all other work goes over says that the store is away.
   side.on('error', () => undefined);
+  surviveBreaks(side);
   return side;
+};
+
+/**
+ * A connection may break between two statements of whoever has it, even before that one could listen; without a listener
+ * that ends the process. The next statement on it tells.
+ */
+const surviveBreaks = (pool: pg.Pool): void => {
+  pool.on('connect', (client) => client.on('error', () => undefined));
 };
 
 /**
@@ -68,6 +77,7 @@ export const openDatabase = (options: {
   });
   // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
   pool.on('error', (error) => logger.warn({ err: error }, 'an idle database connection broke'));
+  surviveBreaks(pool);
 
   return {
     pool,

@@ -9,7 +9,7 @@ export const rawTransaction = (client: pg.ClientBase): RawTransaction => ({
 });
 
 /**
- * Runs `work` in a transaction on a connection of the pool: committed when it resolves, rolled back when it rejects. When
+ * Runs `work` in a transaction on a connection of a pool that database.ts opened: committed when it resolves, rolled back when it rejects. When
  * the commit itself fails, as with a connection cut meanwhile, what was done may or may not stand.
  */
 export const inTransaction = async <Result>(
@@ -18,19 +18,15 @@ export const inTransaction = async <Result>(
 ): Promise<Result> => {
   const client = await pool.connect();
   let broken = false;
-  // Without a listener a connection that breaks between two statements would end the process; the next statement tells.
-  const noted = () => (broken = true);
-  client.on('error', noted);
   try {
     await client.query('BEGIN');
     const result = await work(rawTransaction(client));
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    await client.query('ROLLBACK').catch(noted);
+    await client.query('ROLLBACK').catch(() => (broken = true));
     throw error;
   } finally {
-    client.off('error', noted);
     client.release(broken);
   }
 };

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '@cinegraph/kit/broker';
@@ -86,6 +87,15 @@ const consuming = async (
 
 const effects = async () =>
   (await pool.query<{ word: string }>('SELECT word FROM effect ORDER BY id')).rows.map(({ word }) => word);
+
+/** How many connections wait for a lock. */
+const waiting = async () =>
+  (
+    await pool.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    )
+  ).rows[0]?.n ?? 0;
 
 const letters = () => inTransaction(pool, (tx) => listDeadLetters(tx, { limit: 1_000 }));
 
@@ -262,11 +272,16 @@ describe('a dead letter', () => {
       await deliver([bad]);
       const [letter] = await letters();
       const seen: IncomingMessage[] = [];
-      const watched = {
+      const watched: typeof mended = {
         ...mended,
-        decode: (read: IncomingMessage) => {
+        decode: (read) => {
           seen.push(read);
           return mended.decode(read);
+        },
+        handle: async (tx, events) => {
+          // Until the three others wait for this one; who does not wait has its effect as well.
+          for (let looks = 0; looks < 100 && (await waiting()) < 3; looks += 1) await delay(10);
+          return words.handle(tx, events);
         },
       };
       const outcomes = await Promise.all([1, 2, 3, 4].map(() => replay(letter!.id, watched)));

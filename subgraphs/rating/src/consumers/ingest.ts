@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { decodeEvent } from '@cinegraph/events/event';
 import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
@@ -92,13 +93,11 @@ const parse = (value: Buffer | null): { readonly json: unknown } | { code: strin
     const reason = `it has ${value.length} bytes, and no rating has more than ${maxBytes}`;
     return { code: 'MESSAGE_TOO_LARGE', reason };
   }
+  if (!isUtf8(value)) return { code: 'NOT_AN_EVENT', reason: 'it is not UTF-8' };
   try {
-    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as unknown };
-  } catch (error) {
-    return {
-      code: 'NOT_AN_EVENT',
-      reason: error instanceof SyntaxError ? 'it is not JSON' : 'it is not UTF-8',
-    };
+    return { json: JSON.parse(value.toString('utf8')) as unknown };
+  } catch {
+    return { code: 'NOT_AN_EVENT', reason: 'it is not JSON' };
   }
 };
 
