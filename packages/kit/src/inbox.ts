@@ -8,17 +8,16 @@ import type { Part } from './service.js';
 
 /**
  * By what a message without an id of its own is known again: topic, partition, offset, append time and a hash of its
- * bytes, since a broker that lost its log begins at offset 0 again. Sorts as the messages of a partition stand.
+ * bytes, since a broker that lost its log begins at offset 0 again. Sorts as the messages of a partition stand; numbers
+ * are of base 36, since millions of these are kept.
  */
-export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string =>
-  [
-    'at',
-    topic,
-    String(partition).padStart(6, '0'),
-    String(offset).padStart(19, '0'),
-    String(appendedAt.getTime()).padStart(15, '0'),
-    value === null ? 'null' : createHash('sha256').update(value).digest('base64url'),
-  ].join(':');
+export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string => {
+  const place = `at:${topic}:${sortable(partition, 4)}:${sortable(offset, 13)}:${sortable(appendedAt.getTime(), 9)}`;
+  return `${place}:${value === null ? 'null' : createHash('sha256').update(value).digest('base64url').slice(0, 22)}`;
+};
+
+const sortable = (number: number | bigint, digits: number): string =>
+  number.toString(36).padStart(digits, '0');
 
 /** By what a verified event is known again: its id, for its producer alone, so that none can use up another's. */
 export const eventIdentity = ({ producer, id }: Pick<Envelope, 'producer' | 'id'>): string =>
@@ -33,14 +32,20 @@ export const claimIdentities = async (
   consumer: string,
   identities: readonly string[],
 ): Promise<ReadonlySet<string>> => {
-  const rows = await tx.$queryRawUnsafe<readonly { identity: string }[]>(
-    `INSERT INTO inbox (consumer, identity)
-     SELECT $1, identity FROM unnest($2::text[]) AS seen (identity) ORDER BY identity COLLATE "C"
-     ON CONFLICT DO NOTHING RETURNING identity`,
+  const [row] = await tx.$queryRawUnsafe<readonly { count: number; identities: readonly string[] | null }[]>(
+    `WITH claimed AS (
+       INSERT INTO inbox (consumer, identity)
+       SELECT $1, identity FROM unnest($2::text[]) AS seen (identity) ORDER BY identity COLLATE "C"
+       ON CONFLICT DO NOTHING RETURNING identity
+     )
+     SELECT count(*)::int AS count,
+       CASE WHEN count(*) < cardinality($2) THEN array_agg(identity) END AS identities
+     FROM claimed`,
     consumer,
     identities,
   );
-  return new Set(rows.map(({ identity }) => identity));
+  // Mostly all are new, and need not be sent back.
+  return new Set(row?.count === identities.length ? identities : row?.identities);
 };
 
 /** Takes back a claim of the open transaction that had no effect. */

@@ -76,12 +76,13 @@ export const createIngest = (
     topics: [incomingRatings.name],
     deadLetterTopic: () => deadLettersOf(incomingRatings).name,
     decode: (message) => {
-      const identity = placeIdentity(message);
       const value = parse(message.value);
-      if ('code' in value) return { identity, ...value };
-      if (looksForeign(value.json)) return decodeForeign(message, value.json, identity, settings);
+      if ('code' in value) return { identity: placeIdentity(message), ...value };
+      if (looksForeign(value.json)) return decodeForeign(message, value.json, settings);
       const envelope = readEnvelope(message);
-      return isEnvelopeFault(envelope) ? { identity, ...envelope } : decodeOwn(envelope);
+      return isEnvelopeFault(envelope)
+        ? { identity: placeIdentity(message), ...envelope }
+        : decodeOwn(envelope);
     },
     handle: (tx, events) => applyEvents(tx, events, clock.now()),
   };
@@ -102,11 +103,12 @@ const parse = (value: Buffer | null): { readonly json: unknown } | { code: strin
 };
 
 const decodeForeign = (
-  { appendedAt, partition, offset }: IncomingMessage,
+  message: IncomingMessage,
   json: unknown,
-  identity: string,
   { scale, idPrefix }: IngestSettings,
 ): DecodedMessage<IncomingRating> => {
+  const identity = placeIdentity(message);
+  const { appendedAt, partition, offset } = message;
   if (scale === undefined) {
     const reason =
       'What the top score of foreign events is, is not known. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
