@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/kit/env';
+import { openSecrets } from '@cinegraph/kit/secrets';
 import { z } from 'zod';
 import { readSupergraphYaml } from './supergraph-yaml.js';
 
@@ -79,6 +80,12 @@ export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
 
 /** The log in PostgreSQL, which each service of ours has for a broker where there is no Kafka. */
 const events = { name: 'events', databaseVariable: subgraphVariable('DATABASE_URL_', 'events') };
+
+/** The secret that the services of this graph share: the person's own, or one that is made and kept in the data folder. */
+export const readSubgraphKey = ({ SUBGRAPH_KEY }: CliEnv, data: string): Promise<string> =>
+  SUBGRAPH_KEY === undefined
+    ? openSecrets(join(data, 'secrets.json')).get('subgraphs')
+    : Promise.resolve(SUBGRAPH_KEY);
 
 /** What {@link readCliEnv} answers. */
 export type CliEnv = ReturnType<typeof readCliEnv>;

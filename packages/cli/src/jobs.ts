@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '@cinegraph/kit/errors';
 import { takeLock } from '../bootstrap/lock.mjs';
@@ -11,6 +12,7 @@ import {
   exists,
   readCliEnv,
   readLocalSubgraphs,
+  readSubgraphKey,
   root,
   type LocalSubgraph,
 } from './graph.js';
@@ -91,7 +93,7 @@ export const runScript = (
 
 /**
  * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * that subgraph's database and the broker alone, in the folder that `--data` names. Answers its exit code.
+ * that subgraph's database and the broker alone, with the graph's secret, in the folder that `--data` names. Answers its exit code.
  */
 export const runSubgraphCommand = async (
   command: string,
@@ -102,9 +104,15 @@ export const runSubgraphCommand = async (
   for (const subgraph of await readLocalSubgraphs()) {
     const file = join(subgraph.folder, 'dist', `${command}.js`);
     if (!(await exists(file))) continue;
-    return withDatabases({ purpose: command, data, subgraphs: [subgraph], signal }, (urls, env) =>
-      runScript(file, rest, { ...env, ...databasesOf(subgraph, urls) }, signal),
-    );
+    return withDatabases({ purpose: command, data, subgraphs: [subgraph], signal }, async (urls, env) => {
+      const folder = join(data, 'imports');
+      await mkdir(folder, { recursive: true });
+      const own = {
+        SUBGRAPH_KEY: await readSubgraphKey(readCliEnv([subgraph]), data),
+        IMPORT_FOLDER: folder,
+      };
+      return runScript(file, rest, { ...env, ...databasesOf(subgraph, urls), ...own }, signal);
+    });
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);
 };

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { removeEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
 import { StartError } from '@cinegraph/kit/errors';
-import { openSecrets } from '@cinegraph/kit/secrets';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';
 import { announce, assertAnswers } from './announce.js';
@@ -13,6 +12,7 @@ import {
   ownSupergraph,
   readCliEnv,
   readLocalSubgraphs,
+  readSubgraphKey,
   readUncomposed,
   root,
 } from './graph.js';
@@ -71,7 +71,7 @@ const runGraph = async (
   if (uncomposed.length > 0) {
     say(`supergraph.graphql does not know ${uncomposed.join(', ')} yet: npm run compose`);
   }
-  const key = env.SUBGRAPH_KEY ?? (await openSecrets(join(data, 'secrets.json')).get('subgraphs'));
+  const key = await readSubgraphKey(env, data);
   const databases = await startDatabases({ data, env, subgraphs, onProgress: say, onGivenUp });
   started.push(databases.stop);
   signal.throwIfAborted();

@@ -5,6 +5,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
 import type pg from 'pg';
+import type { z } from 'zod';
 import { cacheControl } from './caching.js';
 import type { Broker } from './broker.js';
 import { systemClock, type Clock } from './clock.js';
@@ -38,6 +39,8 @@ export interface SubgraphDefinition<Context extends BaseContext> {
   readonly migrations: URL;
   /** What it publishes to and consumes; made where they are missing. */
   readonly topics: readonly TopicDefinition[];
+  /** What it reads of the environment beyond what every subgraph does; `SubgraphTools.variables` gives it. */
+  readonly variables?: z.ZodRawShape;
   /** One object a GraphQL type, as generated resolver types check it. */
   readonly resolvers: object;
   /** Builds what lives as long as the process (loaders, commands) and how a request's context is made of it. */
@@ -49,6 +52,10 @@ export interface SubgraphTools {
   readonly pool: pg.Pool;
   /** Undefined only in tests: then the outbox fills, and nothing is consumed. */
   readonly broker: Broker | undefined;
+  /** The graph's secret, from which producers' keys are derived; undefined never in production. */
+  readonly subgraphKey: string | undefined;
+  /** Reads the definition's own variables, as `readEnv` does. */
+  variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly cursors: CursorSealer;
@@ -75,6 +82,8 @@ export interface SubgraphSettings {
   readonly broker?: BrokerAddress | undefined;
   /** The secret shared with the gateway. Without it (never in production) every request is answered as nobody. */
   readonly subgraphKey: string | undefined;
+  /** Where the definition's own variables are; none unless told. */
+  readonly environment?: NodeJS.ProcessEnv;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -100,15 +109,16 @@ export const runSubgraph = <Context extends BaseContext>(
 ): Promise<void> =>
   runService({
     start: async () => {
-      const settings = readSubgraphSettings(definition.name, process.env);
+      const settings = readSubgraphSettings(definition.name, process.env, definition.variables);
       return startSubgraph(definition, settings);
     },
   });
 
 const databaseVariableOf = (name: string) => subgraphVariable('DATABASE_URL_', name);
 
-/** The variables that the subgraph `name` reads in this environment; deployment files are checked against it. */
-export const subgraphVariables = (name: string, environment: NodeJS.ProcessEnv) => ({
+/** The variables that the subgraph `name`, with these of its `own`, reads; deployment files are checked against it. */
+export const subgraphVariables = (name: string, environment: NodeJS.ProcessEnv, own: z.ZodRawShape = {}) => ({
+  ...own,
   ...serviceVariables,
   PORT: portVariable.default(0),
   SUBGRAPH_KEY:
@@ -120,8 +130,12 @@ export const subgraphVariables = (name: string, environment: NodeJS.ProcessEnv) 
 });
 
 /** The settings of the subgraph `name` as its process finds them in the environment. */
-export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEnv): SubgraphSettings => {
-  const env = readEnv(subgraphVariables(name, environment), environment);
+export const readSubgraphSettings = (
+  name: string,
+  environment: NodeJS.ProcessEnv,
+  own: z.ZodRawShape = {},
+): SubgraphSettings => {
+  const env = readEnv(subgraphVariables(name, environment, own), environment);
   return {
     mode: env.NODE_ENV,
     host: env.HOST,
@@ -130,6 +144,7 @@ export const readSubgraphSettings = (name: string, environment: NodeJS.ProcessEn
     databaseUrl: String((env as Record<string, unknown>)[databaseVariableOf(name)]),
     broker: brokerAddressOf(env),
     subgraphKey: env.SUBGRAPH_KEY,
+    environment,
     logger: createLogger({ name, level: env.LOG_LEVEL }),
   };
 };
@@ -158,7 +173,10 @@ export const startSubgraph = async <Context extends BaseContext>(
   const broker =
     settings.broker &&
     (await openBroker({ clientId: name, topics: definition.topics, logger }, settings.broker));
-  const opened = definition.open({ pool: database.pool, broker, logger, clock, cursors });
+  const opened = definition.open({
+    ...{ pool: database.pool, broker, subgraphKey, logger, clock, cursors },
+    variables: (shape) => readEnv(shape, settings.environment ?? {}),
+  });
 
   let migrated = false;
   const http = createHttpServer({

@@ -1,10 +1,13 @@
 import { runJob } from '@cinegraph/kit/job';
 import type { RatingsCommand } from './command-line/command.js';
+import { dlq, replay } from './command-line/dlq.js';
+import { key } from './command-line/key.js';
+import { produce } from './command-line/produce.js';
 import { rebuild } from './command-line/rebuild.js';
 import { migrations } from './migrations.js';
 
 /** What `npm run ratings -- <command>` knows. */
-const commands: Readonly<Record<string, RatingsCommand>> = { rebuild };
+const commands: Readonly<Record<string, RatingsCommand>> = { rebuild, produce, dlq, replay, key };
 
 const usage = `Usage: npm run ratings -- <command>
 ${Object.values(commands)

@@ -1,6 +1,11 @@
+import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
+import { createConsumer } from '@cinegraph/kit/consumer';
+import { createInboxPruning } from '@cinegraph/kit/inbox';
 import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createRatingCommands } from './commands.js';
+import { createIngest, ingestVariables, readIngestSettings } from './consumers/ingest.js';
+import { createKnownMovies } from './consumers/known-movies.js';
 import type { Context } from './context.js';
 import { PrismaClient } from './generated/prisma/client.js';
 import { createLoaders } from './loaders.js';
@@ -12,18 +17,33 @@ export const rating: SubgraphDefinition<Context> = {
   name: 'rating',
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
-  topics: [],
+  topics: [
+    ...[ratings, aggregatedRatings, incomingRatings, movies],
+    ...[incomingRatings, movies].map(deadLettersOf),
+  ],
+  variables: ingestVariables,
   resolvers,
-  open: ({ pool, clock, cursors, logger }) => {
+  open: ({ pool, broker, subgraphKey: secret, variables, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const loaders = createLoaders({ pool, prisma });
     const commands = createRatingCommands({ prisma, clock, logger });
+    const consumerTools = broker && { subgraph: 'rating', broker, pool, logger };
     return {
       context: (viewer) => ({ viewer, prisma, loaders, commands, cursors }),
       parts: [
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
+        createInboxPruning(prisma, clock, logger),
       ],
+      ...(consumerTools && {
+        consumers: [
+          createConsumer(
+            consumerTools,
+            createIngest({ clock }, readIngestSettings(variables(ingestVariables), secret)),
+          ),
+          createConsumer(consumerTools, createKnownMovies({ secret })),
+        ],
+      }),
     };
   },
 };

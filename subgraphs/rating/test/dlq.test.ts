@@ -7,7 +7,7 @@ import type { JobTools } from '@cinegraph/kit/job';
 import { openDeliveries } from '@cinegraph/kit/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
 import type { RatingsCommand } from '../src/command-line/command.js';
-import { dlq, replayCommand } from '../src/command-line/dlq.js';
+import { dlq, replay } from '../src/command-line/dlq.js';
 import { key } from '../src/command-line/key.js';
 import { createIngest } from '../src/consumers/ingest.js';
 import { foreign, own, signed, testLog } from './messages.js';
@@ -87,7 +87,7 @@ describe('dlq', () => {
         '1 replayed, 0 had come in by another message, 1 still refused, 0 not open.\n',
     });
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });
-    const second = await run(replayCommand, ['--all'], { INGEST_SCALE: '10' });
+    const second = await run(replay, ['--all'], { INGEST_SCALE: '10' });
     expect(second.printed).toContain('0 replayed, 0 had come in by another message, 3 still refused');
     expect((await run(dlq, ['replay', '1'])).printed).toContain('0 still refused, 1 not open');
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });

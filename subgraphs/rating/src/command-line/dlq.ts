@@ -48,7 +48,7 @@ export const dlq: RatingsCommand = {
         return id !== undefined && more.length === 0 && !wholesale ? show(tools, id) : 'usage';
       case 'replay':
         if (wholesale === ids.length > 0) return 'usage';
-        return replay(tools, wholesale ? { all: true, code: values.code } : { ids });
+        return replayThem(tools, wholesale ? { all: true, code: values.code } : { ids });
       case 'drop':
         return ids.length > 0 && !wholesale ? drop(tools, ids) : 'usage';
       default:
@@ -58,7 +58,7 @@ export const dlq: RatingsCommand = {
 };
 
 /** `replay`: the same as `dlq replay`. */
-export const replayCommand: RatingsCommand = {
+export const replay: RatingsCommand = {
   ...dlq,
   usage: '',
   run: (args, tools) => dlq.run(['replay', ...args], tools),
@@ -117,7 +117,7 @@ const bytesAsText = (bytes: Buffer | null): string => {
   return text.length > maxShown ? `${text.slice(0, maxShown)}… (${bytes.length} bytes)` : text;
 };
 
-const replay = async ({ pool, variables }: JobTools, choice: DeadLetterChoice) => {
+const replayThem = async ({ pool, variables }: JobTools, choice: DeadLetterChoice) => {
   // Required here as it is of a service: without it a forged letter would pass.
   const env = variables({ SUBGRAPH_KEY: subgraphKeyVariable, ...ingestVariables });
   const tools = { pool, logger: createLogger({ name: 'rating', level: 'error' }) };

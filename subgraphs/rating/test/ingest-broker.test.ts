@@ -1,0 +1,112 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
+import { openPostgresBroker } from '@cinegraph/kit/broker-postgres';
+import { systemClock } from '@cinegraph/kit/clock';
+import { createConsumer } from '@cinegraph/kit/consumer';
+import { createLogger } from '@cinegraph/kit/logger';
+import { openSource } from '@cinegraph/kit/source';
+import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { seededRandom } from '@cinegraph/kit/testing/seed';
+import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { createIngest } from '../src/consumers/ingest.js';
+import { produce } from '../src/produce.js';
+import { foreign } from './messages.js';
+import { ratingWorld } from './world.js';
+
+const logger = createLogger({ name: 'test', level: 'silent' });
+
+let world: Awaited<ReturnType<typeof ratingWorld>>;
+let events: TestDatabase;
+beforeAll(async () => {
+  world = await ratingWorld();
+  events = await testDatabase({
+    name: 'events',
+    migrations: new URL('../../../prisma/events/migrations/', import.meta.url),
+  });
+});
+afterAll(async () => {
+  await world.subgraph.stop();
+  await events.drop();
+});
+
+const openBroker = async () => {
+  const topics = [incomingRatings, deadLettersOf(incomingRatings)];
+  const broker = openPostgresBroker({ clientId: 'test', topics, logger, url: events.url });
+  await broker.part.start();
+  return broker;
+};
+
+const until = async (what: string, look: () => Promise<boolean>) => {
+  for (let looks = 0; looks < 600; looks += 1) {
+    if (await look()) return;
+    await delay(50);
+  }
+  throw new Error(`${what} did not come`);
+};
+
+describe('a file that is produced', () => {
+  it('comes in whole over the log in PostgreSQL, while members of the group come and go', async () => {
+    const random = seededRandom('members');
+    const folder = await mkdtemp(join(tmpdir(), 'ingest-'));
+    const path = join(folder, 'events.jsonl');
+    const lines = Array.from({ length: 6_000 }, () => ({
+      user: random.int(400),
+      movie: `m:${random.int(60)}`,
+      value: random.int(5) === 0 ? null : random.int(10) + 1,
+    }));
+    await writeFile(
+      path,
+      lines.map(({ user, movie, value }) => JSON.stringify(foreign(user, movie, value))).join('\n'),
+    );
+    const broker = await openBroker();
+    const enter = async () => {
+      const member = createConsumer(
+        { subgraph: 'rating', broker, pool: world.subgraph.pool, logger },
+        createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: 10, idPrefix: '' }),
+      );
+      await member.start();
+      return member;
+    };
+    const members = [await enter()];
+    const producing = produce(
+      {
+        broker,
+        folder,
+        progress: { update: () => undefined, stop: () => undefined },
+        onRefused: () => undefined,
+      },
+      await openSource(path),
+      { idPrefix: '' },
+    );
+    for (let change = 0; change < 6; change += 1) {
+      members.push(await enter());
+      await members.splice(random.int(members.length), 1)[0]?.stop();
+    }
+    expect(await producing).toMatchObject({ sent: 6_000, refused: 0, skipped: 0 });
+    const isDone = async () =>
+      (await broker.positions('rating.ingest', [incomingRatings.name])).every(
+        ({ committed, end }) => (committed ?? 0n) >= end,
+      );
+    await until('the end of all partitions', isDone);
+    await Promise.all(members.map((member) => member.stop()));
+    await broker.part.stop();
+    // Keyed by movie, so that the lines of one stay in order whatever partition they take.
+    const last = new Map(lines.map(({ user, movie, value }) => [`${movie} ratings:${user}`, value]));
+    const { rows } = await world.subgraph.pool.query<{ line: string }>(
+      `SELECT movie_id || ' ' || viewer_id || ' ' || score AS line FROM rating WHERE score IS NOT NULL`,
+    );
+    expect(rows.map(({ line }) => line).toSorted()).toEqual(
+      [...last].flatMap(([key, value]) => (value === null ? [] : [`${key} ${value}`])).toSorted(),
+    );
+    expect(await world.drift()).toEqual([]);
+    const { rows: counts } = await world.subgraph.pool.query(
+      'SELECT (SELECT count(*)::int FROM inbox) AS seen, (SELECT count(*)::int FROM dead_letter) AS dead',
+    );
+    expect(counts).toEqual([{ seen: 6_000, dead: 0 }]);
+    await rm(folder, { recursive: true });
+  });
+});
