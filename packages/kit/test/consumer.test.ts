@@ -385,7 +385,7 @@ describe('a trace', () => {
           openSpan: (trace, name, kind) => ({
             trace,
             within: (work) => work(),
-            end: (outcome = 'ok') => ended.push(`${trace} ${name} ${kind} ${outcome}`),
+            end: (outcome) => ended.push(`${trace} ${name} ${kind} ${outcome ?? 'ok'}`),
           }),
         });
         const one = message('a', { key: Buffer.from('t1') });

@@ -113,7 +113,8 @@ describe('a rating that comes in by the topic', () => {
 describe('who may speak for whom', () => {
   const rating = { movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 };
 
-  it.each([
+  type Message = readonly [value: Buffer, more?: { readonly headers: Record<string, string> }];
+  const misuses: readonly (readonly [what: string, message: () => Message, code: string])[] = [
     ['unsigned', () => [Buffer.from(JSON.stringify(own(rating)))] as const, 'UNSIGNED_EVENT'],
     ['signed by another', () => signed(own(rating), { signer: 'other' }), 'FORGED_EVENT'],
     ['signed for another topic', () => signed(own(rating), { topic: 'rating.ratings.v1' }), 'FORGED_EVENT'],
@@ -142,7 +143,9 @@ describe('who may speak for whom', () => {
       () => signed(own({ ...rating, viewerId: 'ratings:1' }, { producer: 'ratings' })),
       'FOREIGN_VIEWER',
     ],
-  ])('is held against an event %s', async (_what, message, code) => {
+  ];
+
+  it.each(misuses)('is held against an event %s', async (_what, message, code) => {
     await ingest.deliver([testLog()(...message())]);
     expect(await codes()).toEqual([code]);
     expect(await standing()).toEqual([]);
@@ -366,9 +369,9 @@ describe('whatever the order', () => {
   it('and with every connection cut again and again, nothing is lost and nothing counted twice', async () => {
     const random = seededRandom('cuts');
     const log = randomLog(random, 1_500, 1);
-    let over = false;
+    const over = new AbortController();
     const cutting = (async () => {
-      while (!over) {
+      while (!over.signal.aborted) {
         await world.subgraph.pool
           .query(
             `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -390,7 +393,7 @@ describe('whatever the order', () => {
         }
       }
     } finally {
-      over = true;
+      over.abort();
       await cutting;
     }
     expect(rejected).toBeGreaterThan(0);

@@ -48,7 +48,7 @@ export const foreign = (user: string | number, movie: string, value: number | nu
 /** An event in our own envelope by an outside producer; null retracts. */
 export const own = (
   rating: { movieId: string; viewerId: string; score: number | null; version: number; review?: string },
-  { producer = 'cinema', id = randomUUID() as string } = {},
+  { producer = 'cinema', id = randomUUID() }: { producer?: string; id?: string } = {},
 ) => {
   const { movieId, viewerId, score, version, review = null } = rating;
   const definition = score === null ? ratingRetracted : ratingSubmitted;
