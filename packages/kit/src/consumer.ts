@@ -76,6 +76,7 @@ export const createConsumer = <Event>(
     maxConnections: 8,
     statementTimeoutMs: 30_000,
     lockTimeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
   });
   const total: Tally = { handled: 0, duplicates: 0, dead: 0 };
   let reportedAt = 0;

@@ -23,15 +23,18 @@ export const openSidePool = (
     readonly statementTimeoutMs: number;
     /** How long to wait for a locked row; as `pool` does unless told. */
     readonly lockTimeoutMs?: number;
+    /** How long to wait for a connection; as `pool` does unless told. */
+    readonly connectTimeoutMs?: number;
   },
 ): pg.Pool => {
-  const { maxConnections, statementTimeoutMs, lockTimeoutMs } = options;
+  const { maxConnections, statementTimeoutMs, lockTimeoutMs, connectTimeoutMs } = options;
   const side = new pg.Pool({
     ...pool.options,
     max: maxConnections,
     statement_timeout: statementTimeoutMs,
     query_timeout: statementTimeoutMs + 1_000,
     ...(lockTimeoutMs !== undefined && { lock_timeout: lockTimeoutMs }),
+    ...(connectTimeoutMs !== undefined && { connectionTimeoutMillis: connectTimeoutMs }),
   });
   // As in openDatabase; the pool that all other work goes over says that the store is away.
   side.on('error', () => undefined);
