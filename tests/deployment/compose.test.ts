@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
 import { readSubgraphSettings, subgraphVariables } from '@cinegraph/kit/subgraph';
+import { ingestVariables } from '@cinegraph/rating/consumers/ingest';
 import { readTelemetrySettings } from '@cinegraph/kit/telemetry/settings';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { composeText, expand, readComposeFile, type ComposeService } from '../support/compose-file.js';
@@ -102,7 +103,8 @@ describe('the variables of docker-compose.yml', () => {
   });
 
   it.each(subgraphs)('are all read by $name, and none that it needs is missing', ({ name }) => {
-    const known = [...Object.keys(subgraphVariables(name, { NODE_ENV: 'production' })), ...telemetry];
+    const own = name === 'rating' ? ingestVariables : {};
+    const known = [...Object.keys(subgraphVariables(name, { NODE_ENV: 'production' }, own)), ...telemetry];
     expect(Object.keys(environmentOf(name)).filter((variable) => !known.includes(variable))).toEqual([]);
     expect(readSubgraphSettings(name, wholeEnvironmentOf(name))).toMatchObject({
       mode: 'production',
