@@ -8,10 +8,11 @@ import type { Prisma, PrismaClient } from './generated/prisma/client.js';
 import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/resolvers.js';
 import type { MovieModel } from './models.js';
 import { checkExternalId, checkMovie, checkMovieId } from './rules.js';
+import { tellOfDeletion } from './movie-events.js';
 import { changeMovie, insertMovie } from './movie-write.js';
 import { findMovieLists, lockMovie } from './queries.js';
 
-/** The writes of metadata, each in one transaction. */
+/** The writes of metadata, each in one transaction, which also appends the event that tells of it to the outbox. */
 export interface MovieCommands {
   /** Adds a movie; under a key it is added once, and a repeat gets the movie as it was answered then. */
   createMovie(viewerId: string, input: MovieInput, idempotencyKey: string | null): Promise<MovieModel>;
@@ -97,10 +98,12 @@ export const createMovieCommands = ({
         if (movie === undefined) throw movieNotFound();
         if (movie === 'deleted') return id;
         if (version !== null) checkVersion(movie, version);
-        await tx.movie.update({
+        const deleted = await tx.movie.update({
           where: { id },
           data: { deletedAt: now, updatedAt: now, version: { increment: 1 } },
+          select: { version: true },
         });
+        await tellOfDeletion(tx, id, deleted.version);
         return id;
       }),
 

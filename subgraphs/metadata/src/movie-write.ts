@@ -1,3 +1,4 @@
+import { movieChanged, movieCreated } from '@cinegraph/events/metadata';
 import { newId } from '@cinegraph/kit/clock';
 import { Refusal } from '@cinegraph/kit/errors';
 import { codes } from './codes.js';
@@ -10,10 +11,11 @@ import type {
   PersonInput,
 } from './generated/resolvers.js';
 import type { MoneyModel, MovieModel, PersonModel } from './models.js';
+import { tellOfMovie } from './movie-events.js';
 import { genresOf, settleRelease } from './rules.js';
 import { findMovieIn } from './queries.js';
 
-/** Adds a movie in the open transaction. Refuses before it writes anything. */
+/** Adds a movie in the open transaction, and tells so with it. Refuses before it writes anything. */
 export const insertMovie = async (
   tx: Prisma.TransactionClient,
   id: string,
@@ -25,10 +27,15 @@ export const insertMovie = async (
   const { title, ...facts } = settle(unknownMovie, input);
   await tx.movie.create({ data: { id, title: title ?? '', ...facts, createdAt: now, updatedAt: now } });
   await replaceParts(tx, id, input, credits);
-  return readBack(tx, id);
+  const movie = await readBack(tx, id);
+  await tellOfMovie(tx, movieCreated, movie);
+  return movie;
 };
 
-/** Changes a movie that the open transaction has locked, and raises its version. Refuses before it writes anything. */
+/**
+ * Changes a movie that the open transaction has locked, raises its version, and tells so with it. Refuses before it writes
+ * anything.
+ */
 export const changeMovie = async (
   tx: Prisma.TransactionClient,
   movie: MovieModel,
@@ -44,7 +51,9 @@ export const changeMovie = async (
     data: { title: title ?? movie.title, ...facts, updatedAt: now, version: { increment: 1 } },
   });
   await replaceParts(tx, id, changes, credits);
-  return readBack(tx, id);
+  const changedMovie = await readBack(tx, id);
+  await tellOfMovie(tx, movieChanged, changedMovie);
+  return changedMovie;
 };
 
 const unknownMovie = {

@@ -1,5 +1,6 @@
 import type { Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
+import { tellMovies } from '../movie-events.js';
 import { movieColumns, toMovie, type MovieRow } from '../movie-row.js';
 import type { MovieFacts, PublishedRating, SourceMovie } from './source-movie.js';
 
@@ -99,6 +100,11 @@ export const updateMovies = `
     .map((name) => `r.${name}`)
     .join(', ')}), version = version + 1, updated_at = now()
   FROM ${recordset} WHERE movie.id = r.id`;
+
+/** Input: a set of { id, added }: written movies, of which the world is told. */
+export const tellWritten = tellMovies(
+  'SELECT id, added FROM jsonb_to_recordset($1::jsonb) AS r (id text, added boolean)',
+);
 
 /** Input: a set of { id, name }. */
 export const putGenres = `

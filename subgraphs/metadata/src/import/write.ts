@@ -33,7 +33,7 @@ const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'ca
 /**
  * Opens metadata's tables for the movies of one source. A chunk is one transaction of a dozen set-based statements,
  * however many movies it has. A movie that its source tells as it did last time is not touched; of another, only what
- * the source changed is written, and what people edited or deleted here stays theirs. An id told twice and an external id
+ * the source changed is written, and what people edited or deleted here stays theirs; one event tells of it. An id told twice and an external id
  * of another movie are refused.
  */
 export const openMovieTables =
@@ -139,13 +139,17 @@ const writeChunk = async (
     const merged = mergeFacts(movie.last, movie.facts, facts);
     return { id, facts: merged.facts, changed: new Set(merged.changed) };
   });
+  const updated = changes.filter(({ id, changed }) => !added.has(id) && changed.size > 0);
   await sql.run(
     tx,
     sql.updateMovies,
-    changes
-      .filter(({ id, changed }) => !added.has(id) && changed.size > 0)
-      .map(({ id, facts }) => sql.toRow(id, facts)),
+    updated.map(({ id, facts }) => sql.toRow(id, facts)),
   );
+  // Only of those whose version moved; behind their locks, so that their events are in order of it.
+  await sql.run(tx, sql.tellWritten, [
+    ...[...added].map((id) => ({ id, added: true })),
+    ...updated.map(({ id }) => ({ id, added: false })),
+  ]);
   await writeLists(tx, changes);
   // A name is the source's, also where the credits are as they were.
   await sql.run(

@@ -1,0 +1,40 @@
+import { eventOf, type EventDefinition } from '@cinegraph/events/event';
+import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { appendToOutbox } from '@cinegraph/kit/outbox';
+import { currentTrace } from '@cinegraph/kit/tracing';
+import type { Prisma } from './generated/prisma/client.js';
+import type { MovieModel } from './models.js';
+
+/** Tells, with the open transaction, that a movie was added or changed; the transaction holds the movie's lock. */
+export const tellOfMovie = (
+  tx: Prisma.TransactionClient,
+  definition: typeof movieCreated,
+  { id, version, title, releaseYear }: MovieModel,
+): Promise<void> =>
+  appendToOutbox(tx, [eventOf(definition, id, { movieId: id, version, title, releaseYear })], currentTrace());
+
+/** Tells, with the open transaction, that a movie was deleted. */
+export const tellOfDeletion = (tx: Prisma.TransactionClient, id: string, version: number): Promise<void> =>
+  appendToOutbox(tx, [eventOf(movieDeleted, id, { movieId: id, version })], currentTrace());
+
+const header = ({ type, version, topic }: Pick<EventDefinition, 'type' | 'version' | 'topic'>): string =>
+  `'${type}', ${version}, '${topic.name}'`;
+
+/**
+ * Tells the present state of many movies in one statement, behind their locks. `which` gives
+ * rows (id, added): those of `added` are told as new.
+ */
+export const tellMovies = (which: string): string => `
+  WITH locked AS (
+    SELECT movie.id, version, title, release_year, deleted_at IS NOT NULL AS deleted, which.added
+    FROM movie JOIN (${which}) AS which ON which.id = movie.id
+    ORDER BY movie.id COLLATE "C" FOR UPDATE OF movie
+  )
+  INSERT INTO outbox (type, version, topic, key, payload)
+  SELECT event.type, event.version, event.topic, id,
+    jsonb_build_object('movieId', id, 'version', locked.version) || CASE WHEN deleted THEN '{}'
+      ELSE jsonb_build_object('title', title, 'releaseYear', release_year) END
+  FROM locked JOIN (VALUES (true, true, ${header(movieDeleted)}), (true, false, ${header(movieDeleted)}),
+    (false, true, ${header(movieCreated)}), (false, false, ${header(movieChanged)})
+  ) AS event (deleted, added, type, version, topic) USING (deleted, added)
+  ORDER BY id COLLATE "C"`;
