@@ -12,12 +12,13 @@ npm test                        all tests; test:unit and test:integration are pa
 npm run import -- <source>      read an outside source into the databases
 npm run ratings -- rebuild      recompute the aggregated ratings and report drift
 npm run kafka                   a real Apache Kafka on this machine (npm run kafka -- --help)
+npm run announce                tell the present state of all databases to topics that are younger
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
 npm run build                   generate and build what is stale
 npm run generate                only generate
 npm run lint, npm run types     what is checked without running anything
 
-start, import and ratings keep the data in .data, or where --data <folder> says.
+start, import, ratings and announce keep the data in .data, or where --data <folder> says.
 `;
 
 const main = async () => {
@@ -73,6 +74,7 @@ const perform = async (command, args, signal) => {
       'import',
       'ratings',
       'kafka',
+      'announce',
       'compose',
       'build',
       'generate',

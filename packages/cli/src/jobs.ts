@@ -116,3 +116,26 @@ export const runSubgraphCommand = async (
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);
 };
+
+/**
+ * A command that every subgraph may have, as `npm run announce`: runs `dist/<command>.js` of each that has it, one after the
+ * other, each on its own database. Answers 0, or the exit code of the first that failed.
+ */
+export const runEverywhere = async (
+  command: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> => {
+  const { data, rest } = takeDataOption(args, root);
+  const subgraphs = await readLocalSubgraphs();
+  return withDatabases({ purpose: command, data, subgraphs, signal }, async (urls, env) => {
+    for (const { folder, databaseVariable } of subgraphs) {
+      const file = join(folder, 'dist', `${command}.js`);
+      if (signal.aborted || !(await exists(file))) continue;
+      const own = { ...env, [databaseVariable]: urls[databaseVariable] };
+      const code = await runScript(file, rest, own, signal);
+      if (code !== 0) return code;
+    }
+    return 0;
+  });
+};

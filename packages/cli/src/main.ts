@@ -16,6 +16,8 @@ export const perform = async (
       return (await import('./compose.js')).compose(args, { signal });
     case 'kafka':
       return (await import('./kafka.js')).kafka(args, signal);
+    case 'announce':
+      return (await import('./jobs.js')).runEverywhere(command, args, signal);
     case 'ratings':
       return (await import('./jobs.js')).runSubgraphCommand(command, args, signal);
     default:

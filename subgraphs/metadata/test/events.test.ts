@@ -1,0 +1,239 @@
+import { decodeEvent } from '@cinegraph/events/event';
+import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { announce } from '@cinegraph/kit/announcement';
+import { importInto } from '@cinegraph/kit/import';
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { movieAnnouncement } from '../src/announcement.js';
+import { catalogue } from '../src/import/vega.js';
+import { openMovieTables } from '../src/import/write.js';
+import { metadata } from '../src/subgraph.js';
+
+let subgraph: TestSubgraph;
+beforeEach(async () => {
+  subgraph = await startTestSubgraph(metadata);
+});
+afterEach(() => subgraph.stop());
+
+interface Told {
+  readonly type: string;
+  readonly data: { readonly movieId: string; readonly version: number; readonly title?: string };
+}
+
+/** What the outbox holds, in order, each event read by its schema as a consumer does. */
+const told = async (): Promise<readonly Told[]> => {
+  const { rows } = await subgraph.pool.query<{
+    type: string;
+    version: number;
+    topic: string;
+    key: string;
+    payload: unknown;
+  }>('SELECT type, version, topic, key, payload FROM outbox ORDER BY position');
+  return rows.map(({ type, version, topic, key, payload }) => {
+    const event = decodeEvent({ type, version, data: payload }, [movieCreated, movieChanged, movieDeleted]);
+    if ('code' in event) throw new Error(event.reason);
+    expect({ topic, key }).toEqual({ topic: 'metadata.movies.v1', key: event.data.movieId });
+    return { type, data: event.data };
+  });
+};
+
+const asAna = { viewer: 'ana' };
+const create = async (title: string, input: object = {}, key?: string) => {
+  const { data, errors } = await subgraph.ask(
+    `mutation ($input: MovieInput!, $key: String) {
+       createMovie(input: $input, idempotencyKey: $key) { id version } }`,
+    { input: { title, ...input }, key: key ?? null },
+    asAna,
+  );
+  return { errors, id: (data?.['createMovie'] as { id: string } | undefined)?.id ?? '' };
+};
+const update = (id: string, version: number, input: object) =>
+  subgraph.ask(
+    'mutation ($id: ID!, $version: Int!, $input: MovieChanges!) { updateMovie(id: $id, version: $version, input: $input) { id } }',
+    { id, version, input },
+    asAna,
+  );
+const remove = (id: string, version?: number) =>
+  subgraph.ask(
+    'mutation ($id: ID!, $version: Int) { deleteMovie(id: $id, version: $version) }',
+    { id, version: version ?? null },
+    asAna,
+  );
+
+describe('the events of metadata', () => {
+  it('tell of a movie that it was added, changed and deleted, each with its version', async () => {
+    const { id } = await create('Brazil', { releaseDate: '1985-02-20' });
+    await update(id, 1, { title: 'Brazil!' });
+    await subgraph.ask(
+      'mutation ($id: ID!) { upsertMovie(id: $id, input: { title: "Brazil", releaseDate: null, releaseYear: null }) { id } }',
+      { id },
+      asAna,
+    );
+    await remove(id);
+    expect(await told()).toEqual([
+      { type: 'MovieCreated', data: { movieId: id, version: 1, title: 'Brazil', releaseYear: 1985 } },
+      { type: 'MovieChanged', data: { movieId: id, version: 2, title: 'Brazil!', releaseYear: 1985 } },
+      { type: 'MovieChanged', data: { movieId: id, version: 3, title: 'Brazil', releaseYear: null } },
+      { type: 'MovieDeleted', data: { movieId: id, version: 4 } },
+    ]);
+  });
+
+  it('tell nothing of what was refused, and once of what was sent twice under one key', async () => {
+    const imdb = { externalIds: [{ source: 'imdb', value: 'tt0088846' }] };
+    const { id } = await create('Brazil', imdb, 'key-1');
+    await create('Brazil', imdb, 'key-1');
+    expect((await create('Another', imdb)).errors).toBeDefined();
+    expect((await update(id, 7, { title: 'Too late' })).errors).toBeDefined();
+    expect((await remove('none')).errors).toBeDefined();
+    await remove(id, 1);
+    await remove(id);
+    expect((await told()).map(({ type }) => type)).toEqual(['MovieCreated', 'MovieDeleted']);
+  });
+
+  it('tell nothing of a movie whose transaction does not commit', async () => {
+    const { id } = await create('Brazil');
+    await subgraph.pool.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+      CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON movie DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    expect((await create('Another')).errors).toBeDefined();
+    expect((await update(id, 1, { title: 'Brazil!' })).errors).toBeDefined();
+    expect((await remove(id)).errors).toBeDefined();
+    expect((await told()).map(({ type }) => type)).toEqual(['MovieCreated']);
+  });
+
+  it('are in order of the versions when many change one movie', async () => {
+    const { id } = await create('Brazil');
+    await Promise.all(
+      Array.from({ length: 40 }, (_, n) =>
+        subgraph.ask(
+          'mutation ($id: ID!, $title: String!) { upsertMovie(id: $id, input: { title: $title }) { id } }',
+          { id, title: `Brazil ${n}` },
+          asAna,
+        ),
+      ),
+    );
+    const versions = (await told()).map(({ data }) => data.version);
+    expect(versions.length).toBeGreaterThan(20);
+    expect(versions).toEqual(versions.map((_, index) => index + 1));
+  });
+});
+
+describe('an import', () => {
+  it('tells of each movie that it adds or changes once, and of no other', async () => {
+    const report = await importInto(catalogue, subgraph.pool);
+    const first = await told();
+    expect(first).toHaveLength(report?.written ?? 0);
+    expect(new Set(first.map(({ type }) => type))).toEqual(new Set(['MovieCreated']));
+    expect(new Set(first.map(({ data }) => data.movieId)).size).toBe(first.length);
+
+    await importInto(catalogue, subgraph.pool);
+    expect(await told()).toHaveLength(first.length);
+  });
+
+  it('tells the version that a changed movie got, and nothing of one whose version stands', async () => {
+    const movieOf = (title: string, votes: number) => ({
+      id: 'source:1',
+      facts: {
+        ...{ title, description: null, release: { date: null, year: 1985 }, runtimeMinutes: null },
+        ...{ certification: null, languages: [], posterUrl: null, productionBudget: null },
+        ...{ worldwideGross: null, domesticGross: null, domesticDvdSales: null },
+        ...{ genres: [], directors: [], cast: [], externalIds: [] },
+      },
+      externalRatings: [{ source: 'imdb', average: 7.9, votes, scaleTop: 10 }],
+    });
+    const tables = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    const write = (title: string, votes: number) =>
+      tables.write([{ record: 'line 1', item: movieOf(title, votes) }]);
+    await write('Brazil', 1);
+    await tables.close();
+    const again = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    await again.write([{ record: 'line 1', item: movieOf('Brazil', 2) }]);
+    await again.close();
+    const last = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    await last.write([{ record: 'line 1', item: movieOf('Brazil!', 2) }]);
+    await last.close();
+    expect(await told()).toEqual([
+      {
+        type: 'MovieCreated',
+        data: { movieId: 'source:1', version: 1, title: 'Brazil', releaseYear: 1985 },
+      },
+      {
+        type: 'MovieChanged',
+        data: { movieId: 'source:1', version: 2, title: 'Brazil!', releaseYear: 1985 },
+      },
+    ]);
+  });
+});
+
+describe('the announcement', () => {
+  const stateOf = async () =>
+    (
+      await subgraph.pool.query<{ id: string; version: number; deleted: boolean }>(
+        'SELECT id, version, deleted_at IS NOT NULL AS deleted FROM movie',
+      )
+    ).rows;
+
+  it('tells the present state of every movie once, deleted ones too, however often it is run', async () => {
+    await importInto(catalogue, subgraph.pool);
+    const { id } = await create('Gone');
+    await remove(id);
+    await subgraph.pool.query('TRUNCATE outbox');
+    const movies = await stateOf();
+    expect(await announce(subgraph.pool, movieAnnouncement)).toBe(movies.length);
+    const state = await told();
+    expect(new Map(state.map(({ type, data }) => [data.movieId, [type, data.version]]))).toEqual(
+      new Map(
+        movies.map((movie) => [movie.id, [movie.deleted ? 'MovieDeleted' : 'MovieChanged', movie.version]]),
+      ),
+    );
+    expect(state).toHaveLength(movies.length);
+    expect(await announce(subgraph.pool, movieAnnouncement)).toBeUndefined();
+    expect(await told()).toHaveLength(movies.length);
+  });
+
+  it('goes on where it was killed', async () => {
+    await importInto(catalogue, subgraph.pool);
+    await subgraph.pool.query('TRUNCATE outbox');
+    // As when it is killed at the end of the third chunk, before that is noted.
+    await subgraph.pool.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF (SELECT count(*) FROM outbox) > 1000 THEN RAISE 'killed'; END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER late BEFORE UPDATE ON announcement FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    await expect(announce(subgraph.pool, movieAnnouncement)).rejects.toThrow('killed');
+    await subgraph.pool.query('DROP TRIGGER late ON announcement');
+    expect(await told()).toHaveLength(1_000);
+    await announce(subgraph.pool, movieAnnouncement);
+    const ids = (await told()).map(({ data }) => data.movieId);
+    expect(ids).toHaveLength((await stateOf()).length);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('waits for who is changing a movie, so that its versions stay in order', async () => {
+    const { id } = await create('Brazil');
+    const client = new pg.Client({ connectionString: subgraph.databaseUrl });
+    await client.connect();
+    await client.query('BEGIN');
+    await client.query('UPDATE movie SET version = 2 WHERE id = $1', [id]);
+    await client.query(
+      `INSERT INTO outbox (type, topic, key, payload) VALUES ('MovieChanged', 'metadata.movies.v1', $1,
+       jsonb_build_object('movieId', $1::text, 'version', 2, 'title', 'Brazil', 'releaseYear', NULL))`,
+      [id],
+    );
+    const state = { done: false };
+    const announced = announce(subgraph.pool, movieAnnouncement).then(() => (state.done = true));
+    for (let waits = false; !waits && !state.done;) {
+      const waiting = await subgraph.pool.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      waits = waiting.rowCount === 1;
+    }
+    await client.query('COMMIT');
+    await announced;
+    await client.end();
+    expect((await told()).map(({ data }) => data.version)).toEqual([1, 2, 2]);
+  });
+});

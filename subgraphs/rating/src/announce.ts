@@ -1,0 +1,4 @@
+import { runAnnouncements } from '@cinegraph/kit/announcement';
+import { aggregateAnnouncement } from './announcement.js';
+
+await runAnnouncements([aggregateAnnouncement]);

@@ -1,0 +1,57 @@
+import { decodeEvent } from '@cinegraph/events/event';
+import { aggregatedRatingChanged } from '@cinegraph/events/rating';
+import { announce } from '@cinegraph/kit/announcement';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { aggregateAnnouncement } from '../src/announcement.js';
+import { ratingWorld } from './world.js';
+
+let world: Awaited<ReturnType<typeof ratingWorld>>;
+beforeEach(async () => {
+  world = await ratingWorld();
+});
+afterEach(() => world.subgraph.stop());
+
+/** The aggregates that the outbox tells of, in order, each read by its schema as a consumer does. */
+const told = async () => {
+  const { rows } = await world.subgraph.pool.query<{
+    type: string;
+    version: number;
+    key: string;
+    payload: unknown;
+  }>(`SELECT type, version, key, payload FROM outbox WHERE topic = 'rating.aggregates.v1' ORDER BY position`);
+  return rows.map(({ type, version, key, payload }) => {
+    const event = decodeEvent({ type, version, data: payload }, [aggregatedRatingChanged]);
+    if ('code' in event) throw new Error(event.reason);
+    expect(key).toBe(event.data.movieId);
+    return event.data;
+  });
+};
+
+describe('the announcement', () => {
+  it('tells the aggregate of every movie that was ever rated, once', async () => {
+    await world.rate('ann', 'one', 9);
+    await world.rate('bob', 'one', 7);
+    await world.rate('ann', 'two', 4);
+    await world.retract('ann', 'two');
+    await world.subgraph.pool.query(`
+      TRUNCATE outbox;
+      INSERT INTO aggregated_rating (movie_id) VALUES ('never rated')`);
+    expect(await announce(world.subgraph.pool, aggregateAnnouncement)).toBe(3);
+    expect(await told()).toEqual([
+      { movieId: 'one', sum: 16, count: 2, histogram: [0, 0, 0, 0, 0, 0, 1, 0, 1, 0], version: 2 },
+      { movieId: 'two', sum: 0, count: 0, histogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], version: 2 },
+    ]);
+    expect(await announce(world.subgraph.pool, aggregateAnnouncement)).toBeUndefined();
+    expect(await told()).toHaveLength(2);
+  });
+
+  it('lets people rate meanwhile, without a deadlock between its chunks and crossing ratings', async () => {
+    await world.subgraph.pool.query(`
+      INSERT INTO aggregated_rating (movie_id, version) SELECT 'Movie ' || n, 1 FROM generate_series(1, 1200) n`);
+    const votes = Array.from({ length: 60 }, (_, n) => world.rate(`viewer${n}`, `Movie ${n * 20 + 1}`, 8));
+    const [announced] = await Promise.all([announce(world.subgraph.pool, aggregateAnnouncement), ...votes]);
+    expect(announced).toBe(1_200);
+    expect(await world.drift()).toEqual([]);
+    expect(new Set((await told()).map(({ movieId }) => movieId)).size).toBe(1_200);
+  });
+});
