@@ -1,0 +1,85 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import type { Broker } from '../src/broker.js';
+import { formatLag, readLag } from '../src/lag.js';
+import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';
+
+const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeEach(async () => {
+  database = await testDatabase({ name: 'outbox', migrations });
+  pool = testPool(database.url);
+});
+afterEach(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const lagWith = async (positions: Broker['positions']) =>
+  readLag({
+    ...{ own: pool, outboxes: { orders: pool }, broker: { positions } },
+    consumers: [{ group: 'orders.intake', topics: ['in', 'new'] }],
+  });
+
+const positions: Broker['positions'] = async () => [
+  { topic: 'in', partition: 0, committed: 90n, end: 100n },
+  { topic: 'in', partition: 1, committed: null, end: 7n },
+];
+
+it('tells where events are: in the outbox, with the broker, and among the dead letters', async () => {
+  await pool.query(`
+    INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partition, published_offset)
+    VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
+      ('OrderPlaced', 'out', 'k', '{}', now(), NULL, NULL, NULL),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), NULL, NULL),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), 0, 5);
+    INSERT INTO dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
+    SELECT 'intake', n, 'in', 0, n, now(), '{}', CASE WHEN n < 5 THEN 'NOT_AN_EVENT' ELSE 'INVALID' END, '',
+      CASE WHEN n = 1 THEN 'replayed' WHEN n = 2 THEN 'dropped' ELSE 'open' END
+    FROM generate_series(1, 7) n`);
+  const lag = await lagWith(positions);
+  expect(lag).toEqual({
+    outboxes: { orders: { unpublished: 2, oldestSeconds: expect.any(Number), putAside: 1 } },
+    consumers: [
+      { group: 'orders.intake', topic: 'in', partitions: 2, behind: 17n },
+      { group: 'orders.intake', topic: 'new', partitions: 0, behind: 0n },
+    ],
+    deadLetters: [
+      { consumer: 'intake', code: 'INVALID', open: 3, replayed: 0, dropped: 0 },
+      { consumer: 'intake', code: 'NOT_AN_EVENT', open: 2, replayed: 1, dropped: 1 },
+    ],
+  });
+  const { orders } = lag.outboxes;
+  expect(orders?.oldestSeconds).toBeGreaterThanOrEqual(90);
+  const outboxes = { orders: { ...orders!, oldestSeconds: 90.04 }, stock: undefined };
+  expect(formatLag({ ...lag, outboxes })).toBe(`\
+OUTBOX                 UNPUBLISHED  OLDEST  PUT ASIDE
+orders                 2            90.0 s  1
+stock does not answer  ?            ?       ?
+
+CONSUMER       TOPIC  PARTITIONS  BEHIND
+orders.intake  in     2           17
+orders.intake  new    0           0
+
+DEAD LETTERS OF  CODE          OPEN  REPLAYED  DROPPED
+intake           INVALID       3     0         0
+intake           NOT_AN_EVENT  2     1         1
+`);
+});
+
+it('tells all but the consumers while the broker is away, also when that does not even say no', async () => {
+  const table = `\
+OUTBOX  UNPUBLISHED  OLDEST  PUT ASIDE
+orders  0            -       0
+
+CONSUMER                    TOPIC  PARTITIONS  BEHIND
+the broker does not answer         ?           ?
+
+DEAD LETTERS OF  CODE  OPEN  REPLAYED  DROPPED
+none
+`;
+  expect(formatLag(await lagWith(() => Promise.reject(new Error('connection refused'))))).toBe(table);
+  expect(formatLag(await lagWith(() => new Promise(() => undefined)))).toBe(table);
+});
