@@ -210,11 +210,12 @@ describe('the outbox relay', () => {
   it('keeps the order of a key whose writers hold a lock of it', async () => {
     await pool.query('CREATE TABLE state (key text PRIMARY KEY, n int NOT NULL)');
     await pool.query(`INSERT INTO state VALUES ('a', 0), ('b', 0), ('c', 0)`);
-    await startRelay();
     const pools = Array.from({ length: 6 }, () => testPool(database.url));
     await Promise.all(
       pools.map(async (writer, index) => {
         for (let n = 0; n < 60; n += 1) {
+          // By then much waits, and more comes.
+          if (index === 0 && n === 30) await startRelay();
           await writer.query(
             `WITH moved AS (UPDATE state SET n = n + 1 WHERE key = $2 RETURNING key, n)
              INSERT INTO outbox (type, topic, key, payload)
@@ -304,7 +305,21 @@ describe('two relays of one database', () => {
     await append(10);
     await drained();
     await startRelay(second);
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    broker.onPublish = () => held;
+    const { rows } = await pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
     await append(10);
+    // While the first is busy the second has tried for the lock, and for nothing else.
+    await until('the second has tried again', async () => {
+      const tries = await pool.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%'
+         AND application_name = 'orders outbox relay' AND state = 'idle' AND query_start > $1`,
+        [rows[0]?.now],
+      );
+      return tries.rowCount === 1;
+    });
+    letGo();
     await drained();
     expect(broker.sent).toHaveLength(20);
     expect(bySecond).toBe(0);
