@@ -25,6 +25,7 @@ import { createHttpServer, requestError } from './http.js';
 import { itemLimit } from './limits.js';
 import { createLogger, type Logger } from './logger.js';
 import { brokerAddressOf, brokerVariables, openBroker, type BrokerAddress } from './open-broker.js';
+import { createOutboxRelay } from './outbox-relay.js';
 import { runService, startParts, type Part, type RunningService } from './service.js';
 import { textGuard } from './text.js';
 import { createIdentityReader, identityHeader, type Viewer } from './viewer.js';
@@ -234,7 +235,7 @@ export const startSubgraph = async <Context extends BaseContext>(
 
   const events = broker && [
     broker.part,
-    // RELAY: createOutboxRelay({ pool: database.pool, broker, producer: name, secret: subgraphKey, logger }),
+    createOutboxRelay({ pool: database.pool, broker, producer: name, secret: subgraphKey, logger }),
     ...(opened.consumers ?? []),
   ];
   const running = await startParts(

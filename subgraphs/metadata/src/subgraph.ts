@@ -1,3 +1,4 @@
+import { movies } from '@cinegraph/events/topics';
 import { openSidePool } from '@cinegraph/kit/database';
 import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
@@ -13,7 +14,7 @@ export const metadata: SubgraphDefinition<Context> = {
   name: 'metadata',
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
-  topics: [],
+  topics: [movies],
   resolvers,
   open: ({ pool, clock, cursors, logger }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
