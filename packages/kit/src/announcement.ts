@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { isConflict } from './errors.js';
+import type { RawTransaction } from './idempotency.js';
 import { runJob } from './job.js';
+import { inTransaction } from './transaction.js';
 
 /** How the present state in one subgraph's database is told to a topic that is younger than its tables. */
 export interface Announcement {
@@ -58,54 +60,55 @@ export const runAnnouncements = (
 export const announce = async (pool: pg.Pool, announcement: Announcement): Promise<number | undefined> => {
   let told = 0;
   for (;;) {
-    const chunk = await inTransaction(pool, (client) => announceChunk(client, announcement));
+    const chunk = await announceRetrying(pool, announcement);
     if (chunk === undefined) return told === 0 ? undefined : told;
     told += chunk;
     if (chunk < chunkSize) return told;
   }
 };
 
-/** Answers how many keys were told, or undefined when there is nothing to do any more. */
-const announceChunk = async (
-  client: pg.PoolClient,
-  { topic, keys, tell }: Announcement,
-): Promise<number | undefined> => {
-  await client.query('INSERT INTO announcement (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
-    topic,
-    behind(''),
-  ]);
-  // Two runs take turns, chunk by chunk.
-  const progress = await client.query<{ through: string }>(
-    'SELECT through FROM announcement WHERE topic = $1 FOR UPDATE',
-    [topic],
-  );
-  const through = progress.rows[0]?.through ?? behind('');
-  if (through === finished) return undefined;
-  const { rows } = await client.query<{ key: string }>(keys, [through.slice(behind('').length), chunkSize]);
-  if (rows.length > 0) await client.query(tell, [rows.map(({ key }) => key)]);
-  await client.query('UPDATE announcement SET through = $2 WHERE topic = $1', [
-    topic,
-    rows.length < chunkSize ? finished : behind(rows.at(-1)?.key ?? ''),
-  ]);
-  return rows.length;
+const announceRetrying = async (pool: pg.Pool, announcement: Announcement): Promise<number | undefined> => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await inTransaction(pool, (tx) => announceChunk(tx, announcement));
+    } catch (error) {
+      if (attempt >= maxAttempts || !isConflict(error)) throw error;
+    }
+  }
 };
 
-const inTransaction = async <Result>(
-  pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<Result>,
-  attempts = maxAttempts,
-): Promise<Result> => {
-  const client = await pool.connect();
-  try {
-    await client.query('BEGIN');
-    const result = await work(client);
-    await client.query('COMMIT');
-    client.release();
-    return result;
-  } catch (error) {
-    // Closes the connection, and with it the transaction.
-    client.release(true);
-    if (attempts <= 1 || !isConflict(error)) throw error;
+/** Answers how many keys were told, or undefined when there is nothing to do any more. */
+const announceChunk = async (
+  tx: RawTransaction,
+  { topic, keys, tell }: Announcement,
+): Promise<number | undefined> => {
+  await tx.$executeRawUnsafe(
+    'INSERT INTO announcement (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+    topic,
+    behind(''),
+  );
+  // Two runs take turns, chunk by chunk.
+  const [progress] = await tx.$queryRawUnsafe<readonly { through: string }[]>(
+    'SELECT through FROM announcement WHERE topic = $1 FOR UPDATE',
+    topic,
+  );
+  const through = progress?.through ?? behind('');
+  if (through === finished) return undefined;
+  const rows = await tx.$queryRawUnsafe<readonly { key: string }[]>(
+    keys,
+    through.slice(behind('').length),
+    chunkSize,
+  );
+  if (rows.length > 0) {
+    await tx.$executeRawUnsafe(
+      tell,
+      rows.map(({ key }) => key),
+    );
   }
-  return inTransaction(pool, work, attempts - 1);
+  await tx.$executeRawUnsafe(
+    'UPDATE announcement SET through = $2 WHERE topic = $1',
+    topic,
+    rows.length < chunkSize ? finished : behind(rows.at(-1)?.key ?? ''),
+  );
+  return rows.length;
 };

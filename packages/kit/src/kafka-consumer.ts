@@ -76,7 +76,7 @@ const createLife = (
     heartbeatInterval: heartbeatMs,
     sessionTimeout: sessionMs,
     rebalanceTimeout: rebalanceMs,
-    // Thousands of ratings at a time; and for all partitions, or the first of them would keep the others waiting.
+    // Thousands of messages at a time; and for all partitions, or the first of them would keep the others waiting.
     maxBytesPerPartition: 2 * 1_048_576,
     maxBytes: 64 * 1_048_576,
     minBytes: 1,

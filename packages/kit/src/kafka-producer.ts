@@ -1,5 +1,5 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
-import type { OutgoingMessage, Place } from './broker.js';
+import { MessageRefused, type OutgoingMessage, type Place } from './broker.js';
 import type { TopicDefinition } from './envelope.js';
 import { openKafkaClient, retry, within, type KafkaClient, type KafkaClientOptions } from './kafka-client.js';
 import { defaultMaxMessageBytes, type KafkaTopics } from './kafka-topics.js';
@@ -172,7 +172,7 @@ const recordBytes = (message: OutgoingMessage): number =>
 const assertFits = (message: OutgoingMessage, limit: number | undefined): void => {
   const bytes = messageBytes(message);
   if (limit === undefined || bytes <= limit) return;
-  throw new Error(`a message of ${bytes} bytes is more than ${message.topic} takes: ${limit}`);
+  throw new MessageRefused(`a message of ${bytes} bytes is more than ${message.topic} takes: ${limit}`);
 };
 
 /** One request; the place of each message, in the order in which they were given. */
