@@ -77,8 +77,8 @@ const createLife = (
     sessionTimeout: sessionMs,
     rebalanceTimeout: rebalanceMs,
     // Thousands of messages at a time; and for all partitions, or the first of them would keep the others waiting.
-    maxBytesPerPartition: 2 * 1_048_576,
-    maxBytes: 64 * 1_048_576,
+    maxBytesPerPartition: 1_048_576,
+    maxBytes: 16 * 1_048_576,
     minBytes: 1,
     maxWaitTimeInMs: 500,
     metadataMaxAge: 15_000,

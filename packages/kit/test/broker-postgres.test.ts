@@ -268,10 +268,12 @@ describe('the log in PostgreSQL', () => {
     const later = await consume(broker, group);
     await until('the new one came', () => later.includes('new'));
     expect(later).toEqual(['new']);
-    const positions = await broker.positions(group, [happenings.name]);
-    expect(positions.find((position) => position.partition === partition)?.committed).toBe(
-      old[1]!.offset + 2n,
-    );
+    await until('what came is committed', async () => {
+      const positions = await broker.positions(group, [happenings.name]);
+      return (
+        positions.find((position) => position.partition === partition)?.committed === old[1]!.offset + 2n
+      );
+    });
   });
 
   it('keeps the newest state of each key for ever, and happenings for seven days', async () => {
