@@ -7,7 +7,7 @@
  *   lag       from a broker's acknowledgement to the aggregate that a query shows, at half the ingest's rate; and from a
  *             mutation's answer to its event at a Kafka consumer, idle
  *
- * By hand: npm run build && node tests/bench/events.mjs [names; all unless told]
+ * npm run bench -- events [names; all unless told]
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,6 +27,7 @@ import { applyEvents, createRatingCommands, writeRatings } from '@cinegraph/rati
 import { PrismaClient } from '@cinegraph/rating/generated/prisma/client';
 import { migrations } from '@cinegraph/rating/migrations';
 import { PrismaPg } from '@prisma/adapter-pg';
+import { writeSection } from './report.mjs';
 
 const wanted = process.argv.slice(2);
 const runs = (name) => wanted.length === 0 || wanted.includes(name);
@@ -48,6 +49,12 @@ try {
   if (runs('mutations')) await measureMutations();
   if (runs('growth')) await measureGrowth();
   if (runs('ingest') || runs('lag')) await measureIngest();
+  if (wanted.length === 0)
+    writeSection(
+      'Ratings in and out by events',
+      'npm run bench -- events',
+      lines.map((line) => `- ${line}`).join('\n'),
+    );
 } finally {
   for (const close of closing.reverse()) await close();
   await server.stop();

@@ -1,14 +1,15 @@
 /*
  * What queries and votes cost through the whole graph, as `npm start` runs it, on data of its own. Contestants take turns in
  * one run, so that a machine that is slow for a while is slow for all; figures are medians over the rounds, and CPU is that
- * of the three services' processes. Writes docs/benchmarks.md. `npm run bench [seconds a turn, 3 unless told]`
+ * of the three services' processes. npm run bench [-- graph [seconds a turn, 3 unless told]]
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bar, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const turnMs = Number(process.argv[2] ?? 3) * 1_000;
@@ -155,10 +156,7 @@ function writeReport(results) {
     ];
     return `| ${name} | ${figures.join(' | ')} |`;
   });
-  const bars = results.map(
-    ({ name, perSecond }) =>
-      `${name.padEnd(44)} ${'█'.repeat(Math.max(1, Math.round((40 * perSecond) / most)))} ${Math.round(perSecond)}`,
-  );
+  const bars = results.map(({ name, perSecond }) => bar(name, perSecond, most));
   const heads = [
     'requests/s',
     'ratio to the first',
@@ -166,11 +164,10 @@ function writeReport(results) {
     'p99 ms',
     ...services.map((service) => `${service} CPU ms`),
   ];
-  const report = `# Benchmarks
-
-Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}; client, services and
-PostgreSQL on the same machine. Contestants take turns in one run (${rounds} rounds of ${turnMs / 1_000} s, medians). Compare the ratios and the CPU of a
-service per request; absolute rates are those of a shared machine.
+  writeSection(
+    'Queries and votes through the whole graph',
+    'npm run bench',
+    `Client, services and PostgreSQL on the same machine. Contestants take turns in one run (${rounds} rounds of ${turnMs / 1_000} s, medians).
 
 | what | ${heads.join(' | ')} |
 |---|${heads.map(() => '---:').join('|')}|
@@ -179,8 +176,6 @@ ${rows.join('\n')}
 \`\`\`
 requests/s
 ${bars.join('\n')}
-\`\`\`
-`;
-  writeFileSync(join(root, 'docs', 'benchmarks.md'), report);
-  process.stdout.write(`\n${report}`);
+\`\`\``,
+  );
 }

@@ -1,6 +1,6 @@
 /*
  * How fast a file of ratings is imported, against raw COPY of the same rows into a table of the same shape in the same run, and
- * with how much memory. By hand: npm run build && node tests/bench/import.mjs [ratings, 1000000 unless told]
+ * with how much memory. npm run bench -- import [ratings, 1000000 unless told]
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -13,6 +13,7 @@ import { startEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
 import { migrate } from '@cinegraph/kit/migrate';
 import { migrations } from '@cinegraph/rating/migrations';
 import { testPool } from '@cinegraph/kit/testing/database';
+import { writeSection } from './report.mjs';
 
 const wanted = Number(process.argv[2] ?? 1_000_000);
 const folder = await mkdtemp(join(tmpdir(), 'bench-import-'));
@@ -94,7 +95,11 @@ try {
     `ratio to raw COPY: ${(keyed / first.seconds).toFixed(2)} keyed, ${(indexed / first.seconds).toFixed(2)} with the same indexes`,
     `the same again, nothing to write: ${rate(second.seconds)}, peak ${Math.round(second.peak)} MiB`,
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  writeSection(
+    `A file of ${wanted.toLocaleString('en-US')} ratings`,
+    'npm run bench -- import',
+    lines.map((line) => `- ${line}`).join('\n'),
+  );
   await pool.end();
 } finally {
   await server.stop();

@@ -1,7 +1,7 @@
 /*
  * Whether reads stay as fast as tables grow: a movie's aggregated rating with 1,000,000 ratings against one with 10, a page of
  * 100 movies likewise, and search over 100,000 movies and 50,000 people. Each service is a process on data of its own; contestants
- * take turns request by request. By hand: npm run build && node tests/bench/scale.mjs
+ * take turns request by request. npm run bench -- scale
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,14 +13,21 @@ import { migrate } from '@cinegraph/kit/migrate';
 import { testPool } from '@cinegraph/kit/testing/database';
 import * as metadata from '@cinegraph/metadata/migrations';
 import * as rating from '@cinegraph/rating/migrations';
+import { writeSection } from './report.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'bench-scale-'));
 const server = await startEmbeddedPostgres({ directory: join(folder, 'data') });
 const children = [];
+const rows = [];
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 try {
   await measureRatings();
   await measureSearch();
+  writeSection(
+    'Reads as the tables grow',
+    'npm run bench -- scale',
+    `| what | p50 ms | p99 ms | ratio of p50 to the first |\n|---|---:|---:|---:|\n${rows.join('\n')}`,
+  );
 } finally {
   for (const child of children) {
     const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -199,8 +206,8 @@ async function compare(ask, requests, contestants) {
   const at = (each, share) => each[Math.min(each.length - 1, Math.floor(each.length * share))];
   for (const [index, [name]] of contestants.entries()) {
     const ratio = at(times[index], 0.5) / at(times[0], 0.5);
-    process.stdout.write(
-      `${name.padEnd(34)} p50 ${at(times[index], 0.5).toFixed(2)} ms, p99 ${at(times[index], 0.99).toFixed(2)} ms, ratio ${ratio.toFixed(2)}\n`,
-    );
+    const figures = [at(times[index], 0.5).toFixed(2), at(times[index], 0.99).toFixed(2), ratio.toFixed(2)];
+    rows.push(`| ${name} | ${figures.join(' | ')} |`);
+    process.stdout.write(`${rows.at(-1)}\n`);
   }
 }

@@ -1,0 +1,13 @@
+/*
+ * npm run bench [-- graph | scale | import | events, with what each takes; graph unless told]
+ * Each writes its own section of docs/benchmarks.md.
+ */
+const names = ['graph', 'scale', 'import', 'events'];
+const [, , name = 'graph'] = process.argv;
+if (names.includes(name)) {
+  process.argv.splice(2, 1);
+  await import(`./${name}.mjs`);
+} else {
+  process.stderr.write(`There is no benchmark "${name}": name one of ${names.join(', ')}.\n`);
+  process.exitCode = 2;
+}
