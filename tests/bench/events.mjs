@@ -25,6 +25,7 @@ import { startTestKafka } from '@cinegraph/kit/testing/kafka';
 import { testPool } from '@cinegraph/kit/testing/database';
 import { applyEvents, createRatingCommands, writeRatings } from '@cinegraph/rating/commands';
 import { PrismaClient } from '@cinegraph/rating/generated/prisma/client';
+import { inTransaction } from '@cinegraph/kit/transaction';
 import { migrations } from '@cinegraph/rating/migrations';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { writeSection } from './report.mjs';
@@ -137,7 +138,7 @@ async function measureMutations() {
 }
 
 /** Applies events n to n + count directly, in batches as the consumer has them; answers seconds. */
-async function feedDirectly(prisma, from, count, batch = 5_000) {
+async function feedDirectly(pool, from, count, batch = 5_000) {
   const began = performance.now();
   for (let at = from; at < from + count; at += batch) {
     const incoming = Array.from({ length: Math.min(batch, from + count - at) }, (_, place) => {
@@ -151,7 +152,7 @@ async function feedDirectly(prisma, from, count, batch = 5_000) {
         order: { appendedAt: new Date(1_700_000_000_000 + at), partition: 0, offset: BigInt(at + place) },
       };
     });
-    await prisma.$transaction((tx) => applyEvents(tx, incoming, new Date()), { timeout: 60_000 });
+    await inTransaction(pool, (tx) => applyEvents(tx, incoming, new Date()));
   }
   return (performance.now() - began) / 1_000;
 }
@@ -160,7 +161,7 @@ async function measureGrowth() {
   const sizes = [10_000, 5_000_000];
   const stores = [];
   for (const size of sizes) {
-    const { url, pool } = await freshDatabase();
+    const { pool } = await freshDatabase();
     await pool.query(
       `INSERT INTO rating (movie_id, viewer_id, score, origin, event_time, event_partition, event_offset, created_at, updated_at)
        SELECT 'bench:' || floor(${movies} * power(mod(n * 0.6180339887, 1), 2))::int, 'stored:' || n, 1 + (n * 7) % 10,
@@ -174,11 +175,11 @@ async function measureGrowth() {
     );
     await pool.query('VACUUM ANALYZE');
     await pool.query('CHECKPOINT').catch(() => undefined);
-    stores.push({ prisma: openPrisma(url, 2), seconds: [] });
+    stores.push({ pool, seconds: [] });
   }
   for (let turn = 0; turn < 6; turn += 1) {
     for (const store of stores) {
-      const seconds = await feedDirectly(store.prisma, turn * 20_000, 20_000);
+      const seconds = await feedDirectly(store.pool, turn * 20_000, 20_000);
       if (turn > 0) store.seconds.push({ seconds });
     }
   }
@@ -191,6 +192,7 @@ async function measureGrowth() {
 
 async function measureIngest() {
   const direct = await freshDatabase();
+  const fed = events / (await feedDirectly(direct.pool, 0, events));
   const kafka = await startTestKafka();
   closing.push(() => kafka.stop());
   const logger = createLogger({ name: 'bench', level: 'warn' });
@@ -250,8 +252,6 @@ async function measureIngest() {
     return count >= events && { count, at: performance.now() };
   });
   const consumed = ((last.count - first.count) / (last.at - first.at)) * 1_000;
-  const prisma = openPrisma(direct.url, 2);
-  const fed = events / (await feedDirectly(prisma, 0, events));
   say(
     `Kafka to database, ${events} events: ${round(consumed)}/s, fed directly ${round(fed)}/s: ratio ${(consumed / fed).toFixed(2)}; ` +
       `memory of rating ${round(memory[Math.floor(memory.length / 4)])} MiB after a quarter, ${round(Math.max(...memory))} MiB at most`,
