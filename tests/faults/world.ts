@@ -37,16 +37,21 @@ export interface FaultWorld {
   stop(): Promise<void>;
 }
 
-/** Starts a world with that broker; rating is started by the test. `databaseUrl`: instead of a database of its own. */
+/**
+ * Starts a world with that broker; rating is started by the test. `databaseUrl` and `logUrl` (of the log in PostgreSQL):
+ * instead of databases of its own.
+ */
 export const startFaultWorld = async (options: {
   readonly broker: 'postgres' | 'kafka';
   readonly databaseUrl?: string;
+  readonly logUrl?: string;
 }): Promise<FaultWorld> => {
   const closing: (() => Promise<unknown>)[] = [];
   const kafka = options.broker === 'kafka' ? await startTestKafka() : undefined;
   if (kafka) closing.push(() => kafka.stop());
   let address: BrokerAddress;
   if (kafka) address = { kafka: kafka.brokers };
+  else if (options.logUrl !== undefined) address = { url: options.logUrl };
   else {
     const log = await testDatabase({
       name: 'events',

@@ -1,0 +1,136 @@
+import type { Chance } from './support.js';
+import { startProxy, type Proxy } from './proxy.js';
+
+/** Kafka's numbers of the requests that are looked at. */
+const apis = { produce: 0, metadata: 3, offsetCommit: 8, findCoordinator: 10, heartbeat: 12 } as const;
+
+/** Kafka's numbers of errors. */
+const errors = {
+  notLeader: 6,
+  timedOut: 7,
+  coordinatorNotAvailable: 15,
+  notCoordinator: 16,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
+} as const;
+const produceErrors = [
+  ...[errors.notLeader, errors.timedOut],
+  ...[errors.notEnoughReplicas, errors.notEnoughReplicasAfterAppend],
+];
+const groupErrors = [errors.coordinatorNotAvailable, errors.notCoordinator];
+
+/** A Kafka that fails now and then. */
+export interface FailingKafka {
+  readonly brokers: readonly string[];
+  /** How often it has failed. */
+  readonly injected: () => number;
+  /** It fails no more. */
+  readonly calm: () => void;
+  stop(): Promise<void>;
+}
+
+/**
+ * A broker that fails now and then: it takes records and says that it has not (time-out, not enough replicas, not the
+ * leader), hangs up before or after it took them, and says that the coordinator is elsewhere. In front of a real one at
+ * `port`; whoever asks it for addresses gets its own.
+ */
+export const startFailingKafka = async (
+  port: number,
+  chance: Chance,
+  percent: number,
+): Promise<FailingKafka> => {
+  let injected = 0;
+  let calm = false;
+  const strikes = () => {
+    const strike = !calm && chance.percent(percent);
+    if (strike) injected += 1;
+    return strike;
+  };
+  const oneOf = (codes: readonly number[]) => codes[chance.below(codes.length)] ?? 0;
+  const addresses = { from: address(port), to: address(0) };
+  const proxy: Proxy = await startProxy(port, (client, server) => {
+    const asked = new Map<number, { readonly api: number; readonly version: number }>();
+    const hangUp = () => client.destroy();
+    client.on(
+      'data',
+      frames((frame) => {
+        const [api, version, id] = [frame.readInt16BE(4), frame.readInt16BE(6), frame.readInt32BE(8)];
+        asked.set(id, { api, version });
+        if (api === apis.produce && chance.below(4) === 0 && strikes()) hangUp();
+        else server.write(frame);
+      }),
+    );
+    server.on(
+      'data',
+      frames((frame) => {
+        const id = frame.readInt32BE(4);
+        const { api, version } = asked.get(id) ?? { api: -1, version: 0 };
+        asked.delete(id);
+        if (api === apis.metadata || api === apis.findCoordinator) replaceAll(frame, addresses);
+        else if (api === apis.produce && strikes()) {
+          if (chance.below(4) === 0) {
+            hangUp();
+            return;
+          }
+          failProduced(frame, version, oneOf(produceErrors));
+        } else if (api === apis.offsetCommit && strikes()) failCommitted(frame, oneOf(groupErrors));
+        else if (api === apis.heartbeat && strikes()) frame.writeInt16BE(oneOf(groupErrors), 12);
+        client.write(frame);
+      }),
+    );
+  });
+  addresses.to = address(proxy.port);
+  return {
+    brokers: [`127.0.0.1:${proxy.port}`],
+    injected: () => injected,
+    calm: () => void (calm = true),
+    stop: proxy.stop,
+  };
+};
+
+/** Host and port as the broker's answers hold them. */
+const address = (port: number): Buffer => {
+  const bytes = Buffer.from('127.0.0.1\0\0\0\0');
+  bytes.writeInt32BE(port, bytes.length - 4);
+  return bytes;
+};
+
+const replaceAll = (frame: Buffer, { from, to }: { readonly from: Buffer; readonly to: Buffer }): void => {
+  for (let at = frame.indexOf(from); at >= 0; at = frame.indexOf(from, at + from.length)) to.copy(frame, at);
+};
+
+/** Cuts a stream into messages of the protocol: a length of four bytes, then so many. */
+const frames = (onFrame: (frame: Buffer) => void) => {
+  let rest: Buffer = Buffer.alloc(0);
+  return (bytes: Buffer): void => {
+    rest = Buffer.concat([rest, bytes]);
+    while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+      const end = 4 + rest.readInt32BE(0);
+      const frame = Buffer.from(rest.subarray(0, end));
+      rest = rest.subarray(end);
+      onFrame(frame);
+    }
+  };
+};
+
+/** Walks over the topics of an answer from `at`; `onPartition` gets where each partition begins. */
+const walk = (frame: Buffer, at: number, bytesEach: number, onPartition: (at: number) => void): void => {
+  let place = at + 4;
+  for (let topics = frame.readInt32BE(at); topics > 0; topics -= 1) {
+    place += 2 + frame.readInt16BE(place);
+    const partitions = frame.readInt32BE(place);
+    place += 4;
+    for (let partition = 0; partition < partitions; partition += 1, place += bytesEach) onPartition(place);
+  }
+};
+
+/** Versions 3 to 7: partition, error, offset, time and, from 5, the log's start. */
+const failProduced = (frame: Buffer, version: number, code: number): void =>
+  walk(frame, 8, version >= 5 ? 30 : 22, (at) => {
+    frame.writeInt16BE(code, at + 4);
+    frame.writeBigInt64BE(-1n, at + 6);
+  });
+
+/** Versions 3 to 5: behind a time to wait, partition and error. */
+const failCommitted = (frame: Buffer, code: number): void =>
+  walk(frame, 12, 6, (at) => frame.writeInt16BE(code, at + 4));

@@ -1,0 +1,344 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { aggregatedRatings, ratings } from '@cinegraph/events/topics';
+import type { ServiceProcess } from '../support/service-process.js';
+import { startFailingKafka } from './kafka-faults.js';
+import { startProxy, type Proxy } from './proxy.js';
+import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
+import { openChance, reportFault, sized, until } from './support.js';
+import { acknowledged, auditVotes, cast, foreignVote, startVoting } from './votes.js';
+import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
+import type { FaultWorld, Totals } from './world.js';
+
+/** At most so many events a kill may publish again. */
+const batch = 500;
+
+/** Counts as taken over, drained or visible; what it really took is told in the table. */
+const generousMs = 30_000;
+
+describe.each(brokerKinds)('the outbox over %s', (kind) => {
+  let world: FaultWorld;
+  let log: PublishedLog;
+  let started = 0;
+
+  beforeAll(async () => {
+    world = await startFaultWorld({ broker: kind });
+    log = await readPublished(world, [ratings.name, aggregatedRatings.name]);
+  }, 120_000);
+
+  afterAll(async () => {
+    await log?.stop();
+    await world?.stop();
+  }, 60_000);
+
+  /** A process whose sessions go by a name. */
+  const startNamed = (env: Readonly<Record<string, string>> = {}) => {
+    started += 1;
+    const name = `rating-${started}`;
+    const url = new URL(world.databaseUrl);
+    url.searchParams.set('application_name', name);
+    return { name, service: world.startRating({ DATABASE_URL_RATING: url.href, ...env }) };
+  };
+
+  /** Who holds the lock of the relay. */
+  const holder = async (): Promise<string | undefined> => {
+    const { rows } = await world.pool.query<{ name: string }>(
+      `SELECT application_name AS name FROM pg_locks JOIN pg_stat_activity USING (pid)
+       WHERE locktype = 'advisory' AND objid = 4203003 AND granted
+         AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    expect(rows.length).toBeLessThanOrEqual(1);
+    return rows[0]?.name;
+  };
+
+  const drained = async (withinMs = generousMs): Promise<number> => {
+    const from = performance.now();
+    await until(
+      'the outbox to be empty',
+      async () => {
+        const { rows } = await world.pool.query<{ waiting: boolean }>(
+          'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
+        );
+        return rows[0]?.waiting === false;
+      },
+      withinMs,
+    );
+    return performance.now() - from;
+  };
+
+  /** What is published and what comes of it, when all is; `again` is how many messages repeat an earlier one. */
+  const audit = async () => {
+    await drained();
+    await log.caughtUp();
+    const published = await auditPublished(world.pool, log);
+    const effects = await auditEffects(world.pool, log);
+    expect({ published, effects }).toMatchObject(nothingWrong);
+    return { ...published, double: effects.ratings.double + effects.aggregates.double };
+  };
+
+  const stopAll = (services: readonly ServiceProcess[]) => Promise.all(services.map(crash));
+
+  it('tells each rating once in effect, in order, however often the process with the relay is killed (F2)', async () => {
+    const chance = openChance(`F2 over ${kind}`);
+    const kills = sized({ short: 10, long: 50 });
+    const alive = new Map<string, ServiceProcess>();
+    const ready = new Map<string, string>();
+    const launch = () => {
+      const { name, service } = startNamed();
+      alive.set(name, service);
+      return service.url.then((url) => {
+        ready.set(name, url);
+      });
+    };
+    await Promise.all([launch(), launch()]);
+    const name = `f2-${kind}`;
+    const voting = startVoting(world, {
+      chance,
+      name,
+      clients: 4,
+      pauseMs: 5,
+      urls: () => [...ready.values()],
+    });
+    let slowestMs = 0;
+    for (let kill = 1; kill <= kills; kill += 1) {
+      const killed = await until('a relay to be active', holder, generousMs);
+      await delay(chance.below(300));
+      const service = alive.get(killed);
+      if (!service) throw new Error(`${killed} is not alive, but has the lock`);
+      ready.delete(killed);
+      alive.delete(killed);
+      await crash(service);
+      const killedAt = performance.now();
+      const next = launch();
+      await until('another relay to be active', async () => (await holder()) !== undefined, generousMs);
+      slowestMs = Math.max(slowestMs, performance.now() - killedAt);
+      // Another one has to be there to take over from the next.
+      await (ready.size === 0 ? next : undefined);
+      next.catch(() => undefined);
+    }
+    const votes = await voting.stop();
+    const published = await audit();
+    const stored = await auditVotes(world.pool, name, votes);
+    await stopAll([...alive.values()]);
+
+    expect(stored).toEqual({ lost: 0, double: 0 });
+    expect(published.again).toBeLessThanOrEqual(kills * batch);
+    expect(acknowledged(votes).length).toBeGreaterThan(kills);
+    reportFault({
+      fault: `F2 relay killed, ${kind}`,
+      runs: kills,
+      events: published.entries,
+      lost: published.lost + stored.lost,
+      double: published.double + stored.double,
+      note: `published again ${published.again}; taken over in at most ${Math.round(slowestMs)} ms`,
+    });
+  }, 240_000);
+
+  describe('of one process', () => {
+    let service: ServiceProcess;
+    let url = '';
+    /** Only the log in PostgreSQL is reached through it. */
+    let way: Proxy | undefined;
+
+    beforeAll(async () => {
+      if ('url' in world.address) {
+        const direct = new URL(world.address.url);
+        way = await startProxy(Number(direct.port));
+        service = startNamed({
+          DATABASE_URL_EVENTS: Object.assign(direct, { port: String(way.port) }).href,
+        }).service;
+      } else service = startNamed().service;
+      url = await service.url;
+    }, 60_000);
+
+    afterAll(async () => {
+      await crash(service);
+      await way?.stop();
+    });
+
+    it('tells what is committed and nothing else, where a third of the writes is rolled back (F3)', async () => {
+      const chance = openChance(`F3 over ${kind}`);
+      const mutations = sized({ short: 1_000, long: 10_000 });
+      const name = `f3-${kind}`;
+      await world.pool.query(failingSql);
+      const votes = Array.from({ length: mutations }, (_, at) => ({
+        movieId: `${name}:${chance.below(50)}`,
+        // At once in the statement, or at the very end, when the transaction commits.
+        viewerId: `${name}:${chance.percent(30) ? (chance.percent(50) ? 'fails:' : 'fails-late:') : ''}${at}`,
+        score: 1 + chance.below(10),
+      }));
+      const said = [];
+      for (let at = 0; at < votes.length; at += 40) {
+        said.push(...(await Promise.all(votes.slice(at, at + 40).map((vote) => cast(world, url, vote)))));
+      }
+      await world.pool.query('DROP FUNCTION fail_for_some() CASCADE');
+      const published = await audit();
+      const stored = await auditVotes(world.pool, name, said);
+      const told = new Set(log.events().map(({ data }) => data['viewerId']));
+      const rolledBack = votes.filter(({ viewerId }) => viewerId.includes(':fails'));
+
+      expect(
+        said.filter(({ viewerId, outcome }) => viewerId.includes(':fails') !== (outcome !== 'acknowledged')),
+      ).toEqual([]);
+      expect(rolledBack.filter(({ viewerId }) => told.has(viewerId))).toEqual([]);
+      expect(acknowledged(said).filter(({ viewerId }) => !told.has(viewerId))).toEqual([]);
+      expect(stored).toEqual({ lost: 0, double: 0 });
+      reportFault({
+        fault: `F3 rollbacks, ${kind}`,
+        runs: rolledBack.length,
+        events: mutations,
+        lost: published.lost + stored.lost,
+        double: published.double + stored.double,
+        note: `phantom ${published.phantom}`,
+      });
+    }, 240_000);
+
+    it('waits while the broker is away and mutations go on, and drains by itself (F7)', async () => {
+      const chance = openChance(`F7 over ${kind}`);
+      const awayMs = sized({ short: 3_000, long: 30_000 });
+      const name = `f7-${kind}`;
+      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+      await until('votes', async () => voting.votes.length > 50);
+      await (way ? way.cut() : world.kafka?.kill());
+      const awayFrom = performance.now();
+      await until('the broker to be told as away', async () => {
+        const { status, body } = await readiness(url);
+        expect(status).toBe(200);
+        return body.checks['broker'] === 'away';
+      });
+      await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
+      const { rows } = await world.pool.query<{ waiting: number }>(
+        'SELECT count(*)::int AS waiting FROM outbox WHERE published_at IS NULL',
+      );
+      await (way ? way.restore() : world.kafka?.restart());
+      const votes = await voting.stop();
+      const tookMs = await drained();
+      const published = await audit();
+      const stored = await auditVotes(world.pool, name, votes);
+
+      expect(acknowledged(votes)).toHaveLength(votes.length);
+      expect(rows[0]?.waiting).toBeGreaterThan(0);
+      expect(stored).toEqual({ lost: 0, double: 0 });
+      reportFault({
+        fault: `F7 broker away ${awayMs / 1_000} s, ${kind}`,
+        runs: 1,
+        events: votes.length,
+        lost: published.lost + stored.lost,
+        double: published.double + stored.double,
+        note: `${rows[0]?.waiting} waited, drained in ${Math.round(tookMs)} ms; published again ${published.again}`,
+      });
+    }, 240_000);
+
+    it('shows what comes in soon after it was acknowledged (F26)', async () => {
+      const chance = openChance(`F26 over ${kind}`);
+      const messages = sized({ short: 200, long: 5_000 });
+      const movieId = `f26-${kind}:1`;
+      const waiting = new Map<string, number>();
+      const lags: number[] = [];
+      let published = false;
+      const watching = until(
+        'all of it to be visible',
+        async () => {
+          const { rows } = await world.pool.query<{ viewer: string }>(
+            'SELECT viewer_id AS viewer FROM rating WHERE movie_id = $1 AND viewer_id = ANY ($2)',
+            [movieId, [...waiting.keys()]],
+          );
+          for (const { viewer } of rows) {
+            // Visible before it was acknowledged here: 0.
+            lags.push(Math.max(0, performance.now() - (waiting.get(viewer) ?? 0)));
+            waiting.delete(viewer);
+          }
+          return published && waiting.size === 0;
+        },
+        180_000,
+      );
+      for (let at = 0; at < messages; at += 1) {
+        await world.publish([foreignVote(movieId, `f26-${at}`, 1 + chance.below(10))]);
+        waiting.set(`ratings:f26-${at}`, performance.now());
+        await delay(chance.below(15));
+      }
+      published = true;
+      await watching;
+      await audit();
+      const p99 = lags.sort((one, other) => one - other)[Math.floor(lags.length * 0.99)] ?? Infinity;
+
+      expect(lags).toHaveLength(messages);
+      expect(p99).toBeLessThan(5_000);
+      reportFault({
+        fault: `F26 lag of what comes in, ${kind}`,
+        runs: 1,
+        events: messages,
+        lost: 0,
+        double: 0,
+        note: `acknowledged to visible p99 ${Math.round(p99)} ms, looked at every 50 ms`,
+      });
+    }, 240_000);
+  });
+
+  if (kind === 'kafka') {
+    it('comes through what a broker in trouble answers (F8)', async () => {
+      const chance = openChance('F8 over kafka');
+      const name = 'f8-kafka';
+      const faults = sized({ short: 25, long: 1_000 });
+      const failing = await startFailingKafka(world.kafka?.port ?? 0, chance, 30);
+      const { service } = startNamed({ KAFKA_BROKERS: failing.brokers.join(',') });
+      const url = await service.url;
+      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+      const incoming: { movieId: string; viewerId: string; score: number }[] = [];
+      await until(
+        'enough of them',
+        async () => {
+          const some = Array.from({ length: 10 }, (_, at) => ({
+            movieId: `f8-incoming:${chance.below(20)}`,
+            viewerId: String(incoming.length + at),
+            score: 1 + chance.below(10),
+          }));
+          await world.publish(some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score)));
+          incoming.push(...some);
+          return failing.injected() >= faults;
+        },
+        180_000,
+      );
+      const votes = await voting.stop();
+      failing.calm();
+      await world.settled(120_000);
+      const published = await audit();
+      const stored = await auditVotes(world.pool, name, votes);
+      const taken = differenceOf(totalsOf(incoming), only(await storedTotals(world.pool), 'f8-incoming:'));
+      await crash(service);
+      await failing.stop();
+
+      expect(acknowledged(votes)).toHaveLength(votes.length);
+      expect({ stored, taken }).toEqual({ stored: { lost: 0, double: 0 }, taken: { lost: 0, double: 0 } });
+      reportFault({
+        fault: 'F8 broker errors, kafka',
+        runs: failing.injected(),
+        events: votes.length + incoming.length,
+        lost: published.lost + stored.lost + taken.lost,
+        double: published.double + stored.double + taken.double,
+        note: `published again ${published.again}`,
+      });
+    }, 240_000);
+  }
+});
+
+/** A third of the writes is of viewers whom this makes fail, in the statement or when the transaction commits. */
+const failingSql = `
+  CREATE FUNCTION fail_for_some() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'this one fails';
+  END $$;
+  CREATE TRIGGER fails BEFORE INSERT ON rating FOR EACH ROW
+    WHEN (NEW.viewer_id LIKE '%:fails:%') EXECUTE FUNCTION fail_for_some();
+  CREATE CONSTRAINT TRIGGER fails_late AFTER INSERT ON rating DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.viewer_id LIKE '%:fails-late:%') EXECUTE FUNCTION fail_for_some()`;
+
+const readiness = async (url: string) => {
+  const response = await fetch(`${url}/health/ready`);
+  return {
+    status: response.status,
+    body: (await response.json()) as { readonly checks: Readonly<Record<string, string>> },
+  };
+};
+
+const only = (totals: Totals, name: string): Totals =>
+  new Map([...totals].filter(([id]) => id.startsWith(name)));
