@@ -1,0 +1,254 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { aggregatedRatings, ratings } from '@cinegraph/events/topics';
+import {
+  removeEmbeddedPostgres,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '@cinegraph/kit/embedded-postgres';
+import { testPool } from '@cinegraph/kit/testing/database';
+import { rating } from '@cinegraph/rating/subgraph';
+import type { ServiceProcess } from '../support/service-process.js';
+import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
+import { openChance, reportFault, sized, until, type Chance } from './support.js';
+import { acknowledged, auditVotes, foreignVote, startVoting, submitRating } from './votes.js';
+import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
+import type { FaultWorld } from './world.js';
+
+describe.each(brokerKinds)('the store under rating, with events over %s', (kind) => {
+  let directory: string;
+  let server: EmbeddedPostgres;
+  let world: FaultWorld;
+  let log: PublishedLog;
+  let service: ServiceProcess;
+  let url = '';
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'cinegraph-faults-'));
+    await chmod(directory, 0o711);
+    // As `npm start` has it: what is committed is on the disk.
+    server = await startEmbeddedPostgres({ directory });
+    world = await startFaultWorld({
+      broker: kind,
+      databaseUrl: await server.ensureDatabase('rating'),
+      logUrl: await server.ensureDatabase('events'),
+    });
+    service = world.startRating();
+    url = await service.url;
+    log = await readPublished(world, [ratings.name, aggregatedRatings.name]);
+  }, 120_000);
+
+  afterAll(async () => {
+    await log?.stop();
+    await world?.stop();
+    await server?.stop();
+    await removeEmbeddedPostgres(directory);
+    await rm(directory, { recursive: true, force: true });
+  }, 60_000);
+
+  /** Ratings by the topic, some at a time, until they are stopped; answers those that were acknowledged. */
+  const startIncoming = (chance: Chance, name: string) => {
+    const sent: { movieId: string; viewerId: string; score: number }[] = [];
+    let stopping = false;
+    const run = async () => {
+      while (!stopping) {
+        const some = Array.from({ length: 5 }, (_, at) => ({
+          movieId: `${name}:${chance.below(20)}`,
+          viewerId: `${name}-${sent.length + at}`,
+          score: 1 + chance.below(10),
+        }));
+        const messages = some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score));
+        // The same again, with the same effect, when it is not known whether they were taken.
+        while (
+          !(await world.publish(messages).then(
+            () => true,
+            () => false,
+          ))
+        )
+          await delay(20);
+        sent.push(...some);
+        await delay(20);
+      }
+    };
+    const running = run();
+    return async () => {
+      stopping = true;
+      await running;
+      return sent;
+    };
+  };
+
+  /** Everything is taken in, told and published: what is lost and what is double. */
+  const audit = async () => {
+    await world.settled();
+    await log.caughtUp();
+    const published = await auditPublished(world.pool, log);
+    const effects = await auditEffects(world.pool, log);
+    expect({ published, effects }).toMatchObject(nothingWrong);
+    return published;
+  };
+
+  const auditIncoming = async (
+    name: string,
+    sent: readonly { movieId: string; viewerId: string; score: number }[],
+  ) => {
+    const stored = await storedTotals(world.pool);
+    return differenceOf(totalsOf(sent), new Map([...stored].filter(([id]) => id.startsWith(`${name}:`))));
+  };
+
+  const ready = async () => (await fetch(`${url}/health/ready`)).status;
+
+  it('has all that was acknowledged, however often PostgreSQL is killed under it (F4)', async () => {
+    const chance = openChance(`F4 over ${kind}`);
+    const kills = sized({ short: kind === 'kafka' ? 2 : 3, long: 10 });
+    const name = `f4-${kind}`;
+    const voting = startVoting(world, { chance, name, clients: 8, urls: () => [url] });
+    const stopIncoming = startIncoming(chance, `f4-in-${kind}`);
+    const [toldAway, toServe]: [number[], number[]] = [[], []];
+    for (let kill = 0; kill < kills; kill += 1) {
+      const before = acknowledged(voting.votes).length;
+      await until('votes', async () => acknowledged(voting.votes).length > before + 50);
+      await delay(chance.below(300));
+      const killedAt = performance.now();
+      process.kill(server.pid, 'SIGKILL');
+      await until('readiness to say no', async () => (await ready()) === 503);
+      toldAway.push(performance.now() - killedAt);
+      server = await startEmbeddedPostgres({ directory, port: server.port });
+      const acceptsAt = performance.now();
+      await until('rating to serve', async () =>
+        acknowledged(voting.votes).some(({ askedAt }) => askedAt > acceptsAt),
+      );
+      toServe.push(performance.now() - acceptsAt);
+      await until('readiness to say yes', async () => (await ready()) === 200);
+    }
+    const votes = await voting.stop();
+    const incoming = await stopIncoming();
+    const published = await audit();
+    const stored = await auditVotes(world.pool, name, votes);
+    const taken = await auditIncoming(`f4-in-${kind}`, incoming);
+
+    expect({ stored, taken }).toEqual({ stored: { lost: 0, double: 0 }, taken: { lost: 0, double: 0 } });
+    expect(await unlisted(votes)).toEqual([]);
+    reportFault({
+      fault: `F4 PostgreSQL killed, ${kind}`,
+      runs: kills,
+      events: acknowledged(votes).length + incoming.length,
+      lost: published.lost + stored.lost + taken.lost,
+      double: stored.double + taken.double,
+      note: `503 in at most ${Math.round(Math.max(...toldAway))} ms, serving ${Math.round(Math.max(...toServe))} ms after it accepts`,
+    });
+  }, 240_000);
+
+  it('goes on when all connections are cut, again and again (F5)', async () => {
+    const chance = openChance(`F5 over ${kind}`);
+    const cuts = sized({ short: 10, long: 50 });
+    const name = `f5-${kind}`;
+    const superuser = testPool(server.superuserUrl);
+    const voting = startVoting(world, { chance, name, clients: 4, urls: () => [url] });
+    const stopIncoming = startIncoming(chance, `f5-in-${kind}`);
+    for (let cut = 0; cut < cuts; cut += 1) {
+      // So many requests that those that a cut can break, one a client, are well below one in a hundred.
+      const before = voting.votes.length;
+      await until('votes', async () => voting.votes.length >= before + 600);
+      await delay(chance.below(30));
+      const { rowCount } = await superuser.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname IN ('rating', 'events') AND pid <> pg_backend_pid()`,
+      );
+      expect(rowCount).toBeGreaterThan(3);
+    }
+    const votes = await voting.stop();
+    await superuser.end();
+    const incoming = await stopIncoming();
+    const published = await audit();
+    const stored = await auditVotes(world.pool, name, votes);
+    const taken = await auditIncoming(`f5-in-${kind}`, incoming);
+    const failed = votes.length - acknowledged(votes).length;
+
+    expect({ stored, taken }).toEqual({ stored: { lost: 0, double: 0 }, taken: { lost: 0, double: 0 } });
+    expect(await unlisted(votes)).toEqual([]);
+    expect(failed / votes.length).toBeLessThanOrEqual(0.01);
+    expect(await ready()).toBe(200);
+    reportFault({
+      fault: `F5 all connections cut, ${kind}`,
+      runs: cuts,
+      events: votes.length + incoming.length,
+      lost: published.lost + stored.lost + taken.lost,
+      double: stored.double + taken.double,
+      note: `${failed} of ${votes.length} requests failed; published again ${published.again}`,
+    });
+  }, 240_000);
+
+  if (kind === 'postgres') {
+    it('does what has a key once and answers it alike, through kills of rating (F25)', async () => {
+      const chance = openChance('F25');
+      const [rounds, each] = [sized({ short: 3, long: 30 }), 40];
+      const name = 'f25';
+      const answers = new Map<string, unknown[]>();
+      let broken = 0;
+      for (let round = 0; round < rounds; round += 1) {
+        const replica = world.startRating();
+        const replicaUrl = await replica.url;
+        const killed = service;
+        const killing = delay(chance.below(40)).then(() => crash(killed));
+        await Promise.all(
+          Array.from({ length: each }, async (_, at) => {
+            const viewerId = `${name}:${round}-${at}`;
+            const [movieId, score] = [`${name}:${chance.below(2)}`, 1 + chance.below(10)];
+            const got: unknown[] = [];
+            answers.set(viewerId, got);
+            for (let sent = 0; got.length < 5; sent += 1) {
+              const to = sent % 2 === 0 ? url : replicaUrl;
+              const answer = await world
+                .ask(to, submitRating, { movieId, score, key: viewerId }, viewerId)
+                .catch(() => undefined);
+              if (answer === undefined) broken += 1;
+              else got.push(answer);
+            }
+          }),
+        );
+        await killing;
+        [service, url] = [replica, replicaUrl];
+      }
+      await audit();
+      const { rows } = await world.pool.query<{ viewer: string; times: number }>(
+        `SELECT payload->>'viewerId' AS viewer, count(*)::int AS times FROM outbox
+         WHERE type = 'RatingSubmitted' AND starts_with(payload->>'viewerId', $1) GROUP BY 1`,
+        [`${name}:`],
+      );
+      const different = [...answers.values()].filter(
+        (got) => new Set(got.map((one) => JSON.stringify(one))).size > 1,
+      );
+      const effects = new Map(rows.map(({ viewer, times }) => [viewer, times]));
+      const lost = [...answers.keys()].filter((viewer) => !effects.has(viewer)).length;
+      const double = rows.filter(({ times }) => times > 1).length;
+
+      expect(different).toEqual([]);
+      expect({ lost, double }).toEqual({ lost: 0, double: 0 });
+      reportFault({
+        fault: 'F25 sent 5 times under a key',
+        runs: rounds,
+        events: answers.size,
+        ...{ lost, double },
+        note: `${broken} more broke off; answers that differ: ${different.length}`,
+      });
+    }, 240_000);
+  }
+});
+
+/** Outcomes that are no code of the schema's ErrorCode. */
+const unlisted = async (votes: readonly { readonly outcome: string }[]): Promise<readonly string[]> => {
+  const sdl = await readFile(rating.schema, 'utf8');
+  const listed = new Set(
+    /enum ErrorCode \{([^}]*)\}/
+      .exec(sdl)?.[1]
+      ?.match(/^ {2}[A-Z_]+$/gm)
+      ?.map((code) => code.trim()),
+  );
+  return [...new Set(votes.map(({ outcome }) => outcome))].filter(
+    (outcome) => outcome !== 'acknowledged' && (!listed.has(outcome) || outcome === 'INTERNAL_SERVER_ERROR'),
+  );
+};
