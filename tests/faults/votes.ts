@@ -35,10 +35,11 @@ export const cast = async (
   const askedAt = performance.now();
   const { movieId, viewerId, score } = vote;
   const outcome = await world.ask(url, submitRating, { movieId, score }, viewerId).then(
-    ({ data, errors }) =>
-      data?.['submitRating'] && !errors
-        ? 'acknowledged'
-        : String(errors?.[0]?.extensions?.['code'] ?? 'no code'),
+    ({ data, errors }) => {
+      if (data?.['submitRating'] && !errors) return 'acknowledged';
+      const code = errors?.[0]?.extensions?.['code'];
+      return typeof code === 'string' ? code : 'no code';
+    },
     () => 'broken',
   );
   return { ...{ movieId, viewerId, score, outcome, askedAt }, answeredAt: performance.now() };

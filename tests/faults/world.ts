@@ -28,8 +28,16 @@ export interface FaultWorld {
   readonly pool: ReturnType<typeof testPool>;
   /** Starts one more rating process; those still alive are killed at the end. */
   startRating(env?: Readonly<Record<string, string>>): ServiceProcess;
+  /** Starts a metadata process on that database, as `startRating` does. */
+  startMetadata(databaseUrl: string): ServiceProcess;
   /** Sends a mutation as the gateway does. Rejects when the connection breaks. */
-  ask(url: string, query: string, variables: Record<string, unknown>, viewer: string): Promise<GraphQLAnswer>;
+  ask(
+    url: string,
+    query: string,
+    variables: Record<string, unknown>,
+    viewer: string,
+    subgraph?: 'rating' | 'metadata',
+  ): Promise<GraphQLAnswer>;
   /** Publishes in pieces and resolves when all are acknowledged. */
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
   /** Waits until everything that was published to `ratings` is taken in, and everything told is published. */
@@ -79,7 +87,10 @@ export const startFaultWorld = async (options: {
   await broker.part.start();
   closing.push(() => broker.part.stop());
   const processes = new Set<ServiceProcess>();
-  const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
+  const signers = {
+    rating: createIdentitySigner(testSubgraphKey, 'rating', systemClock),
+    metadata: createIdentitySigner(testSubgraphKey, 'metadata', systemClock),
+  };
   const environment: Record<string, string> = {
     NODE_ENV: 'test',
     LOG_LEVEL: 'info',
@@ -90,20 +101,26 @@ export const startFaultWorld = async (options: {
       ? { KAFKA_BROKERS: address.kafka.join(',') }
       : { DATABASE_URL_EVENTS: address.url }),
   };
+  const start = (folder: string, env: Readonly<Record<string, string>>): ServiceProcess => {
+    const service = runService(folder, { ...environment, ...env });
+    processes.add(service);
+    void service.ended.then(() => processes.delete(service));
+    return service;
+  };
   return {
     address,
     broker,
     kafka,
     databaseUrl,
     pool,
-    startRating: (env = {}) => {
-      const service = runService('subgraphs/rating', { ...environment, ...env });
-      processes.add(service);
-      void service.ended.then(() => processes.delete(service));
-      return service;
-    },
-    ask: (url, query, variables, viewer) =>
-      askGraphQL(`${url}/graphql`, { query, variables }, { [identityHeader]: sign({ id: viewer }) }),
+    startRating: (env = {}) => start('subgraphs/rating', env),
+    startMetadata: (url) => start('subgraphs/metadata', { DATABASE_URL_METADATA: url }),
+    ask: (url, query, variables, viewer, subgraph = 'rating') =>
+      askGraphQL(
+        `${url}/graphql`,
+        { query, variables },
+        { [identityHeader]: signers[subgraph]({ id: viewer }) },
+      ),
     publish: async (messages) => {
       for (let at = 0; at < messages.length; at += 1_000)
         await broker.publish(messages.slice(at, at + 1_000));
@@ -112,8 +129,11 @@ export const startFaultWorld = async (options: {
       await until(
         'everything published to be taken in',
         async () => {
-          const positions = await broker.positions('rating.ingest', [incomingRatings.name]);
-          return positions.every(({ committed, end }) => end === 0n || committed === end);
+          // Not while the broker is away.
+          const positions = await broker
+            .positions('rating.ingest', [incomingRatings.name])
+            .catch(() => undefined);
+          return positions?.every(({ committed, end }) => end === 0n || committed === end) ?? false;
         },
         withinMs,
       );
