@@ -151,7 +151,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     const cuts = sized({ short: 10, long: 50 });
     const name = `f5-${kind}`;
     const superuser = testPool(server.superuserUrl);
-    const voting = startVoting(world, { chance, name, clients: 2, urls: () => [url] });
+    const voting = startVoting(world, { chance, name, clients: 1, urls: () => [url] });
     const stopIncoming = startIncoming(chance, `f5-in-${kind}`);
     let reads = 0;
     const failedReads: string[] = [];
@@ -169,7 +169,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     for (let cut = 0; cut < cuts; cut += 1) {
       // So many requests that those that a cut can break, one a client, are below one in a hundred.
       const before = voting.votes.length + reads;
-      await until('requests', async () => voting.votes.length + reads >= before + 400);
+      await until('requests', async () => voting.votes.length + reads >= before + 300);
       await delay(chance.below(30));
       const { rowCount } = await superuser.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
