@@ -12,69 +12,77 @@ const errors = {
   notCoordinator: 16,
   notEnoughReplicas: 19,
   notEnoughReplicasAfterAppend: 20,
+  outOfOrderSequence: 45,
 } as const;
+/** Clients send again by themselves, but not after the last. */
 const produceErrors = [
   ...[errors.notLeader, errors.timedOut],
-  ...[errors.notEnoughReplicas, errors.notEnoughReplicasAfterAppend],
+  ...[errors.notEnoughReplicas, errors.notEnoughReplicasAfterAppend, errors.outOfOrderSequence],
 ];
 const groupErrors = [errors.coordinatorNotAvailable, errors.notCoordinator];
 
 /** A Kafka that fails now and then. */
 export interface FailingKafka {
   readonly brokers: readonly string[];
-  /** How often it has failed. */
-  readonly injected: () => number;
+  /** How often it has failed: with records, and with what groups ask. */
+  readonly injected: { readonly records: number; readonly groups: number };
   /** It fails no more. */
   readonly calm: () => void;
   stop(): Promise<void>;
 }
 
 /**
- * A broker that fails now and then: it takes records and says that it has not (time-out, not enough replicas, not the
- * leader), hangs up before or after it took them, and says that the coordinator is elsewhere. In front of a real one at
- * `port`; whoever asks it for addresses gets its own.
+ * A broker that fails now and then: it takes records or refuses them, and in both cases says that it has not (time-out, not
+ * enough replicas, not the leader, out of order), hangs up before or after it took them, and says that the coordinator is
+ * elsewhere. In front of a real one at `port`; whoever asks it for addresses gets its own.
  */
 export const startFailingKafka = async (
   port: number,
   chance: Chance,
   percent: number,
 ): Promise<FailingKafka> => {
-  let injected = 0;
+  const injected = { records: 0, groups: 0 };
   let calm = false;
-  const strikes = () => {
+  const strikes = (what: keyof typeof injected) => {
     const strike = !calm && chance.percent(percent);
-    if (strike) injected += 1;
+    if (strike) injected[what] += 1;
     return strike;
   };
   const oneOf = (codes: readonly number[]) => codes[chance.below(codes.length)] ?? 0;
   const addresses = { from: address(port), to: address(0) };
   const proxy: Proxy = await startProxy(port, (client, server) => {
-    const asked = new Map<number, { readonly api: number; readonly version: number }>();
+    const asked = new Map<number, { readonly api: number; readonly version: number; fail: boolean }>();
     const hangUp = () => client.destroy();
     client.on(
       'data',
       frames((frame) => {
         const [api, version, id] = [frame.readInt16BE(4), frame.readInt16BE(6), frame.readInt32BE(8)];
-        asked.set(id, { api, version });
-        if (api === apis.produce && chance.below(4) === 0 && strikes()) hangUp();
-        else server.write(frame);
+        const fail = api === apis.produce && strikes('records');
+        asked.set(id, { api, version, fail });
+        const how = chance.below(4);
+        if (fail && how === 0) hangUp();
+        else {
+          // What its check sum does not fit is not taken.
+          if (fail && how > 1) frame.writeUInt8(frame.readUInt8(frame.length - 1) ^ 0xff, frame.length - 1);
+          server.write(frame);
+        }
       }),
     );
     server.on(
       'data',
       frames((frame) => {
         const id = frame.readInt32BE(4);
-        const { api, version } = asked.get(id) ?? { api: -1, version: 0 };
+        const { api, version, fail } = asked.get(id) ?? { api: -1, version: 0, fail: false };
         asked.delete(id);
         if (api === apis.metadata || api === apis.findCoordinator) replaceAll(frame, addresses);
-        else if (api === apis.produce && strikes()) {
+        else if (fail) {
           if (chance.below(4) === 0) {
             hangUp();
             return;
           }
           failProduced(frame, version, oneOf(produceErrors));
-        } else if (api === apis.offsetCommit && strikes()) failCommitted(frame, oneOf(groupErrors));
-        else if (api === apis.heartbeat && strikes()) frame.writeInt16BE(oneOf(groupErrors), 12);
+        } else if (api === apis.offsetCommit && strikes('groups')) failCommitted(frame, oneOf(groupErrors));
+        else if (api === apis.heartbeat && strikes('groups')) frame.writeInt16BE(oneOf(groupErrors), 12);
         client.write(frame);
       }),
     );
@@ -82,7 +90,7 @@ export const startFailingKafka = async (
   addresses.to = address(proxy.port);
   return {
     brokers: [`127.0.0.1:${proxy.port}`],
-    injected: () => injected,
+    injected,
     calm: () => void (calm = true),
     stop: proxy.stop,
   };
