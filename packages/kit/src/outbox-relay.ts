@@ -108,6 +108,7 @@ export const createOutboxRelay = (options: {
     let limit: number = batchLimits.entries;
     let checkAt = 0;
     let pruneAt = 0;
+    let pruned: string | undefined;
     let ahead: Promise<Batch> | undefined;
 
     const read = async (besides: readonly OutboxEntry[] = []): Promise<Batch> => {
@@ -121,6 +122,8 @@ export const createOutboxRelay = (options: {
     const failed = async (error: unknown): Promise<void> => {
       checkAt = 0;
       await pause(brokerAway.failed(error), signal);
+      // The server ends a session that says nothing, and while the broker is away nothing else may be said in it.
+      await session.query('SELECT 1');
     };
     const reopen = async (lost: readonly KnownEnd[]): Promise<void> => {
       await dropAhead();
@@ -135,7 +138,8 @@ export const createOutboxRelay = (options: {
     /** Answers whether the broker has all that it took, or has at least been found to have lost some. */
     const keepHouse = async (): Promise<boolean> => {
       if (performance.now() >= pruneAt) {
-        pruneAt = performance.now() + ((await table.prune()) ? pruneMoreMs : pruneMs);
+        pruned = await table.prune(pruned ?? '0');
+        pruneAt = performance.now() + (pruned === undefined ? pruneMs : pruneMoreMs);
       }
       if (performance.now() < checkAt) return true;
       const check = await settle(ends.lost(broker));

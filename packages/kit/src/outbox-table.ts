@@ -98,10 +98,13 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
     return reopened;
   },
 
-  /** Removes those of the oldest entries that were published 72 hours ago; answers whether there may be more. */
-  prune: async (): Promise<boolean> => {
-    const { rowCount } = await client.query(pruneSql, [pruneChunk]);
-    return rowCount === pruneChunk;
+  /**
+   * Of the next entries behind `after` removes those that were published 72 hours ago; answers where to go on, or undefined
+   * when it has come to younger ones. What was put aside stays, and keeps nothing else from going.
+   */
+  prune: async (after: string): Promise<string | undefined> => {
+    const { rows } = await client.query<{ through: string; old: number }>(pruneSql, [after, pruneChunk]);
+    return rows[0]?.old === pruneChunk ? rows[0].through : undefined;
   },
 });
 
@@ -161,6 +164,10 @@ const endsSql = `
   WHERE outbox_end.topic = ends.topic AND outbox_end.partition = ends.partition`;
 
 const pruneSql = `
-  DELETE FROM outbox
-  WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT $1)
-    AND published_at < now() - interval '72 hours' AND published_offset IS NOT NULL`;
+  WITH chunk AS MATERIALIZED (
+    SELECT position, published_offset IS NULL AS aside, published_at < now() - interval '72 hours' AS old
+    FROM outbox WHERE position > $1 ORDER BY position LIMIT $2
+  ), removed AS (
+    DELETE FROM outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT aside))
+  )
+  SELECT max(position) AS through, count(*) FILTER (WHERE old)::int AS old FROM chunk`;

@@ -291,6 +291,43 @@ describe('the outbox relay', () => {
   });
 });
 
+describe('a relay that works on', () => {
+  it('removes old entries at the same pace with one among them that was put aside', async () => {
+    await append(20_000);
+    await pool.query(
+      `UPDATE outbox SET published_at = now() - interval '73 hours', published_partition = 0,
+         published_offset = CASE WHEN position > 1 THEN position END`,
+    );
+    await startRelay();
+    await until('all others are removed', async () => {
+      const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM outbox');
+      return rows[0]?.n === 1;
+    });
+  });
+
+  it('keeps its session while the broker is away, though it has nothing to ask of the database', async () => {
+    await append(1);
+    await startRelay();
+    await drained();
+    broker.ends = async () => {
+      throw new Error('the broker is away');
+    };
+    const saidAt = async () => {
+      const { rows } = await pool.query<{ at: string }>(
+        `SELECT query_start::text AS at FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'orders outbox relay'`,
+      );
+      return rows[0]?.at;
+    };
+    await until('the broker is found away', () => lines.length > 0);
+    for (let times = 0; times < 3; times += 1) {
+      const before = await saidAt();
+      await until('something is said in the session', async () => (await saidAt()) !== before);
+    }
+    expect(lines.map(({ msg }) => msg)).toEqual(['events wait in the outbox: the broker takes none']);
+  });
+});
+
 describe('two relays of one database', () => {
   it('take turns: the second publishes nothing until the first is stopped', async () => {
     let bySecond = 0;
