@@ -81,7 +81,7 @@ const outboxSql = `
       extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE published_at IS NULL))::float8
         AS "oldestSeconds",
       count(*) FILTER (WHERE published_at IS NOT NULL)::int AS "putAside"
-    FROM outbox WHERE published_at IS NULL OR published_offset IS NULL`;
+    FROM outbox WHERE published_offset IS NULL`;
 
 const readConsumerLags = async (
   broker: Pick<Broker, 'positions'>,

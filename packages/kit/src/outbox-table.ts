@@ -133,7 +133,8 @@ const readSql = `
       sum(coalesce(octet_length(value), 0) + coalesce(pg_column_size(payload), 0)) OVER batch AS bytes
     FROM (
       SELECT ${columns} FROM outbox
-      WHERE published_at IS NULL AND position <> ALL ($1::bigint[]) ORDER BY position LIMIT $2
+      WHERE published_offset IS NULL AND published_at IS NULL AND position <> ALL ($1::bigint[])
+      ORDER BY position LIMIT $2
     ) AS first
     WINDOW batch AS (ORDER BY position)
   ) AS measured

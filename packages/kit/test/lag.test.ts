@@ -69,6 +69,28 @@ intake           NOT_AN_EVENT  2     1         1
 `);
 });
 
+it('does not read what was published, of which there is a table of three days', async () => {
+  await pool.query(`
+    INSERT INTO outbox (type, topic, key, payload, published_at, published_partition, published_offset)
+    SELECT 'OrderPlaced', 'out', 'k', '{}', now(), 0, n FROM generate_series(1, 20000) n`);
+  await pool.query('ANALYZE outbox');
+  const asked: string[] = [];
+  const listening = {
+    query: (sql: string) => {
+      asked.push(sql);
+      return pool.query(sql);
+    },
+  } as pg.Pool;
+  await readLag({
+    ...{ own: pool, outboxes: { orders: listening }, broker: { positions: async () => [] } },
+    consumers: [],
+  });
+  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${asked.join()}`);
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toContain('outbox_unpublished');
+  expect(plan).not.toContain('Seq Scan');
+});
+
 it('tells all but the consumers while the broker is away, also when that does not even say no', async () => {
   const table = `\
 OUTBOX  UNPUBLISHED  OLDEST  PUT ASIDE

@@ -19,7 +19,8 @@ CREATE TABLE outbox (
   CONSTRAINT outbox_event_or_copy CHECK ((type IS NULL) = (payload IS NULL) AND (type IS NULL OR value IS NULL))
 );
 
-CREATE INDEX outbox_unpublished ON outbox (position) WHERE published_at IS NULL;
+-- Those that wait, and the few that were put aside: they have a time of publishing, and no offset.
+CREATE INDEX outbox_unpublished ON outbox (position) WHERE published_offset IS NULL;
 
 CREATE FUNCTION notify_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
