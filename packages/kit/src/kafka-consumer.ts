@@ -230,11 +230,16 @@ const incoming = (topic: string, partition: number, message: KafkaMessage): Inco
   topic,
   partition,
   offset: BigInt(message.offset),
-  appendedAt: new Date(Number(message.timestamp)),
+  appendedAt: timeOf(message.timestamp),
   key: message.key,
   value: message.value,
   headers: headersOf(message.headers),
 });
+
+const lastTime = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** Topics that others made may keep any time of a producer; what cannot be stored would keep its partition for ever. */
+const timeOf = (timestamp: string): Date => new Date(Math.min(Math.max(Number(timestamp), 0), lastTime));
 
 const none: Readonly<Record<string, Buffer>> = {};
 

@@ -97,7 +97,9 @@ export const openKafkaPublisher = (
       presence.here = true;
       return places;
     } catch (error) {
-      presence.here = false;
+      const type = (error as { type?: string }).type ?? '';
+      presence.here = neverTaken.has(type);
+      if (presence.here) throw new MessageRefused(`the broker takes no such message: ${type}`, { cause: error });
       throw error;
     }
   };
@@ -116,6 +118,13 @@ export const openKafkaPublisher = (
     },
   };
 };
+
+/** Topics that others made may take less than ours do. */
+const neverTaken: ReadonlySet<string> = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+]);
 
 interface Placed {
   readonly message: OutgoingMessage;

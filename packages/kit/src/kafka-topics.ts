@@ -77,7 +77,7 @@ export const openKafkaTopics = (
       const there = new Set(await existing(admin, unknown));
       const missing = unknown.filter((name) => !there.has(name));
       if (missing.length > 0) await create(admin, missing);
-      if (there.size > 0) await warnOfForeignTimes(admin, [...there]);
+      if (there.size > 0) await warnOfForeignSettings(admin, [...there]);
       for (const { name, partitions } of await described(admin, unknown)) {
         known.set(name, partitions.length);
       }
@@ -105,22 +105,30 @@ export const openKafkaTopics = (
     logger.info({ topics: missing, replicas }, 'topics created');
   };
 
-  /** Topics that others made keep their settings; one that keeps its producers' clocks breaks the order by time. */
-  const warnOfForeignTimes = async (admin: Admin, names: readonly string[]) => {
+  /** Topics that others made keep their settings; some of these break what is promised of them. */
+  const warnOfForeignSettings = async (admin: Admin, names: readonly string[]) => {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
       resources: names.map((name) => ({
         type: kafkajs.ConfigResourceTypes.TOPIC,
         name,
-        configNames: ['message.timestamp.type'],
+        configNames: ['message.timestamp.type', 'compression.type'],
       })),
     });
-    for (const { resourceName, configEntries } of resources) {
-      if (configEntries[0]?.configValue === 'LogAppendTime') continue;
-      logger.warn(
-        { topic: resourceName },
-        'the topic keeps the times of its producers: set message.timestamp.type=LogAppendTime on it',
-      );
+    for (const { resourceName: topic, configEntries } of resources) {
+      const settings = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+      if (settings.get('message.timestamp.type') !== 'LogAppendTime') {
+        logger.warn(
+          { topic },
+          'the topic keeps the times of its producers: set message.timestamp.type=LogAppendTime on it',
+        );
+      }
+      if (!['uncompressed', 'gzip'].includes(settings.get('compression.type') ?? '')) {
+        logger.warn(
+          { topic },
+          'the topic keeps the compression of its producers, of which only gzip can be read: set compression.type=uncompressed on it',
+        );
+      }
     }
   };
 
@@ -204,6 +212,8 @@ const described = async (admin: Admin, names: readonly string[]) =>
  */
 const settingsOf = (definition: TopicDefinition | undefined, replicas: number): Record<string, string> => ({
   'message.timestamp.type': 'LogAppendTime',
+  // Whatever a producer compresses with: kafkajs reads gzip alone, and ends at what it cannot read.
+  'compression.type': 'uncompressed',
   'max.message.bytes': String((definition?.maxMessageBytes ?? defaultMaxMessageBytes) + framingBytes),
   'min.insync.replicas': replicas === 3 ? '2' : '1',
   ...(definition?.keeps === 'states'

@@ -3,7 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Broker, IncomingMessage, OutgoingMessage } from '@cinegraph/kit/broker';
+import {
+  MessageRefused,
+  type Broker,
+  type IncomingMessage,
+  type OutgoingMessage,
+} from '@cinegraph/kit/broker';
 import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
 import type { KafkaServer } from '@cinegraph/kit/kafka-server';
@@ -217,6 +222,48 @@ suite('a Kafka that fails', () => {
     await until('all came', () => texts(messages).size >= 60);
   });
 
+  test('what a topic of others is too small for is refused for ever, and what it has room for is taken', async () => {
+    const topic = topicOf();
+    const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const configEntries = [{ name: 'max.message.bytes', value: '2000' }];
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [{ topic: topic.name, numPartitions: 1, configEntries }],
+    });
+    await admin.disconnect();
+    const broker = await connect(topic);
+    const sized = (bytes: number) => ({ topic: topic.name, key: 'k', value: Buffer.alloc(bytes), headers: {} });
+    await expect(broker.publish([sized(10), sized(5_000)])).rejects.toBeInstanceOf(MessageRefused);
+    await expect(broker.publish([sized(10)])).resolves.toHaveLength(1);
+  });
+
+  test('a time that no database can store comes as the nearest one that it can', async () => {
+    const topic = topicOf();
+    const kafkaJs = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING });
+    const admin = kafkaJs.admin();
+    await admin.connect();
+    // As others make a topic: with the times of its producers, whatever they are.
+    const configEntries = [
+      { name: 'message.timestamp.type', value: 'CreateTime' },
+      { name: 'message.timestamp.after.max.ms', value: '9223372036854775807' },
+    ];
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: topic.name, numPartitions: 1, configEntries }] });
+    await admin.disconnect();
+    const producer = kafkaJs.producer();
+    await producer.connect();
+    for (const timestamp of ['9000000000000000', '253402300800000', '-9000000000000000', '1'])
+      await producer.send({ topic: topic.name, messages: [{ value: timestamp, timestamp }] });
+    await producer.disconnect();
+    const broker = await connect(topic);
+    const { messages } = await consume(broker, `times.${randomUUID()}`, topic.name);
+    await until('all came', () => texts(messages).size >= 4);
+    expect(messages.map(({ appendedAt }) => appendedAt.toJSON())).toEqual([
+      ...['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
+      ...['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.001Z'],
+    ]);
+  });
+
   test('topics have the settings that their kind needs', async () => {
     const [happenings, states] = [topicOf(), topicOf({ keeps: 'states', maxMessageBytes: 2_000_000 })];
     const broker = await connect(happenings, states);
@@ -237,6 +284,8 @@ suite('a Kafka that fails', () => {
       'cleanup.policy': 'delete',
       'retention.ms': week,
       'message.timestamp.type': 'LogAppendTime',
+      // Whatever its producers compress with: kafkajs reads gzip alone.
+      'compression.type': 'uncompressed',
     });
     expect(await settingsOf(states.name)).toMatchObject({
       'cleanup.policy': 'compact',
