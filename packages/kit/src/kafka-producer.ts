@@ -99,7 +99,8 @@ export const openKafkaPublisher = (
     } catch (error) {
       const type = (error as { type?: string }).type ?? '';
       presence.here = neverTaken.has(type);
-      if (presence.here) throw new MessageRefused(`the broker takes no such message: ${type}`, { cause: error });
+      if (presence.here)
+        throw new MessageRefused(`the broker takes no such message: ${type}`, { cause: error });
       throw error;
     }
   };

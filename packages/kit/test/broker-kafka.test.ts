@@ -233,7 +233,12 @@ suite('a Kafka that fails', () => {
     });
     await admin.disconnect();
     const broker = await connect(topic);
-    const sized = (bytes: number) => ({ topic: topic.name, key: 'k', value: Buffer.alloc(bytes), headers: {} });
+    const sized = (bytes: number) => ({
+      topic: topic.name,
+      key: 'k',
+      value: Buffer.alloc(bytes),
+      headers: {},
+    });
     await expect(broker.publish([sized(10), sized(5_000)])).rejects.toBeInstanceOf(MessageRefused);
     await expect(broker.publish([sized(10)])).resolves.toHaveLength(1);
   });
@@ -248,7 +253,10 @@ suite('a Kafka that fails', () => {
       { name: 'message.timestamp.type', value: 'CreateTime' },
       { name: 'message.timestamp.after.max.ms', value: '9223372036854775807' },
     ];
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: topic.name, numPartitions: 1, configEntries }] });
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [{ topic: topic.name, numPartitions: 1, configEntries }],
+    });
     await admin.disconnect();
     const producer = kafkaJs.producer();
     await producer.connect();
