@@ -76,7 +76,7 @@ it('does not read what was published, of which there is a table of three days', 
   await pool.query('ANALYZE outbox');
   const query = jest.spyOn(pool, 'query');
   await lagWith(async () => []);
-  const asked = query.mock.calls.map(([sql]) => String(sql)).filter((sql) => sql.includes('FROM outbox'));
+  const asked = query.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('FROM outbox'));
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${asked.join()}`);
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(plan).toContain('outbox_unpublished');
