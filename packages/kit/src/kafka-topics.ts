@@ -133,7 +133,7 @@ export const openKafkaTopics = (
   };
 
   const endsOf = async (admin: Admin, name: string): Promise<readonly Place[]> => {
-    const offsets = await admin.fetchTopicOffsets(name);
+    const offsets = await once(() => admin.fetchTopicOffsets(name));
     return offsets
       .map(({ partition, high }) => ({ partition, offset: BigInt(high) }))
       .sort((one, other) => one.partition - other.partition);
@@ -185,9 +185,12 @@ export const openKafkaTopics = (
 const passing: ReadonlySet<string> = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
   'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
   'NOT_COORDINATOR_FOR_GROUP',
   'GROUP_COORDINATOR_NOT_AVAILABLE',
   'GROUP_LOAD_IN_PROGRESS',
+  // What kafkajs makes of the coordinator's absence once it has tried.
+  'KafkaJSGroupCoordinatorNotFound',
 ]);
 
 /** Asks again while the refusal is of that kind, for half the time that an answer may take. */
@@ -197,7 +200,8 @@ const once = async <Answer>(question: () => Promise<Answer>): Promise<Answer> =>
     try {
       return await question();
     } catch (error) {
-      if (!passing.has((error as { type?: string }).type ?? '') || performance.now() > end) throw error;
+      const { type = '', name } = error as { type?: string; name?: string };
+      if (!(passing.has(type) || passing.has(name ?? '')) || performance.now() > end) throw error;
       await delay(100);
     }
   }

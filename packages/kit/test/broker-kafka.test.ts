@@ -79,6 +79,25 @@ suite('a Kafka that fails', () => {
       value: Buffer.from(`${prefix}-${index}`),
     }));
 
+  // The first of this broker: nothing is led and no group is cared for before.
+  test('that has only just started tells where topics and groups are from their first moment', async () => {
+    const topics = Array.from({ length: 8 }, () => topicOf());
+    const [broker, other] = [await connect(...topics), await connect(...topics)];
+    for (const { name } of topics) {
+      const asked = [] as Promise<unknown>[];
+      const looking = broker
+        .publish([{ topic: name, key: 'k', value: Buffer.from('v'), headers: {} }])
+        .then(() => asked.push(other.positions(`group.${randomUUID()}`, [name]), other.ends([name])));
+      for (let looks = 0; looks < 5; looks += 1) {
+        await Promise.all([other.positions('group.one', [name]), other.ends([name])]);
+      }
+      await looking;
+      await Promise.all(asked);
+      const ends = (await other.ends([name])).get(name) ?? [];
+      expect(ends.map(({ offset }) => offset).sort()).toEqual([0n, 0n, 0n, 0n, 0n, 0n, 0n, 1n]);
+    }
+  });
+
   test('killed under load and started again, it has every message of every publication that resolved, each key in order', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
