@@ -163,6 +163,38 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(collector.paths).toEqual(new Set(['POST /v1/traces application/json']));
   });
 
+  it("is one, from a mutation's request through metadata's outbox and the log to rating's consumer", async () => {
+    const trace = '1bf7651916cd43dd8448eb211c80319d';
+    const answer = await askGraphQL(
+      url,
+      { query: 'mutation Told { createMovie(input: { title: "Told" }) { id } }' },
+      { traceparent: `00-${trace}-${clientSpan}-01`, 'x-viewer-id': 'ann' },
+    );
+    expect(answer).toMatchObject({ data: { createMovie: { id: expect.any(String) } } });
+    const takenIn = () => named('rating', 'metadata.movies.v1 take in', trace);
+    const published = () => named('metadata', 'publish metadata.movies.v1', trace);
+    await until('all of it was told of', () =>
+      [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(({ length }) => length === 1),
+    );
+    await until('the spans between were told of', () => lineage(takenIn()[0]!).at(-1)!.service === 'gateway');
+    // 4 is a producer's, 5 a consumer's.
+    expect(takenIn()).toMatchObject([{ kind: 5, parentSpanId: published()[0]!.spanId }]);
+    expect(published()).toMatchObject([{ kind: 4 }]);
+    const above = lineage(takenIn()[0]!);
+    expect(above.at(-1)).toMatchObject({ name: 'POST /graphql', parentSpanId: clientSpan });
+    expect(above.map(({ service }) => service)).toEqual(
+      expect.arrayContaining(['rating', 'metadata', 'gateway']),
+    );
+    expect(
+      above.filter(({ service, name }) => service === 'metadata' && name === 'POST /graphql'),
+    ).toHaveLength(1);
+    const { id } = answer.data?.['createMovie'] as { id: string };
+    const pool = testPool(databases.rating.url);
+    const { rows } = await pool.query('SELECT version::int, deleted FROM known_movie WHERE id = $1', [id]);
+    await pool.end();
+    expect(rows).toEqual([{ version: 1, deleted: false }]);
+  });
+
   it('begins where the client sends none, with an id of its own', async () => {
     const before = new Set(collector.spans.map(({ traceId }) => traceId));
     await askGraphQL(url, { query: 'query Own { movie(id: "traced:1") { aggregatedRating { count } } }' });
