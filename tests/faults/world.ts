@@ -9,7 +9,13 @@ import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/kit/
 import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
 import { systemClock } from '@cinegraph/kit/clock';
 import { rating } from '@cinegraph/rating/subgraph';
-import { runService, type ServiceProcess } from '../support/service-process.js';
+import {
+  runFile,
+  runService,
+  type EndedProcess,
+  type RunningProcess,
+  type ServiceProcess,
+} from '../support/service-process.js';
 import { until } from './support.js';
 
 /** The brokers that a fault is tried on: those that are there. */
@@ -30,6 +36,8 @@ export interface FaultWorld {
   startRating(env?: Readonly<Record<string, string>>): ServiceProcess;
   /** Starts a metadata process on that database, as `startRating` does. */
   startMetadata(databaseUrl: string): ServiceProcess;
+  /** Starts the consumer of ratings alone as a process, which is there sooner; the rest is as with `startRating`. */
+  startIngest(): RunningProcess;
   /** Sends a mutation as the gateway does. Rejects when the connection breaks. */
   ask(
     url: string,
@@ -42,6 +50,10 @@ export interface FaultWorld {
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
   /** Waits until everything that was published to `ratings` is taken in, and everything told is published. */
   settled(withinMs?: number): Promise<void>;
+  /** Runs `npm run ratings -- <args>` as a process, with these options of Node. */
+  runRatings(args: readonly string[], nodeOptions?: readonly string[]): Promise<EndedProcess>;
+  /** The broker goes away and comes back with nothing of what it had: topics, messages, groups. */
+  loseLog(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -86,7 +98,12 @@ export const startFaultWorld = async (options: {
   );
   await broker.part.start();
   closing.push(() => broker.part.stop());
-  const processes = new Set<ServiceProcess>();
+  const processes = new Set<RunningProcess>();
+  const kept = <Process extends RunningProcess>(process: Process): Process => {
+    processes.add(process);
+    void process.ended.then(() => processes.delete(process));
+    return process;
+  };
   const signers = {
     rating: createIdentitySigner(testSubgraphKey, 'rating', systemClock),
     metadata: createIdentitySigner(testSubgraphKey, 'metadata', systemClock),
@@ -101,20 +118,22 @@ export const startFaultWorld = async (options: {
       ? { KAFKA_BROKERS: address.kafka.join(',') }
       : { DATABASE_URL_EVENTS: address.url }),
   };
-  const start = (folder: string, env: Readonly<Record<string, string>>): ServiceProcess => {
-    const service = runService(folder, { ...environment, ...env });
-    processes.add(service);
-    void service.ended.then(() => processes.delete(service));
-    return service;
-  };
   return {
     address,
     broker,
     kafka,
     databaseUrl,
     pool,
-    startRating: (env = {}) => start('subgraphs/rating', env),
-    startMetadata: (url) => start('subgraphs/metadata', { DATABASE_URL_METADATA: url }),
+    startRating: (env = {}) => kept(runService('subgraphs/rating', { ...environment, ...env })),
+    startMetadata: (url) =>
+      kept(runService('subgraphs/metadata', { ...environment, DATABASE_URL_METADATA: url })),
+    startIngest: () =>
+      kept(
+        runFile('tests/faults/ingest-process.mjs', {
+          args: [JSON.stringify({ databaseUrl, address, secret: testSubgraphKey })],
+          env: environment,
+        }),
+      ),
     ask: (url, query, variables, viewer, subgraph = 'rating') =>
       askGraphQL(
         `${url}/graphql`,
@@ -146,6 +165,18 @@ export const startFaultWorld = async (options: {
         withinMs,
       );
     },
+    runRatings: (args, nodeOptions = []) =>
+      runFile('subgraphs/rating/dist/ratings.js', { args, nodeOptions, env: environment }).ended,
+    loseLog: async () => {
+      if (kafka) {
+        await kafka.kill();
+        await kafka.restart({ emptied: true });
+      } else if ('url' in address) {
+        const log = testPool(address.url);
+        await log.query('TRUNCATE topic, partition_end, message, group_position');
+        await log.end();
+      }
+    },
     stop: async () => {
       for (const service of processes) service.signal('SIGKILL');
       await Promise.all([...processes].map(({ ended }) => ended));
@@ -155,7 +186,7 @@ export const startFaultWorld = async (options: {
 };
 
 /** Kills a process as a crash does and waits until it is gone. */
-export const crash = async (service: ServiceProcess): Promise<void> => {
+export const crash = async (service: RunningProcess): Promise<void> => {
   service.signal('SIGKILL');
   await service.ended;
 };

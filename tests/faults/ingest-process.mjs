@@ -1,0 +1,17 @@
+import { systemClock } from '@cinegraph/kit/clock';
+import { createConsumer } from '@cinegraph/kit/consumer';
+import { createLogger } from '@cinegraph/kit/logger';
+import { openBroker } from '@cinegraph/kit/open-broker';
+import { createIngest } from '@cinegraph/rating/consumers/ingest';
+import { rating } from '@cinegraph/rating/subgraph';
+import pg from 'pg';
+
+// The consumer of ratings as a process of its own, to be killed; its argument says where the database and the broker are.
+const { databaseUrl, address, secret } = JSON.parse(process.argv[2]);
+const logger = createLogger({ name: 'ingest', level: 'warn' });
+const broker = await openBroker({ clientId: 'ingest', topics: rating.topics, logger }, address);
+await broker.part.start();
+await createConsumer(
+  { subgraph: 'rating', broker, pool: new pg.Pool({ connectionString: databaseUrl }), logger },
+  createIngest({ clock: systemClock }, { secret, scale: 10, idPrefix: '' }),
+).start();

@@ -1,0 +1,158 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { incomingRatings } from '@cinegraph/events/topics';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
+import { enterIngest, ingest, keepPublishing } from './members.js';
+import { chanceRatings, chanceVersions, foreignMessage, ownMessage } from './messages.js';
+import { amidBatch, clearRatings, expectEffectOf, isThrough } from './oracle.js';
+import { openChance, reportFault, sized, until } from './support.js';
+import { brokerKinds, crash, startFaultWorld, type FaultWorld } from './world.js';
+
+const topic = incomingRatings.name;
+
+describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
+  let world: FaultWorld;
+  let service: ServiceProcess | undefined;
+  beforeAll(async () => {
+    world = await startFaultWorld({ broker: kind });
+  });
+  afterAll(() => world.stop());
+  afterEach(() => clearRatings(world));
+
+  /** The one rating process of the tests that need no more. */
+  const withRating = async () => {
+    service ??= world.startRating();
+    await service.url;
+    return service;
+  };
+
+  it('keep the order of each movie while members of the group come and go (F10)', async () => {
+    const name = `F10 over ${kind}`;
+    const chance = openChance(name);
+    await world.pool.query(
+      'CREATE TABLE taken (at bigint GENERATED ALWAYS AS IDENTITY, partition int, "offset" bigint, movie text)',
+    );
+    const noted: typeof ingest = {
+      ...ingest,
+      handle: async (tx, events) => {
+        const outcomes = await ingest.handle(tx, events);
+        // Behind the locks of the movies: in the order in which their changes become visible.
+        await tx.$executeRawUnsafe(
+          `INSERT INTO taken (partition, "offset", movie)
+           SELECT partition, "offset", movie FROM ROWS FROM (jsonb_to_recordset($1::jsonb)
+             AS (partition int, "offset" bigint, movie text)) WITH ORDINALITY AS t (partition, "offset", movie, place)
+           ORDER BY place`,
+          JSON.stringify(
+            events.map(({ movieId: movie, order }) => {
+              if ('version' in order) throw new Error('an event that has a version');
+              return { partition: order.partition, offset: String(order.offset), movie };
+            }),
+          ),
+        );
+        return outcomes;
+      },
+    };
+    const changes = sized({ short: 8, long: 30 });
+    const source = chanceRatings(chance, { of: 'f10', count: changes * 2_000, movies: 60, viewers: 200 });
+    const stopPublishing = keepPublishing(
+      world,
+      chance,
+      source.map((rating) => foreignMessage(rating)),
+    );
+    const members = [await enterIngest(world, 'rating', noted)];
+    for (let change = 0; change < changes; change += 1) {
+      const leaves = members.length > 1 && (members.length > 3 || chance.percent(50));
+      if (leaves) await members.splice(chance.below(members.length), 1)[0]?.stop();
+      else members.push(await enterIngest(world, 'rating', noted));
+      await delay(sized({ short: 800, long: 2_000 }));
+    }
+    const sent = source.slice(0, await stopPublishing());
+    await until('all of it to be taken in', () => isThrough(world, 'rating.ingest', topic));
+    await Promise.all(members.map((member) => member.stop()));
+    const { lost, double } = await expectEffectOf(world, sent);
+    const { rows } = await world.pool.query(
+      `SELECT count(*) FILTER (WHERE "offset" <= before)::int AS disordered, count(*)::int AS taken
+       FROM (SELECT "offset", max("offset") OVER (PARTITION BY partition, movie ORDER BY at
+         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM taken) AS each`,
+    );
+    expect(rows).toEqual([{ disordered: 0, taken: sent.length }]);
+    // Nobody was there to publish it.
+    await world.pool.query('TRUNCATE outbox');
+    reportFault({ fault: name, runs: changes, events: sent.length, lost, double, note: 'order violated 0' });
+  });
+
+  it(
+    'count once when their processes are killed at random moments (F1)',
+    async () => {
+      const name = `F1 over ${kind}`;
+      const chance = openChance(name);
+      // First of the consumer alone, then of the whole service. A killed member of a Kafka group keeps its partitions for
+      // six seconds, so that there it is killed less often.
+      const [ofConsumer, ofService] = sized<readonly [number, number]>(
+        kind === 'kafka' ? { short: [2, 1], long: [20, 10] } : { short: [12, 5], long: [120, 50] },
+      );
+      const kills = ofConsumer + ofService;
+      const foreign = chanceRatings(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
+      const own = chanceVersions(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
+      const messages = foreign.flatMap((rating, at) => [foreignMessage(rating), ownMessage(own[at]!)]);
+      const source = foreign.flatMap((rating, at) => [rating, own[at]!]);
+      const stopPublishing = keepPublishing(world, chance, messages);
+      const start = (kill: number) => (kill < ofConsumer ? world.startIngest() : world.startRating());
+      const replicas: RunningProcess[] = [start(0), start(0)];
+      let slowestMs = 0;
+      for (let kill = 0; kill < kills; kill += 1) {
+        if (kill === 0) {
+          await amidBatch(world.pool, () => Promise.all(replicas.splice(0).map(crash)));
+        } else {
+          await delay(chance.below(500));
+          await Promise.all(replicas.splice(chance.below(2), 1).map(crash));
+        }
+        const killedAt = performance.now();
+        const ends = (await world.broker.ends([topic])).get(topic) ?? [];
+        while (replicas.length < 2) replicas.push(start(kill + 1));
+        await until('what was there at the kill', async () => {
+          const positions = await world.broker.positions('rating.ingest', [topic]);
+          return ends.every(
+            ({ partition, offset }) =>
+              (positions.find((one) => one.partition === partition)?.committed ?? 0n) >= offset,
+          );
+        });
+        slowestMs = Math.max(slowestMs, performance.now() - killedAt);
+      }
+      const sent = source.slice(0, await stopPublishing());
+      await world.settled();
+      const { lost, double } = await expectEffectOf(world, sent);
+      await Promise.all(
+        replicas.map(({ signal, ended }) => {
+          signal('SIGTERM');
+          return ended;
+        }),
+      );
+      const note = `all that was there at a kill is in at most ${Math.round(slowestMs)} ms later`;
+      reportFault({ fault: name, runs: kills, events: sent.length, lost, double, note });
+    },
+    sized({ short: 180_000, long: 1_800_000 }),
+  );
+
+  it('come in once in effect when the broker has lost its log and they are published again (F9)', async () => {
+    const name = `F9 over ${kind}`;
+    const chance = openChance(name);
+    await withRating();
+    const options = { of: 'f9', count: sized({ short: 500, long: 5_000 }), movies: 50, viewers: 100 };
+    const own = chanceVersions(chance, options);
+    const foreign = chanceRatings(chance, options);
+    const messages = [
+      ...own.map((rating) => ownMessage(rating)),
+      ...foreign.map((rating) => foreignMessage(rating)),
+    ];
+    await world.publish(messages);
+    await world.settled();
+    await world.loseLog();
+    const news = chanceRatings(chance, options);
+    await world.publish([...messages, ...news.map((rating) => foreignMessage(rating))]);
+    await world.settled();
+    const { lost, double } = await expectEffectOf(world, [...own, ...foreign, ...news]);
+    expect((await world.pool.query('SELECT FROM dead_letter')).rowCount).toBe(0);
+    reportFault({ fault: name, runs: 1, events: messages.length * 2 + news.length, lost, double });
+  });
+});

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
+import { incomingRatings } from '@cinegraph/events/topics';
+import type { OutgoingMessage } from '@cinegraph/kit/broker';
+import { createEnvelopeSigner, encodeEnvelope, producerKey, type Envelope } from '@cinegraph/kit/envelope';
+import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import type { Chance } from './support.js';
+
+/** A rating on its way in, as the oracle counts it; a null score takes the rating back. */
+export interface SentRating {
+  readonly movieId: string;
+  readonly viewerId: string;
+  readonly score: number | null;
+}
+
+/** One in our own envelope, with its place among those of its viewer and movie. */
+export type VersionedRating = SentRating & { readonly version: number };
+
+const foreignPrefix = 'ratings:';
+
+/** Chance ratings of `movies` movies by `viewers` viewers, a tenth of them taken back; the viewers are of others. */
+export const chanceRatings = (
+  chance: Chance,
+  { of, count, movies, viewers }: { of: string; count: number; movies: number; viewers: number },
+): SentRating[] =>
+  Array.from({ length: count }, () => ({
+    movieId: `${of}:${chance.below(movies)}`,
+    viewerId: `${foreignPrefix}${chance.below(viewers)}`,
+    score: chance.percent(10) ? null : 1 + chance.below(10),
+  }));
+
+/** The same with versions, by viewers of the producer `cinema`. */
+export const chanceVersions = (
+  chance: Chance,
+  options: { of: string; count: number; movies: number; viewers: number },
+): VersionedRating[] => {
+  const versions = new Map<string, number>();
+  return chanceRatings(chance, options).map((rating) => {
+    const viewerId = rating.viewerId.replace(foreignPrefix, 'cinema:');
+    const key = `${rating.movieId}\n${viewerId}`;
+    const version = (versions.get(key) ?? 0) + 1;
+    versions.set(key, version);
+    return { ...rating, viewerId, version };
+  });
+};
+
+/** A message of anything on the topic `ratings`. */
+export const messageOf = (
+  value: unknown,
+  { key = null, headers = {} }: { key?: string | null; headers?: Readonly<Record<string, string>> } = {},
+): OutgoingMessage => ({
+  topic: incomingRatings.name,
+  key,
+  value: value === null || Buffer.isBuffer(value) ? value : Buffer.from(JSON.stringify(value)),
+  headers,
+});
+
+/** What the camelCase dialect says of a rating. */
+export const foreignValue = ({ movieId, viewerId, score }: SentRating) => ({
+  userId: viewerId.slice(foreignPrefix.length),
+  recordId: movieId,
+  recordType: 'movie',
+  ...(score !== null && { value: score }),
+  providerId: 'test-provider',
+  eventType: score === null ? 'delete' : 'put',
+});
+
+/** A rating in the camelCase dialect, keyed by its movie unless told. */
+export const foreignMessage = (rating: SentRating, key: string | null = rating.movieId): OutgoingMessage =>
+  messageOf(foreignValue(rating), { key });
+
+/** A rating in our own envelope, signed by the producer that it names unless told. */
+export const ownMessage = (
+  { movieId, viewerId, score, version }: VersionedRating,
+  {
+    id = randomUUID(),
+    occurredAt = new Date(),
+    producer = 'cinema',
+    signer = producer,
+    review = null,
+  }: {
+    id?: string;
+    occurredAt?: Date;
+    producer?: string;
+    signer?: string | null;
+    review?: string | null;
+  } = {},
+): OutgoingMessage => {
+  const definition = score === null ? ratingRetracted : ratingSubmitted;
+  const envelope: Envelope = {
+    id,
+    type: definition.type,
+    version: definition.version,
+    key: movieId,
+    occurredAt: occurredAt.toISOString(),
+    producer,
+    data: score === null ? { movieId, viewerId, version } : { movieId, viewerId, score, review, version },
+  };
+  const value = encodeEnvelope(envelope);
+  const headers =
+    signer === null
+      ? {}
+      : createEnvelopeSigner(producerKey(testSubgraphKey, signer))(incomingRatings.name, value);
+  return messageOf(value, { key: movieId, headers });
+};
+
+/** A message that ingest has to refuse. */
+export interface Poison {
+  readonly message: OutgoingMessage;
+  readonly code: string;
+}
+
+const fine: VersionedRating = { movieId: 'f11:poisoned', viewerId: 'cinema:bad', score: 5, version: 1 };
+const fineForeign = foreignValue({ ...fine, viewerId: 'ratings:bad' });
+const foreignWith = (change: Record<string, unknown>) => messageOf({ ...fineForeign, ...change });
+
+/** Every way in which a message can be bad, one of each. Movie `f11:deleted` has to be known as deleted. */
+export const poisons = (): readonly Poison[] => [
+  { message: messageOf(null), code: 'NOT_AN_EVENT' },
+  { message: messageOf(Buffer.from([0x7b, 0xff, 0xfe, 0x7d])), code: 'NOT_AN_EVENT' },
+  { message: messageOf(Buffer.from('{"userId":')), code: 'NOT_AN_EVENT' },
+  { message: messageOf([fineForeign]), code: 'NOT_AN_EVENT' },
+  { message: foreignWith({ recordId: undefined }), code: 'NOT_AN_EVENT' },
+  { message: foreignWith({ value: '7' }), code: 'NOT_AN_EVENT' },
+  { message: foreignWith({ userId: 'a\u0000b' }), code: 'NOT_AN_EVENT' },
+  ...[11, -5, 94].map((value) => ({ message: foreignWith({ value }), code: 'RATING_OUT_OF_RANGE' })),
+  { message: foreignWith({ recordType: 'series' }), code: 'UNSUPPORTED_RECORD_TYPE' },
+  { message: foreignWith({ eventType: 'burn' }), code: 'UNSUPPORTED_EVENT_TYPE' },
+  { message: ownMessage(fine, { signer: 'stranger' }), code: 'FORGED_EVENT' },
+  { message: ownMessage(fine, { signer: null }), code: 'UNSIGNED_EVENT' },
+  { message: ownMessage({ ...fine, viewerId: 'ann' }), code: 'FOREIGN_VIEWER' },
+  { message: ownMessage(fine, { review: 'a\u0000b' }), code: 'INVALID_EVENT' },
+  { message: messageOf(Buffer.alloc(1_000_000, 'x')), code: 'MESSAGE_TOO_LARGE' },
+  {
+    message: foreignMessage({ movieId: 'f11:deleted', viewerId: 'ratings:late', score: 9 }),
+    code: 'MOVIE_DELETED',
+  },
+];
