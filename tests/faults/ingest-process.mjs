@@ -1,10 +1,10 @@
 import { systemClock } from '@cinegraph/kit/clock';
 import { createConsumer } from '@cinegraph/kit/consumer';
+import { testPool } from '@cinegraph/kit/testing/database';
 import { createLogger } from '@cinegraph/kit/logger';
 import { openBroker } from '@cinegraph/kit/open-broker';
 import { createIngest } from '@cinegraph/rating/consumers/ingest';
 import { rating } from '@cinegraph/rating/subgraph';
-import pg from 'pg';
 
 // The consumer of ratings as a process of its own, to be killed; its argument says where the database and the broker are.
 const { databaseUrl, address, secret } = JSON.parse(process.argv[2]);
@@ -12,6 +12,6 @@ const logger = createLogger({ name: 'ingest', level: 'warn' });
 const broker = await openBroker({ clientId: 'ingest', topics: rating.topics, logger }, address);
 await broker.part.start();
 await createConsumer(
-  { subgraph: 'rating', broker, pool: new pg.Pool({ connectionString: databaseUrl }), logger },
+  { subgraph: 'rating', broker, pool: testPool(databaseUrl), logger },
   createIngest({ clock: systemClock }, { secret, scale: 10, idPrefix: '' }),
 ).start();

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from '@cinegraph/kit/broker';
 import { expect } from '@jest/globals';
-import type pg from 'pg';
 import type { SentRating } from './messages.js';
 import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
@@ -66,7 +65,7 @@ export const clearRatings = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<
 };
 
 /** Does `work` at a moment when a batch is in the middle of its transaction, which it keeps from ending. */
-export const amidBatch = async (pool: pg.Pool, work: () => Promise<unknown>): Promise<void> => {
+export const amidBatch = async (pool: FaultWorld['pool'], work: () => Promise<unknown>): Promise<void> => {
   const client = await pool.connect();
   try {
     await client.query('BEGIN');

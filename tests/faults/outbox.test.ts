@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { aggregatedRatings, movies, ratings } from '@cinegraph/events/topics';
 import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
-import type pg from 'pg';
 import type { ServiceProcess } from '../support/service-process.js';
 import { startFailingKafka } from './kafka-faults.js';
 import { startProxy, type Proxy } from './proxy.js';
@@ -364,7 +363,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         const all = only(await storedTotals(world.pool), 'f9-incoming:');
         return [...all.values()].reduce((sum, { count }) => sum + count, 0);
       };
-      const known = async (pool: pg.Pool, query: string) =>
+      const known = async (pool: FaultWorld['pool'], query: string) =>
         (await pool.query<{ id: string; deleted: boolean }>(query)).rows;
       const allKnown = () =>
         until('all movies to be known', async () =>

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
-import type pg from 'pg';
 import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
 
@@ -74,7 +73,7 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
  * events that are no entry; again: how many messages repeat an earlier one; disorder: keys whose events, each where it is
  * first seen, are on two partitions or not in the order of the entries.
  */
-export const auditPublished = async (pool: pg.Pool, log: PublishedLog) => {
+export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog) => {
   const { rows } = await pool.query<{ id: string; position: string }>(
     'SELECT event_id AS id, position FROM outbox WHERE type IS NOT NULL',
   );
@@ -107,7 +106,7 @@ export const auditPublished = async (pool: pg.Pool, log: PublishedLog) => {
  * What a consumer that applies each id once makes of the ratings, and of the newest version of each movie's aggregate, against
  * the tables; `backwards`: how many movies' versions did not rise on their partition, each event where it is first seen.
  */
-export const auditEffects = async (pool: pg.Pool, log: PublishedLog) => {
+export const auditEffects = async (pool: FaultWorld['pool'], log: PublishedLog) => {
   const once = [...firstOf(log.events()).values()];
   const ratings = once.filter(({ type }) => type === 'RatingSubmitted' || type === 'RatingRetracted');
   const votes = ratings.map(({ data }) => ({

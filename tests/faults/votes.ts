@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { OutgoingMessage } from '@cinegraph/kit/broker';
-import type pg from 'pg';
 import type { Chance } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld, type Totals } from './world.js';
 
@@ -103,7 +102,7 @@ export const acknowledged = (votes: readonly Vote[]): readonly Vote[] =>
  * Holds the tables against the votes of one name: those acknowledged and not there are lost; what is there without having
  * been sent, and what an aggregate counts beyond its ratings, is double.
  */
-export const auditVotes = async (pool: pg.Pool, name: string, votes: readonly Vote[]) => {
+export const auditVotes = async (pool: FaultWorld['pool'], name: string, votes: readonly Vote[]) => {
   const { rows } = await pool.query<{ movieId: string; viewerId: string; score: number }>(
     `SELECT movie_id AS "movieId", viewer_id AS "viewerId", score::int FROM rating
      WHERE starts_with(movie_id, $1) AND score IS NOT NULL`,

@@ -143,6 +143,11 @@ describe('who may speak for whom', () => {
       () => signed(own({ ...rating, viewerId: 'ratings:1' }, { producer: 'ratings' })),
       'FOREIGN_VIEWER',
     ],
+    [
+      'by a producer that is called like a source of files',
+      () => signed(own({ ...rating, viewerId: 'movielens:1' }, { producer: 'movielens' })),
+      'FOREIGN_VIEWER',
+    ],
   ];
 
   it.each(misuses)('is held against an event %s', async (_what, message, code) => {

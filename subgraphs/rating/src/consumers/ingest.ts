@@ -55,6 +55,8 @@ const maxBytes = 128 * 1024;
 const ownProducers: ReadonlySet<string> = new Set([
   ...[movies, ratings, aggregatedRatings].map(({ name }) => name.split('.')[0] ?? name),
   foreignViewerPrefix.slice(0, -1),
+  // Whose viewers files have brought.
+  ...['movielens', 'sample'],
 ]);
 
 /** Whether a producer is an outside one, with ratings of its own viewers `<producer>:<user>`. */
