@@ -148,7 +148,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
 
   it('goes on when all connections are cut, again and again (F5)', async () => {
     const chance = openChance(`F5 over ${kind}`);
-    const cuts = sized({ short: 10, long: 50 });
+    const cuts = sized({ short: 6, long: 50 });
     const name = `f5-${kind}`;
     const superuser = testPool(server.superuserUrl);
     const voting = startVoting(world, { chance, name, clients: 1, urls: () => [url] });
