@@ -335,6 +335,11 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const database = await testDatabase({ name: 'metadata', migrations: metadata.migrations });
       const metadataPool = testPool(database.url);
       const told = await readPublished(world, [movies.name]);
+      closing.push(
+        () => database.drop(),
+        () => metadataPool.end(),
+        () => told.stop(),
+      );
       const metadataService = world.startMetadata(database.url);
       const { service } = startNamed();
       const [metadataUrl, url] = await Promise.all([metadataService.url, service.url]);
@@ -399,10 +404,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const movieEvents = await auditPublished(metadataPool, told);
       const stored = await auditVotes(world.pool, name, votes);
       await allKnown();
-      await told.stop();
       await stopAll([metadataService, service]);
-      await metadataPool.end();
-      await database.drop();
 
       expect(movieEvents).toMatchObject(nothingWrong.published);
       expect(stored).toEqual({ lost: 0, double: 0 });
