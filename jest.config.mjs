@@ -14,6 +14,8 @@ const common = {
 export default {
   // The machine may be slow and shared; nothing here measures time.
   testTimeout: 60_000,
+  // Two at a time on two cores: much of a test is waiting for processes.
+  maxWorkers: '100%',
   projects: [
     {
       ...common,
