@@ -192,13 +192,18 @@ const createLife = (
 
   return {
     run: async (): Promise<void> => {
-      const stopped = new Promise<void>((resolve) => {
-        if (stopping.aborted) resolve();
-        else stopping.addEventListener('abort', () => resolve(), { once: true });
-      });
-      const started = start();
-      started.catch(() => undefined);
-      await Promise.race([started.then(() => crash), crash, stopped]);
+      let stop = (): void => undefined;
+      const stopped = new Promise<void>((resolve) => (stop = resolve));
+      if (stopping.aborted) stop();
+      stopping.addEventListener('abort', stop);
+      try {
+        const started = start();
+        started.catch(() => undefined);
+        await Promise.race([started.then(() => crash), crash, stopped]);
+      } finally {
+        // An outage has many lives, and all of them the one signal.
+        stopping.removeEventListener('abort', stop);
+      }
     },
     end: async (): Promise<void> => {
       ended = true;
