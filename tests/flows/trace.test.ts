@@ -171,7 +171,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       { traceparent: `00-${trace}-${clientSpan}-01`, 'x-viewer-id': 'ann' },
     );
     expect(answer).toMatchObject({ data: { createMovie: { id: expect.any(String) } } });
-    const takenIn = () => named('rating', 'metadata.movies.v1 take in', trace);
+    const takenIn = () => named('rating', 'process metadata.movies.v1', trace);
     const published = () => named('metadata', 'publish metadata.movies.v1', trace);
     await until('all of it was told of', () =>
       [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(({ length }) => length === 1),

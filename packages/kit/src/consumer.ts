@@ -211,7 +211,7 @@ const writeBatch = async <Event>(
     if (!fresh.has(identity)) continue;
     if ('event' in decoded) {
       events.push({ message, decoded, event: decoded.event });
-      const span = openMessageSpan(decoded.trace, `${message.topic} take in`, 'consumer');
+      const span = openMessageSpan(decoded.trace, `process ${message.topic}`, 'consumer');
       if (span) spans.push(span);
     } else refused.push({ message, ...decoded });
   }
