@@ -392,10 +392,10 @@ describe('a trace', () => {
         await deliver([one, message('break', { key: Buffer.from('t2') })]);
         await deliver([one]);
         expect(ended.filter((line) => line.startsWith('t1'))).toEqual([
-          't1 words take in consumer failed',
-          't1 words take in consumer ok',
+          't1 process words consumer failed',
+          't1 process words consumer ok',
         ]);
-        expect(ended.filter((line) => line.startsWith('t2'))).not.toContain('t2 words take in consumer ok');
+        expect(ended.filter((line) => line.startsWith('t2'))).not.toContain('t2 process words consumer ok');
       },
     ));
 });
