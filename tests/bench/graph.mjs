@@ -9,6 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
 import { bar, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -66,6 +67,7 @@ try {
   const ended = new Promise((resolve) => graph.once('exit', resolve));
   graph.kill('SIGTERM');
   await ended;
+  await removeEmbeddedPostgres(folder);
   await rm(folder, { recursive: true, force: true });
 }
 

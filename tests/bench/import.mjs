@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { copyRows } from '@cinegraph/kit/copy';
-import { startEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
+import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
 import { migrate } from '@cinegraph/kit/migrate';
 import { migrations } from '@cinegraph/rating/migrations';
 import { testPool } from '@cinegraph/kit/testing/database';
@@ -103,5 +103,6 @@ try {
   await pool.end();
 } finally {
   await server.stop();
+  await removeEmbeddedPostgres(join(folder, 'data'));
   await rm(folder, { recursive: true, force: true });
 }
