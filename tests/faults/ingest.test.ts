@@ -62,7 +62,7 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     const members = [await enterIngest(world, 'rating', noted)];
     for (let change = 0; change < changes; change += 1) {
       const leaves = members.length > 1 && (members.length > 3 || chance.percent(50));
-      if (leaves) await members.splice(chance.below(members.length), 1)[0]?.stop();
+      if (leaves) await members.splice(chance.int(members.length), 1)[0]?.stop();
       else members.push(await enterIngest(world, 'rating', noted));
       await delay(sized({ short: 800, long: 2_000 }));
     }
@@ -104,8 +104,8 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
         if (kill === 0) {
           await amidBatch(world.pool, () => Promise.all(replicas.splice(0).map(crash)));
         } else {
-          await delay(chance.below(500));
-          await Promise.all(replicas.splice(chance.below(2), 1).map(crash));
+          await delay(chance.int(500));
+          await Promise.all(replicas.splice(chance.int(2), 1).map(crash));
         }
         const killedAt = performance.now();
         const ends = (await world.broker.ends([topic])).get(topic) ?? [];

@@ -48,7 +48,7 @@ export const startFailingKafka = async (
     if (strike) injected[what] += 1;
     return strike;
   };
-  const oneOf = (codes: readonly number[]) => codes[chance.below(codes.length)] ?? 0;
+  const oneOf = (codes: readonly number[]) => codes[chance.int(codes.length)] ?? 0;
   const addresses = { from: address(port), to: address(0) };
   const proxy: Proxy = await startProxy(port, (client, server) => {
     const asked = new Map<number, { readonly api: number; readonly version: number; fail: boolean }>();
@@ -59,7 +59,7 @@ export const startFailingKafka = async (
         const [api, version, id] = [frame.readInt16BE(4), frame.readInt16BE(6), frame.readInt32BE(8)];
         const fail = api === apis.produce && strikes('records');
         asked.set(id, { api, version, fail });
-        const how = chance.below(4);
+        const how = chance.int(4);
         if (fail && how === 0) hangUp();
         else {
           // What its check sum does not fit is not taken.
@@ -76,7 +76,7 @@ export const startFailingKafka = async (
         asked.delete(id);
         if (api === apis.metadata || api === apis.findCoordinator) replaceAll(frame, addresses);
         else if (fail) {
-          if (chance.below(4) === 0) {
+          if (chance.int(4) === 0) {
             hangUp();
             return;
           }

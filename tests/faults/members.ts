@@ -44,7 +44,7 @@ export const keepPublishing = (
       const end = at + (chance.percent(5) ? 600 : 5);
       await world.publish(messages.slice(at, end));
       at = end;
-      await delay(chance.below(20));
+      await delay(chance.int(20));
     }
     return Math.min(at, messages.length);
   })();

@@ -24,9 +24,9 @@ export const chanceRatings = (
   { of, count, movies, viewers }: { of: string; count: number; movies: number; viewers: number },
 ): SentRating[] =>
   Array.from({ length: count }, () => ({
-    movieId: `${of}:${chance.below(movies)}`,
-    viewerId: `${foreignPrefix}${chance.below(viewers)}`,
-    score: chance.percent(10) ? null : 1 + chance.below(10),
+    movieId: `${of}:${chance.int(movies)}`,
+    viewerId: `${foreignPrefix}${chance.int(viewers)}`,
+    score: chance.percent(10) ? null : 1 + chance.int(10),
   }));
 
 /** The same with versions, by viewers of the producer `cinema`. */

@@ -112,7 +112,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         async () => acknowledged(voting.votes).length >= before + 10,
         generousMs,
       );
-      await delay(chance.below(300));
+      await delay(chance.int(300));
       const killed = await until('a relay to be active', holder, generousMs);
       const service = alive.get(killed);
       if (!service) throw new Error(`${killed} is not alive, but has the lock`);
@@ -175,10 +175,10 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         const name = `f3-${kind}`;
         await world.pool.query(failingSql);
         const votes = Array.from({ length: mutations }, (_, at) => ({
-          movieId: `${name}:${chance.below(50)}`,
+          movieId: `${name}:${chance.int(50)}`,
           // At once in the statement, or at the very end, when the transaction commits.
           viewerId: `${name}:${chance.percent(30) ? (chance.percent(50) ? 'fails:' : 'fails-late:') : ''}${at}`,
-          score: 1 + chance.below(10),
+          score: 1 + chance.int(10),
         }));
         const said = [];
         for (let at = 0; at < votes.length; at += 40) {
@@ -271,9 +271,9 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         180_000,
       );
       for (let at = 0; at < messages; at += 1) {
-        await world.publish([foreignVote(movieId, `f26-${at}`, 1 + chance.below(10))]);
+        await world.publish([foreignVote(movieId, `f26-${at}`, 1 + chance.int(10))]);
         waiting.set(`ratings:f26-${at}`, performance.now());
-        await delay(chance.below(15));
+        await delay(chance.int(15));
       }
       published = true;
       await watching;
@@ -306,9 +306,9 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         'enough of them',
         async () => {
           const some = Array.from({ length: 10 }, (_, at) => ({
-            movieId: `f8-incoming:${chance.below(20)}`,
+            movieId: `f8-incoming:${chance.int(20)}`,
             viewerId: String(incoming.length + at),
-            score: 1 + chance.below(10),
+            score: 1 + chance.int(10),
           }));
           await world.publish(some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score)));
           incoming.push(...some);
@@ -367,7 +367,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const takeIn = async (from: number): Promise<void> => {
         await world.publish(
           Array.from({ length: 50 }, (_, at) =>
-            foreignVote(`f9-incoming:${at % 10}`, String(from + at), 1 + chance.below(10)),
+            foreignVote(`f9-incoming:${at % 10}`, String(from + at), 1 + chance.int(10)),
           ),
         );
         await world.settled();

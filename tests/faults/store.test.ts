@@ -60,9 +60,9 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     const run = async () => {
       while (!stopping) {
         const some = Array.from({ length: 5 }, (_, at) => ({
-          movieId: `${name}:${chance.below(20)}`,
+          movieId: `${name}:${chance.int(20)}`,
           viewerId: `${name}-${sent.length + at}`,
-          score: 1 + chance.below(10),
+          score: 1 + chance.int(10),
         }));
         const messages = some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score));
         // The same again, with the same effect, when it is not known whether they were taken.
@@ -115,7 +115,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     for (let kill = 0; kill < kills; kill += 1) {
       const before = acknowledged(voting.votes).length;
       await until('votes', async () => acknowledged(voting.votes).length > before + 50);
-      await delay(chance.below(300));
+      await delay(chance.int(300));
       const killedAt = performance.now();
       process.kill(server.pid, 'SIGKILL');
       await until('readiness to say no', async () => (await ready()) === 503);
@@ -170,7 +170,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
       // So many requests that those that a cut can break, one a client, are below one in a hundred.
       const before = voting.votes.length + reads;
       await until('requests', async () => voting.votes.length + reads >= before + 300);
-      await delay(chance.below(30));
+      await delay(chance.int(30));
       const { rowCount } = await superuser.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname IN ('rating', 'events') AND pid <> pg_backend_pid()`,
@@ -213,11 +213,11 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
         const replica = world.startRating();
         const replicaUrl = await replica.url;
         const killed = service;
-        const killing = delay(chance.below(40)).then(() => crash(killed));
+        const killing = delay(chance.int(40)).then(() => crash(killed));
         await Promise.all(
           Array.from({ length: each }, async (_, at) => {
             const viewerId = `${name}:${round}-${at}`;
-            const [movieId, score] = [`${name}:${chance.below(2)}`, 1 + chance.below(10)];
+            const [movieId, score] = [`${name}:${chance.int(2)}`, 1 + chance.int(10)];
             const got: unknown[] = [];
             answers.set(viewerId, got);
             for (let sent = 0; got.length < 5; sent += 1) {

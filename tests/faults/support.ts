@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readFaultSettings } from '@cinegraph/kit/testing/faults';
+import { seededRandom, type SeededRandom } from '@cinegraph/kit/testing/seed';
 
 const env = readFaultSettings();
 
@@ -8,42 +9,16 @@ const env = readFaultSettings();
 export const sized = <Size>({ short, long }: { short: Size; long: Size }): Size =>
   env.FAULTS === 'long' ? long : short;
 
-/** A source of chance that can be had again: it prints its seed, and `FAULTS_SEED` sets it. */
-export interface Chance {
-  readonly seed: number;
-  /** From 0 to below `end`. */
-  below(end: number): number;
+/** The chance of a fault test: that of all tests, and shares of a hundred. */
+export interface Chance extends SeededRandom {
   /** True in so many of a hundred. */
   percent(share: number): boolean;
-  shuffled<Item>(items: readonly Item[]): Item[];
 }
 
-/** Opens the chance of one test and prints its seed under the test's name. */
+/** Opens the chance of one test and prints its seed with the test's name. */
 export const openChance = (name: string): Chance => {
-  const seed = env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31);
-  process.stdout.write(`${name}: FAULTS_SEED=${seed}\n`);
-  // mulberry32, by Tommy Ettinger (public domain): 32 bits of state are enough to choose moments and orders.
-  let state = seed;
-  const next = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (end: number) => Math.floor(next() * end);
-  return {
-    seed,
-    below,
-    percent: (share) => next() * 100 < share,
-    shuffled: (items) => {
-      const all = [...items];
-      for (let at = all.length - 1; at > 0; at -= 1) {
-        const other = below(at + 1);
-        [all[at], all[other]] = [all[other] as (typeof all)[number], all[at] as (typeof all)[number]];
-      }
-      return all;
-    },
-  };
+  const random = seededRandom(name);
+  return { ...random, percent: (share) => random.int(10_000) < share * 100 };
 };
 
 /** Waits until `look` answers something else than undefined or false; gives up after `withinMs` with what was waited for. */

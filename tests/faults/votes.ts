@@ -64,17 +64,17 @@ export const startVoting = (
   const vote = async () => {
     while (!stopping) {
       const to = urls();
-      const url = to[chance.below(to.length)];
+      const url = to[chance.int(to.length)];
       if (url === undefined) {
         await delay(20);
         continue;
       }
       sent += 1;
-      const movieId = `${name}:${chance.below(20)}`;
+      const movieId = `${name}:${chance.int(20)}`;
       const said = await cast(world, url, {
         movieId,
         viewerId: `${name}:${sent}`,
-        score: 1 + chance.below(10),
+        score: 1 + chance.int(10),
       });
       votes.push(said);
       if (said.outcome !== 'acknowledged') await delay(20);
