@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '@cinegraph/kit/clock';
-import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
+import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
 import { createLogger } from '@cinegraph/kit/logger';
 import { migrate } from '@cinegraph/kit/migrate';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
+import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
 import { migrate } from '@cinegraph/kit/migrate';
 import { testPool } from '@cinegraph/kit/testing/database';
 import * as metadata from '@cinegraph/metadata/migrations';

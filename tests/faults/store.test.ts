@@ -8,7 +8,7 @@ import {
   removeEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '@cinegraph/kit/embedded-postgres';
+} from '@cinegraph/kit/postgres/embedded';
 import { testPool } from '@cinegraph/kit/testing/database';
 import { rating } from '@cinegraph/rating/subgraph';
 import type { ServiceProcess } from '../support/service-process.js';

@@ -3,7 +3,7 @@ import type { Broker, OutgoingMessage } from '@cinegraph/kit/broker';
 import { createLogger } from '@cinegraph/kit/logger';
 import { openBroker, type BrokerAddress } from '@cinegraph/kit/open-broker';
 import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
-import type { KafkaServer } from '@cinegraph/kit/kafka-server';
+import type { KafkaServer } from '@cinegraph/kit/kafka/server';
 import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
 import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/kit/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';

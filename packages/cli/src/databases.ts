@@ -3,7 +3,7 @@ import {
   findEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '@cinegraph/kit/embedded-postgres';
+} from '@cinegraph/kit/postgres/embedded';
 import { StartError } from '@cinegraph/kit/errors';
 import { say } from './console.js';
 import type { CliEnv, LocalSubgraph } from './graph.js';

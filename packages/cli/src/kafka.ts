@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readEnv } from '@cinegraph/kit/env';
 import { StartError } from '@cinegraph/kit/errors';
-import { removeKafkaServer, startKafkaServer } from '@cinegraph/kit/kafka-server';
+import { removeKafkaServer, startKafkaServer } from '@cinegraph/kit/kafka/server';
 import { z } from 'zod';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';

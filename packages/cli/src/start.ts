@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { removeEmbeddedPostgres } from '@cinegraph/kit/embedded-postgres';
+import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
 import { StartError } from '@cinegraph/kit/errors';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
-import { removeKafkaServer } from '@cinegraph/kit/kafka-server';
+import { removeKafkaServer } from '@cinegraph/kit/kafka/server';
 import { createLogger } from '@cinegraph/kit/logger';
 import { kafkaMissing } from '@cinegraph/kit/testing/kafka';
 

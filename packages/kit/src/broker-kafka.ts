@@ -1,8 +1,8 @@
 import type { Broker, BrokerTools } from './broker.js';
-import type { KafkaClientOptions, Presence } from './kafka-client.js';
-import { createKafkaConsumer } from './kafka-consumer.js';
-import { openKafkaPublisher } from './kafka-producer.js';
-import { openKafkaTopics } from './kafka-topics.js';
+import type { KafkaClientOptions, Presence } from './kafka/client.js';
+import { createKafkaConsumer } from './kafka/consumer.js';
+import { openKafkaPublisher } from './kafka/producer.js';
+import { openKafkaTopics } from './kafka/topics.js';
 
 /**
  * The seam on Apache Kafka. `brokers` are `host:port`, any of the cluster. Missing topics are created with eight partitions, on

@@ -2,9 +2,9 @@ import { createHash, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { MessageRefused, type Broker, type BrokerTools, type OutgoingMessage, type Place } from './broker.js';
-import { createLogMember } from './log-member.js';
-import { startPruning } from './log-retention.js';
-import { channels, lockNumber, openLogStore, withConnection } from './log-store.js';
+import { createLogMember } from './log/member.js';
+import { startPruning } from './log/retention.js';
+import { channels, lockNumber, openLogStore, withConnection } from './log/store.js';
 
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };

@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import type { Broker, IncomingMessage } from './broker.js';
 import { openSidePool } from './database.js';
-import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
+import { writeDeadLetters, type MessageFault, type RefusedMessage } from './consumer/dead-letters.js';
 import { isConflict, isCutOff, isStoreAway, type Refusal } from './errors.js';
 import type { RawTransaction } from './idempotency.js';
-import { claimIdentities, placeIdentity } from './inbox.js';
+import { claimIdentities, placeIdentity } from './consumer/inbox.js';
 import type { Logger } from './logger.js';
 import type { Part } from './service.js';
 import { printable } from './text.js';

@@ -2,7 +2,7 @@ import type { RawTransaction } from './idempotency.js';
 
 /**
  * The table `outbox` of a subgraph's database: what is to be told, written in the transaction of what it tells of, so that
- * both are there or neither. Bulk writes insert into it in their own statement; the relay (outbox-relay.ts) publishes it.
+ * both are there or neither. Bulk writes insert into it in their own statement; the relay (outbox/relay.ts) publishes it.
  * Who writes two events of one key holds a lock of that key meanwhile: positions of a key are then in order of commit.
  */
 export interface OutboxEvent {

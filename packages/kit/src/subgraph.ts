@@ -25,7 +25,7 @@ import { createHttpServer, requestError } from './http.js';
 import { itemLimit } from './limits.js';
 import { createLogger, type Logger } from './logger.js';
 import { brokerAddressOf, brokerVariables, openBroker, type BrokerAddress } from './open-broker.js';
-import { createOutboxRelay } from './outbox-relay.js';
+import { createOutboxRelay } from './outbox/relay.js';
 import { runService, startParts, type Part, type RunningService } from './service.js';
 import { textGuard } from './text.js';
 import { createIdentityReader, identityHeader, type Viewer } from './viewer.js';

@@ -11,7 +11,7 @@ import {
 } from '@cinegraph/kit/broker';
 import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
-import type { KafkaServer } from '@cinegraph/kit/kafka-server';
+import type { KafkaServer } from '@cinegraph/kit/kafka/server';
 import { createLogger } from '@cinegraph/kit/logger';
 import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
 import kafkajs, { Kafka, logLevel } from 'kafkajs';

@@ -10,11 +10,11 @@ import {
   removeEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '../src/embedded-postgres.js';
+} from '../src/postgres/embedded.js';
 import type { TopicDefinition } from '../src/envelope.js';
-import { pruneLog } from '../src/log-retention.js';
+import { pruneLog } from '../src/log/retention.js';
 import { createLogger } from '../src/logger.js';
-import { lockNumber } from '../src/log-store.js';
+import { lockNumber } from '../src/log/store.js';
 import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';
 import { brokerContract, until } from './broker-contract.js';
 

@@ -3,15 +3,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '@cinegraph/kit/broker';
 import type { ConsumerDefinition } from '@cinegraph/kit/consumer';
-import { replayDeadLetter } from '@cinegraph/kit/dead-letter-replay';
+import { replayDeadLetter } from '@cinegraph/kit/consumer/dead-letter-replay';
 import {
   dropDeadLetters,
   findDeadLetter,
   findOpenDeadLetters,
   listDeadLetters,
-} from '@cinegraph/kit/dead-letters';
+} from '@cinegraph/kit/consumer/dead-letters';
 import { Refusal } from '@cinegraph/kit/errors';
-import { placeIdentity, pruneInbox } from '@cinegraph/kit/inbox';
+import { placeIdentity, pruneInbox } from '@cinegraph/kit/consumer/inbox';
 import { createLogger } from '@cinegraph/kit/logger';
 import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
 import { openDeliveries } from '@cinegraph/kit/testing/deliveries';

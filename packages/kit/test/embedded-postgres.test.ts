@@ -10,7 +10,7 @@ import {
   removeEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '@cinegraph/kit/embedded-postgres';
+} from '@cinegraph/kit/postgres/embedded';
 
 /** What makes a server quick to test with; what is tested here does not depend on durability. */
 const settings = { fsync: 'off' };

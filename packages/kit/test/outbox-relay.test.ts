@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { MessageRefused } from '../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '../src/logger.js';
-import { createOutboxRelay } from '../src/outbox-relay.js';
+import { createOutboxRelay } from '../src/outbox/relay.js';
 import type { Part } from '../src/service.js';
 import { createTestBroker, type SentMessage, type TestBroker } from '../src/testing/broker.js';
 import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { Broker, OutgoingMessage, Place } from '@cinegraph/kit/broker';
 import type { Progress } from '@cinegraph/kit/progress';
-import type { Source } from '@cinegraph/kit/source';
+import type { Source } from '@cinegraph/kit/import/source';
 import { z } from 'zod';
 import { readForeignRecords, type ForeignRecord } from './event-source.js';
 import { faultText, isForeignFault, readForeignEvent } from './foreign-event.js';

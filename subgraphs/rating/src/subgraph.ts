@@ -1,6 +1,6 @@
 import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
 import { createConsumer } from '@cinegraph/kit/consumer';
-import { createInboxPruning } from '@cinegraph/kit/inbox';
+import { createInboxPruning } from '@cinegraph/kit/consumer/inbox';
 import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createRatingCommands } from './commands.js';

@@ -8,7 +8,7 @@ import { openPostgresBroker } from '@cinegraph/kit/broker-postgres';
 import { systemClock } from '@cinegraph/kit/clock';
 import { createConsumer } from '@cinegraph/kit/consumer';
 import { createLogger } from '@cinegraph/kit/logger';
-import { openSource } from '@cinegraph/kit/source';
+import { openSource } from '@cinegraph/kit/import/source';
 import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
 import { seededRandom } from '@cinegraph/kit/testing/seed';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { IncomingMessage } from '@cinegraph/kit/broker';
 import { systemClock } from '@cinegraph/kit/clock';
-import { replayDeadLetter } from '@cinegraph/kit/dead-letter-replay';
-import { findOpenDeadLetters, listDeadLetters } from '@cinegraph/kit/dead-letters';
+import { replayDeadLetter } from '@cinegraph/kit/consumer/dead-letter-replay';
+import { findOpenDeadLetters, listDeadLetters } from '@cinegraph/kit/consumer/dead-letters';
 import { createLogger } from '@cinegraph/kit/logger';
 import { openDeliveries, type Deliveries } from '@cinegraph/kit/testing/deliveries';
 import { seededRandom, type SeededRandom } from '@cinegraph/kit/testing/seed';

@@ -4,7 +4,7 @@ import { eventOf } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
 import { movies } from '@cinegraph/events/topics';
 import { systemClock } from '@cinegraph/kit/clock';
-import { listDeadLetters } from '@cinegraph/kit/dead-letters';
+import { listDeadLetters } from '@cinegraph/kit/consumer/dead-letters';
 import { openDeliveries, type Deliveries } from '@cinegraph/kit/testing/deliveries';
 import { seededRandom } from '@cinegraph/kit/testing/seed';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OutgoingMessage, Place } from '@cinegraph/kit/broker';
-import { openSource } from '@cinegraph/kit/source';
+import { openSource } from '@cinegraph/kit/import/source';
 import { produce } from '../src/produce.js';
 import { foreign } from './messages.js';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isAlive } from '../alive.js';
 import { readEnv } from '../env.js';
-import { findKafkaProgram } from '../kafka-program.js';
-import { removeKafkaServer, startKafkaServer, type KafkaServer } from '../kafka-server.js';
+import { findKafkaProgram } from '../kafka/program.js';
+import { removeKafkaServer, startKafkaServer, type KafkaServer } from '../kafka/server.js';
 
 const prefix = 'cinegraph-kafka-test-';
 

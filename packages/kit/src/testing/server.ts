@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from '../alive.js';
-import { startEmbeddedPostgres, removeEmbeddedPostgres } from '../embedded-postgres.js';
+import { startEmbeddedPostgres, removeEmbeddedPostgres } from '../postgres/embedded.js';
 
 const prefix = 'cinegraph-test-';
 

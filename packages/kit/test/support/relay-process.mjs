@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPostgresBroker } from '@cinegraph/kit/broker-postgres';
 import { createLogger } from '@cinegraph/kit/logger';
-import { createOutboxRelay } from '@cinegraph/kit/outbox-relay';
+import { createOutboxRelay } from '@cinegraph/kit/outbox/relay';
 import pg from 'pg';
 
 // A relay as a process of its own, to be killed: arguments are the URLs of the outbox's database and of the log's.

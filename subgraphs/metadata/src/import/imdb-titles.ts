@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { copyRows } from '@cinegraph/kit/copy';
+import { copyRows } from '@cinegraph/kit/import/copy';
 import { StartError } from '@cinegraph/kit/errors';
 import type { Importer, ImportTables, SourceRecord } from '@cinegraph/kit/import';
-import { readTable, type Row } from '@cinegraph/kit/lines';
-import { openSource, type Source } from '@cinegraph/kit/source';
+import { readTable, type Row } from '@cinegraph/kit/import/lines';
+import { openSource, type Source } from '@cinegraph/kit/import/source';
 import { isStorableText } from '@cinegraph/kit/text';
 import type pg from 'pg';
 import { migrations } from '../migrations.js';

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parseArgs } from 'node:util';
 import { systemClock } from '@cinegraph/kit/clock';
-import { replayDeadLetter, type ReplayOutcome } from '@cinegraph/kit/dead-letter-replay';
+import { replayDeadLetter, type ReplayOutcome } from '@cinegraph/kit/consumer/dead-letter-replay';
 import {
   countDeadLetters,
   dropDeadLetters,
@@ -10,7 +10,7 @@ import {
   listDeadLetters,
   type DeadLetter,
   type DeadLetterChoice,
-} from '@cinegraph/kit/dead-letters';
+} from '@cinegraph/kit/consumer/dead-letters';
 import { subgraphKeyVariable } from '@cinegraph/kit/env';
 import type { JobTools } from '@cinegraph/kit/job';
 import { createLogger } from '@cinegraph/kit/logger';

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
 import { StartError } from '@cinegraph/kit/errors';
 import { startProgress } from '@cinegraph/kit/progress';
-import { openSource } from '@cinegraph/kit/source';
+import { openSource } from '@cinegraph/kit/import/source';
 import { printable } from '@cinegraph/kit/text';
 import { ingestVariables } from '../consumers/ingest.js';
 import { produce as produceSource } from '../produce.js';

@@ -6,7 +6,7 @@ import type { IncomingMessage } from '@cinegraph/kit/broker';
 import type { Clock } from '@cinegraph/kit/clock';
 import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/kit/consumer';
 import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/kit/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/kit/inbox';
+import { eventIdentity, placeIdentity } from '@cinegraph/kit/consumer/inbox';
 import { findUnstorableText, isStorableText } from '@cinegraph/kit/text';
 import { z } from 'zod';
 import { applyEvents, type IncomingRating } from '../commands.js';

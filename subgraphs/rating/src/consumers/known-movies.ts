@@ -3,7 +3,7 @@ import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/meta
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/kit/consumer';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/kit/inbox';
+import { eventIdentity, placeIdentity } from '@cinegraph/kit/consumer/inbox';
 import { putKnownMovies } from '../known-movies.js';
 
 /** What an event says of a movie. */

@@ -1,4 +1,4 @@
-import { copyRows } from '@cinegraph/kit/copy';
+import { copyRows } from '@cinegraph/kit/import/copy';
 import { isConflict, StartError } from '@cinegraph/kit/errors';
 import type { ImportContext, ImportReport, ImportTables } from '@cinegraph/kit/import';
 import type pg from 'pg';

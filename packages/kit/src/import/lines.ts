@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { parse } from 'csv-parse/sync';
-import { StartError } from './errors.js';
+import { StartError } from '../errors.js';
 import type { Source } from './source.js';
 
 /** A record of a text and the line where it begins, counted from 1; `fault` says why it cannot be read. */

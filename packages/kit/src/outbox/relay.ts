@@ -1,18 +1,12 @@
 import pg from 'pg';
-import { MessageRefused, type Broker, type OutgoingMessage } from './broker.js';
-import { createEnvelopeSigner, encodeEnvelope, producerKey } from './envelope.js';
-import type { Logger } from './logger.js';
-import { createBell, createOutage, pause, waitAtMost } from './outage.js';
-import { createKnownEnds } from './outbox-ends.js';
-import {
-  batchLimits,
-  openOutboxTable,
-  type KnownEnd,
-  type OutboxEntry,
-  type OutboxTable,
-} from './outbox-table.js';
-import type { Part } from './service.js';
-import { openMessageSpan, type MessageSpan } from './tracing.js';
+import { MessageRefused, type Broker, type OutgoingMessage } from '../broker.js';
+import { createEnvelopeSigner, encodeEnvelope, producerKey } from '../envelope.js';
+import type { Logger } from '../logger.js';
+import { createBell, createOutage, pause, waitAtMost } from '../outage.js';
+import { createKnownEnds } from './ends.js';
+import { batchLimits, openOutboxTable, type KnownEnd, type OutboxEntry, type OutboxTable } from './table.js';
+import type { Part } from '../service.js';
+import { openMessageSpan, type MessageSpan } from '../tracing.js';
 
 /** Any number that only relays lock; one a database, since advisory locks belong to one. */
 const relayLock = 4_203_003;

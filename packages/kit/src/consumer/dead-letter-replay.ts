@@ -1,11 +1,11 @@
 import type pg from 'pg';
-import { decodeMessage, handlerFailed, type ConsumerDefinition } from './consumer.js';
+import { decodeMessage, handlerFailed, type ConsumerDefinition } from '../consumer.js';
 import { findDeadLetter, maxReasonLength, shortText, type MessageFault } from './dead-letters.js';
-import { isConflict, isStoreAway } from './errors.js';
-import type { RawTransaction } from './idempotency.js';
+import { isConflict, isStoreAway } from '../errors.js';
+import type { RawTransaction } from '../idempotency.js';
 import { claimIdentities, releaseIdentity } from './inbox.js';
-import type { Logger } from './logger.js';
-import { inTransaction } from './transaction.js';
+import type { Logger } from '../logger.js';
+import { inTransaction } from '../transaction.js';
 
 /**
  * What a replay came to: taken in now; a `duplicate` of what another message has brought meanwhile; refused again, and open

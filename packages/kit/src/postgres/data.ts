@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { StartError } from './errors.js';
-import { giveTo, noSpace, runAs, type Binaries, type Place } from './postgres-binaries.js';
+import { StartError } from '../errors.js';
+import { giveTo, noSpace, runAs, type Binaries, type Place } from './binaries.js';
 
 /** What PostgreSQL said before it gave up, as one sentence that says what to do. */
 export const explainFailure = (said: string, port: number, data: string): StartError => {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Place } from './broker.js';
+import type { Place } from '../broker.js';
 
 /** An entry of the table `outbox` that is not published yet. */
 export interface OutboxEntry {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { partitionsPerTopic, type BrokerTools } from './broker.js';
-import { isStoreAway } from './errors.js';
-import { migrate } from './migrate.js';
+import { partitionsPerTopic, type BrokerTools } from '../broker.js';
+import { isStoreAway } from '../errors.js';
+import { migrate } from '../migrate.js';
 
 /** The database `events`, which holds the log of `broker-postgres.ts`: reached, prepared, and prepared again when it is new. */
 export interface LogStore {
@@ -18,7 +18,7 @@ export interface LogStore {
   answers(): boolean;
 }
 
-const migrations = new URL('../../../prisma/events/migrations/', import.meta.url);
+const migrations = new URL('../../../../prisma/events/migrations/', import.meta.url);
 
 /** No statement on the log takes longer, in milliseconds; an answer that is missing a second later is given up. */
 export const statementTimeoutMs = 8_000;

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { IncomingMessage, SubscriptionOptions } from './broker.js';
-import type { Logger } from './logger.js';
-import { channels, connectionOptions, lockNumber } from './log-store.js';
+import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
+import type { Logger } from '../logger.js';
+import { channels, connectionOptions, lockNumber } from './store.js';
 
 /** One connection of a group's member, and the partitions that it owns by advisory locks on that connection. */
 export interface LogSession {

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from './broker.js';
-import type { RawTransaction } from './idempotency.js';
-import { appendCopiesToOutbox } from './outbox.js';
-import { printable } from './text.js';
+import type { IncomingMessage } from '../broker.js';
+import type { RawTransaction } from '../idempotency.js';
+import { appendCopiesToOutbox } from '../outbox.js';
+import { printable } from '../text.js';
 
 /** Why a message could not be taken in: a stable code, and a reason for people that says what to do. */
 export interface MessageFault {

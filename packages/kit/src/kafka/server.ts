@@ -3,9 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
-import { StartError } from './errors.js';
-import { dockerProcess, javaProcess, type RunningKafka } from './kafka-process.js';
-import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './kafka-program.js';
+import { StartError } from '../errors.js';
+import { dockerProcess, javaProcess, type RunningKafka } from './process.js';
+import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './program.js';
 
 /** A real Apache Kafka of our own, one node, on the loopback address. */
 export interface KafkaServer {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { Kafka, logLevel, type logCreator, type RetryOptions } from 'kafkajs';
-import type { Logger } from './logger.js';
+import type { Logger } from '../logger.js';
 
 /** A connection to the cluster that can be given up. */
 export interface KafkaClient {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Logger } from './logger.js';
-import { lockNumber, withConnection, type LogStore } from './log-store.js';
+import type { Logger } from '../logger.js';
+import { lockNumber, withConnection, type LogStore } from './store.js';
 
 /** How old a message is when it may go, as PostgreSQL reads it. */
 const keptFor = '7 days';

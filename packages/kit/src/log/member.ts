@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SubscriptionOptions } from './broker.js';
-import type { Logger } from './logger.js';
-import { openLogSession, type LogSession } from './log-session.js';
-import type { LogStore } from './log-store.js';
-import type { Part } from './service.js';
+import type { SubscriptionOptions } from '../broker.js';
+import type { Logger } from '../logger.js';
+import { openLogSession, type LogSession } from './session.js';
+import type { LogStore } from './store.js';
+import type { Part } from '../service.js';
 
 /** How long a stop waits for batches under way; what is not done then is not committed and comes to the next member. */
 const stopTimeoutMs = 8_000;
 
 /**
  * A member of a consumer group of the log in PostgreSQL. It lives in sessions, each with a connection of its own that holds
- * what the member owns (log-session.ts); when one ends by a fault, the batches under way are waited for and another begins.
+ * what the member owns (session.ts); when one ends by a fault, the batches under way are waited for and another begins.
  */
 export const createLogMember = (
   tools: {

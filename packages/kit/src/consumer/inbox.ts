@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage } from './broker.js';
-import type { Clock } from './clock.js';
-import type { Envelope } from './envelope.js';
-import type { RawTransaction } from './idempotency.js';
-import type { Logger } from './logger.js';
-import type { Part } from './service.js';
+import type { IncomingMessage } from '../broker.js';
+import type { Clock } from '../clock.js';
+import type { Envelope } from '../envelope.js';
+import type { RawTransaction } from '../idempotency.js';
+import type { Logger } from '../logger.js';
+import type { Part } from '../service.js';
 
 /**
  * By what a message without an id of its own is known again: topic, partition, offset, append time and a hash of its

@@ -1,5 +1,5 @@
-import type { Broker, Place } from './broker.js';
-import type { KnownEnd, OutboxEntry } from './outbox-table.js';
+import type { Broker, Place } from '../broker.js';
+import type { KnownEnd, OutboxEntry } from './table.js';
 
 /**
  * What the relay knows of the ends of its partitions, by which it sees that a broker has lost its log: an end, or the place of

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
-import type { IncomingMessage, SubscriptionOptions } from './broker.js';
-import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './kafka-client.js';
-import type { KafkaTopics } from './kafka-topics.js';
-import type { Part } from './service.js';
+import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
+import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './client.js';
+import type { KafkaTopics } from './topics.js';
+import type { Part } from '../service.js';
 
 const heartbeatMs = 1_000;
 /** The least that a broker allows unless told: so long does a member that was killed keep its partitions. */

@@ -17,7 +17,7 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { StartError } from './errors.js';
+import { StartError } from '../errors.js';
 
 /** An account of this machine other than root; `undefined` where one is expected means: as we are. */
 export interface Account {

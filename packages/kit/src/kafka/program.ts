@@ -5,8 +5,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { isAlive } from './alive.js';
-import { StartError } from './errors.js';
+import { isAlive } from '../alive.js';
+import { StartError } from '../errors.js';
 
 /** The Apache Kafka that is run; docker-compose.yml names the same one. */
 export const kafkaVersion = '4.1.1';

@@ -4,8 +4,8 @@ import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { StartError } from './errors.js';
-import { kafkaVersion, type KafkaProgram } from './kafka-program.js';
+import { StartError } from '../errors.js';
+import { kafkaVersion, type KafkaProgram } from './program.js';
 
 /** One way to run the broker of a folder. */
 export interface KafkaProcess {

@@ -3,7 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { StartError } from './errors.js';
+import { StartError } from '../errors.js';
 
 /** A file, or standard input, that is read once from its beginning to its end. */
 export interface Source {

@@ -5,11 +5,11 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { StartError } from './errors.js';
-import { findBinaries, findPlace, placeElsewhere, spawnOptions, type Place } from './postgres-binaries.js';
-import { ensureDatabase, explainFailure, prepareData } from './postgres-data.js';
+import { StartError } from '../errors.js';
+import { findBinaries, findPlace, placeElsewhere, spawnOptions, type Place } from './binaries.js';
+import { ensureDatabase, explainFailure, prepareData } from './data.js';
 import { goneWithoutUs, isServerOf, readPostmaster, stopServer } from './postmaster.js';
-import { openSecrets, type Secrets } from './secrets.js';
+import { openSecrets, type Secrets } from '../secrets.js';
 
 /** A running PostgreSQL of our own, on the loopback address. */
 export interface EmbeddedPostgres {
