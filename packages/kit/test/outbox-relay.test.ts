@@ -305,6 +305,28 @@ describe('a relay that works on', () => {
     });
   });
 
+  it('reads a backlog by its place in the order, however few entries the planner believes to wait', async () => {
+    const touched = async () => {
+      const { rows } = await pool.query<{ touched: number }>(
+        `SELECT (seq_tup_read + idx_tup_fetch)::int AS touched FROM pg_stat_user_tables WHERE relname = 'outbox'`,
+      );
+      return rows[0]?.touched ?? 0;
+    };
+    await append(5_000);
+    await startRelay();
+    await drained();
+    await relays.pop()?.stop();
+    await pool.query('VACUUM ANALYZE outbox');
+    await append(40_000);
+    const before = await touched();
+    await startRelay();
+    await until('all is published', () => broker.sent.length === 45_000);
+    await relays.pop()?.stop();
+    // Each is read to be published, beside the batch before it, and to be marked.
+    await until('what was touched is told', async () => (await touched()) - before >= 80_000);
+    expect((await touched()) - before).toBeLessThan(300_000);
+  });
+
   it('keeps its session while the broker is away, though it has nothing to ask of the database', async () => {
     await append(1);
     await startRelay();
