@@ -87,9 +87,9 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
       const name = `F1 over ${kind}`;
       const chance = openChance(name);
       // First of the consumer alone, then of the whole service. A killed member of a Kafka group keeps its partitions for
-      // six seconds, so that there it is killed less often.
+      // three seconds, so that there it is killed less often.
       const [ofConsumer, ofService] = sized<readonly [number, number]>(
-        kind === 'kafka' ? { short: [2, 1], long: [20, 10] } : { short: [12, 5], long: [120, 50] },
+        kind === 'kafka' ? { short: [3, 2], long: [60, 20] } : { short: [12, 5], long: [120, 50] },
       );
       const kills = ofConsumer + ofService;
       const foreign = chanceRatings(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });

@@ -12,6 +12,7 @@ import {
 import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
 import type { KafkaServer } from '@cinegraph/kit/kafka/server';
+import { openKafkaTopics } from '@cinegraph/kit/kafka/topics';
 import { createLogger } from '@cinegraph/kit/logger';
 import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
 import kafkajs, { Kafka, logLevel } from 'kafkajs';
@@ -96,6 +97,22 @@ suite('a Kafka that fails', () => {
       const ends = (await other.ends([name])).get(name) ?? [];
       expect(ends.map(({ offset }) => offset).sort()).toEqual([0n, 0n, 0n, 0n, 0n, 0n, 0n, 1n]);
     }
+  });
+
+  test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
+    const [logger, presence] = [
+      createLogger({ name: 'faults', level: 'silent' }),
+      { here: false, said: new Map() },
+    ];
+    const topics = openKafkaTopics({
+      clientId: 'faults',
+      brokers: kafka.brokers,
+      logger,
+      presence,
+      topics: [],
+    });
+    stops.push(topics.stop);
+    expect(await topics.sessionMs()).toBe(3_000);
   });
 
   test('killed under load and started again, it has every message of every publication that resolved, each key in order', async () => {

@@ -1,13 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
 import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
 import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './client.js';
+import { pause } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
 
-const heartbeatMs = 1_000;
-/** The least that a broker allows unless told: so long does a member that was killed keep its partitions. */
-const sessionMs = 6_000;
+const heartbeatMs = 750;
 /** So long do the others wait in a rebalance for a member that is busy with a batch. */
 const rebalanceMs = 30_000;
 const commitMs = 5_000;
@@ -32,22 +30,26 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
   let lives: Promise<void> | undefined;
 
   const live = async (): Promise<void> => {
+    const { signal } = stopping;
     let failed = 0;
     for (;;) {
-      const life = createLife(options, { stopping: stopping.signal, onJoined: () => (failed = 0) });
+      let life: Life | undefined;
       let problem: unknown;
       try {
+        const sessionMs = await unlessStopped(signal, topics.sessionMs());
+        if (sessionMs === undefined) return;
+        life = createLife(options, { stopping: signal, sessionMs, onJoined: () => (failed = 0) });
         await life.run();
       } catch (error) {
         problem = error;
       }
-      await life.end();
-      if (stopping.signal.aborted) return;
+      await life?.end();
+      if (signal.aborted) return;
       failed += 1;
       topics.forget();
       const ms = Math.round(pauseMs(failed));
       logger.warn({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
-      await delay(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await pause(ms, signal);
     }
   };
 
@@ -63,10 +65,34 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
   };
 };
 
+type Life = ReturnType<typeof createLife>;
+
+/** Resolves with `work`, or with undefined as soon as the signal is aborted. */
+const unlessStopped = async <Result>(
+  signal: AbortSignal,
+  work: Promise<Result>,
+): Promise<Result | undefined> => {
+  let stop = (): void => undefined;
+  const stopped = new Promise<undefined>((resolve) => (stop = () => resolve(undefined)));
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop);
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    // An outage has many lives, and all of them the one signal.
+    signal.removeEventListener('abort', stop);
+  }
+};
+
 /** `run` resolves when it is to stop and rejects when it cannot go on; `end` finishes the batches under way and leaves. */
 const createLife = (
   options: ConsumerOptions,
-  { stopping, onJoined }: { stopping: AbortSignal; onJoined: () => void },
+  {
+    stopping,
+    sessionMs,
+    onJoined,
+  }: { readonly stopping: AbortSignal; readonly sessionMs: number; readonly onJoined: () => void },
 ) => {
   const { subscription, logger, topics, presence } = options;
   const { group, onBatch, maxBatch = 5_000 } = subscription;
@@ -112,17 +138,17 @@ const createLife = (
 
   const backOff = (topic: string, partition: number, error: unknown) => {
     const slot = `${topic}/${partition}`;
-    const pause = pauses.get(slot) ?? { failures: 0 };
-    pause.failures += 1;
-    const ms = Math.round(pauseMs(pause.failures));
+    const paused = pauses.get(slot) ?? { failures: 0 };
+    paused.failures += 1;
+    const ms = Math.round(pauseMs(paused.failures));
     logger.warn({ err: error, group, topic, partition, pauseMs: ms }, 'a batch failed; its partition pauses');
     const partitions = [{ topic, partitions: [partition] }];
     consumer.pause(partitions);
-    pause.timer = setTimeout(() => {
+    paused.timer = setTimeout(() => {
       // Between two lives there is nothing to resume.
       if (!ended) consumer.resume(partitions);
     }, ms);
-    pauses.set(slot, pause);
+    pauses.set(slot, paused);
   };
 
   const handle = async (payload: EachBatchPayload): Promise<void> => {
@@ -192,18 +218,9 @@ const createLife = (
 
   return {
     run: async (): Promise<void> => {
-      let stop = (): void => undefined;
-      const stopped = new Promise<void>((resolve) => (stop = resolve));
-      if (stopping.aborted) stop();
-      stopping.addEventListener('abort', stop);
-      try {
-        const started = start();
-        started.catch(() => undefined);
-        await Promise.race([started.then(() => crash), crash, stopped]);
-      } finally {
-        // An outage has many lives, and all of them the one signal.
-        stopping.removeEventListener('abort', stop);
-      }
+      const started = start();
+      started.catch(() => undefined);
+      await unlessStopped(stopping, Promise.race([started.then(() => crash), crash]));
     },
     end: async (): Promise<void> => {
       ended = true;

@@ -47,6 +47,8 @@ const settings: Readonly<Record<string, string | number>> = {
   'share.coordinator.state.topic.replication.factor': 1,
   'share.coordinator.state.topic.min.isr': 1,
   'group.initial.rebalance.delay.ms': 0,
+  // So long does a member that was killed keep its partitions.
+  'group.min.session.timeout.ms': 3_000,
   // After a kill the broker waits for the end of its own session of before.
   'broker.heartbeat.interval.ms': 500,
   'broker.session.timeout.ms': 2_000,

@@ -13,6 +13,11 @@ export interface KafkaTopics {
   readonly ensure: (names: readonly string[]) => Promise<ReadonlyMap<string, number>>;
   /** The cluster may have lost its topics. */
   readonly forget: () => void;
+  /**
+   * How long a member of a group may be silent before its partitions are another's: three seconds, or the least that the
+   * cluster allows where that is more. Asked again only after `forget`.
+   */
+  readonly sessionMs: () => Promise<number>;
   readonly ends: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly Place[]>>;
   readonly positions: (group: string, names: readonly string[]) => Promise<readonly GroupPosition[]>;
   readonly stop: () => Promise<void>;
@@ -22,6 +27,9 @@ export const defaultMaxMessageBytes = 1_048_576;
 
 /** What a batch of records is larger than its messages. */
 const framingBytes = 4_096;
+const shortSessionMs = 3_000;
+/** The least that a broker allows unless it was told otherwise. */
+const usualSessionMs = 6_000;
 const week = String(7 * 24 * 60 * 60 * 1_000);
 const answerMs = 15_000;
 
@@ -31,6 +39,7 @@ export const openKafkaTopics = (
   const { presence, logger } = options;
   const definitions = new Map(options.topics.map((topic) => [topic.name, topic]));
   const known = new Map<string, number>();
+  let session: number | undefined;
   let opened: { client: KafkaClient; admin: Promise<Admin> } | undefined;
 
   /** One connection, used while it works. */
@@ -141,7 +150,11 @@ export const openKafkaTopics = (
 
   return {
     ensure,
-    forget: () => known.clear(),
+    forget: () => {
+      known.clear();
+      session = undefined;
+    },
+    sessionMs: async () => (session ??= await ask('asking for the shortest session', shortestSession)),
     ends: (names) =>
       ask('asking for the ends', async (admin) => {
         const there = await existing(admin, names);
@@ -179,6 +192,28 @@ export const openKafkaTopics = (
       closing.client.abandon();
     },
   };
+};
+
+const leastSession = 'group.min.session.timeout.ms';
+
+/** Who may not ask for a broker's settings gets the usual one. */
+const shortestSession = async (admin: Admin): Promise<number> => {
+  const { brokers } = await admin.describeCluster();
+  const { resources } = await admin
+    .describeConfigs({
+      includeSynonyms: false,
+      resources: brokers.map(({ nodeId }) => ({
+        type: kafkajs.ConfigResourceTypes.BROKER,
+        name: String(nodeId),
+        configNames: [leastSession],
+      })),
+    })
+    .catch(() => ({ resources: [] }));
+  const least = resources
+    .flatMap(({ configEntries }) => configEntries)
+    .filter(({ configName }) => configName === leastSession)
+    .map(({ configValue }) => Number(configValue));
+  return least.length === 0 ? usualSessionMs : Math.max(shortSessionMs, ...least);
 };
 
 /** Other brokers hear of a new topic, and who cares for a group, in their own time: such refusals pass by themselves. */
