@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Broker, IncomingMessage } from './broker.js';
 import { openSidePool } from './database.js';
 import { writeDeadLetters, type MessageFault, type RefusedMessage } from './consumer/dead-letters.js';
-import { isConflict, isCutOff, isStoreAway, type Refusal } from './errors.js';
+import { isConflict, isCutOff, isStoreAway, isStoreBroken, type Refusal } from './errors.js';
 import type { RawTransaction } from './idempotency.js';
 import { claimIdentities, placeIdentity } from './consumer/inbox.js';
 import type { Logger } from './logger.js';
@@ -56,7 +56,7 @@ const reportEveryMs = 30_000;
  * A part that takes messages in exactly once in effect: identities, effects and dead letters of a batch are one transaction,
  * and the broker commits the offset behind it. A message of a seen identity is left out; what cannot be read, is refused,
  * or makes the handler fail when it stands alone becomes a dead letter, so that no partition ever stalls on it. While the
- * store is away the batch rejects, for the broker to deliver it again.
+ * store is away, or broken for any message, the batch rejects, for the broker to deliver it again.
  */
 export const createConsumer = <Event>(
   tools: {
@@ -171,7 +171,9 @@ const takeIn = async <Event>(
       await takeIn(tools, definition, entries, conflicts + 1);
       return;
     }
-    const splits = isCutOff(error) ? entries.length > smallestTimedBatch : !isStoreAway(error);
+    const splits = isCutOff(error)
+      ? entries.length > smallestTimedBatch
+      : !isStoreAway(error) && !isStoreBroken(error);
     if (!splits) throw error;
     if (entries.length > 1) {
       const middle = Math.ceil(entries.length / 2);

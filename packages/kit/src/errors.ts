@@ -88,6 +88,19 @@ export const isStoreAway = (error: unknown): boolean =>
 export const isCutOff = (error: unknown): boolean =>
   originsOf(error).some(({ codes }) => codes.some((code) => cutOffStates.test(code)));
 
+/**
+ * SQLSTATE classes that may be the fault of what was to be written: cardinality, data, integrity, the limits of a value, and
+ * what a trigger raises. All others (a table or right that is missing, a file or index that is broken) meet any value alike.
+ */
+const dataStates = /^(21|22|23|54|P0)...$/;
+
+/** True when PostgreSQL refused a statement for what is wrong with the database or the statement, not with the data. */
+export const isStoreBroken = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false;
+  const { code, severity } = error as { readonly code?: unknown; readonly severity?: unknown };
+  return typeof code === 'string' && typeof severity === 'string' && !dataStates.test(code);
+};
+
 /** True when a transaction lost a deadlock or serialization conflict: run again as it is, it may succeed. */
 export const isConflict = (error: unknown): boolean =>
   originsOf(error).some(({ codes }) =>

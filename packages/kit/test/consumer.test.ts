@@ -155,6 +155,24 @@ describe('a consumer', () => {
     ));
   let cut = false;
 
+  it('makes no message a dead letter of what is wrong with the store, and takes all of them in once that is mended', () =>
+    consuming(words, async (deliver) => {
+      const batch = ['a', 'b', 'c'].map((word) => message(word));
+      const faults = [
+        ['ALTER TABLE effect RENAME TO gone', 'ALTER TABLE gone RENAME TO effect'],
+        ['ALTER TABLE effect RENAME word TO gone', 'ALTER TABLE effect RENAME gone TO word'],
+        ['ALTER TABLE inbox RENAME TO gone', 'ALTER TABLE gone RENAME TO inbox'],
+      ] as const;
+      for (const [broken, mended] of faults) {
+        await pool.query(broken);
+        await expect(deliver(batch)).rejects.toThrow('does not exist');
+        await pool.query(mended);
+      }
+      expect([await effects(), await letters()]).toEqual([[], []]);
+      await deliver(batch);
+      expect([await effects(), await letters()]).toEqual([['a', 'b', 'c'], []]);
+    }));
+
   it('runs a batch again that lost a deadlock', async () => {
     let conflicts = 2;
     await consuming(

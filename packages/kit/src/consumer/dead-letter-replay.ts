@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { decodeMessage, handlerFailed, type ConsumerDefinition } from '../consumer.js';
 import { findDeadLetter, maxReasonLength, shortText, type MessageFault } from './dead-letters.js';
-import { isConflict, isStoreAway } from '../errors.js';
+import { isConflict, isStoreAway, isStoreBroken } from '../errors.js';
 import type { RawTransaction } from '../idempotency.js';
 import { claimIdentities, releaseIdentity } from './inbox.js';
 import type { Logger } from '../logger.js';
@@ -20,7 +20,7 @@ const maxConflicts = 5;
 /**
  * Hands a dead letter to its consumer's decode and handle again, as the message that it was: identity, topic, partition,
  * offset and time are those of then. Effect and state change are one transaction under a lock of the letter, so that a second
- * replay, at once or later, does nothing. Rejects while the store is away, with nothing done.
+ * replay, at once or later, does nothing. Rejects while the store is away or broken, with nothing done.
  */
 export const replayDeadLetter = async <Event>(
   tools: { readonly pool: pg.Pool; readonly logger: Logger },
@@ -35,7 +35,7 @@ export const replayDeadLetter = async <Event>(
     if (isConflict(error) && conflicts + 1 < maxConflicts) {
       return replayDeadLetter(tools, definition, id, conflicts + 1);
     }
-    if (isConflict(error) || isStoreAway(error)) throw error;
+    if (isConflict(error) || isStoreAway(error) || isStoreBroken(error)) throw error;
     logger.error({ err: error, id }, 'a dead letter could not be handled');
     return inTransaction(pool, async (tx) => {
       const letter = await findDeadLetter(tx, id, { locked: true });
