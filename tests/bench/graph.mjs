@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
-import { bar, writeSection } from './report.mjs';
+import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const turnMs = Number(process.argv[2] ?? 3) * 1_000;
@@ -48,6 +48,11 @@ const graph = spawn(
   [join(root, 'packages/cli/start.mjs'), 'start', '--port', '0', '--data', folder],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
+const cleanUp = cleaningUp(async () => {
+  await endChild(graph);
+  await removeEmbeddedPostgres(folder);
+  await rm(folder, { recursive: true, force: true });
+});
 try {
   const url = await readyUrl(graph);
   const services = readServices(graph.pid);
@@ -64,11 +69,7 @@ try {
   }
   writeReport(contestants.map(({ name }, index) => ({ name, ...medianOf(results[index]) })));
 } finally {
-  const ended = new Promise((resolve) => graph.once('exit', resolve));
-  graph.kill('SIGTERM');
-  await ended;
-  await removeEmbeddedPostgres(folder);
-  await rm(folder, { recursive: true, force: true });
+  await cleanUp();
 }
 
 async function readyUrl(child) {

@@ -13,11 +13,17 @@ import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/po
 import { migrate } from '@cinegraph/kit/migrate';
 import { migrations } from '@cinegraph/rating/migrations';
 import { testPool } from '@cinegraph/kit/testing/database';
-import { writeSection } from './report.mjs';
+import { cleaningUp, writeSection } from './report.mjs';
 
 const wanted = Number(process.argv[2] ?? 1_000_000);
 const folder = await mkdtemp(join(tmpdir(), 'bench-import-'));
-const server = await startEmbeddedPostgres({ directory: join(folder, 'data') });
+const starting = startEmbeddedPostgres({ directory: join(folder, 'data') });
+const cleanUp = cleaningUp(async () => {
+  await (await starting).stop();
+  await removeEmbeddedPostgres(join(folder, 'data'));
+  await rm(folder, { recursive: true, force: true });
+});
+const server = await starting;
 try {
   const url = await server.ensureDatabase('rating');
   await migrate({ url, migrations });
@@ -102,7 +108,5 @@ try {
   );
   await pool.end();
 } finally {
-  await server.stop();
-  await removeEmbeddedPostgres(join(folder, 'data'));
-  await rm(folder, { recursive: true, force: true });
+  await cleanUp();
 }

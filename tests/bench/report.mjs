@@ -25,3 +25,25 @@ export function bar(name, value, most) {
   const rounded = Math.round(value).toLocaleString('en-US');
   return `${name.padEnd(46)} ${'█'.repeat(Math.max(1, Math.round((40 * value) / most)))} ${rounded}`;
 }
+
+/** Answers `clean`, to be called at the end; it runs once, also when the benchmark is interrupted, which ends it then. */
+export function cleaningUp(clean) {
+  let cleaned;
+  const once = () => (cleaned ??= clean());
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    // It comes twice by npm; and what is measured fails while its servers go.
+    process.on(signal, () => {
+      process.on('uncaughtException', () => undefined);
+      once().finally(() => process.exit(130));
+    });
+  }
+  return once;
+}
+
+/** Ends a process, which may have ended already: Ctrl-C in a terminal reaches it as well. */
+export async function endChild(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await ended;
+}

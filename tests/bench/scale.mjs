@@ -13,13 +13,20 @@ import { migrate } from '@cinegraph/kit/migrate';
 import { testPool } from '@cinegraph/kit/testing/database';
 import * as metadata from '@cinegraph/metadata/migrations';
 import * as rating from '@cinegraph/rating/migrations';
-import { writeSection } from './report.mjs';
+import { cleaningUp, endChild, writeSection } from './report.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'bench-scale-'));
-const server = await startEmbeddedPostgres({ directory: join(folder, 'data') });
+const starting = startEmbeddedPostgres({ directory: join(folder, 'data') });
 const children = [];
 const rows = [];
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+const cleanUp = cleaningUp(async () => {
+  for (const child of children) await endChild(child);
+  await (await starting).stop();
+  await removeEmbeddedPostgres(join(folder, 'data'));
+  await rm(folder, { recursive: true, force: true });
+});
+const server = await starting;
 try {
   await measureRatings();
   await measureSearch();
@@ -29,14 +36,7 @@ try {
     `| what | p50 ms | p99 ms | ratio of p50 to the first |\n|---|---:|---:|---:|\n${rows.join('\n')}`,
   );
 } finally {
-  for (const child of children) {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    await ended;
-  }
-  await server.stop();
-  await removeEmbeddedPostgres(join(folder, 'data'));
-  await rm(folder, { recursive: true, force: true });
+  await cleanUp();
 }
 
 async function measureRatings() {

@@ -1,0 +1,204 @@
+/* The part of the benchmark of events that has a Kafka and a rating service: `ingest` and `lag`. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
+import { createLogger } from '@cinegraph/kit/logger';
+import { startTestKafka } from '@cinegraph/kit/testing/kafka';
+import { ratingOf, round } from './events-stream.mjs';
+import { endChild } from './report.mjs';
+
+const events = 200_000;
+
+/** Measures ingest, and lag where that is wanted; `feedDirectly` feeds a database without a broker. */
+export async function measureIngest({ freshDatabase, feedDirectly, closing, say, withLag }) {
+  const direct = await freshDatabase();
+  const fed = events / (await feedDirectly(direct.pool, 0, events));
+  const kafka = await startTestKafka();
+  closing.push(() => kafka.stop());
+  const logger = createLogger({ name: 'bench', level: 'warn' });
+  const topics = [{ name: 'ratings', keeps: 'happenings' }];
+  const broker = openKafkaBroker({ clientId: 'bench', topics, logger, brokers: kafka.brokers });
+  await broker.part.start();
+  closing.push(() => broker.part.stop());
+  const messageOf = (n) => {
+    const { movieId, user, score } = ratingOf(n);
+    const event = {
+      userId: `${user}`,
+      recordId: movieId,
+      recordType: 'movie',
+      value: score,
+      providerId: 'bench',
+      eventType: 'put',
+    };
+    return { topic: 'ratings', key: movieId, value: Buffer.from(JSON.stringify(event)), headers: {} };
+  };
+  const publish = async (from, count) => {
+    for (let at = from; at < from + count; at += 2_000) {
+      await broker.publish(
+        Array.from({ length: Math.min(2_000, from + count - at) }, (_, place) => messageOf(at + place)),
+      );
+    }
+  };
+  await publish(0, events);
+
+  const stored = await freshDatabase();
+  const main = fileURLToPath(new URL('../../subgraphs/rating/dist/main.js', import.meta.url));
+  const rating = spawn(process.execPath, [main], {
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: 'test',
+      LOG_LEVEL: 'warn',
+      DATABASE_URL_RATING: stored.url,
+      KAFKA_BROKERS: kafka.brokers.join(','),
+      INGEST_SCALE: '10',
+    },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  closing.push(() => endChild(rating));
+  const [{ url }] = await once(rating, 'message');
+  const countOf = async () => Number((await stored.pool.query('SELECT count(*) FROM rating')).rows[0].count);
+  const first = await waitFor(async () => {
+    const count = await countOf();
+    return count > 0 && { count, at: performance.now() };
+  });
+  const memory = [];
+  const last = await waitFor(async () => {
+    memory.push(await residentMiB(rating.pid));
+    const count = await countOf();
+    return count >= events && { count, at: performance.now() };
+  });
+  const consumed = ((last.count - first.count) / (last.at - first.at)) * 1_000;
+  say(
+    `Kafka to database, ${events} events: ${round(consumed)}/s, fed directly ${round(fed)}/s: ratio ${(consumed / fed).toFixed(2)}; ` +
+      `memory of rating ${round(memory[Math.floor(memory.length / 4)])} MiB after a quarter, ${round(Math.max(...memory))} MiB at most`,
+  );
+  if (withLag) await measureLag({ broker, publish, url, kafka, consumed, pool: stored.pool, say });
+}
+
+async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) {
+  await waitFor(
+    async () =>
+      Number((await pool.query('SELECT count(*) FROM outbox WHERE published_at IS NULL')).rows[0].count) ===
+      0,
+    300_000,
+  );
+  const ask = async (body) => {
+    const response = await fetch(url.endsWith('/graphql') ? url : `${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    const { data, errors } = await response.json();
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data;
+  };
+  let sent = events;
+  for (const share of [0.125, 0.25, 0.5]) {
+    const perSecond = consumed * share;
+    // Steady load, in pieces of a twentieth of a second.
+    let loading = true;
+    const load = (async () => {
+      while (loading) {
+        const began = performance.now();
+        const piece = Math.round(perSecond / 20);
+        await publish(sent, piece);
+        sent += piece;
+        await delay(Math.max(0, 50 - (performance.now() - began)));
+      }
+    })();
+    const from = sent;
+    const began = performance.now();
+    const visible = [];
+    for (let at = 0; at < 100; at += 1) {
+      const movie = `probe:${share}:${at}`;
+      const event = { userId: 'probe', recordId: movie, recordType: 'movie', value: 7, eventType: 'put' };
+      await broker.publish([
+        { topic: 'ratings', key: movie, value: Buffer.from(JSON.stringify(event)), headers: {} },
+      ]);
+      const acknowledgedAt = performance.now();
+      await waitFor(
+        async () => {
+          const { _entities } = await ask({
+            query:
+              'query ($r: [_Any!]!) { _entities(representations: $r) { ... on Movie { aggregatedRating { count } } } }',
+            variables: { r: [{ __typename: 'Movie', id: movie }] },
+          });
+          return _entities[0].aggregatedRating.count === 1;
+        },
+        30_000,
+        10,
+      );
+      visible.push(performance.now() - acknowledgedAt);
+    }
+    loading = false;
+    await load;
+    const reached = ((sent - from) / (performance.now() - began)) * 1_000;
+    visible.sort((left, right) => left - right);
+    say(
+      `acknowledged to visible at ${round(reached)} events/s (${share} of the ingest above was asked for): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms`,
+    );
+    await waitFor(
+      async () =>
+        Number((await pool.query('SELECT count(*) FROM outbox WHERE published_at IS NULL')).rows[0].count) ===
+        0,
+      300_000,
+    );
+  }
+
+  const arrived = new Map();
+  const own = { name: 'rating.ratings.v1', keeps: 'happenings' };
+  const reader = openKafkaBroker({
+    clientId: 'bench-reader',
+    topics: [own],
+    logger: createLogger({ name: 'bench', level: 'warn' }),
+    brokers: kafka.brokers,
+  });
+  await reader.part.start();
+  const subscription = reader.subscribe({
+    group: 'bench.reader',
+    topics: [own.name],
+    onBatch: async (messages) => {
+      for (const { value } of messages) {
+        const { data } = JSON.parse(value.toString());
+        if (data.viewerId.startsWith('idle:')) arrived.set(data.viewerId, performance.now());
+      }
+    },
+  });
+  await subscription.start();
+  const idle = [];
+  for (let at = -20; at < 200; at += 1) {
+    const viewer = `idle:${at}`;
+    // Straight into the outbox, as a mutation does it: rating was started without a key, so that nobody can vote.
+    await pool.query(
+      `INSERT INTO outbox (type, topic, key, payload) VALUES ('RatingSubmitted', 'rating.ratings.v1', 'idle',
+         jsonb_build_object('movieId', 'idle', 'viewerId', $1::text, 'score', 5, 'review', null, 'version', 1))`,
+      [viewer],
+    );
+    const answeredAt = performance.now();
+    const seenAt = await waitFor(async () => arrived.get(viewer), 60_000, 2);
+    if (at >= 0) idle.push(Math.max(0, seenAt - answeredAt));
+    await delay(20);
+  }
+  await subscription.stop();
+  await reader.part.stop();
+  idle.sort((left, right) => left - right);
+  say(`outbox to a Kafka consumer, idle: p50 ${round(idle[100])} ms, p99 ${round(idle[197])} ms`);
+}
+
+async function waitFor(look, withinMs = 600_000, everyMs = 100) {
+  const endsAt = performance.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (performance.now() > endsAt) throw new Error('what was waited for did not come');
+    await delay(everyMs);
+  }
+}
+
+async function residentMiB(pid) {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
