@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { Broker, OutgoingMessage, Place } from '@cinegraph/kit/broker';
+import { StartError } from '@cinegraph/kit/errors';
 import type { Progress } from '@cinegraph/kit/progress';
 import type { Source } from '@cinegraph/kit/import/source';
 import { z } from 'zod';
@@ -27,6 +28,7 @@ const maxBatch = 1_000;
  * Sends the rating events of a source to the topic `ratings`, keyed by movie so that those of one stay in order, and waits
  * for the broker to have each batch. Lines that no ingest would take, whatever its scale, are refused and told. How far it
  * is stands in `folder`: killed at any moment, the next run on the same file goes on there, and sends at most one batch again.
+ * Throws a StartError, and sends nothing, when what stands there cannot be read.
  */
 export const produce = async (
   tools: {
@@ -110,10 +112,16 @@ const openPosition = (folder: string | undefined, identity: string | undefined) 
   const path = join(folder, `produce-${name}.json`);
   return {
     read: async () => {
-      const text = await readFile(path, 'utf8').catch(() => undefined);
-      if (text === undefined) return 0;
-      const found = positionSchema.safeParse(JSON.parse(text));
-      return found.success && found.data.identity === identity ? found.data.records : 0;
+      try {
+        const found = positionSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+        return found.identity === identity ? found.records : 0;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+        throw new StartError(
+          `How far an earlier run came stands in ${path}, which cannot be read. Remove that file, and all of the source is sent again.`,
+          { cause: error },
+        );
+      }
     },
     write: async (records: number) => {
       await mkdir(folder, { recursive: true });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OutgoingMessage, Place } from '@cinegraph/kit/broker';
+import { StartError } from '@cinegraph/kit/errors';
 import { openSource } from '@cinegraph/kit/import/source';
 import { produce } from '../src/produce.js';
 import { foreign } from './messages.js';
@@ -127,6 +128,30 @@ describe('produce', () => {
     await file('a.jsonl', lines(2_600));
     expect(await send(path, recorder())).toMatchObject({ skipped: 0, sent: 2_600 });
   });
+
+  it.each(['', '{"identity":"a', '{"identity":"a","records":-1}'])(
+    'sends nothing when the position of a killed run has become %p, and says which file to remove',
+    async (content) => {
+      const path = await file(
+        'a.jsonl',
+        Array.from({ length: 2_500 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
+      );
+      const killed = recorder((publication) => {
+        if (publication === 2) throw new Error('killed');
+      });
+      await expect(send(path, killed)).rejects.toThrow('killed');
+      const position = (await readdir(folder)).find((name) => /^produce-\w+\.json$/.test(name)) ?? '';
+      await file(position, content);
+      const second = recorder();
+      await expect(send(path, second)).rejects.toThrow(StartError);
+      await expect(send(path, second)).rejects.toThrow(
+        `${join(folder, position)}, which cannot be read. Remove`,
+      );
+      expect(second.sent).toEqual([]);
+      await rm(join(folder, position));
+      expect(await send(path, second)).toMatchObject({ skipped: 0, sent: 2_500 });
+    },
+  );
 
   it('keeps to a rate by small batches', async () => {
     const path = await file(
