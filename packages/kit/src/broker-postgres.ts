@@ -4,7 +4,8 @@ import type pg from 'pg';
 import { MessageRefused, type Broker, type BrokerTools, type OutgoingMessage, type Place } from './broker.js';
 import { createLogMember } from './log/member.js';
 import { startPruning } from './log/retention.js';
-import { channels, lockNumber, openLogStore, withConnection } from './log/store.js';
+import { beyondEnd, channels, lockNumber, openLogStore, withConnection } from './log/store.js';
+import type { Logger } from './logger.js';
 
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };
@@ -23,7 +24,8 @@ const stopTimeoutMs = 4_000;
  * The broker of one machine: a log in the PostgreSQL database at `url` (prisma/events, migrated here), durable as that is.
  * Offsets become visible in order, since whoever appends to a topic holds its advisory lock until the commit; publications of
  * one client happen in the order of their calls. What a client knows is in the database alone: the log may be pruned below a
- * group's position, or made anew, and all go on by themselves, at the oldest message there is.
+ * group's position, lose messages that a group has read, or be made anew, and all go on by themselves, at the oldest message
+ * there is.
  */
 export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }): Broker => {
   const { topics, logger } = tools;
@@ -35,12 +37,12 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
 
   const append = async (messages: readonly OutgoingMessage[]): Promise<readonly Place[]> => {
     const names = new Set(messages.map(({ topic }) => topic));
-    const places = await store.use(() => appendChunk(store.pool, messages, names));
+    const places = await store.use(() => appendChunk({ pool: store.pool, logger }, messages, names));
     if (places.length === messages.length) return places;
     // Nothing was appended: a topic is missing.
     return store.use(async () => {
       await store.addTopics(names);
-      const again = await appendChunk(store.pool, messages, names);
+      const again = await appendChunk({ pool: store.pool, logger }, messages, names);
       if (again.length !== messages.length) throw new Error('a topic of the log vanished while it was made');
       return again;
     });
@@ -117,7 +119,7 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
  * appends nothing, when there is a topic that does not exist.
  */
 const appendChunk = async (
-  pool: pg.Pool,
+  { pool, logger }: { readonly pool: pg.Pool; readonly logger: Logger },
   messages: readonly OutgoingMessage[],
   topics: ReadonlySet<string>,
 ): Promise<readonly Place[]> => {
@@ -132,7 +134,7 @@ const appendChunk = async (
        FROM unnest($1::bigint[], $2::text[]) AS lock(number, topic)`,
       [locks.map(({ number }) => number.toString()), locks.map(({ topic }) => topic)],
     );
-    const { rows } = await client.query<{ partition: number; offset: string }>(appendSql, [
+    const { rows } = await client.query<{ partition: number; offset: string; reset: number }>(appendSql, [
       messages.map(({ topic }) => topic),
       hashesOf(messages),
       messages.map(({ key }) => (key === null ? null : Buffer.from(key))),
@@ -141,6 +143,8 @@ const appendChunk = async (
     ]);
     const complete = rows.length === messages.length;
     await client.query(complete ? 'COMMIT' : 'ROLLBACK');
+    const { reset = 0 } = rows[0] ?? {};
+    if (complete && reset > 0) logger.warn({ topics: [...topics], positions: reset }, beyondEnd);
     return complete ? rows.map(({ partition, offset }) => ({ partition, offset: BigInt(offset) })) : [];
   });
 };
@@ -161,6 +165,11 @@ const appendSql = `
     UPDATE partition_end SET next_offset = next_offset + count
     FROM counted WHERE partition_end.topic = counted.topic AND partition_end.partition = counted.partition
     RETURNING counted.topic, counted.partition, next_offset - count AS first
+  ), reset AS (
+    -- Groups that stood beyond the end, since messages are lost, would pass these over.
+    UPDATE group_position AS position SET committed = 0 FROM ends
+    WHERE position.topic = ends.topic AND position.partition = ends.partition AND committed > first
+    RETURNING 1
   ), placed AS (
     SELECT input.*, first - 1 + row_number() OVER (PARTITION BY topic, partition ORDER BY number) AS "offset"
     FROM input JOIN ends USING (topic, partition)
@@ -170,7 +179,7 @@ const appendSql = `
       CASE WHEN keeps = 'states' THEN sha256(key) END
     FROM placed
   )
-  SELECT partition, "offset" FROM placed ORDER BY number`;
+  SELECT partition, "offset", (SELECT count(*)::integer FROM reset) AS reset FROM placed ORDER BY number`;
 
 /** By which a message finds its partition: a hash of its key, the same in every version and on every machine. */
 const hashesOf = (messages: readonly OutgoingMessage[]): readonly number[] => {

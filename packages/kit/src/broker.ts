@@ -64,7 +64,8 @@ export interface SubscriptionOptions {
 
 /**
  * The seam to the broker, kept by `broker-kafka.ts` (many machines) and `broker-postgres.ts` (one machine). A group that has
- * never committed begins with the oldest message; so does one whose position the broker has lost.
+ * never committed begins with the oldest message; so does one whose position the broker has lost, or which is beyond the
+ * end of its partition since messages are lost.
  */
 export interface Broker {
   /** Ends what is under way when stopped. Its start does not wait for the broker: a service starts while that is away. */

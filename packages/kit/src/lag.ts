@@ -92,7 +92,11 @@ const readConsumerLags = async (
       const positions = await broker.positions(group, topics);
       return topics.map((topic): ConsumerLag => {
         const partitions = positions.filter((position) => position.topic === topic);
-        const behind = partitions.reduce((sum, { committed, end }) => sum + end - (committed ?? 0n), 0n);
+        const behind = partitions.reduce(
+          // Beyond the end is who has read what the broker lost: it begins anew.
+          (sum, { committed, end }) => sum + (committed === null || committed > end ? end : end - committed),
+          0n,
+        );
         return { group, topic, partitions: partitions.length, behind };
       });
     }),

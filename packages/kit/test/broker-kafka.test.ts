@@ -23,7 +23,16 @@ const suite = kafkaMissing() === undefined ? describe : describe.skip;
 suite('the broker on Kafka', () => {
   brokerContract(async () => {
     const kafka = await startTestKafka();
-    return { open: (tools) => openKafkaBroker({ ...tools, brokers: kafka.brokers }), close: kafka.stop };
+    return {
+      open: (tools) => openKafkaBroker({ ...tools, brokers: kafka.brokers }),
+      setPosition: async (groupId, topic, { partition, offset }) => {
+        const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+        await admin.connect();
+        await admin.setOffsets({ groupId, topic, partitions: [{ partition, offset: String(offset) }] });
+        await admin.disconnect();
+      },
+      close: kafka.stop,
+    };
   });
 });
 
@@ -238,24 +247,6 @@ suite('a Kafka that fails', () => {
     await until('all came', () => texts(messages).has('next-0'));
     // The broker had it: only its answer was lost.
     expect(texts(messages)).toEqual(new Set(['first-0', 'lost-0', 'next-0']));
-  });
-
-  test('a position that the broker has no messages for goes on with the oldest that there is', async () => {
-    const topic = topicOf();
-    const broker = await connect(topic);
-    const group = `range.${randomUUID()}`;
-    const places = await broker.publish(batchOf(topic.name, 'one', 60));
-    const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-    await admin.connect();
-    const partitions = [...new Set(places.map(({ partition }) => partition))];
-    await admin.setOffsets({
-      groupId: group,
-      topic: topic.name,
-      partitions: partitions.map((partition) => ({ partition, offset: '5000' })),
-    });
-    await admin.disconnect();
-    const { messages } = await consume(broker, group, topic.name);
-    await until('all came', () => texts(messages).size >= 60);
   });
 
   test('what a topic of others is too small for is refused for ever, and what it has room for is taken', async () => {

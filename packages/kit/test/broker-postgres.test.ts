@@ -14,7 +14,7 @@ import {
 import type { TopicDefinition } from '../src/envelope.js';
 import { pruneLog } from '../src/log/retention.js';
 import { createLogger } from '../src/logger.js';
-import { lockNumber } from '../src/log/store.js';
+import { beyondEnd, lockNumber } from '../src/log/store.js';
 import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';
 import { brokerContract, until } from './broker-contract.js';
 
@@ -28,8 +28,8 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-const connect = async (url: string): Promise<Broker> => {
-  const broker = openPostgresBroker({ url, clientId: 'test', topics: [happenings, states], logger });
+const connect = async (url: string, to = logger): Promise<Broker> => {
+  const broker = openPostgresBroker({ url, clientId: 'test', topics: [happenings, states], logger: to });
   await broker.part.start();
   stops.push(broker.part.stop);
   return broker;
@@ -95,7 +95,20 @@ const memberProcess = (url: string, group: string) => {
 describe('the broker in PostgreSQL', () => {
   brokerContract(async () => {
     const { url, drop } = await testDatabase({ name: 'events', migrations });
-    return { open: (tools) => openPostgresBroker({ ...tools, url }), close: drop };
+    return {
+      open: (tools) => openPostgresBroker({ ...tools, url }),
+      setPosition: async (group, topic, { partition, offset }) => {
+        const pool = testPool(url);
+        await pool.query('INSERT INTO group_position VALUES ($1, $2, $3, $4)', [
+          group,
+          topic,
+          partition,
+          offset,
+        ]);
+        await pool.end();
+      },
+      close: drop,
+    };
   });
 });
 
@@ -274,6 +287,73 @@ describe('the log in PostgreSQL', () => {
         positions.find((position) => position.partition === partition)?.committed === old[1]!.offset + 2n
       );
     });
+  });
+
+  /** Notes what is warned of. */
+  const warned: unknown[] = [];
+  const warningLogger = Object.assign(createLogger({ name: 'test', level: 'silent' }), {
+    warn: (_facts: unknown, text: string) => warned.push(text),
+  });
+
+  it('passes nothing over when messages are lost and the positions of groups are not', async () => {
+    const broker = await connect(database.url, warningLogger);
+    const [running, left] = [
+      await consume(broker, 'test.lost.running'),
+      broker.subscribe({
+        ...{ group: 'test.lost.left', topics: [happenings.name] },
+        onBatch: async () => undefined,
+      }),
+    ];
+    await left.start();
+    await broker.publish([message('old 1', 'lost'), message('old 2', 'lost')]);
+    const committed = async (group: string) =>
+      (await broker.positions(group, [happenings.name])).every(
+        ({ committed: at, end }) => (at ?? 0n) === end,
+      );
+    for (const group of ['test.lost.running', 'test.lost.left'])
+      await until('all is committed', () => committed(group));
+    await left.stop();
+    warned.length = 0;
+    await pool.query('TRUNCATE message, partition_end');
+    const sent = Array.from({ length: 2_000 }, (_, n) => `new ${n}`);
+    await broker.publish(sent.map((text) => message(text, 'lost')));
+    const again = await consume(broker, 'test.lost.left');
+    for (const texts of [running, again]) {
+      await until('the last one came', () => texts.includes('new 1999'));
+      expect(texts.filter((text) => text?.startsWith('new '))).toEqual(sent);
+    }
+    expect(new Set(warned)).toEqual(new Set([beyondEnd]));
+  });
+
+  it('goes back to the oldest message once a partition, with a warning, when a part of the log is lost', async () => {
+    const broker = await connect(database.url, warningLogger);
+    const texts = await consume(broker, 'test.restored');
+    const positions = () => broker.positions('test.restored', [happenings.name]);
+    const others = Array.from({ length: 10 }, (_, n) => message('x', `other ${n}`));
+    await broker.publish(others);
+    const [place] = await broker.publish(['1', '2', '3', '4'].map((text) => message(text, 'restored')));
+    const { partition, offset } = place!;
+    await until('all is committed', async () =>
+      (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+    );
+    const read = (await positions()).filter(({ committed }) => committed !== null && committed > 0n).length;
+    expect(read).toBeGreaterThan(1);
+    [texts.length, warned.length] = [0, 0];
+    await pool.query(
+      `DELETE FROM message WHERE partition <> ${partition} OR "offset" < ${offset} OR value > '2'`,
+    );
+    await pool.query(
+      `UPDATE partition_end SET next_offset = CASE partition WHEN ${partition} THEN ${offset + 2n} ELSE 0 END
+       WHERE topic = $1`,
+      [happenings.name],
+    );
+    await until('it stands where the log ends', async () =>
+      (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+    );
+    expect(texts).toEqual(['1', '2']);
+    await broker.publish([message('5', 'restored'), ...others]);
+    await until('the next ones came', () => texts.length === 13);
+    expect(warned).toEqual(Array.from({ length: read }, () => beyondEnd));
   });
 
   it('keeps the newest state of each key for ever, and happenings for seven days', async () => {

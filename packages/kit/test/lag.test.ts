@@ -26,6 +26,8 @@ const lagWith = async (positions: Broker['positions']) =>
 const positions: Broker['positions'] = async () => [
   { topic: 'in', partition: 0, committed: 90n, end: 100n },
   { topic: 'in', partition: 1, committed: null, end: 7n },
+  // Of a log that was lost: it begins anew.
+  { topic: 'in', partition: 2, committed: 90n, end: 3n },
 ];
 
 it('tells where events are: in the outbox, with the broker, and among the dead letters', async () => {
@@ -43,7 +45,7 @@ it('tells where events are: in the outbox, with the broker, and among the dead l
   expect(lag).toEqual({
     outboxes: { orders: { unpublished: 2, oldestSeconds: expect.any(Number), putAside: 1 } },
     consumers: [
-      { group: 'orders.intake', topic: 'in', partitions: 2, behind: 17n },
+      { group: 'orders.intake', topic: 'in', partitions: 3, behind: 20n },
       { group: 'orders.intake', topic: 'new', partitions: 0, behind: 0n },
     ],
     deadLetters: [
@@ -60,7 +62,7 @@ orders                 2            90.0 s  1
 stock does not answer  ?            ?       ?
 
 CONSUMER       TOPIC  PARTITIONS  BEHIND
-orders.intake  in     2           17
+orders.intake  in     3           20
 orders.intake  new    0           0
 
 DEAD LETTERS OF  CODE          OPEN  REPLAYED  DROPPED

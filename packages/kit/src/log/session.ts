@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
 import type { Logger } from '../logger.js';
-import { channels, connectionOptions, lockNumber } from './store.js';
+import { beyondEnd, channels, connectionOptions, endClient, lockNumber } from './store.js';
 
 /** One connection of a group's member, and the partitions that it owns by advisory locks on that connection. */
 export interface LogSession {
@@ -180,7 +180,14 @@ export const openLogSession = async (
   const fetch = async ({ topic, partition }: Owned) => {
     // First the end, then the messages: none before that end can be missed.
     const ends = await query<{ from: string; end: string }>(positionSql, [group, topic, partition]);
-    const { from = '0', end = from } = ends[0] ?? {};
+    const { from: position = '0', end = position } = ends[0] ?? {};
+    const lost = BigInt(position) > BigInt(end);
+    if (lost) {
+      // At once: the end may be beyond that position again before these messages are done.
+      await query(commitSql, [group, topic, partition, '0']);
+      logger.warn({ group, topic, partition, position, end }, beyondEnd);
+    }
+    const from = lost ? '0' : position;
     const rows = await query<Fetched>(fetchSql, [topic, partition, from, maxBatch, maxBatchBytes]);
     const messages = rows.map((row) => readMessage(topic, partition, row));
     const last = messages.at(-1);
@@ -252,13 +259,6 @@ const readMessage = (topic: string, partition: number, row: Fetched): IncomingMe
   ),
 });
 
-/** Ends the connection, also one whose other side does not answer any more. */
-const endClient = async (client: pg.Client): Promise<void> => {
-  const cut = setTimeout(() => client.connection.stream.destroy(), 1_000);
-  await client.end().catch(() => undefined);
-  clearTimeout(cut);
-};
-
 /** Who holds which of these locks. */
 const heldLocksSql = `
   SELECT number::text, pid, pid = pg_backend_pid() AS own
@@ -268,7 +268,7 @@ const heldLocksSql = `
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held
   WHERE number = ANY ($1::bigint[])`;
 
-/** Which of these partitions the group is not at the end of; a position beyond the end is of a log that is lost. */
+/** Which of these partitions the group is not at the end of; also those whose messages are lost, so that it is beyond. */
 const behindSql = `
   SELECT topic, partition
   FROM unnest($2::text[], $3::integer[]) AS waiting(topic, partition)
@@ -277,7 +277,7 @@ const behindSql = `
   WHERE next_offset <> coalesce(committed, 0)`;
 
 const positionSql = `
-  SELECT CASE WHEN committed <= next_offset THEN committed ELSE 0 END AS "from", next_offset AS "end"
+  SELECT coalesce(committed, 0) AS "from", next_offset AS "end"
   FROM partition_end
   LEFT JOIN (SELECT * FROM group_position WHERE "group" = $1) AS position USING (topic, partition)
   WHERE topic = $2 AND partition = $3`;

@@ -33,6 +33,13 @@ export const connectionOptions = (url: string, clientId: string) => ({
   keepAlive: true,
 });
 
+/** Ends a connection, also one whose other side does not answer any more; never rejects, within about a second. */
+export const endClient = async (client: pg.Client): Promise<void> => {
+  const cut = setTimeout(() => client.connection.stream.destroy(), 1_000);
+  await client.end().catch(() => undefined);
+  clearTimeout(cut);
+};
+
 /** The tables or the database are not there: somebody made it anew. */
 const isGone = (error: unknown): boolean =>
   ['42P01', '3F000', '3D000'].includes(String((error as { code?: unknown } | null)?.code));
@@ -136,3 +143,7 @@ export const lockNumber = (...what: readonly (string | number)[]): string =>
 
 /** The channels on which those who wait are woken: of new messages (payload: the topic), and of a group's members (the group). */
 export const channels = { messages: 'log_messages', members: 'log_members' } as const;
+
+/** What a log line says when messages are lost and the position of a group behind them was kept. */
+export const beyondEnd =
+  'a group had read more than the log has: its messages are lost, and the group goes on with the oldest that there is';
