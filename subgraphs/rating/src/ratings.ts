@@ -3,12 +3,21 @@ import type { RatingsCommand } from './command-line/command.js';
 import { dlq, replay } from './command-line/dlq.js';
 import { key } from './command-line/key.js';
 import { lag } from './command-line/lag.js';
+import { outbox } from './command-line/outbox.js';
 import { produce } from './command-line/produce.js';
 import { rebuild } from './command-line/rebuild.js';
 import { migrations } from './migrations.js';
 
 /** What `npm run ratings -- <command>` knows. */
-const commands: Readonly<Record<string, RatingsCommand>> = { produce, replay, rebuild, dlq, lag, key };
+const commands: Readonly<Record<string, RatingsCommand>> = {
+  produce,
+  replay,
+  rebuild,
+  dlq,
+  lag,
+  outbox,
+  key,
+};
 
 const usage = `Usage: npm run ratings -- <command>
 ${Object.values(commands)

@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/kit/clock';
 import { StartError } from '@cinegraph/kit/errors';
-import { readEnv } from '@cinegraph/kit/env';
 import { producerKey } from '@cinegraph/kit/envelope';
-import type { JobTools } from '@cinegraph/kit/job';
 import { openDeliveries } from '@cinegraph/kit/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
 import type { RatingsCommand } from '../src/command-line/command.js';
 import { dlq, replay } from '../src/command-line/dlq.js';
 import { key } from '../src/command-line/key.js';
 import { createIngest } from '../src/consumers/ingest.js';
+import { runCommand } from './run-command.js';
 import { foreign, own, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 
@@ -19,25 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => world.subgraph.stop());
 
-/** Runs a command as the command line does; answers its exit code, or `usage`, and what it printed. */
-const run = async (command: RatingsCommand, args: readonly string[], env: Record<string, string> = {}) => {
-  let printed = '';
-  const catching = (text: unknown) => {
-    printed += String(text);
-    return true;
-  };
-  const spies = [process.stdout, process.stderr].map((stream) =>
-    jest.spyOn(stream, 'write').mockImplementation(catching),
-  );
-  const variables: JobTools['variables'] = (shape) =>
-    readEnv(shape, { SUBGRAPH_KEY: testSubgraphKey, ...env });
-  try {
-    const code = await command.run(args, { pool: world.subgraph.pool, folder: undefined, variables });
-    return { code, printed };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-};
+const run = (command: RatingsCommand, args: readonly string[], env: Record<string, string> = {}) =>
+  runCommand(world.subgraph.pool, command, args, env);
 
 const append = testLog();
 
