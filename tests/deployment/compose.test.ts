@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
+import { brokerVariables, readBrokerAddress } from '@cinegraph/kit/open-broker';
 import { readSubgraphSettings, subgraphVariables } from '@cinegraph/kit/subgraph';
 import { ingestVariables } from '@cinegraph/rating/consumers/ingest';
 import { readTelemetrySettings } from '@cinegraph/kit/telemetry/settings';
@@ -116,7 +117,7 @@ describe('the variables of docker-compose.yml', () => {
 
   it.each(subgraphs)('give the importer of $name its database, the broker and nothing else', ({ name }) => {
     expect(Object.keys(environmentOf(`import-${name}`)).sort()).toEqual(
-      [`DATABASE_URL_${name.toUpperCase()}`, 'DATABASE_URL_EVENTS', 'KAFKA_BROKERS'].sort(),
+      [`DATABASE_URL_${name.toUpperCase()}`, ...Object.keys(brokerVariables({}))].sort(),
     );
   });
 
@@ -130,6 +131,23 @@ describe('the variables of docker-compose.yml', () => {
     );
     expect(settings.broker).toEqual({ url: 'postgresql://events:p4ss@postgres:5432/events' });
     expect(/for name in (.*); do/.exec(composeText)?.[1]?.split(' ')).toContain('events');
+  });
+
+  it.each(subgraphs)('hand $name the password of a Kafka outside, over TLS only', ({ name }) => {
+    const given = {
+      ...{ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key, KAFKA_BROKERS: 'b-1.example.org:9096' },
+      ...{ KAFKA_USERNAME: 'writer', KAFKA_PASSWORD: 'k4fka', KAFKA_SASL_MECHANISM: 'scram-sha-256' },
+    };
+    const brokerOf = (changed: Record<string, string>) =>
+      [name, `import-${name}`].map((container) =>
+        readBrokerAddress(
+          (readComposeFile({ ...given, ...changed })[container]?.environment ?? {}) as NodeJS.ProcessEnv,
+        ),
+      );
+    const sasl = { mechanism: 'scram-sha-256', username: 'writer', password: 'k4fka' };
+    const address = { kafka: ['b-1.example.org:9096'], tls: { ca: undefined }, sasl };
+    expect(brokerOf({ KAFKA_TLS: 'true' })).toEqual([address, address]);
+    expect(() => brokerOf({})).toThrow(/KAFKA_TLS: is not set, but needed/);
   });
 
   it.each(['gateway', ...subgraphs.map(({ name }) => name)])(

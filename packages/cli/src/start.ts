@@ -98,7 +98,13 @@ const runGraph = async (
   });
   const gateway = await startService({
     ...{ name: 'gateway', main: join(root, 'gateway', 'dist', 'main.js'), signal, onGivenUp, port },
-    env: { ...common, SUPERGRAPH_PATH: env.SUPERGRAPH_PATH, ...Object.fromEntries(urls) },
+    // The gateway has nothing to do with events.
+    env: {
+      ...common,
+      KAFKA_PASSWORD: undefined,
+      SUPERGRAPH_PATH: env.SUPERGRAPH_PATH,
+      ...Object.fromEntries(urls),
+    },
   });
   started.push(gateway.stop);
   await assertAnswers(gateway.url, signal);

@@ -47,6 +47,11 @@ export class MessageRefused extends Error {
   override readonly name = 'MessageRefused';
 }
 
+/** The broker is there and will not have us, until a person changes something; the message says what. */
+export class BrokerRefused extends Error {
+  override readonly name = 'BrokerRefused';
+}
+
 /** A consumer group's member on some topics. */
 export interface SubscriptionOptions {
   /** `<subgraph>.<consumer>`: members of one group share the partitions. */

@@ -4,6 +4,7 @@ import { openDatabase } from './database.js';
 import { databaseUrlVariable, readEnv, subgraphVariable } from './env.js';
 import { isStoreAway, StartError } from './errors.js';
 import { createLogger } from './logger.js';
+import { readBrokerAddress, type BrokerAddress } from './open-broker.js';
 import { printable } from './text.js';
 
 /** What a job works with. */
@@ -13,6 +14,8 @@ export interface JobTools {
   readonly folder: string | undefined;
   /** Reads what more the job needs of the environment, as `readEnv` does. */
   variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
+  /** Where the broker is that the environment names; throws a `StartError` that tells all that is missing or wrong. */
+  brokerAddress(): BrokerAddress;
 }
 
 /**
@@ -48,6 +51,7 @@ export const runJob = async (options: {
           pool: database.pool,
           folder: env['IMPORT_FOLDER'],
           variables: (shape) => readEnv(shape, process.env),
+          brokerAddress: () => readBrokerAddress(process.env),
         })) ?? 0;
     } finally {
       await database.part.stop();

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Broker } from './broker.js';
+import { BrokerRefused, type Broker } from './broker.js';
 import { isStoreAway } from './errors.js';
 import { pause } from './outage.js';
 import { printable } from './text.js';
@@ -100,7 +100,11 @@ const readConsumerLags = async (
         return { group, topic, partitions: partitions.length, behind };
       });
     }),
-  ).catch(() => undefined);
+  ).catch((error: unknown) => {
+    // It would not go away by looking again.
+    if (error instanceof BrokerRefused) throw error;
+    return undefined;
+  });
   const over = new AbortController();
   const lags = await Promise.race([asked, pause(answerWithinMs, over.signal).then(() => undefined)]);
   over.abort();

@@ -11,6 +11,7 @@ import {
 } from '@cinegraph/kit/broker';
 import type { TopicDefinition } from '@cinegraph/kit/envelope';
 import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
+import { createPresence } from '@cinegraph/kit/kafka/presence';
 import type { KafkaServer } from '@cinegraph/kit/kafka/server';
 import { openKafkaTopics } from '@cinegraph/kit/kafka/topics';
 import { createLogger } from '@cinegraph/kit/logger';
@@ -109,15 +110,10 @@ suite('a Kafka that fails', () => {
   });
 
   test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
-    const [logger, presence] = [
-      createLogger({ name: 'faults', level: 'silent' }),
-      { here: false, said: new Map() },
-    ];
+    const logger = createLogger({ name: 'faults', level: 'silent' });
+    const presence = createPresence(logger);
     const topics = openKafkaTopics({
-      clientId: 'faults',
-      brokers: kafka.brokers,
-      logger,
-      presence,
+      ...{ clientId: 'faults', brokers: kafka.brokers, logger, presence },
       topics: [],
     });
     stops.push(topics.stop);

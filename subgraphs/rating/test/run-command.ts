@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import { readEnv } from '@cinegraph/kit/env';
+import { readBrokerAddress } from '@cinegraph/kit/open-broker';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
 import type pg from 'pg';
 import type { RatingsCommand } from '../src/command-line/command.js';
@@ -19,10 +20,12 @@ export const runCommand = async (
   const spies = [process.stdout, process.stderr].map((stream) =>
     jest.spyOn(stream, 'write').mockImplementation(catching),
   );
+  const environment = { SUBGRAPH_KEY: testSubgraphKey, ...env };
   try {
     const code = await command.run(args, {
       ...{ pool, folder: undefined },
-      variables: (shape) => readEnv(shape, { SUBGRAPH_KEY: testSubgraphKey, ...env }),
+      variables: (shape) => readEnv(shape, environment),
+      brokerAddress: () => readBrokerAddress(environment),
     });
     return { code, printed };
   } finally {

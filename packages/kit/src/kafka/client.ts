@@ -1,6 +1,9 @@
-import { connect, type Socket } from 'node:net';
-import { Kafka, logLevel, type logCreator, type RetryOptions } from 'kafkajs';
+import { connect, isIP, Socket } from 'node:net';
+import { connect as connectEncrypted } from 'node:tls';
+import { Kafka, logLevel, type logCreator, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { Logger } from '../logger.js';
+import { unencrypted, type Presence } from './presence.js';
+import { isLoopback, type KafkaSasl, type KafkaSecurity } from './security.js';
 
 /** A connection to the cluster that can be given up. */
 export interface KafkaClient {
@@ -24,16 +27,8 @@ export const retry: RetryOptions = {
   retries: 3,
 };
 
-/** What the clients of one process know together of the cluster. */
-export interface Presence {
-  /** Whether its brokers were there when they were last spoken to. */
-  here: boolean;
-  /** What kafkajs said of it, and when (`performance.now()`). */
-  readonly said: Map<string, number>;
-}
-
 /** What a client is opened with. */
-export interface KafkaClientOptions {
+export interface KafkaClientOptions extends KafkaSecurity {
   readonly clientId: string;
   readonly brokers: readonly string[];
   readonly logger: Logger;
@@ -42,12 +37,13 @@ export interface KafkaClientOptions {
 
 /** A client whose log lines go into ours, without the same line again and again while a broker is away. */
 export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
-  const { clientId, brokers, logger, presence } = options;
+  const { clientId, brokers, sasl, logger, presence } = options;
   const sockets = new Set<Socket>();
   let abandoned = false;
   const kafka = new Kafka({
     clientId,
     brokers: [...brokers],
+    ...(sasl && { sasl: saslOf(sasl) }),
     connectionTimeout: 3_000,
     requestTimeout: 10_000,
     retry,
@@ -55,18 +51,25 @@ export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
     logCreator: logInto(logger, presence, () => abandoned),
     socketFactory: ({ host, port, onConnect }) => {
       if (abandoned) throw new Error('this client was given up');
-      const socket = connect({ host, port }, () => {
-        presence.here = true;
+      const socket = openSocket(options, { host, port }, () => {
+        // Whoever wants a password has not had us yet.
+        if (!sasl) presence.met();
         onConnect();
       });
       socket.setKeepAlive(true, 10_000);
       // Produce requests must not wait for the acknowledgement of the packet before them.
       socket.setNoDelay(true);
       sockets.add(socket);
-      socket.on('error', () => {
-        if (!abandoned) presence.here = false;
+      socket.on('error', (error) => {
+        if (abandoned) return;
+        presence.missed();
+        presence.explained(error);
       });
-      socket.on('close', () => sockets.delete(socket));
+      socket.on('close', () => {
+        sockets.delete(socket);
+        // kafkajs disconnects from it again and again; each time it would wait for a connection that never comes.
+        socket.unref = () => socket;
+      });
       return socket;
     },
   });
@@ -80,22 +83,47 @@ export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
   };
 };
 
+const openSocket = (
+  { tls, sasl }: KafkaSecurity,
+  { host, port }: { readonly host: string; readonly port: number },
+  onConnect: () => void,
+): Socket => {
+  // A name is what the certificate has to be for; an address is compared without being told.
+  if (tls) {
+    const servername = isIP(host) === 0 ? { servername: host } : {};
+    return connectEncrypted({ host, port, ...servername, ca: tls.ca }, onConnect);
+  }
+  if (!sasl || isLoopback(host)) return connect({ host, port }, onConnect);
+  // The brokers that were named are on this machine, and told of one that is not.
+  const refusal = new Error('a password never goes to another machine in clear');
+  return new Socket().destroy(Object.assign(refusal, { code: unencrypted }));
+};
+
+/** An object of each client's own: kafkajs writes into it. */
+const saslOf = ({ mechanism, username, password }: KafkaSasl): SASLOptions => ({
+  mechanism,
+  username,
+  password,
+});
+
 const quietMs = 10_000;
 
 /** kafkajs calls each attempt that fails an error; what it makes of it is told by us. */
 const logInto =
-  (logger: Logger, { said }: Presence, isQuiet: () => boolean): logCreator =>
+  (logger: Logger, presence: Presence, isQuiet: () => boolean): logCreator =>
   () =>
   ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
-    // It is right about us, and answered by a new producer after each failure.
-    if (isQuiet() || message.startsWith('Limiting retries for the idempotent producer')) return;
+    // The first is right about us, and answered by a new producer after each failure; the second is told in our words.
+    if (isQuiet() || /^Limiting retries for the idempotent producer|sasl/iu.test(message)) return;
+    const { said } = presence;
     const now = performance.now();
     const before = said.get(message);
     if (before !== undefined && now - before < quietMs) return;
     if (said.size >= 200) said.clear();
     said.set(message, now);
     const fields = { ...rest, kafkajs: namespace };
-    if (level === logLevel.ERROR) logger.warn(fields, message);
+    if (presence.isRefused()) logger.debug(fields, message);
+    else if (level === logLevel.ERROR) logger.warn(fields, message);
     else if (level === logLevel.WARN) logger.info(fields, message);
     else logger.debug(fields, message);
   };

@@ -1,5 +1,5 @@
 import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
-import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
+import { BrokerRefused, type IncomingMessage, type SubscriptionOptions } from '../broker.js';
 import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './client.js';
 import { pause } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
@@ -25,7 +25,7 @@ type ConsumerOptions = KafkaClientOptions & {
  * followed by the next one, after a pause. So it never ends without having been asked to.
  */
 export const createKafkaConsumer = (options: ConsumerOptions): Part => {
-  const { subscription, logger, topics } = options;
+  const { subscription, logger, topics, presence } = options;
   const stopping = new AbortController();
   let lives: Promise<void> | undefined;
 
@@ -41,14 +41,16 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
         life = createLife(options, { stopping: signal, sessionMs, onJoined: () => (failed = 0) });
         await life.run();
       } catch (error) {
-        problem = error;
+        problem = presence.explained(error);
       }
       await life?.end();
       if (signal.aborted) return;
       failed += 1;
       topics.forget();
       const ms = Math.round(pauseMs(failed));
-      logger.warn({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
+      // What only a person can end has been said once.
+      const level = problem instanceof BrokerRefused ? 'debug' : 'warn';
+      logger[level]({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
       await pause(ms, signal);
     }
   };
@@ -210,7 +212,7 @@ const createLife = (
   crash.catch(() => undefined);
   watchSigns(consumer, (name) => {
     lastSign = performance.now();
-    if (name === 'fetch') presence.here = true;
+    if (name === 'fetch') presence.met();
     if (name !== 'join') return;
     rejoining = false;
     onJoined();

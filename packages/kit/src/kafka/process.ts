@@ -21,7 +21,12 @@ export interface KafkaProcess {
 export interface KafkaPorts {
   readonly broker: number;
   readonly controller: number;
+  /** Of the listener SECURE, where there is one. */
+  readonly secure?: number | undefined;
 }
+
+/** Settings of a further listener SECURE with TLS and passwords, without their prefix `listener.name.secure.`. */
+export type SecureListener = Readonly<Record<string, string>>;
 
 /** A broker that was launched, ready or not. */
 export interface RunningKafka {
@@ -37,7 +42,6 @@ const settings: Readonly<Record<string, string | number>> = {
   'process.roles': 'broker,controller',
   'node.id': 1,
   'controller.listener.names': 'CONTROLLER',
-  'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
   'inter.broker.listener.name': 'PLAINTEXT',
   'offsets.topic.replication.factor': 1,
   'offsets.topic.num.partitions': 8,
@@ -60,8 +64,29 @@ const settings: Readonly<Record<string, string | number>> = {
   'log.cleaner.dedupe.buffer.size': 16_777_216,
 };
 
+/** What the listeners need, at addresses as a process or a container has them. */
+const listenersOf = ({ broker, controller, secure }: KafkaPorts, own: SecureListener, host: string) => {
+  const advertised = [`PLAINTEXT://127.0.0.1:${broker}`, ...(secure ? [`SECURE://127.0.0.1:${secure}`] : [])];
+  return {
+    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+    listeners: [
+      ...advertised.map((address) => address.replace('127.0.0.1', host)),
+      `CONTROLLER://127.0.0.1:${controller}`,
+    ].join(','),
+    'advertised.listeners': advertised.join(','),
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+    ...Object.fromEntries(
+      Object.entries(own).map(([name, value]) => [`listener.name.secure.${name}`, value] as const),
+    ),
+  };
+};
+
 /** Runs the jars in a process of its own, in a session of its own: a terminal's Ctrl-C does not reach it. */
-export const javaProcess = (directory: string, program: KafkaProgram & { kind: 'java' }): KafkaProcess => {
+export const javaProcess = (
+  directory: string,
+  program: KafkaProgram & { kind: 'java' },
+  secure: SecureListener,
+): KafkaProcess => {
   const log = join(directory, 'log');
   const properties = join(directory, 'server.properties');
   const pidFile = join(directory, 'kafka.pid');
@@ -73,9 +98,7 @@ export const javaProcess = (directory: string, program: KafkaProgram & { kind: '
       properties,
       textOf({
         ...settings,
-        'controller.quorum.voters': `1@127.0.0.1:${ports.controller}`,
-        listeners: `PLAINTEXT://127.0.0.1:${ports.broker},CONTROLLER://127.0.0.1:${ports.controller}`,
-        'advertised.listeners': `PLAINTEXT://127.0.0.1:${ports.broker}`,
+        ...listenersOf(ports, secure, '127.0.0.1'),
         'log.dirs': folder,
       }),
     );
@@ -130,7 +153,7 @@ export const javaProcess = (directory: string, program: KafkaProgram & { kind: '
 };
 
 /** Runs the image of Apache Kafka; its data is in a volume named after the directory. */
-export const dockerProcess = (directory: string): KafkaProcess => {
+export const dockerProcess = (directory: string, own: SecureListener): KafkaProcess => {
   const name = `cinegraph-kafka-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`;
   const docker = (...args: readonly string[]) => execute('docker', args);
   const remove = () => docker('rm', '--force', name).catch(() => undefined);
@@ -138,13 +161,12 @@ export const dockerProcess = (directory: string): KafkaProcess => {
     endAbandoned: async () => {
       await remove();
     },
-    launch: async ({ broker, controller }) => {
+    launch: async (ports) => {
+      const published = [ports.broker, ...(ports.secure ? [ports.secure] : [])];
       // The same port within: the broker, too, reaches itself by the address that it tells.
       const environment = {
         ...settings,
-        'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-        listeners: `PLAINTEXT://0.0.0.0:${broker},CONTROLLER://127.0.0.1:${controller}`,
-        'advertised.listeners': `PLAINTEXT://127.0.0.1:${broker}`,
+        ...listenersOf(ports, own, '0.0.0.0'),
         'log.dirs': '/var/lib/kafka/data',
       };
       const output = await open(join(directory, 'kafka.out'), 'w', 0o600);
@@ -152,11 +174,11 @@ export const dockerProcess = (directory: string): KafkaProcess => {
         'docker',
         [
           ...['run', '--rm', '--name', name, '--volume', `${name}:/var/lib/kafka/data`],
-          ...['--publish', `127.0.0.1:${broker}:${broker}`, '--env', `CLUSTER_ID=${clusterIdOf(directory)}`],
-          ...['--env', 'KAFKA_HEAP_OPTS=-Xmx512m'],
+          ...published.flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`]),
+          ...['--env', `CLUSTER_ID=${clusterIdOf(directory)}`, '--env', 'KAFKA_HEAP_OPTS=-Xmx512m'],
           ...Object.entries(environment).flatMap(([setting, value]) => [
             '--env',
-            `KAFKA_${setting.toUpperCase().replaceAll('.', '_')}=${value}`,
+            `KAFKA_${setting.toUpperCase().replaceAll('-', '___').replaceAll('.', '_')}=${value}`,
           ]),
           `apache/kafka:${kafkaVersion}`,
         ],

@@ -94,14 +94,16 @@ export const openKafkaPublisher = (
     );
     try {
       const places = await bounded;
-      presence.here = true;
+      presence.met();
       return places;
     } catch (error) {
       const type = (error as { type?: string }).type ?? '';
-      presence.here = neverTaken.has(type);
-      if (presence.here)
+      if (neverTaken.has(type)) {
+        presence.met();
         throw new MessageRefused(`the broker takes no such message: ${type}`, { cause: error });
-      throw error;
+      }
+      presence.missed();
+      throw presence.explained(error);
     }
   };
 

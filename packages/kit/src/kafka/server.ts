@@ -4,7 +4,7 @@ import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { StartError } from '../errors.js';
-import { dockerProcess, javaProcess, type RunningKafka } from './process.js';
+import { dockerProcess, javaProcess, type RunningKafka, type SecureListener } from './process.js';
 import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './program.js';
 
 /** A real Apache Kafka of our own, one node, on the loopback address. */
@@ -12,6 +12,8 @@ export interface KafkaServer {
   readonly port: number;
   /** What `KAFKA_BROKERS` has to be. */
   readonly brokers: readonly string[];
+  /** The same of its listener with TLS and passwords; none where it has no such listener. */
+  readonly secureBrokers: readonly string[];
   /** Resolves when the broker ends without having been asked to. */
   readonly died: Promise<void>;
   /** Ends the broker, which closes its log, and waits until it is gone. */
@@ -35,6 +37,8 @@ export const startKafkaServer = async (
   options: KafkaPlaces & {
     readonly directory: string;
     readonly port?: number;
+    /** A further listener, as a managed Kafka has it; for tests of how clients connect. */
+    readonly secure?: SecureListener;
     readonly onProgress?: (what: string) => void;
   },
 ): Promise<KafkaServer> => {
@@ -48,11 +52,12 @@ export const startKafkaServer = async (
   }
   if (program.kind === 'java') await ensureKafkaJars(program.jars, onProgress);
   await mkdir(directory, { recursive: true });
-  const kafka = processOf(directory, program);
+  const kafka = processOf(directory, program, options.secure);
   await kafka.endAbandoned();
 
   const wanted = options.port ?? 0;
   const port = wanted === 0 ? await freePort() : wanted;
+  const secure = options.secure && (await freePort());
   let running: RunningKafka | undefined;
   let onDied = (): void => undefined;
   const died = new Promise<void>((resolve) => (onDied = resolve));
@@ -60,7 +65,7 @@ export const startKafkaServer = async (
   const launch = async () => {
     await assertFree(port);
     onProgress('starting Apache Kafka');
-    const launched = await kafka.launch({ broker: port, controller: await freePort() });
+    const launched = await kafka.launch({ broker: port, controller: await freePort(), secure });
     running = launched;
     const exited = launched.exited.then(() => {
       if (running !== launched) return;
@@ -95,6 +100,7 @@ export const startKafkaServer = async (
   return {
     port,
     brokers: [`127.0.0.1:${port}`],
+    secureBrokers: secure === undefined ? [] : [`127.0.0.1:${secure}`],
     died,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
@@ -115,8 +121,11 @@ export const removeKafkaServer = async (directory: string, places: KafkaPlaces =
   await kafka.empty();
 };
 
-const processOf = (directory: string, program: Exclude<KafkaProgram, { kind: 'none' }>) =>
-  program.kind === 'java' ? javaProcess(directory, program) : dockerProcess(directory);
+const processOf = (
+  directory: string,
+  program: Exclude<KafkaProgram, { kind: 'none' }>,
+  secure: SecureListener = {},
+) => (program.kind === 'java' ? javaProcess(directory, program, secure) : dockerProcess(directory, secure));
 
 /** Whether a broker is there that knows itself as a member of its cluster. */
 const answers = async (port: number): Promise<boolean> => {

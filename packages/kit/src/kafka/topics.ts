@@ -47,13 +47,13 @@ export const openKafkaTopics = (
     const using = (opened ??= open());
     try {
       const answer = await within(answerMs, what, using.admin.then(question));
-      presence.here = true;
+      presence.met();
       return answer;
     } catch (error) {
-      presence.here = false;
+      presence.missed();
       using.client.abandon();
       if (opened === using) opened = undefined;
-      throw error;
+      throw presence.explained(error);
     }
   };
 

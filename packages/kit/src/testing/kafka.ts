@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isAlive } from '../alive.js';
 import { readEnv } from '../env.js';
+import type { SecureListener } from '../kafka/process.js';
 import { findKafkaProgram } from '../kafka/program.js';
 import { removeKafkaServer, startKafkaServer, type KafkaServer } from '../kafka/server.js';
 
@@ -11,13 +12,15 @@ const prefix = 'cinegraph-kafka-test-';
 
 /**
  * A real Apache Kafka of one test file, on a free port and a new temporary folder; `stop` removes both. Brokers of earlier
- * runs that were killed are ended and removed first.
+ * runs that were killed are ended and removed first. `secure`: with a listener of that kind as well.
  */
-export const startTestKafka = async (): Promise<KafkaServer> => {
+export const startTestKafka = async (
+  options: { readonly secure?: SecureListener } = {},
+): Promise<KafkaServer> => {
   await removeAbandoned();
   const directory = await mkdtemp(join(tmpdir(), prefix));
   await writeFile(join(directory, 'owner'), String(process.pid));
-  const server = await startKafkaServer({ ...places(), directory });
+  const server = await startKafkaServer({ ...places(), ...options, directory });
   return {
     ...server,
     stop: async () => {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
+import { BrokerRefused } from '@cinegraph/kit/broker';
 import { StartError } from '@cinegraph/kit/errors';
 import { startProgress } from '@cinegraph/kit/progress';
 import { openSource } from '@cinegraph/kit/import/source';
@@ -19,7 +20,7 @@ export const produce: RatingsCommand = {
   produce <file, or - for standard input> [--rate <n>]
                     send rating events of others (JSON array, JSON lines, CSV; gzip or not) to the topic ratings, at most
                     n a second; a run that was killed goes on where it was`,
-  run: async (args, { folder, variables }) => {
+  run: async (args, { folder, variables, brokerAddress }) => {
     const { values, positionals } = parseArgs({
       args: [...args],
       options: { rate: { type: 'string' } },
@@ -31,7 +32,7 @@ export const produce: RatingsCommand = {
       return 'usage';
     const { INGEST_ID_PREFIX: idPrefix } = variables({ INGEST_ID_PREFIX: ingestVariables.INGEST_ID_PREFIX });
     const source = await openSource(path);
-    const broker = await openCommandBroker({ variables }, [incomingRatings]);
+    const broker = await openCommandBroker({ brokerAddress }, [incomingRatings]);
     const progress = startProgress({
       ...{ what: `rating: ${printable(source.name)}`, items: 'ratings', total: source.size ?? 0 },
       shown: process.stdout.isTTY,
@@ -53,7 +54,7 @@ export const produce: RatingsCommand = {
         say(`  ${incomingRatings.name}/${partition}: ${count}, offsets ${first} to ${last}`);
       return 0;
     } catch (error) {
-      if (error instanceof StartError || broker.answers()) throw error;
+      if (error instanceof StartError || error instanceof BrokerRefused || broker.answers()) throw error;
       throw new StartError('The broker is away. What it has taken stays; run it again, it goes on there.', {
         cause: error,
       });
