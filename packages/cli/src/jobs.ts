@@ -93,7 +93,8 @@ export const runScript = (
 
 /**
  * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * that subgraph's database and the broker alone, with the graph's secret, in the folder that `--data` names. Answers its exit code.
+ * the embedded databases, or on those that are given where its own is, and the broker, with the graph's secret, in the
+ * folder that `--data` names. Answers its exit code.
  */
 export const runSubgraphCommand = async (
   command: string,
@@ -101,17 +102,22 @@ export const runSubgraphCommand = async (
   signal: AbortSignal,
 ): Promise<number> => {
   const { data, rest } = takeDataOption(args, root);
-  for (const subgraph of await readLocalSubgraphs()) {
+  const all = await readLocalSubgraphs();
+  for (const subgraph of all) {
     const file = join(subgraph.folder, 'dist', `${command}.js`);
     if (!(await exists(file))) continue;
-    return withDatabases({ purpose: command, data, subgraphs: [subgraph], signal }, async (urls, env) => {
+    const { databaseUrls } = readCliEnv(all);
+    const isGiven = ({ databaseVariable }: LocalSubgraph) => databaseUrls[databaseVariable] !== undefined;
+    // It may look at the databases of the others as well, as `lag` does.
+    const subgraphs = isGiven(subgraph) ? all.filter(isGiven) : all;
+    return withDatabases({ purpose: command, data, subgraphs, signal }, async (urls, env) => {
       const folder = join(data, 'imports');
       await mkdir(folder, { recursive: true });
       const own = {
         SUBGRAPH_KEY: await readSubgraphKey(readCliEnv([subgraph]), data),
         IMPORT_FOLDER: folder,
       };
-      return runScript(file, rest, { ...env, ...databasesOf(subgraph, urls), ...own }, signal);
+      return runScript(file, rest, { ...env, ...urls, ...databasesOf(subgraph, urls), ...own }, signal);
     });
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);

@@ -4,7 +4,7 @@ import pg from 'pg';
 
 /**
  * Does `work` with the databases whose outboxes a command looks after: rating's, and metadata's where DATABASE_URL_METADATA
- * says where it is. Their names are those of the subgraphs.
+ * says where it is and it has been started before. Their names are those of the subgraphs.
  */
 export const withOutboxes = async <Result>(
   { pool, variables }: Pick<JobTools, 'pool' | 'variables'>,
@@ -16,8 +16,15 @@ export const withOutboxes = async <Result>(
   // What broke shows at the next statement.
   metadata.on('error', () => undefined);
   try {
-    return await work({ rating: pool, metadata });
+    return await work((await hasOutbox(metadata)) ? { rating: pool, metadata } : { rating: pool });
   } finally {
     await metadata.end();
   }
 };
+
+/** A database that does not answer may have one. */
+const hasOutbox = (database: pg.Pool): Promise<boolean> =>
+  database.query<{ has: boolean }>(`SELECT to_regclass('outbox') IS NOT NULL AS has`).then(
+    ({ rows }) => rows[0]?.has === true,
+    () => true,
+  );
