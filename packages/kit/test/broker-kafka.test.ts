@@ -17,6 +17,7 @@ import { openKafkaTopics } from '@cinegraph/kit/kafka/topics';
 import { createLogger } from '@cinegraph/kit/logger';
 import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
 import kafkajs, { Kafka, logLevel } from 'kafkajs';
+import { pino } from 'pino';
 import { brokerContract, until } from './broker-contract.js';
 
 const suite = kafkaMissing() === undefined ? describe : describe.skip;
@@ -295,6 +296,53 @@ suite('a Kafka that fails', () => {
     ]);
   });
 
+  /** A topic as others make it, with one partition. */
+  const createTopic = async (name: string, settings: Readonly<Record<string, string>>) => {
+    const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    const configEntries = Object.entries(settings).map(([setting, value]) => ({ name: setting, value }));
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [{ topic: name, numPartitions: 1, configEntries }],
+    });
+    await admin.disconnect();
+  };
+
+  test('what others compress is read: the broker itself, by the Java classes of producers, compresses it here', async () => {
+    const kinds = ['gzip', 'snappy', 'lz4', 'zstd'];
+    const topics = kinds.map(() => topicOf());
+    for (const [index, { name }] of topics.entries()) {
+      await createTopic(name, { 'compression.type': kinds[index]! });
+    }
+    const broker = await connect(...topics);
+    const sent = batchOf('', `${'long and '.repeat(20)}${randomUUID()}`, 1_000);
+    for (const { name } of topics) await broker.publish(sent.map((message) => ({ ...message, topic: name })));
+    for (const { name } of topics) {
+      const { messages } = await consume(broker, `kind.${randomUUID()}`, name);
+      await until('all came', () => messages.length >= sent.length);
+      expect(messages.map(({ value }) => String(value))).toEqual(sent.map(({ value }) => String(value)));
+    }
+  });
+
+  test('a batch that inflates to more than there is memory for is not read, and the log says what to do', async () => {
+    const topic = topicOf();
+    await createTopic(topic.name, { 'compression.type': 'producer' });
+    const producer = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).producer();
+    await producer.connect();
+    const messages = Array.from({ length: 9 }, () => ({ value: Buffer.alloc(8 * 1_048_576) }));
+    await producer.send({ topic: topic.name, compression: kafkajs.CompressionTypes.GZIP, messages });
+    await producer.disconnect();
+    const lines: { readonly level: number; readonly err?: { readonly message: string } }[] = [];
+    const write = (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]);
+    const logger = pino({}, { write });
+    const broker = openKafkaBroker({ clientId: 'faults', topics: [topic], logger, brokers: kafka.brokers });
+    stops.push(broker.part.stop);
+    const consumed = await consume(broker, `large.${randomUUID()}`, topic.name);
+    await until('it is said', () => lines.some(({ level }) => level === 50));
+    expect(lines.find(({ level }) => level === 50)?.err?.message).toMatch(/inflates to more than 64 MiB/);
+    expect(consumed.messages).toEqual([]);
+  });
+
   test('topics have the settings that their kind needs', async () => {
     const [happenings, states] = [topicOf(), topicOf({ keeps: 'states', maxMessageBytes: 2_000_000 })];
     const broker = await connect(happenings, states);
@@ -315,7 +363,7 @@ suite('a Kafka that fails', () => {
       'cleanup.policy': 'delete',
       'retention.ms': week,
       'message.timestamp.type': 'LogAppendTime',
-      // Whatever its producers compress with: kafkajs reads gzip alone.
+      // Whatever its producers compress with: what it inflates to is bounded at the broker.
       'compression.type': 'uncompressed',
     });
     expect(await settingsOf(states.name)).toMatchObject({

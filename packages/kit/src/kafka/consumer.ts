@@ -1,5 +1,6 @@
 import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
 import { BrokerRefused, type IncomingMessage, type SubscriptionOptions } from '../broker.js';
+import { readCompressed, unreadableIn } from './codecs.js';
 import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './client.js';
 import { pause } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
@@ -28,6 +29,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
   const { subscription, logger, topics, presence } = options;
   const stopping = new AbortController();
   let lives: Promise<void> | undefined;
+  readCompressed();
 
   const live = async (): Promise<void> => {
     const { signal } = stopping;
@@ -41,7 +43,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
         life = createLife(options, { stopping: signal, sessionMs, onJoined: () => (failed = 0) });
         await life.run();
       } catch (error) {
-        problem = presence.explained(error);
+        problem = unreadableIn(error) ?? presence.explained(error);
       }
       await life?.end();
       if (signal.aborted) return;
@@ -49,7 +51,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
       topics.forget();
       const ms = Math.round(pauseMs(failed));
       // What only a person can end has been said once.
-      const level = problem instanceof BrokerRefused ? 'debug' : 'warn';
+      const level = problem instanceof BrokerRefused ? 'debug' : unreadableIn(problem) ? 'error' : 'warn';
       logger[level]({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
       await pause(ms, signal);
     }

@@ -121,7 +121,7 @@ export const openKafkaTopics = (
       resources: names.map((name) => ({
         type: kafkajs.ConfigResourceTypes.TOPIC,
         name,
-        configNames: ['message.timestamp.type', 'compression.type'],
+        configNames: ['message.timestamp.type'],
       })),
     });
     for (const { resourceName: topic, configEntries } of resources) {
@@ -130,12 +130,6 @@ export const openKafkaTopics = (
         logger.warn(
           { topic },
           'the topic keeps the times of its producers: set message.timestamp.type=LogAppendTime on it',
-        );
-      }
-      if (!['uncompressed', 'gzip'].includes(settings.get('compression.type') ?? '')) {
-        logger.warn(
-          { topic },
-          'the topic keeps the compression of its producers, of which only gzip can be read: set compression.type=uncompressed on it',
         );
       }
     }
@@ -251,7 +245,7 @@ const described = async (admin: Admin, names: readonly string[]) =>
  */
 const settingsOf = (definition: TopicDefinition | undefined, replicas: number): Record<string, string> => ({
   'message.timestamp.type': 'LogAppendTime',
-  // Whatever a producer compresses with: kafkajs reads gzip alone, and ends at what it cannot read.
+  // Whatever a producer compresses with: the broker inflates it, and takes no more than max.message.bytes of what comes out.
   'compression.type': 'uncompressed',
   'max.message.bytes': String((definition?.maxMessageBytes ?? defaultMaxMessageBytes) + framingBytes),
   'min.insync.replicas': replicas === 3 ? '2' : '1',
