@@ -28,6 +28,10 @@ export interface RunningStart {
   processes(): Promise<readonly Process[]>;
 }
 
+/** Runs a command of the command line to its end; answers what it prints, and rejects when it fails. */
+export const printedBy = async (...args: string[]): Promise<string> =>
+  (await promisify(execFile)(process.execPath, [cli, ...args])).stdout;
+
 /** Runs `npm start` of this checkout, as npm runs it, with these arguments. */
 export const runStart = (...args: string[]): RunningStart => {
   const child = spawn(process.execPath, [cli, 'start', ...args], {

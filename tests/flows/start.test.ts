@@ -7,6 +7,7 @@ import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
 import {
   ask,
   listProcesses,
+  printedBy,
   runStart,
   stillAlive,
   until,
@@ -68,6 +69,8 @@ describe('npm start', () => {
     expect(JSON.stringify(body.data)).toMatch(/"title":"[^"]+","aggregatedRating":\{"count":\d+/);
     const processes = await run.processes();
     expect(processes).toHaveLength(4);
+    const told = await printedBy('ratings', 'lag', '--data', data);
+    expect(told).toMatch(/^rating .*\nmetadata /m);
     run.signal('SIGTERM');
     expect(await run.ended).toBe(0);
     expect(await stillAlive(processes)).toEqual([]);

@@ -7,7 +7,6 @@ import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { joinDatabases, startDatabases } from './databases.js';
 import {
-  databasesOf,
   environmentOf,
   exists,
   readCliEnv,
@@ -93,7 +92,7 @@ export const runScript = (
 
 /**
  * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * the embedded databases, or on those that are given where its own is, and the broker, with the graph's secret, in the
+ * the databases (where its own is given by a variable, those that are given), the broker, with the graph's secret, in the
  * folder that `--data` names. Answers its exit code.
  */
 export const runSubgraphCommand = async (
@@ -117,7 +116,7 @@ export const runSubgraphCommand = async (
         SUBGRAPH_KEY: await readSubgraphKey(readCliEnv([subgraph]), data),
         IMPORT_FOLDER: folder,
       };
-      return runScript(file, rest, { ...env, ...urls, ...databasesOf(subgraph, urls), ...own }, signal);
+      return runScript(file, rest, { ...env, ...urls, ...own }, signal);
     });
   }
   throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);

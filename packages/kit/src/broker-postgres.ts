@@ -1,11 +1,11 @@
 import { createHash, randomInt } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { MessageRefused, type Broker, type BrokerTools, type OutgoingMessage, type Place } from './broker.js';
 import { createLogMember } from './log/member.js';
 import { startPruning } from './log/retention.js';
 import { beyondEnd, channels, lockNumber, openLogStore, withConnection } from './log/store.js';
 import type { Logger } from './logger.js';
+import { within } from './outage.js';
 
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };
@@ -60,7 +60,7 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
       return places;
     });
     last = turn.catch(() => undefined);
-    return withinTime(turn, publishTimeoutMs, 'the log did not take the messages in time');
+    return within(publishTimeoutMs, 'publishing to the log', turn);
   };
 
   return {
@@ -71,11 +71,10 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
       },
       stop: async () => {
         stopped.abort();
-        await withinTime(
-          Promise.all([last, background]).then(() => store.pool.end()),
-          stopTimeoutMs,
-          'the log did not answer in time',
-        ).catch((error: unknown) => logger.warn({ err: error }, 'the log was left while it was away'));
+        const left = Promise.all([last, background]).then(() => store.pool.end());
+        await within(stopTimeoutMs, 'leaving the log', left).catch((error: unknown) =>
+          logger.warn({ err: error }, 'the log was left while it was away'),
+        );
       },
     },
     publish,
@@ -222,23 +221,4 @@ const bytesOf = ({ key, value, headers }: OutgoingMessage): number => {
   for (const [name, text] of Object.entries(headers))
     bytes += Buffer.byteLength(name) + Buffer.byteLength(text);
   return bytes;
-};
-
-/** What `work` comes to, or a rejection after `timeoutMs`, when it goes on unheard. */
-const withinTime = async <Result>(
-  work: Promise<Result>,
-  timeoutMs: number,
-  otherwise: string,
-): Promise<Result> => {
-  const over = new AbortController();
-  const tooLate = delay(timeoutMs, undefined, { signal: over.signal }).then(() => {
-    throw new Error(otherwise);
-  });
-  tooLate.catch(() => undefined);
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, tooLate]);
-  } finally {
-    over.abort();
-  }
 };

@@ -15,6 +15,20 @@ export const waitAtMost = async (work: Promise<unknown> | undefined, ms: number)
   over.abort();
 };
 
+/** Resolves with `work`, or rejects with `what` once the time is over; the work goes on then. */
+export const within = async <Result>(ms: number, what: string, work: Promise<Result>): Promise<Result> => {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${Math.round(ms)} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+};
+
 /** Something that is away now and then: said once when it goes and once when it is back, however often it is tried. */
 export const createOutage = (logger: Logger, away: string, back: string) => {
   let since: number | undefined;

@@ -131,17 +131,3 @@ const logInto =
 /** The pause before attempt `attempt` (from 1): doubled from 0.1 s up to 10 s, with up to half of it taken off. */
 export const pauseMs = (attempt: number): number =>
   Math.max(100, Math.min(10_000, 100 * 2 ** Math.min(attempt, 12)) * (0.5 + Math.random() / 2));
-
-/** Resolves with `work`, or rejects with `what` once the time is over; the work goes on then. */
-export const within = async <Result>(ms: number, what: string, work: Promise<Result>): Promise<Result> => {
-  let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${Math.round(ms)} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, over]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
-};

@@ -1,8 +1,8 @@
 import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
 import { BrokerRefused, type IncomingMessage, type SubscriptionOptions } from '../broker.js';
 import { readCompressed, unreadableIn } from './codecs.js';
-import { openKafkaClient, pauseMs, retry, within, type KafkaClientOptions } from './client.js';
-import { pause } from '../outage.js';
+import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
+import { pause, within } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
 

@@ -1,7 +1,8 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
 import { MessageRefused, type OutgoingMessage, type Place } from '../broker.js';
 import type { TopicDefinition } from '../envelope.js';
-import { openKafkaClient, retry, within, type KafkaClient, type KafkaClientOptions } from './client.js';
+import { openKafkaClient, retry, type KafkaClient, type KafkaClientOptions } from './client.js';
+import { within } from '../outage.js';
 import { defaultMaxMessageBytes, type KafkaTopics } from './topics.js';
 
 /** What the broker's `publish` does, and its end. */

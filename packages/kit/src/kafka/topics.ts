@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
 import { partitionsPerTopic, type GroupPosition, type Place } from '../broker.js';
 import type { TopicDefinition } from '../envelope.js';
-import { openKafkaClient, within, type KafkaClient, type KafkaClientOptions } from './client.js';
+import { openKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.js';
+import { within } from '../outage.js';
 
 /** What is asked of the cluster beside producing and consuming. */
 export interface KafkaTopics {

@@ -1,5 +1,5 @@
 import { readPage, toConnection } from '@cinegraph/kit/connection';
-import { referredId } from '@cinegraph/kit/import/reference';
+import { referredId } from '@cinegraph/kit/reference';
 import { viewerIdOf } from '@cinegraph/kit/viewer';
 import type { MovieResolvers } from '../generated/resolvers.js';
 

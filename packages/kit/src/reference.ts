@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '../errors.js';
+import { kitCode, Refusal } from './errors.js';
 
 /** The id in a reference, which no schema checks: `_Any` takes every JSON value. Refused when it is no text. */
 export const referredId = (id: unknown): string => {
