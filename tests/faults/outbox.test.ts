@@ -223,7 +223,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       });
       await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
       const { rows } = await world.pool.query<{ waiting: number }>(
-        'SELECT count(*)::int AS waiting FROM outbox WHERE published_at IS NULL',
+        'SELECT coalesce(sum(size), 0)::int AS waiting FROM outbox WHERE published_at IS NULL',
       );
       await (way ? way.restore() : world.kafka?.restart());
       const votes = await voting.stop();

@@ -74,10 +74,12 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
  * first seen, are on two partitions or not in the order of the entries.
  */
 export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog) => {
-  const { rows } = await pool.query<{ id: string; position: string }>(
-    'SELECT event_id AS id, position FROM outbox WHERE type IS NOT NULL',
+  const { rows } = await pool.query<{ id: string; position: string; place: number }>(
+    'SELECT event_id AS id, position, place FROM outbox_event WHERE type IS NOT NULL',
   );
-  const positions = new Map(rows.map(({ id, position }) => [id, BigInt(position)]));
+  const positions = new Map(
+    rows.map(({ id, position, place }) => [id, BigInt(position) * 1_000n + BigInt(place)]),
+  );
   const events = log.events();
   const first = firstOf(events);
   const partitions = new Map<string, Set<number>>();

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { BrokerRefused, type Broker } from './broker.js';
 import { isStoreAway } from './errors.js';
 import { pause } from './outage.js';
+import { standsAside } from './outbox/table.js';
 import { printable } from './text.js';
 
 /** What waits in one database's outbox. */
@@ -77,11 +78,15 @@ const readOutboxLag = async (pool: pg.Pool): Promise<OutboxLag | undefined> => {
 };
 
 const outboxSql = `
-    SELECT count(*) FILTER (WHERE published_at IS NULL)::int AS unpublished,
-      extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE published_at IS NULL))::float8
-        AS "oldestSeconds",
-      count(*) FILTER (WHERE published_at IS NOT NULL)::int AS "putAside"
-    FROM outbox WHERE published_offset IS NULL`;
+    SELECT unpublished, "oldestSeconds", "putAside" FROM (
+      SELECT coalesce(sum(CASE WHEN published_partitions IS NULL THEN size
+          ELSE cardinality(array_positions(published_partitions, NULL)) END), 0)::int AS unpublished,
+        extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds"
+      FROM outbox WHERE published_at IS NULL
+    ) AS waiting, (
+      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${standsAside}))), 0)::int AS "putAside"
+      FROM outbox WHERE aside_at IS NOT NULL
+    ) AS aside`;
 
 const readConsumerLags = async (
   broker: Pick<Broker, 'positions'>,

@@ -1,9 +1,11 @@
+import type { TopicDefinition } from './envelope.js';
 import type { RawTransaction } from './idempotency.js';
 
 /**
  * The table `outbox` of a subgraph's database: what is to be told, written in the transaction of what it tells of, so that
- * both are there or neither. Bulk writes insert into it in their own statement; the relay (outbox/relay.ts) publishes it.
+ * both are there or neither. Set-based writes insert bundles in their own statement; the relay (outbox/relay.ts) publishes it.
  * Who writes two events of one key holds a lock of that key meanwhile: positions of a key are then in order of commit.
+ * The view `outbox_event` shows each event by itself.
  */
 export interface OutboxEvent {
   readonly type: string;
@@ -56,3 +58,27 @@ export const appendCopiesToOutbox = async (
     JSON.stringify(copies.map((copy) => ({ ...copy, value: copy.value?.toString('base64') ?? null }))),
   );
 };
+
+/**
+ * SQL: the rows (key text, trace text, data json) that `rows` selects, as rows for {@link insertBundles}, of at most 500 events and about
+ * half a megabyte each. For statements that tell of many keys, of each once: within a bundle no order is promised.
+ */
+export const bundled = (
+  {
+    type,
+    version,
+    topic,
+  }: { readonly type: string; readonly version: number; readonly topic: TopicDefinition },
+  rows: string,
+): string => `(
+  SELECT '${type}', ${version}, '${topic.name}', count(*), json_agg(event)
+  FROM (
+    SELECT row_to_json(told) AS event,
+      (sum(1 + octet_length(told.data::text) / 1000) OVER (ROWS UNBOUNDED PRECEDING) - 1) / 500 AS bundle
+    FROM (${rows}) AS told
+  ) AS measured GROUP BY bundle ORDER BY bundle
+)`;
+
+/** SQL: puts what {@link bundled} selects into the outbox, a row a bundle. */
+export const insertBundles = (...bundles: readonly string[]): string =>
+  `INSERT INTO outbox (type, version, topic, size, events) ${bundles.join(' UNION ALL ')}`;

@@ -32,18 +32,20 @@ const positions: Broker['positions'] = async () => [
 
 it('tells where events are: in the outbox, with the broker, and among the dead letters', async () => {
   await pool.query(`
-    INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partition, published_offset)
+    INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
     VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
-      ('OrderPlaced', 'out', 'k', '{}', now(), NULL, NULL, NULL),
-      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), NULL, NULL),
-      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), 0, 5);
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{-1}', now()),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{0}', NULL);
+    INSERT INTO outbox (type, topic, size, events, published_partitions, aside_at)
+    VALUES ('OrderPlaced', 'out', 3, '[{}, {}, {}]', NULL, NULL),
+      ('OrderPlaced', 'out', 4, '[{}, {}, {}, {}]', '{0, NULL, -1, -1}', now());
     INSERT INTO dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
     SELECT 'intake', n, 'in', 0, n, now(), '{}', CASE WHEN n < 5 THEN 'NOT_AN_EVENT' ELSE 'INVALID' END, '',
       CASE WHEN n = 1 THEN 'replayed' WHEN n = 2 THEN 'dropped' ELSE 'open' END
     FROM generate_series(1, 7) n`);
   const lag = await lagWith(positions);
   expect(lag).toEqual({
-    outboxes: { orders: { unpublished: 2, oldestSeconds: expect.any(Number), putAside: 1 } },
+    outboxes: { orders: { unpublished: 5, oldestSeconds: expect.any(Number), putAside: 3 } },
     consumers: [
       { group: 'orders.intake', topic: 'in', partitions: 3, behind: 20n },
       { group: 'orders.intake', topic: 'new', partitions: 0, behind: 0n },
@@ -58,7 +60,7 @@ it('tells where events are: in the outbox, with the broker, and among the dead l
   const outboxes = { orders: { ...orders!, oldestSeconds: 90.04 }, stock: undefined };
   expect(formatLag({ ...lag, outboxes })).toBe(`\
 OUTBOX                 UNPUBLISHED  OLDEST  PUT ASIDE
-orders                 2            90.0 s  1
+orders                 5            90.0 s  3
 stock does not answer  ?            ?       ?
 
 CONSUMER       TOPIC  PARTITIONS  BEHIND
@@ -73,8 +75,8 @@ intake           NOT_AN_EVENT  2     1         1
 
 it('does not read what was published, of which there is a table of three days', async () => {
   await pool.query(`
-    INSERT INTO outbox (type, topic, key, payload, published_at, published_partition, published_offset)
-    SELECT 'OrderPlaced', 'out', 'k', '{}', now(), 0, n FROM generate_series(1, 20000) n`);
+    INSERT INTO outbox (type, topic, key, payload, published_at, published_partitions)
+    SELECT 'OrderPlaced', 'out', 'k', '{}', now(), '{0}' FROM generate_series(1, 20000) n`);
   await pool.query('ANALYZE outbox');
   const query = jest.spyOn(pool, 'query');
   await lagWith(async () => []);

@@ -86,7 +86,7 @@ describe('relays that are killed between publishing and marking', () => {
       'all is published',
       async () => (await count(outbox, 'outbox WHERE published_at IS NULL')) === 0,
     );
-    const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM outbox');
+    const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM outbox_event');
     const messages = await log.query<{ id: string }>(
       `SELECT convert_from(value, 'UTF8')::jsonb ->> 'id' AS id FROM message WHERE topic = $1`,
       [topic],

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { MessageRefused } from '../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '../src/logger.js';
+import { listAside, resendAside } from '../src/outbox/aside.js';
 import { createOutboxRelay } from '../src/outbox/relay.js';
 import type { Part } from '../src/service.js';
 import { createTestBroker, type SentMessage, type TestBroker } from '../src/testing/broker.js';
@@ -85,7 +86,9 @@ const eventOf = (message: SentMessage) => {
 };
 const idsOf = (sent: readonly SentMessage[]) => sent.map((message) => eventOf(message).id);
 const outboxIds = async (): Promise<readonly string[]> => {
-  const { rows } = await pool.query<{ event_id: string }>('SELECT event_id FROM outbox ORDER BY position');
+  const { rows } = await pool.query<{ event_id: string }>(
+    'SELECT event_id FROM outbox_event ORDER BY position, place',
+  );
   return rows.map(({ event_id: id }) => id);
 };
 
@@ -111,10 +114,7 @@ describe('the outbox relay', () => {
       trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       data: { n: 1 },
     });
-    expect(rows[0]).toMatchObject({
-      published_partition: message?.partition,
-      published_offset: String(message?.offset),
-    });
+    expect(rows[0]).toMatchObject({ published_partitions: [message?.partition] });
     const ends = await pool.query('SELECT * FROM outbox_end');
     expect(ends.rows).toEqual([{ topic, partition: message?.partition, next_offset: '1' }]);
   });
@@ -248,7 +248,7 @@ describe('the outbox relay', () => {
     await startRelay();
     await drained();
     expect(broker.sent).toHaveLength(1_200);
-    const { rows } = await pool.query('SELECT key FROM outbox WHERE published_offset IS NULL');
+    const { rows } = await pool.query('SELECT key FROM outbox_event WHERE partition = -1');
     expect(rows).toEqual([{ key: 'huge' }]);
     expect(lines).toEqual([
       { level: 'error', msg: 'the broker will never take this event: it is put aside' },
@@ -276,8 +276,8 @@ describe('the outbox relay', () => {
     await drained();
     await relays.pop()?.stop();
     await pool.query(`UPDATE outbox SET published_at = now() - interval '73 hours' WHERE position <= 4`);
-    await pool.query('UPDATE outbox SET published_offset = NULL WHERE position = 2');
-    await pool.query('UPDATE outbox SET published_at = NULL WHERE position = 3');
+    await pool.query('UPDATE outbox SET aside_at = published_at WHERE position = 2');
+    await pool.query('UPDATE outbox SET published_at = NULL, published_partitions = NULL WHERE position = 3');
     broker.onPublish = () => {
       throw new Error('the broker is away');
     };
@@ -291,12 +291,121 @@ describe('the outbox relay', () => {
   });
 });
 
+/** Appends a bundle of events of `keys` keys, numbered from `from`. */
+const appendBundle = (count: number, { keys = 7, from = 1 } = {}) =>
+  pool.query(
+    `INSERT INTO outbox (type, topic, size, events)
+     SELECT 'OrderPlaced', $1, $2, json_agg(json_build_object('key', 'key' || n % $3, 'trace', NULL, 'data', json_build_object('n', n)))
+     FROM generate_series($4::int, $4::int + $2::int - 1) n`,
+    [topic, count, keys, from],
+  );
+const numbersOf = (sent: readonly SentMessage[]) =>
+  sent.map((message) => (eventOf(message).data as { n: number }).n);
+const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
+
+describe('a bundle', () => {
+  it('is published as one message an event, each with an id, a key and a trace of its own', async () => {
+    const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    await pool.query(
+      `INSERT INTO outbox (event_id, type, version, topic, size, events)
+       VALUES ('0199c0de-0000-7000-8000-00000000ffff', 'OrderPlaced', 2, $1, 2, $2)`,
+      [
+        topic,
+        JSON.stringify([
+          { key: 'a', trace, data: { n: 1 } },
+          { key: 'b', trace: null, data: { n: 2 } },
+        ]),
+      ],
+    );
+    await startRelay();
+    await drained();
+    expect(broker.attempts()).toBe(1);
+    const event = { type: 'OrderPlaced', version: 2, producer: 'orders' };
+    expect(broker.sent.map(eventOf)).toMatchObject([
+      { ...event, id: '0199c0de-0000-7000-8000-00000000ffff', key: 'a', trace, data: { n: 1 } },
+      { ...event, id: '0199c0de-0000-7000-8000-000000000000', key: 'b', data: { n: 2 } },
+    ]);
+    expect(idsOf(broker.sent)).toEqual(await outboxIds());
+    const { rows } = await pool.query('SELECT key, partition FROM outbox_event ORDER BY place');
+    expect(rows).toEqual(broker.sent.map(({ key, partition }) => ({ key, partition })));
+  });
+
+  it('that is larger than a batch is published whole before what is behind it', async () => {
+    await appendBundle(1_200);
+    await appendBundle(300, { from: 1_201 });
+    await startRelay();
+    await drained();
+    expect(numbersOf(broker.sent)).toEqual(upTo(1_500));
+    expect(idsOf(broker.sent)).toEqual(await outboxIds());
+    expect(new Set(idsOf(broker.sent)).size).toBe(1_500);
+  });
+
+  it('keeps its order and loses nothing while the broker takes less at a time, and fails on and off', async () => {
+    broker.onPublish = (messages) => {
+      if (messages.length > 100) throw new MessageRefused('they are too many');
+      if (broker.attempts() % 3 === 0) throw new Error('the broker is away');
+    };
+    await appendBundle(500);
+    await append(20);
+    await appendBundle(500, { from: 501 });
+    await startRelay();
+    await drained();
+    expect(idsOf(broker.sent)).toEqual(await outboxIds());
+    expect(broker.sent).toHaveLength(1_020);
+  });
+
+  it('has one event put aside, and sent again before the newest of its key', async () => {
+    broker.onPublish = (messages) => {
+      if (messages.some(({ value }) => String(value).endsWith('{"n":3}}')))
+        throw new MessageRefused('it is too large');
+    };
+    await appendBundle(500, { keys: 500 });
+    await appendBundle(500, { keys: 500, from: 501 });
+    await startRelay();
+    await drained();
+    expect(numbersOf(broker.sent)).toEqual(upTo(1_000).filter((n) => n !== 3));
+    expect(await listAside(pool, 10)).toMatchObject({
+      count: 1,
+      entries: [{ name: '1.3', key: 'key3', type: 'OrderPlaced' }],
+    });
+    broker.onPublish = () => undefined;
+    expect([...(await resendAside(pool, ['01.3', '1.4', '2.3']))]).toEqual(['01.3']);
+    await drained();
+    expect(numbersOf(broker.sent.slice(999))).toEqual([3, 503]);
+    expect([...new Set(idsOf(broker.sent))].toSorted()).toEqual([...(await outboxIds())].toSorted());
+  });
+
+  it('has only those events published again whose partition has lost them', async () => {
+    await appendBundle(500, { keys: 50 });
+    await appendBundle(3, { from: 501 });
+    await startRelay();
+    await drained();
+    const [{ partition } = { partition: 0 }] = broker.sent;
+    const there = broker.sent.filter((message) => message.partition === partition);
+    const before = broker.sent.length;
+    const ends = broker.ends;
+    broker.ends = async (topics) => {
+      const all = await ends(topics);
+      return new Map(
+        [...all].map(([name, places]) => [
+          name,
+          places.map((place) => (place.partition === partition ? { ...place, offset: 0n } : place)),
+        ]),
+      );
+    };
+    await until('they are sent again', () => broker.sent.length === before + there.length);
+    broker.ends = ends;
+    await drained();
+    expect(idsOf(broker.sent.slice(before))).toEqual(idsOf(there));
+  });
+});
+
 describe('a relay that works on', () => {
   it('removes old entries at the same pace with one among them that was put aside', async () => {
     await append(20_000);
     await pool.query(
-      `UPDATE outbox SET published_at = now() - interval '73 hours', published_partition = 0,
-         published_offset = CASE WHEN position > 1 THEN position END`,
+      `UPDATE outbox SET published_at = now() - interval '73 hours',
+         aside_at = CASE WHEN position = 1 THEN now() - interval '73 hours' END`,
     );
     await startRelay();
     await until('all others are removed', async () => {
@@ -446,11 +555,10 @@ describe('a broker that has lost its log', () => {
     broker.ends = ends;
     const again = idsOf(broker.sent.slice(before));
     expect(again.slice(-1_000)).toEqual(await outboxIds());
-    const { rows } = await pool.query(
-      `SELECT published_partition AS partition, max(published_offset) + 1 AS next FROM outbox GROUP BY 1 ORDER BY 1`,
-    );
+    const next = new Map<number, string>();
+    for (const { partition, offset } of broker.sent) next.set(partition, String(offset + 1n));
     const known = await pool.query('SELECT partition, next_offset AS next FROM outbox_end ORDER BY 1');
-    expect(known.rows).toEqual(rows);
+    expect(known.rows).toEqual([...next].sort().map(([partition, offset]) => ({ partition, next: offset })));
   });
 
   it('is found out within seconds also while nothing is written', async () => {

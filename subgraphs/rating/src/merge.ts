@@ -1,4 +1,5 @@
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
+import { bundled, insertBundles } from '@cinegraph/kit/outbox';
 import type { AggregatedRatingModel } from './models.js';
 
 /**
@@ -60,22 +61,30 @@ export const scoreColumns = scores.map((score) => `s${score}` as const);
 export const scoreCounts = (column: string): string =>
   scores.map((score) => `count(*) FILTER (WHERE ${column} = ${score}) AS s${score}`).join(', ');
 
-/** The rows of `from`, aggregates with a column trace, as rows of the outbox: what is told of each. */
-export const aggregateEvents = (from: string): string => `
-  SELECT '${aggregatedRatingChanged.type}', ${aggregatedRatingChanged.version}, '${aggregatedRatingChanged.topic.name}',
-    movie_id, jsonb_build_object('movieId', movie_id, 'sum', sum, 'count', count,
-      'histogram', jsonb_build_array(${scoreColumns.join(', ')}), 'version', version), trace
-  FROM ${from}`;
+/** What is told of the aggregates that `from` has, with a column trace: bundles for the outbox. */
+export const aggregateEvents = (from: string): string =>
+  bundled(
+    aggregatedRatingChanged,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM ${from}, LATERAL (SELECT movie_id AS "movieId", sum, count,
+       ARRAY[${scoreColumns.join(', ')}] AS histogram, version) AS data`,
+  );
 
-const ratingEvents = `
-  SELECT
-    CASE WHEN score IS NULL THEN '${ratingRetracted.type}' ELSE '${ratingSubmitted.type}' END,
-    CASE WHEN score IS NULL THEN ${ratingRetracted.version} ELSE ${ratingSubmitted.version} END, '${ratingSubmitted.topic.name}',
-    movie_id, CASE WHEN score IS NULL
-      THEN jsonb_build_object('movieId', movie_id, 'viewerId', viewer_id, 'version', new_version)
-      ELSE jsonb_build_object('movieId', movie_id, 'viewerId', viewer_id, 'version', new_version,
-        'score', score, 'review', review) END, trace
-  FROM incoming WHERE score IS NOT NULL OR old_score IS NOT NULL`;
+const ratingEvents = [
+  bundled(
+    ratingSubmitted,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM incoming, LATERAL (SELECT movie_id AS "movieId", viewer_id AS "viewerId", new_version AS version,
+       score, review) AS data
+     WHERE incoming.score IS NOT NULL`,
+  ),
+  bundled(
+    ratingRetracted,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM incoming, LATERAL (SELECT movie_id AS "movieId", viewer_id AS "viewerId", new_version AS version) AS data
+     WHERE incoming.score IS NULL AND old_score IS NOT NULL`,
+  ),
+];
 
 /**
  * Third, the one set-based write: ratings replaced, aggregates moved by exactly the difference, and what is to be told of
@@ -127,7 +136,7 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     RETURNING aggregate.*, difference.trace
   ),
   told AS (
-    INSERT INTO outbox (type, version, topic, key, payload, trace) ${events.join(' UNION ALL ')}
+    ${insertBundles(...events)}
   )`;
 
 /**
@@ -135,7 +144,7 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
  * aggregate where that moved. Retracting what is not there writes nothing and has no row.
  */
 export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
-  ratingEvents,
+  ...ratingEvents,
   aggregateEvents('moved'),
 ])}
   SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
@@ -153,7 +162,7 @@ export const mergeEvents = `${merge(
       THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
         coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
       ELSE source.rating_version > present.version END`,
-  [ratingEvents, aggregateEvents('moved')],
+  [...ratingEvents, aggregateEvents('moved')],
 )}
   SELECT count(*)::int AS written FROM incoming`;
 

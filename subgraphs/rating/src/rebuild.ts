@@ -1,3 +1,4 @@
+import { insertBundles } from '@cinegraph/kit/outbox';
 import { aggregateEvents, createAggregates, lockAggregates, scoreCounts, scoreColumns } from './merge.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 
@@ -52,9 +53,9 @@ export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly 
                GROUP BY wanted.movie_id
              ) AS fresh
              WHERE stored.movie_id = fresh.movie_id
-             RETURNING stored.*, NULL AS trace
+             RETURNING stored.*, NULL::text AS trace
            )
-           INSERT INTO outbox (type, version, topic, key, payload, trace) ${aggregateEvents('moved')}`,
+           ${insertBundles(aggregateEvents('moved'))}`,
           movieIds,
         );
       },

@@ -18,7 +18,9 @@ const told = async () => {
     version: number;
     key: string;
     payload: unknown;
-  }>(`SELECT type, version, key, payload FROM outbox WHERE topic = 'rating.aggregates.v1' ORDER BY position`);
+  }>(
+    `SELECT type, version, key, payload FROM outbox_event WHERE topic = 'rating.aggregates.v1' ORDER BY position, place`,
+  );
   return rows.map(({ type, version, key, payload }) => {
     const event = decodeEvent({ type, version, data: payload }, [aggregatedRatingChanged]);
     if ('code' in event) throw new Error(event.reason);

@@ -62,7 +62,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await world.aggregateOf('vega:1')).toMatchObject({ count: 3, average: 7 });
     expect(await world.drift()).toEqual([]);
     const { rows } = await world.subgraph.pool.query(
-      `SELECT type, count(*)::int FROM outbox GROUP BY type ORDER BY type`,
+      `SELECT type, count(*)::int FROM outbox_event GROUP BY type ORDER BY type`,
     );
     expect(rows).toEqual([
       { type: 'AggregatedRatingChanged', count: 1 },
@@ -80,7 +80,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await standing()).toEqual(['m cinema:ann 9', 'm:x ratings:1 4']);
     expect(await world.aggregateOf('m')).toMatchObject({ count: 1, average: 9 });
     const { rows } = await world.subgraph.pool.query(
-      `SELECT count(*)::int AS told FROM outbox WHERE type = 'RatingSubmitted'`,
+      `SELECT count(*)::int AS told FROM outbox_event WHERE type = 'RatingSubmitted'`,
     );
     expect(rows).toEqual([{ told: 2 }]);
   });

@@ -89,7 +89,8 @@ describe('outbox', () => {
     await tell('\u001b[2Jb', 1, true);
     await tell('c', 1, true);
     await metadata.query(
-      `INSERT INTO outbox (topic, value, headers, published_at) VALUES ('in.dlq', 'abc', '{}', '2026-11-21T12:00:00Z')`,
+      `INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
+       VALUES ('in.dlq', 'abc', '{}', now(), '{-1}', '2026-11-21T12:00:00Z')`,
     );
     const listed = await run([], both());
     expect(listed.code).toBe(0);
@@ -149,8 +150,8 @@ metadata: 1 put aside:
   });
 
   it('sends those of metadata again where it is told where they are', async () => {
-    await metadata.query(`INSERT INTO outbox (topic, value, headers, published_at)
-      SELECT 'in.dlq', 'abc', '{}', now() FROM generate_series(1, 3)`);
+    await metadata.query(`INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
+      SELECT 'in.dlq', 'abc', '{}', now(), '{-1}', now() FROM generate_series(1, 3)`);
     await expect(run(['resend', 'metadata/1'])).rejects.toThrow(StartError);
     expect((await run(['resend', 'metadata/1'], both())).code).toBe(0);
     const waiting = async () => {

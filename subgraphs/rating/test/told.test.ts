@@ -26,7 +26,10 @@ const toldOf = async (movieId: string) => {
     version: number;
     topic: string;
     data: unknown;
-  }>('SELECT type, version, topic, payload AS data FROM outbox WHERE key = $1 ORDER BY position', [movieId]);
+  }>(
+    'SELECT type, version, topic, payload AS data FROM outbox_event WHERE key = $1 ORDER BY position, place',
+    [movieId],
+  );
   return rows.map((row) => {
     const event = decodeEvent(row, [ratingSubmitted, ratingRetracted, aggregatedRatingChanged]);
     if ('code' in event) throw new Error(event.reason);
@@ -96,7 +99,7 @@ describe('what is told', () => {
     const { rows } = await world.subgraph.pool.query(
       `SELECT count(*)::int AS events, count(DISTINCT key)::int AS movies, bool_and(type = 'AggregatedRatingChanged') AS alike,
          (SELECT count(*)::int FROM aggregated_rating WHERE movie_id LIKE 'vega:%') AS aggregates
-       FROM outbox WHERE key LIKE 'vega:%'`,
+       FROM outbox_event WHERE key LIKE 'vega:%'`,
     );
     const [{ events, movies, alike, aggregates }] = rows as [
       { events: number; movies: number; alike: boolean; aggregates: number },

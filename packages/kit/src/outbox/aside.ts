@@ -1,9 +1,10 @@
 import type pg from 'pg';
+import { standsAside } from './table.js';
 
-/** An entry that the broker said it would never take, such as one too large for its topic. */
+/** An entry that the broker said it would never take, such as one larger than its topic takes. */
 export interface AsideEntry {
-  /** A bigint as text. */
-  readonly position: string;
+  /** By which it is named: its position, and behind a dot its place in a bundle of several. */
+  readonly name: string;
   readonly topic: string;
   readonly key: string | null;
   /** Null: a message that was to go out as it is. */
@@ -12,6 +13,9 @@ export interface AsideEntry {
   readonly bytes: number;
   readonly asideAt: Date;
 }
+
+/** How the name of an entry looks. */
+export const asideName = /^\d{1,18}(\.\d{1,3})?$/;
 
 /** How many entries of a database's outbox were put aside, and the first `limit` of them in order of position. */
 export const listAside = async (
@@ -23,40 +27,58 @@ export const listAside = async (
 };
 
 /**
- * Makes entries that were put aside unpublished again, all of them or those at `positions`, and wakes the relay; answers
+ * Makes entries that were put aside unpublished again, all of them or those of these names, and wakes the relay; answers
  * which. They go out behind newer ones of their keys, so the newest that was published of each such key goes out once more
  * behind them, as far as it is still in the outbox: what a topic of states keeps in the end is the newest state.
  */
 export const resendAside = async (
   pool: pg.Pool,
-  positions: readonly string[] | 'all',
+  names: readonly string[] | 'all',
 ): Promise<ReadonlySet<string>> => {
-  const { rows } = await pool.query<{ position: string }>(resendSql, [
-    positions === 'all' ? null : positions,
+  const given = new Map((names === 'all' ? [] : names).map((name) => [placeOf(name), name]));
+  const { rows } = await pool.query<{ place: string }>(resendSql, [
+    names === 'all' ? null : [...given.keys()],
   ]);
-  return new Set(rows.map(({ position }) => position));
+  return new Set(rows.map(({ place }) => given.get(place) ?? place));
 };
 
-/** As the index of what is unpublished has it. */
-const aside = 'published_offset IS NULL AND published_at IS NOT NULL';
+/** A name with its place, which is the first unless told; zeros before a number are none of it. */
+const placeOf = (name: string): string => {
+  const [position, place] = name.split('.');
+  return `${BigInt(position ?? 0)}.${Number(place ?? 1)}`;
+};
+
+const aside = `aside_at IS NOT NULL AND partition = ${standsAside}`;
 
 const listSql = `
-  SELECT position, topic, key, type, octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes,
-    published_at AS "asideAt", count(*) OVER ()::int AS count
-  FROM outbox WHERE ${aside} ORDER BY position LIMIT $1`;
+  SELECT CASE WHEN size > 1 THEN position || '.' || place ELSE position::text END AS name, topic, key, type,
+    octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "asideAt",
+    count(*) OVER ()::int AS count
+  FROM outbox_event WHERE ${aside} ORDER BY position, place LIMIT $1`;
 
 const resendSql = `
-  WITH resent AS (
-    UPDATE outbox SET published_at = NULL
-    WHERE ${aside} AND ($1::bigint[] IS NULL OR position = ANY ($1))
-    RETURNING position, topic, key, type
+  WITH resent AS MATERIALIZED (
+    SELECT position, place, topic, key, type FROM outbox_event
+    WHERE ${aside} AND ($1::text[] IS NULL OR position || '.' || place = ANY ($1))
   ), newest AS (
-    SELECT max(outbox.position) AS position
-    FROM outbox JOIN (SELECT topic, key, min(position) AS first FROM resent WHERE type IS NOT NULL GROUP BY 1, 2) AS late
-      ON outbox.topic = late.topic AND outbox.key = late.key AND position > first
-    WHERE published_offset IS NOT NULL GROUP BY outbox.topic, outbox.key
+    SELECT DISTINCT ON (event.topic, event.key) event.position, event.place
+    FROM outbox_event AS event JOIN (
+      SELECT topic, key, min(position) AS first FROM resent WHERE type IS NOT NULL GROUP BY topic, key
+    ) AS late ON event.topic = late.topic AND event.key = late.key AND event.position > first
+    WHERE event.partition >= 0 ORDER BY event.topic, event.key, event.position DESC, event.place DESC
   ), again AS (
-    UPDATE outbox SET published_at = NULL, published_partition = NULL, published_offset = NULL
-    WHERE position IN (SELECT position FROM newest)
+    SELECT position, array_agg(place) AS places FROM (
+      SELECT position, place FROM resent UNION ALL SELECT position, place FROM newest
+    ) AS all_of_them GROUP BY position
+  ), next AS (
+    SELECT position, ARRAY (
+      SELECT CASE WHEN place <> ALL (again.places) THEN partition END
+      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
+    ) AS partitions
+    FROM outbox JOIN again USING (position)
+  ), updated AS (
+    UPDATE outbox SET published_at = NULL, published_partitions = next.partitions,
+      aside_at = CASE WHEN ${standsAside} = ANY (next.partitions) THEN aside_at END
+    FROM next WHERE outbox.position = next.position
   )
-  SELECT position, pg_notify('outbox', '') FROM resent`;
+  SELECT position || '.' || place AS place, pg_notify('outbox', '') FROM resent`;

@@ -1,5 +1,12 @@
 import type { Broker, Place } from '../broker.js';
-import type { KnownEnd, OutboxEntry } from './table.js';
+import type { OutboxEntry } from './table.js';
+
+/** A partition, and the offset behind the last message of ours that it is known to have. */
+export interface KnownEnd {
+  readonly topic: string;
+  readonly partition: number;
+  readonly next: bigint;
+}
 
 /**
  * What the relay knows of the ends of its partitions, by which it sees that a broker has lost its log: an end, or the place of
@@ -20,19 +27,28 @@ export const createKnownEnds = (known: readonly KnownEnd[]) => {
       });
     },
 
-    /** Which entries are to be marked as put there, and which partitions are found to have begun anew. */
+    /** Which entries are to be marked as put there, the ends behind them, and which partitions are found to have begun anew. */
     compare: (entries: readonly OutboxEntry[], places: readonly Place[]) => {
       const lost = new Map<string, KnownEnd>();
-      const placed = entries.map((entry, index) => {
+      const moved = new Map<string, KnownEnd>();
+      const found = entries.map((entry, index) => {
         const place = places[index];
         if (!place) throw new Error('the broker has not said where it put each event');
-        const end = { topic: entry.topic, partition: place.partition, next: place.offset + 1n };
-        const before = ends.get(keyOf(end));
+        const { topic } = entry.row;
+        const { partition, offset } = place;
+        const end = { topic, partition, next: offset + 1n };
         const key = keyOf(end);
-        if (lost.has(key) || (before && place.offset < before.next)) lost.set(key, end);
-        return { entry, place, key };
+        const before = ends.get(key);
+        if (lost.has(key) || (before && offset < before.next)) lost.set(key, end);
+        if ((moved.get(key)?.next ?? 0n) < end.next) moved.set(key, end);
+        return { entry, partition, key };
       });
-      return { placed: placed.filter(({ key }) => !lost.has(key)), lost: [...lost.values()] };
+      for (const key of lost.keys()) moved.delete(key);
+      return {
+        placed: found.filter(({ key }) => !lost.has(key)),
+        moved: [...moved.values()],
+        lost: [...lost.values()],
+      };
     },
 
     /** Notes the ends that were moved. */

@@ -3,8 +3,16 @@ import { MessageRefused, type Broker, type OutgoingMessage } from '../broker.js'
 import { createEnvelopeSigner, encodeEnvelope, producerKey } from '../envelope.js';
 import type { Logger } from '../logger.js';
 import { createBell, createOutage, pause, waitAtMost } from '../outage.js';
-import { createKnownEnds } from './ends.js';
-import { batchLimits, openOutboxTable, type KnownEnd, type OutboxEntry, type OutboxTable } from './table.js';
+import { createKnownEnds, type KnownEnd } from './ends.js';
+import {
+  batchLimits,
+  eventIdAt,
+  openOutboxTable,
+  waitingIn,
+  type OutboxEntry,
+  type OutboxRow,
+  type OutboxTable,
+} from './table.js';
 import type { Part } from '../service.js';
 import { openMessageSpan, type MessageSpan } from '../tracing.js';
 
@@ -23,8 +31,11 @@ const pruneMoreMs = 250;
 /** How long a stop waits for the broker; what it has not acknowledged by then is published again by the next relay. */
 const stopWithinMs = 5_000;
 
-/** Entries as they are published, and their spans. */
+/** Entries as they are published, their spans, and the rows that hold them. */
 interface Batch {
+  readonly rows: readonly OutboxRow[];
+  /** Whether all that waits in the rows is among the entries. */
+  readonly whole: boolean;
   readonly entries: readonly OutboxEntry[];
   readonly messages: readonly OutgoingMessage[];
   readonly spans: readonly MessageSpan[];
@@ -105,9 +116,12 @@ export const createOutboxRelay = (options: {
     let pruned: string | undefined;
     let ahead: Promise<Batch> | undefined;
 
-    const read = async (besides: readonly OutboxEntry[] = []): Promise<Batch> => {
+    const read = async (besides: readonly OutboxRow[] = []): Promise<Batch> => {
       bell.reset();
-      return seal(await table.read(limit, besides));
+      const rows = await table.read(limit, besides);
+      const waiting = rows.flatMap(waitingIn);
+      const entries = waiting.slice(0, limit);
+      return { rows, whole: entries.length === waiting.length, ...seal(entries) };
     };
     const dropAhead = async (): Promise<void> => {
       endSpans(await ahead, 'failed');
@@ -148,8 +162,9 @@ export const createOutboxRelay = (options: {
     const publish = async (batch: Batch): Promise<void> => {
       // No transaction is open while the broker is waited for.
       const publishing = settle(broker.publish(batch.messages));
-      ahead = read(batch.entries);
-      ahead.catch(() => undefined);
+      // What is behind the rest of a bundle may be of the same key.
+      if (batch.whole) ahead = read(batch.rows);
+      ahead?.catch(() => undefined);
       const published = await publishing;
       if ('error' in published) {
         endSpans(batch, 'failed');
@@ -161,8 +176,8 @@ export const createOutboxRelay = (options: {
       endSpans(batch);
       brokerAway.over();
       limit = Math.min(limit * 2, batchLimits.entries);
-      const { placed, lost } = ends.compare(batch.entries, published.value);
-      ends.move(await table.mark(placed));
+      const { placed, moved, lost } = ends.compare(batch.entries, published.value);
+      ends.move(await table.mark(placed, moved));
       if (lost.length > 0) await reopen(lost);
     };
 
@@ -184,7 +199,8 @@ export const createOutboxRelay = (options: {
     const [entry] = entries;
     if (!entry || entries.length > 1) return Math.ceil(entries.length / 2);
     await table.putAside(entry);
-    const { position, event_id: eventId, type, topic } = entry;
+    const { position, type, topic } = entry.row;
+    const eventId = eventIdAt(entry.row, entry.at);
     logger.error(
       { err: error, position, eventId, type, topic },
       'the broker will never take this event: it is put aside',
@@ -227,18 +243,18 @@ const endSpans = (batch: Batch | undefined, outcome?: 'failed'): void => {
 /** Makes messages of entries: events get their envelope and signature, copies stay as they are. */
 const createSealer = (producer: string, secret: string | undefined) => {
   const sign = createEnvelopeSigner(secret === undefined ? undefined : producerKey(secret, producer));
-  return (entries: readonly OutboxEntry[]): Batch => {
+  return (entries: readonly OutboxEntry[]): Pick<Batch, 'entries' | 'messages' | 'spans'> => {
     const spans: MessageSpan[] = [];
-    const messages = entries.map((entry): OutgoingMessage => {
-      const { type, version, topic, key, trace } = entry;
-      if (type === null) return { topic, key, value: entry.value, headers: entry.headers ?? {} };
+    const messages = entries.map(({ row, at, key, trace, data }): OutgoingMessage => {
+      const { type, version, topic } = row;
+      if (type === null) return { topic, key, value: row.value, headers: row.headers ?? {} };
       const span = openMessageSpan(trace, `publish ${topic}`, 'producer');
       if (span) spans.push(span);
       const value = encodeEnvelope({
-        ...{ id: entry.event_id, type, version, key: key ?? '', producer },
-        occurredAt: entry.created_at.toISOString(),
+        ...{ id: eventIdAt(row, at), type, version, key: key ?? '', producer },
+        occurredAt: row.created_at.toISOString(),
         trace: span?.trace ?? trace ?? undefined,
-        data: entry.payload,
+        data,
       });
       return { topic, key, value, headers: sign(topic, value) };
     });

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { StartError } from '@cinegraph/kit/errors';
-import { listAside, resendAside } from '@cinegraph/kit/outbox/aside';
+import { asideName, listAside, resendAside } from '@cinegraph/kit/outbox/aside';
 import { printable } from '@cinegraph/kit/text';
 import type pg from 'pg';
 import type { RatingsCommand } from './command.js';
@@ -14,7 +14,7 @@ export const outbox: RatingsCommand = {
   usage: `
   outbox [--limit <n>]                          events put aside, since the broker said it would never take them (also
                                                 metadata's where DATABASE_URL_METADATA says where it is), oldest first
-  outbox resend <database>/<position>... | --all
+  outbox resend <database>/<name>... | --all    
                                                 publish them again, once their topic takes them`,
   run: async (args, tools) => {
     const { values, positionals } = parseArgs({
@@ -29,9 +29,14 @@ export const outbox: RatingsCommand = {
       return withOutboxes(tools, (outboxes) => list(outboxes, limit));
     }
     if (word !== 'resend' || values.limit !== undefined || values.all === places.length > 0) return 'usage';
-    if (!places.every((place) => /^(rating|metadata)\/\d{1,18}$/.test(place))) return 'usage';
+    if (!places.every(isPlace)) return 'usage';
     return withOutboxes(tools, (outboxes) => resend(outboxes, values.all ? 'all' : places));
   },
+};
+
+const isPlace = (place: string): boolean => {
+  const [database = '', name = '', ...rest] = place.split('/');
+  return /^(rating|metadata)$/.test(database) && asideName.test(name) && rest.length === 0;
 };
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -41,9 +46,9 @@ const list = async (outboxes: Outboxes, limit: number) => {
     const { count, entries } = await listAside(pool, limit);
     const shown = count > entries.length ? `, the oldest ${entries.length} of them` : '';
     say(`${database}: ${count} put aside${shown}${count > 0 ? ':' : '.'}`);
-    for (const { position, topic, key, type, bytes, asideAt } of entries) {
+    for (const { name, topic, key, type, bytes, asideAt } of entries) {
       const what = `${topic}  ${type ?? '(as it is)'}  ${bytes} bytes  ${key ?? '(no key)'}`;
-      say(`  ${`${database}/${position}`.padEnd(16)}  ${asideAt.toISOString()}  ${printable(what)}`);
+      say(`  ${`${database}/${name}`.padEnd(16)}  ${asideAt.toISOString()}  ${printable(what)}`);
     }
   }
   return 0;
@@ -58,16 +63,16 @@ const resend = async (outboxes: Outboxes, places: readonly string[] | 'all') => 
   for (const [database, pool] of Object.entries(outboxes)) {
     if (!wanted.includes(database)) continue;
     const prefix = `${database}/`;
-    const positions =
+    const names =
       places === 'all'
         ? places
         : places.filter((place) => place.startsWith(prefix)).map((place) => place.slice(prefix.length));
-    const done = await resendAside(pool, positions);
+    const done = await resendAside(pool, names);
     resent += done.size;
-    for (const position of positions === 'all' ? [] : positions) {
-      if (done.has(String(BigInt(position)))) continue;
+    for (const name of names === 'all' ? [] : names) {
+      if (done.has(name)) continue;
       missing += 1;
-      say(`${prefix}${position}: not put aside.`);
+      say(`${prefix}${name}: not put aside.`);
     }
   }
   say(`${resent} to be published again; what is refused again is put aside again.`);
