@@ -368,18 +368,22 @@ describe('a dead letter', () => {
 });
 
 describe('what was taken in', () => {
-  it('is forgotten after fourteen days, and dead letters thirty days after somebody dealt with them', () =>
+  it('is forgotten after fourteen days, and dead letters thirty days after somebody dealt with them or ninety days after they came', () =>
     consuming(words, async (deliver) => {
       await deliver([message('a'), message('bad: open'), message('bad: dropped')]);
       const [dropped] = await letters();
       await inTransaction(pool, (tx) => dropDeadLetters(tx, [dropped!.id]));
       const prune = (days: number) =>
         inTransaction(pool, (tx) => pruneInbox(tx, new Date(Date.now() + days * 24 * 60 * 60 * 1000)));
-      expect(await prune(13)).toBe(0);
-      expect(await prune(15)).toBe(3);
-      expect(await prune(29)).toBe(0);
-      expect(await prune(31)).toBe(1);
+      const none = { identities: 0, deadLetters: 0, openDeadLetters: 0 };
+      expect(await prune(13)).toEqual(none);
+      expect(await prune(15)).toEqual({ ...none, identities: 3 });
+      expect(await prune(29)).toEqual(none);
+      expect(await prune(31)).toEqual({ ...none, deadLetters: 1 });
+      expect(await prune(89)).toEqual(none);
       expect(await letters()).toHaveLength(1);
+      expect(await prune(91)).toEqual({ ...none, openDeadLetters: 1 });
+      expect(await letters()).toEqual([]);
     }));
 });
 

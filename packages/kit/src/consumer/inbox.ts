@@ -61,8 +61,9 @@ const day = 24 * 60 * 60 * 1000;
 /** Twice as long as topics keep their messages. */
 const inboxLifetimeMs = 14 * day;
 
-/** For dead letters that somebody has dealt with; open ones stay. */
+/** For dead letters that somebody has dealt with, and for those that nobody has. */
 const deadLetterLifetimeMs = 30 * day;
+const openDeadLetterLifetimeMs = 90 * day;
 
 const pruneEveryMs = 60 * 60 * 1000;
 
@@ -70,15 +71,22 @@ const pruneEveryMs = 60 * 60 * 1000;
 const pruneChunk = 5_000;
 
 /**
- * A part that removes inbox rows after 14 days, and dead letters 30 days after they were replayed or dropped: at the start
- * and every hour. A failure is logged, and the next hour tries again.
+ * A part that removes inbox rows after 14 days, and dead letters 30 days after they were replayed or dropped, or 90 days after they came,
+ * which the log tells: at the start and every hour. A failure is logged, and the next hour tries again.
  */
 export const createInboxPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part => {
   let timer: NodeJS.Timeout | undefined;
   const prune = () => {
-    pruneInbox(tx, clock.now()).catch((error: unknown) => {
-      logger.warn({ err: error }, 'old inbox rows were not removed');
-    });
+    pruneInbox(tx, clock.now()).then(
+      ({ openDeadLetters }) => {
+        if (openDeadLetters === 0) return;
+        logger.warn(
+          { count: openDeadLetters },
+          'dead letters were removed that nobody dealt with in 90 days',
+        );
+      },
+      (error: unknown) => logger.warn({ err: error }, 'old inbox rows were not removed'),
+    );
   };
   return {
     name: 'inbox pruning',
@@ -90,15 +98,25 @@ export const createInboxPruning = (tx: RawTransaction, clock: Clock, logger: Log
   };
 };
 
-/** Removes what is too old, piece by piece; answers how many rows. Two replicas at once share the work. */
-export const pruneInbox = async (tx: RawTransaction, now: Date): Promise<number> =>
-  (await pruneTable(tx, 'inbox', 'seen_at <= $1::timestamptz', now.getTime() - inboxLifetimeMs)) +
-  (await pruneTable(
-    tx,
-    'dead_letter',
-    `state <> 'open' AND updated_at <= $1::timestamptz`,
-    now.getTime() - deadLetterLifetimeMs,
-  ));
+/** Removes what is too old, piece by piece; answers how much of each. Two replicas at once share the work. */
+export const pruneInbox = async (tx: RawTransaction, now: Date) => {
+  const before = (lifetimeMs: number): number => now.getTime() - lifetimeMs;
+  return {
+    identities: await pruneTable(tx, 'inbox', 'seen_at <= $1::timestamptz', before(inboxLifetimeMs)),
+    deadLetters: await pruneTable(
+      tx,
+      'dead_letter',
+      `state <> 'open' AND updated_at <= $1::timestamptz`,
+      before(deadLetterLifetimeMs),
+    ),
+    openDeadLetters: await pruneTable(
+      tx,
+      'dead_letter',
+      `state = 'open' AND created_at <= $1::timestamptz`,
+      before(openDeadLetterLifetimeMs),
+    ),
+  };
+};
 
 const pruneTable = async (tx: RawTransaction, table: string, old: string, before: number) => {
   for (let removed = 0; ;) {
