@@ -161,9 +161,10 @@ export const applyEvents = async (
     if (!other || isLater(event.order, other.order)) latest.set(ratingKeyOf(event), event);
   });
   if (latest.size > 0) {
+    const writtenAt = now.toISOString();
     await tx.$queryRawUnsafe(
       mergeEvents,
-      JSON.stringify([...latest.values()].map((event) => toSourceRow(event, 'event', now))),
+      JSON.stringify([...latest.values()].map((event) => toSourceRow(event, 'event', writtenAt))),
     );
   }
   return refusals;
@@ -191,10 +192,11 @@ const applyRatings = async (
   const commands = submissions.map(({ command }) => command);
   const { refusals, locked } = await lockAndDecide(tx, commands, false);
   const last = new Map<string, SourceRow>();
+  const writtenAt = now.toISOString();
   submissions.forEach(({ command, trace }, index) => {
     // A movie that was not locked has no ratings, and nothing to retract.
     if (refusals[index] || !locked.has(command.movieId)) return;
-    last.set(ratingKeyOf(command), toSourceRow({ ...command, trace }, 'mutation', now));
+    last.set(ratingKeyOf(command), toSourceRow({ ...command, trace }, 'mutation', writtenAt));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
     mergeRatings,
@@ -259,14 +261,14 @@ const lockAndDecide = async (
 const toSourceRow = (
   { movieId, viewerId, score, review, order, trace }: RatingCommand & Partial<IncomingRating>,
   origin: 'mutation' | 'event',
-  now: Date,
+  writtenAt: string,
 ): SourceRow => ({
   movie_id: movieId,
   viewer_id: viewerId,
   score,
   review,
   origin,
-  written_at: now.toISOString(),
+  written_at: writtenAt,
   trace: trace ?? null,
   ...(order &&
     ('version' in order

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingMessage } from '../broker.js';
 import type { Clock } from '../clock.js';
 import type { Envelope } from '../envelope.js';
@@ -13,7 +13,7 @@ import type { Part } from '../service.js';
  */
 export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string => {
   const place = `at:${topic}:${sortable(partition, 4)}:${sortable(offset, 13)}:${sortable(appendedAt.getTime(), 9)}`;
-  return `${place}:${value === null ? 'null' : createHash('sha256').update(value).digest('base64url').slice(0, 22)}`;
+  return `${place}:${value === null ? 'null' : hash('sha256', value, 'base64url').slice(0, 22)}`;
 };
 
 const sortable = (number: number | bigint, digits: number): string =>

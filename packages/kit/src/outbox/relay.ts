@@ -245,14 +245,21 @@ const createSealer = (producer: string, secret: string | undefined) => {
   const sign = createEnvelopeSigner(secret === undefined ? undefined : producerKey(secret, producer));
   return (entries: readonly OutboxEntry[]): Pick<Batch, 'entries' | 'messages' | 'spans'> => {
     const spans: MessageSpan[] = [];
+    let [last, occurredAt]: [OutboxRow?, string?] = [];
+    // Hot with bundles: npm run bench -- events. Writing the time of a row anew for each event took twice as long as all else.
     const messages = entries.map(({ row, at, key, trace, data }): OutgoingMessage => {
       const { type, version, topic } = row;
       if (type === null) return { topic, key, value: row.value, headers: row.headers ?? {} };
       const span = openMessageSpan(trace, `publish ${topic}`, 'producer');
       if (span) spans.push(span);
+      if (row !== last || occurredAt === undefined) [last, occurredAt] = [row, row.created_at.toISOString()];
       const value = encodeEnvelope({
-        ...{ id: eventIdAt(row, at), type, version, key: key ?? '', producer },
-        occurredAt: row.created_at.toISOString(),
+        id: eventIdAt(row, at),
+        type,
+        version,
+        key: key ?? '',
+        occurredAt,
+        producer,
         trace: span?.trace ?? trace ?? undefined,
         data,
       });
