@@ -97,6 +97,8 @@ export const openComposed = async (options: {
         ),
         services,
       ).filter((name) => !outside.includes(name));
+      // All at once, as Compose does it: each waits for npm and the disk most of the time.
+      await Promise.all(wanted.map((name) => builder.build(services[name]?.build?.args ?? {})));
       for (const name of wanted) {
         const service = services[name];
         if (!service) continue;

@@ -1,9 +1,12 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, posix, relative } from 'node:path';
+import { promisify } from 'node:util';
 import { root, type Dockerfile, type Instruction } from './dockerfile.js';
+
+const execute = promisify(execFile);
 
 /** What a Dockerfile's last stage says of the container, and the folder that stands for its file system. */
 export interface Image {
@@ -127,7 +130,7 @@ export const openImageBuilder = async (
     },
     remove: async () => {
       await Promise.allSettled(done.values());
-      await rm(folder, { recursive: true, force: true });
+      await execute('rm', ['-rf', folder]);
     },
   };
 };
@@ -164,8 +167,12 @@ const runCommand = async (command: string, cwd: string, values: Readonly<Record<
   if (code !== 0) throw new Error(`RUN ${command}\nended with ${code}:\n${said.slice(-4_000)}`);
 };
 
-const copy = (from: string, to: string, filter?: (path: string) => boolean) =>
-  cp(from, to, { recursive: true, verbatimSymlinks: true, ...(filter && { filter }) });
+/** By the system's own program: Node's `cp` takes ten times as long for the ten thousands of files of node_modules. */
+const copy = async (from: string, to: string) => {
+  const isFolder = (await stat(from)).isDirectory();
+  await mkdir(isFolder ? to : dirname(to), { recursive: true });
+  await execute('cp', ['-RP', isFolder ? `${from}/.` : from, to]);
+};
 
 /** As COPY does: the content of a folder, a file by its name; the last part of a path may hold stars. */
 const copyInto = async (source: string, intoFolder: boolean, target: string) => {
@@ -182,7 +189,8 @@ const copyInto = async (source: string, intoFolder: boolean, target: string) => 
 /** The clone as the builder gets it. */
 const copyContext = async (target: string): Promise<void> => {
   const isIgnored = parseDockerignore(await readFile(`${root}.dockerignore`, 'utf8'));
-  await copy(root, target, (path) => !isIgnored(relative(root, path)));
+  const filter = (path: string) => !isIgnored(relative(root, path));
+  await cp(root, target, { recursive: true, verbatimSymlinks: true, filter });
 };
 
 /** Whether a path (relative, with slashes) is left out by these patterns; of the language, `*`, `**` and no exceptions. */
