@@ -28,6 +28,14 @@ export interface KafkaPorts {
 /** Settings of a further listener SECURE with TLS and passwords, without their prefix `listener.name.secure.`. */
 export type SecureListener = Readonly<Record<string, string>>;
 
+/** What a broker is started with beyond what all are. */
+export interface KafkaWishes {
+  /** A further listener, as a managed Kafka has it; for tests of how clients connect. */
+  readonly secure?: SecureListener | undefined;
+  /** Java compiles less: it is there sooner, with less of the processor, and slower once it has run for long. */
+  readonly shortLived?: boolean | undefined;
+}
+
 /** A broker that was launched, ready or not. */
 export interface RunningKafka {
   readonly exited: Promise<void>;
@@ -85,7 +93,7 @@ const listenersOf = ({ broker, controller, secure }: KafkaPorts, own: SecureList
 export const javaProcess = (
   directory: string,
   program: KafkaProgram & { kind: 'java' },
-  secure: SecureListener,
+  { secure = {}, shortLived = false }: KafkaWishes,
 ): KafkaProcess => {
   const log = join(directory, 'log');
   const properties = join(directory, 'server.properties');
@@ -136,7 +144,10 @@ export const javaProcess = (
       const output = await open(said, 'w', 0o600);
       const child = spawn(
         program.java,
-        ['-Xmx512m', '-XX:+UseSerialGC', '-cp', classes, 'kafka.Kafka', properties],
+        [
+          ...['-Xmx512m', '-XX:+UseSerialGC', ...(shortLived ? ['-XX:TieredStopAtLevel=1'] : [])],
+          ...['-cp', classes, 'kafka.Kafka', properties],
+        ],
         { detached: true, cwd: directory, stdio: ['ignore', output.fd, output.fd] },
       );
       await output.close();
@@ -153,7 +164,7 @@ export const javaProcess = (
 };
 
 /** Runs the image of Apache Kafka; its data is in a volume named after the directory. */
-export const dockerProcess = (directory: string, own: SecureListener): KafkaProcess => {
+export const dockerProcess = (directory: string, { secure: own = {} }: KafkaWishes): KafkaProcess => {
   const name = `cinegraph-kafka-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`;
   const docker = (...args: readonly string[]) => execute('docker', args);
   const remove = () => docker('rm', '--force', name).catch(() => undefined);

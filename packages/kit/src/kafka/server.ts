@@ -4,7 +4,7 @@ import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { StartError } from '../errors.js';
-import { dockerProcess, javaProcess, type RunningKafka, type SecureListener } from './process.js';
+import { dockerProcess, javaProcess, type KafkaWishes, type RunningKafka } from './process.js';
 import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './program.js';
 
 /** A real Apache Kafka of our own, one node, on the loopback address. */
@@ -34,13 +34,12 @@ const stopTimeoutMs = 20_000;
  * Throws a {@link StartError} that says what is missing, that the port is taken, or why the broker ended.
  */
 export const startKafkaServer = async (
-  options: KafkaPlaces & {
-    readonly directory: string;
-    readonly port?: number;
-    /** A further listener, as a managed Kafka has it; for tests of how clients connect. */
-    readonly secure?: SecureListener;
-    readonly onProgress?: (what: string) => void;
-  },
+  options: KafkaPlaces &
+    KafkaWishes & {
+      readonly directory: string;
+      readonly port?: number;
+      readonly onProgress?: (what: string) => void;
+    },
 ): Promise<KafkaServer> => {
   const { onProgress = () => undefined } = options;
   const directory = resolvePath(options.directory);
@@ -52,7 +51,7 @@ export const startKafkaServer = async (
   }
   if (program.kind === 'java') await ensureKafkaJars(program.jars, onProgress);
   await mkdir(directory, { recursive: true });
-  const kafka = processOf(directory, program, options.secure);
+  const kafka = processOf(directory, program, options);
   await kafka.endAbandoned();
 
   const wanted = options.port ?? 0;
@@ -124,8 +123,8 @@ export const removeKafkaServer = async (directory: string, places: KafkaPlaces =
 const processOf = (
   directory: string,
   program: Exclude<KafkaProgram, { kind: 'none' }>,
-  secure: SecureListener = {},
-) => (program.kind === 'java' ? javaProcess(directory, program, secure) : dockerProcess(directory, secure));
+  wishes: KafkaWishes = {},
+) => (program.kind === 'java' ? javaProcess(directory, program, wishes) : dockerProcess(directory, wishes));
 
 /** Whether a broker is there that knows itself as a member of its cluster. */
 const answers = async (port: number): Promise<boolean> => {

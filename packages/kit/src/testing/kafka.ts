@@ -20,7 +20,7 @@ export const startTestKafka = async (
   await removeAbandoned();
   const directory = await mkdtemp(join(tmpdir(), prefix));
   await writeFile(join(directory, 'owner'), String(process.pid));
-  const server = await startKafkaServer({ ...places(), ...options, directory });
+  const server = await startKafkaServer({ ...places(), ...options, directory, shortLived: true });
   return {
     ...server,
     stop: async () => {
