@@ -16,6 +16,7 @@ export default {
   testTimeout: 60_000,
   // Two at a time on two cores: much of a test is waiting for processes.
   maxWorkers: '100%',
+  testSequencer: '<rootDir>/tests/support/longest-first.mjs',
   projects: [
     {
       ...common,
