@@ -17,10 +17,11 @@ export interface KafkaProcess {
   readonly empty: () => Promise<void>;
 }
 
-/** Both on the loopback address. */
+/** All on the loopback address. */
 export interface KafkaPorts {
   readonly broker: number;
-  readonly controller: number;
+  /** Of all nodes of the cluster, in their order; of a broker by itself the one. */
+  readonly controllers: readonly number[];
   /** Of the listener SECURE, where there is one. */
   readonly secure?: number | undefined;
 }
@@ -36,6 +37,12 @@ export interface KafkaWishes {
   readonly shortLived?: boolean | undefined;
 }
 
+/** Which node of a cluster a broker is: its number, from 1, and what they all name the cluster by. */
+export interface KafkaNode {
+  readonly node: number;
+  readonly cluster: string;
+}
+
 /** A broker that was launched, ready or not. */
 export interface RunningKafka {
   readonly exited: Promise<void>;
@@ -45,41 +52,51 @@ export interface RunningKafka {
   readonly said: () => Promise<string>;
 }
 
-/** Settings that both ways share: one node, replicated nowhere, at once ready, and small. */
-const settings: Readonly<Record<string, string | number>> = {
-  'process.roles': 'broker,controller',
-  'node.id': 1,
-  'controller.listener.names': 'CONTROLLER',
-  'inter.broker.listener.name': 'PLAINTEXT',
-  'offsets.topic.replication.factor': 1,
-  'offsets.topic.num.partitions': 8,
-  'transaction.state.log.replication.factor': 1,
-  'transaction.state.log.min.isr': 1,
-  'transaction.state.log.num.partitions': 8,
-  'share.coordinator.state.topic.replication.factor': 1,
-  'share.coordinator.state.topic.min.isr': 1,
-  'group.initial.rebalance.delay.ms': 0,
-  // So long does a member that was killed keep its partitions.
-  'group.min.session.timeout.ms': 3_000,
-  // After a kill the broker waits for the end of its own session of before.
-  'broker.heartbeat.interval.ms': 500,
-  'broker.session.timeout.ms': 2_000,
-  // Topics have settings of their own here: none appears by a misspelt name.
-  'auto.create.topics.enable': 'false',
-  'num.partitions': 8,
-  'num.network.threads': 2,
-  'num.io.threads': 4,
-  'log.cleaner.dedupe.buffer.size': 16_777_216,
+/** Settings that both ways share: each topic on up to three nodes, at once ready, and small. */
+const settingsOf = ({ node }: KafkaNode, { controllers }: KafkaPorts) => {
+  const replicas = Math.min(3, controllers.length);
+  const inSync = replicas === 3 ? 2 : 1;
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': node,
+    'controller.listener.names': 'CONTROLLER',
+    'controller.quorum.voters': controllers.map((port, at) => `${at + 1}@127.0.0.1:${port}`).join(','),
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'min.insync.replicas': inSync,
+    'offsets.topic.replication.factor': replicas,
+    'offsets.topic.num.partitions': 8,
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': inSync,
+    'transaction.state.log.num.partitions': 8,
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': inSync,
+    'group.initial.rebalance.delay.ms': 0,
+    // So long does a member that was killed keep its partitions.
+    'group.min.session.timeout.ms': 3_000,
+    // After a kill the broker waits for the end of its own session of before.
+    'broker.heartbeat.interval.ms': 500,
+    'broker.session.timeout.ms': 2_000,
+    // Topics have settings of their own here: none appears by a misspelt name.
+    'auto.create.topics.enable': 'false',
+    'num.partitions': 8,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    'log.cleaner.dedupe.buffer.size': 16_777_216,
+  };
 };
 
 /** What the listeners need, at addresses as a process or a container has them. */
-const listenersOf = ({ broker, controller, secure }: KafkaPorts, own: SecureListener, host: string) => {
+const listenersOf = (
+  { node }: KafkaNode,
+  { broker, controllers, secure }: KafkaPorts,
+  own: SecureListener,
+  host: string,
+) => {
   const advertised = [`PLAINTEXT://127.0.0.1:${broker}`, ...(secure ? [`SECURE://127.0.0.1:${secure}`] : [])];
   return {
-    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
     listeners: [
       ...advertised.map((address) => address.replace('127.0.0.1', host)),
-      `CONTROLLER://127.0.0.1:${controller}`,
+      `CONTROLLER://127.0.0.1:${controllers[node - 1]}`,
     ].join(','),
     'advertised.listeners': advertised.join(','),
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
@@ -93,6 +110,7 @@ const listenersOf = ({ broker, controller, secure }: KafkaPorts, own: SecureList
 export const javaProcess = (
   directory: string,
   program: KafkaProgram & { kind: 'java' },
+  member: KafkaNode,
   { secure = {}, shortLived = false }: KafkaWishes,
 ): KafkaProcess => {
   const log = join(directory, 'log');
@@ -105,8 +123,8 @@ export const javaProcess = (
     writeFile(
       properties,
       textOf({
-        ...settings,
-        ...listenersOf(ports, secure, '127.0.0.1'),
+        ...settingsOf(member, ports),
+        ...listenersOf(member, ports, secure, '127.0.0.1'),
         'log.dirs': folder,
       }),
     );
@@ -120,7 +138,7 @@ export const javaProcess = (
     const tool = ['-cp', classes, 'kafka.tools.StorageTool'];
     await execute(program.java, [
       ...['-XX:TieredStopAtLevel=1', ...tool, 'format'],
-      ...['--cluster-id', clusterIdOf(directory), '--config', properties],
+      ...['--cluster-id', clusterIdOf(member), '--config', properties],
     ]).catch((error: unknown) => {
       throw new StartError(`Kafka's log in ${directory} could not be made: ${lastLine(error)}`, {
         cause: error,
@@ -164,7 +182,11 @@ export const javaProcess = (
 };
 
 /** Runs the image of Apache Kafka; its data is in a volume named after the directory. */
-export const dockerProcess = (directory: string, { secure: own = {} }: KafkaWishes): KafkaProcess => {
+export const dockerProcess = (
+  directory: string,
+  member: KafkaNode,
+  { secure: own = {} }: KafkaWishes,
+): KafkaProcess => {
   const name = `cinegraph-kafka-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`;
   const docker = (...args: readonly string[]) => execute('docker', args);
   const remove = () => docker('rm', '--force', name).catch(() => undefined);
@@ -174,10 +196,12 @@ export const dockerProcess = (directory: string, { secure: own = {} }: KafkaWish
     },
     launch: async (ports) => {
       const published = [ports.broker, ...(ports.secure ? [ports.secure] : [])];
+      // Nodes of a cluster have to reach each other: by the network of this machine.
+      const shared = ports.controllers.length > 1;
       // The same port within: the broker, too, reaches itself by the address that it tells.
       const environment = {
-        ...settings,
-        ...listenersOf(ports, own, '0.0.0.0'),
+        ...settingsOf(member, ports),
+        ...listenersOf(member, ports, own, shared ? '127.0.0.1' : '0.0.0.0'),
         'log.dirs': '/var/lib/kafka/data',
       };
       const output = await open(join(directory, 'kafka.out'), 'w', 0o600);
@@ -185,8 +209,10 @@ export const dockerProcess = (directory: string, { secure: own = {} }: KafkaWish
         'docker',
         [
           ...['run', '--rm', '--name', name, '--volume', `${name}:/var/lib/kafka/data`],
-          ...published.flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`]),
-          ...['--env', `CLUSTER_ID=${clusterIdOf(directory)}`, '--env', 'KAFKA_HEAP_OPTS=-Xmx512m'],
+          ...(shared
+            ? ['--network', 'host']
+            : published.flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`])),
+          ...['--env', `CLUSTER_ID=${clusterIdOf(member)}`, '--env', 'KAFKA_HEAP_OPTS=-Xmx512m'],
           ...Object.entries(environment).flatMap(([setting, value]) => [
             '--env',
             `KAFKA_${setting.toUpperCase().replaceAll('-', '___').replaceAll('.', '_')}=${value}`,
@@ -226,9 +252,9 @@ const escaped = (text: string) =>
         .join(''),
     );
 
-/** 16 bytes in base64url, as Kafka names a cluster; the same for a directory each time. */
-const clusterIdOf = (directory: string) =>
-  createHash('sha256').update(directory).digest().subarray(0, 16).toString('base64url').replace(/^-/u, 'A');
+/** 16 bytes in base64url, as Kafka names a cluster; the same for a name each time. */
+const clusterIdOf = ({ cluster }: KafkaNode) =>
+  createHash('sha256').update(cluster).digest().subarray(0, 16).toString('base64url').replace(/^-/u, 'A');
 
 const endOf = (child: ChildProcess): Promise<void> =>
   new Promise((resolve) => {

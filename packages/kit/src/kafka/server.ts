@@ -4,10 +4,17 @@ import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { StartError } from '../errors.js';
-import { dockerProcess, javaProcess, type KafkaWishes, type RunningKafka } from './process.js';
+import {
+  dockerProcess,
+  javaProcess,
+  type KafkaNode,
+  type KafkaPorts,
+  type KafkaWishes,
+  type RunningKafka,
+} from './process.js';
 import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './program.js';
 
-/** A real Apache Kafka of our own, one node, on the loopback address. */
+/** A real Apache Kafka of our own, one node or one of a cluster, on the loopback address. */
 export interface KafkaServer {
   readonly port: number;
   /** What `KAFKA_BROKERS` has to be. */
@@ -38,6 +45,8 @@ export const startKafkaServer = async (
     KafkaWishes & {
       readonly directory: string;
       readonly port?: number;
+      /** Of a cluster, whose nodes are started at once: none is ready before all are. A cluster of its own unless told. */
+      readonly member?: KafkaNode & Pick<KafkaPorts, 'controllers'>;
       readonly onProgress?: (what: string) => void;
     },
 ): Promise<KafkaServer> => {
@@ -64,7 +73,8 @@ export const startKafkaServer = async (
   const launch = async () => {
     await assertFree(port);
     onProgress('starting Apache Kafka');
-    const launched = await kafka.launch({ broker: port, controller: await freePort(), secure });
+    const controllers = options.member?.controllers ?? [await freePort()];
+    const launched = await kafka.launch({ broker: port, controllers, secure });
     running = launched;
     const exited = launched.exited.then(() => {
       if (running !== launched) return;
@@ -72,7 +82,7 @@ export const startKafkaServer = async (
       onDied();
     });
     const end = performance.now() + startTimeoutMs;
-    while (!(await answers(port))) {
+    while ((await brokersKnownTo(port)) < controllers.length) {
       if (running !== launched || performance.now() > end) {
         running = undefined;
         const said = (await launched.said()).trim().split('\n');
@@ -123,11 +133,17 @@ export const removeKafkaServer = async (directory: string, places: KafkaPlaces =
 const processOf = (
   directory: string,
   program: Exclude<KafkaProgram, { kind: 'none' }>,
-  wishes: KafkaWishes = {},
-) => (program.kind === 'java' ? javaProcess(directory, program, wishes) : dockerProcess(directory, wishes));
+  {
+    member = { node: 1, cluster: directory },
+    ...wishes
+  }: KafkaWishes & { readonly member?: KafkaNode | undefined } = {},
+) =>
+  program.kind === 'java'
+    ? javaProcess(directory, program, member, wishes)
+    : dockerProcess(directory, member, wishes);
 
-/** Whether a broker is there that knows itself as a member of its cluster. */
-const answers = async (port: number): Promise<boolean> => {
+/** How many brokers, itself among them, the one at this port knows as members of its cluster; 0 while it does not answer. */
+const brokersKnownTo = async (port: number): Promise<number> => {
   const admin = new Kafka({
     brokers: [`127.0.0.1:${port}`],
     connectionTimeout: 2_000,
@@ -137,9 +153,9 @@ const answers = async (port: number): Promise<boolean> => {
   }).admin();
   try {
     await admin.connect();
-    return (await admin.describeCluster()).brokers.length > 0;
+    return (await admin.describeCluster()).brokers.length;
   } catch {
-    return false;
+    return 0;
   } finally {
     await admin.disconnect().catch(() => undefined);
   }
@@ -156,7 +172,8 @@ const assertFree = async (port: number): Promise<void> => {
   });
 };
 
-const freePort = (): Promise<number> => listen(0);
+/** A port on which nothing listens at the moment. */
+export const freePort = (): Promise<number> => listen(0);
 
 /** Listens there for a moment; answers the port. */
 const listen = (port: number): Promise<number> =>

@@ -1,26 +1,41 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isAlive } from '../alive.js';
 import { readEnv } from '../env.js';
-import type { SecureListener } from '../kafka/process.js';
+import type { KafkaWishes } from '../kafka/process.js';
 import { findKafkaProgram } from '../kafka/program.js';
-import { removeKafkaServer, startKafkaServer, type KafkaServer } from '../kafka/server.js';
+import { freePort, removeKafkaServer, startKafkaServer, type KafkaServer } from '../kafka/server.js';
 
 const prefix = 'cinegraph-kafka-test-';
 
 /**
  * A real Apache Kafka of one test file, on a free port and a new temporary folder; `stop` removes both. Brokers of earlier
- * runs that were killed are ended and removed first. `secure`: with a listener of that kind as well.
+ * runs that were killed are ended and removed first. Short-lived unless told otherwise.
  */
-export const startTestKafka = async (
-  options: { readonly secure?: SecureListener } = {},
-): Promise<KafkaServer> => {
+export const startTestKafka = async (options: KafkaWishes = {}): Promise<KafkaServer> => {
   await removeAbandoned();
+  return startNode(options);
+};
+
+/** The same with three nodes, each of which may be killed and restarted by itself. Topics are kept on all of them. */
+export const startTestKafkaCluster = async (): Promise<readonly KafkaServer[]> => {
+  await removeAbandoned();
+  const controllers = await Promise.all([freePort(), freePort(), freePort()]);
+  const cluster = randomUUID();
+  return Promise.all(
+    controllers.map((_port, at) => startNode({ member: { node: at + 1, cluster, controllers } })),
+  );
+};
+
+const startNode = async (
+  options: KafkaWishes & Pick<Parameters<typeof startKafkaServer>[0], 'member'>,
+): Promise<KafkaServer> => {
   const directory = await mkdtemp(join(tmpdir(), prefix));
   await writeFile(join(directory, 'owner'), String(process.pid));
-  const server = await startKafkaServer({ ...places(), ...options, directory, shortLived: true });
+  const server = await startKafkaServer({ ...places(), shortLived: true, ...options, directory });
   return {
     ...server,
     stop: async () => {
