@@ -6,8 +6,14 @@ import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import type { ServiceProcess } from '../support/service-process.js';
 import { startFailingKafka } from './kafka-faults.js';
-import { startProxy, type Proxy } from './proxy.js';
-import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
+import {
+  auditAll,
+  auditPublished,
+  drained,
+  nothingWrong,
+  readPublished,
+  type PublishedLog,
+} from './published.js';
 import { openChance, reportFault, sized, until } from './support.js';
 import { acknowledged, auditVotes, cast, foreignVote, startVoting } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
@@ -16,7 +22,7 @@ import type { FaultWorld, Totals } from './world.js';
 /** At most so many events a kill may publish again. */
 const batch = 500;
 
-/** Counts as taken over, drained or visible; what it really took is told in the table. */
+/** Counts as taken over; what it really took is told in the table. */
 const generousMs = 30_000;
 
 describe.each(brokerKinds)('the outbox over %s', (kind) => {
@@ -54,31 +60,6 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     );
     expect(rows.length).toBeLessThanOrEqual(1);
     return rows[0]?.name;
-  };
-
-  const drained = async (withinMs = generousMs): Promise<number> => {
-    const from = performance.now();
-    await until(
-      'the outbox to be empty',
-      async () => {
-        const { rows } = await world.pool.query<{ waiting: boolean }>(
-          'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
-        );
-        return rows[0]?.waiting === false;
-      },
-      withinMs,
-    );
-    return performance.now() - from;
-  };
-
-  /** What is published and what comes of it, when all is; `again` is how many messages repeat an earlier one. */
-  const audit = async () => {
-    await drained();
-    await log.caughtUp();
-    const published = await auditPublished(world.pool, log);
-    const effects = await auditEffects(world.pool, log);
-    expect({ published, effects }).toMatchObject(nothingWrong);
-    return { ...published, double: effects.ratings.double + effects.aggregates.double };
   };
 
   const stopAll = (services: readonly ServiceProcess[]) => Promise.all(services.map(crash));
@@ -128,7 +109,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       next.catch(() => undefined);
     }
     const votes = await voting.stop();
-    const published = await audit();
+    const published = await auditAll(world, log);
     const stored = await auditVotes(world.pool, name, votes);
     await stopAll([...alive.values()]);
 
@@ -148,24 +129,13 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
   describe('of one process', () => {
     let service: ServiceProcess;
     let url = '';
-    /** Only the log in PostgreSQL is reached through it. */
-    let way: Proxy | undefined;
 
     beforeAll(async () => {
-      if ('url' in world.address) {
-        const direct = new URL(world.address.url);
-        way = await startProxy(Number(direct.port));
-        service = startNamed({
-          DATABASE_URL_EVENTS: Object.assign(direct, { port: String(way.port) }).href,
-        }).service;
-      } else service = startNamed().service;
+      ({ service } = startNamed());
       url = await service.url;
     }, 60_000);
 
-    afterAll(async () => {
-      await crash(service);
-      await way?.stop();
-    });
+    afterAll(() => crash(service));
 
     // Nothing of it reaches a broker: one is enough.
     if (kind === 'postgres')
@@ -185,7 +155,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
           said.push(...(await Promise.all(votes.slice(at, at + 40).map((vote) => cast(world, url, vote)))));
         }
         await world.pool.query('DROP FUNCTION fail_for_some() CASCADE');
-        const published = await audit();
+        const published = await auditAll(world, log);
         const stored = await auditVotes(world.pool, name, said);
         const told = new Set(log.events().map(({ data }) => data['viewerId']));
         const rolledBack = votes.filter(({ viewerId }) => viewerId.includes(':fails'));
@@ -207,42 +177,6 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
           note: `phantom ${published.phantom}`,
         });
       }, 240_000);
-
-    it('waits while the broker is away and mutations go on, and drains by itself (F7)', async () => {
-      const chance = openChance(`F7 over ${kind}`);
-      const awayMs = sized({ short: 3_000, long: 30_000 });
-      const name = `f7-${kind}`;
-      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
-      await until('votes', async () => voting.votes.length > 50);
-      await (way ? way.cut() : world.kafka?.kill());
-      const awayFrom = performance.now();
-      await until('the broker to be told as away', async () => {
-        const { status, body } = await readiness(url);
-        expect(status).toBe(200);
-        return body.checks['broker'] === 'away';
-      });
-      await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
-      const { rows } = await world.pool.query<{ waiting: number }>(
-        'SELECT coalesce(sum(size), 0)::int AS waiting FROM outbox WHERE published_at IS NULL',
-      );
-      await (way ? way.restore() : world.kafka?.restart());
-      const votes = await voting.stop();
-      const tookMs = await drained();
-      const published = await audit();
-      const stored = await auditVotes(world.pool, name, votes);
-
-      expect(acknowledged(votes)).toHaveLength(votes.length);
-      expect(rows[0]?.waiting).toBeGreaterThan(0);
-      expect(stored).toEqual({ lost: 0, double: 0 });
-      reportFault({
-        fault: `F7 broker away ${awayMs / 1_000} s, ${kind}`,
-        runs: 1,
-        events: votes.length,
-        lost: published.lost + stored.lost,
-        double: published.double + stored.double,
-        note: `${rows[0]?.waiting} waited, drained in ${Math.round(tookMs)} ms; published again ${published.again}`,
-      });
-    }, 240_000);
 
     it('shows all that comes in, and how long after it was acknowledged (F26)', async () => {
       const chance = openChance(`F26 over ${kind}`);
@@ -277,7 +211,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       }
       published = true;
       await watching;
-      await audit();
+      await auditAll(world, log);
       const p99 = lags.sort((one, other) => one - other)[Math.floor(lags.length * 0.99)] ?? Infinity;
 
       expect(lags).toHaveLength(messages);
@@ -319,7 +253,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const votes = await voting.stop();
       failing.calm();
       await world.settled(120_000);
-      const published = await audit();
+      const published = await auditAll(world, log);
       const stored = await auditVotes(world.pool, name, votes);
       const taken = differenceOf(totalsOf(incoming), only(await storedTotals(world.pool), 'f8-incoming:'));
       await crash(service);
@@ -389,7 +323,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       await addMovies(20);
       await takeIn(0);
       await allKnown();
-      await drained();
+      await drained(world);
       const entries = await metadataPool.query('SELECT FROM outbox');
       await world.kafka?.kill();
       log.forget();
@@ -408,7 +342,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         return (await auditPublished(world.pool, log)).lost === 0;
       });
       await takeIn(50);
-      const published = await audit();
+      const published = await auditAll(world, log);
       const movieEvents = await auditPublished(metadataPool, told);
       const stored = await auditVotes(world.pool, name, votes);
       await allKnown();
@@ -438,14 +372,6 @@ const failingSql = `
     WHEN (NEW.viewer_id LIKE '%:fails:%') EXECUTE FUNCTION fail_for_some();
   CREATE CONSTRAINT TRIGGER fails_late AFTER INSERT ON rating DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (NEW.viewer_id LIKE '%:fails-late:%') EXECUTE FUNCTION fail_for_some()`;
-
-const readiness = async (url: string) => {
-  const response = await fetch(`${url}/health/ready`);
-  return {
-    status: response.status,
-    body: (await response.json()) as { readonly checks: Readonly<Record<string, string>> },
-  };
-};
 
 const only = (totals: Totals, name: string): Totals =>
   new Map([...totals].filter(([id]) => id.startsWith(name)));

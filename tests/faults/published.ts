@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
 import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { expect } from '@jest/globals';
 import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
 
@@ -66,6 +67,32 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
     },
     stop: () => part.stop(),
   };
+};
+
+/** Waits until nothing in the outbox waits to be published; answers how long that took. */
+export const drained = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<number> => {
+  const from = performance.now();
+  await until(
+    'the outbox to be empty',
+    async () => {
+      const { rows } = await pool.query<{ waiting: boolean }>(
+        'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
+      );
+      return rows[0]?.waiting === false;
+    },
+    30_000,
+  );
+  return performance.now() - from;
+};
+
+/** What is published and what comes of it, when all is, with nothing wrong; `again`: how many messages repeat an earlier one. */
+export const auditAll = async ({ pool }: Pick<FaultWorld, 'pool'>, log: PublishedLog) => {
+  await drained({ pool });
+  await log.caughtUp();
+  const published = await auditPublished(pool, log);
+  const effects = await auditEffects(pool, log);
+  expect({ published, effects }).toMatchObject(nothingWrong);
+  return { ...published, double: effects.ratings.double + effects.aggregates.double };
 };
 
 /**

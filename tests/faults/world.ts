@@ -27,7 +27,7 @@ export interface FaultWorld {
   readonly address: BrokerAddress;
   /** The test's own client of the broker. */
   readonly broker: Broker;
-  /** The real Kafka, where that is the broker. */
+  /** The real Kafka, where that is the broker and the world's own. */
   readonly kafka: KafkaServer | undefined;
   readonly databaseUrl: string;
   /** The test's own look at rating's tables. */
@@ -58,19 +58,22 @@ export interface FaultWorld {
 }
 
 /**
- * Starts a world with that broker; rating is started by the test. `databaseUrl` and `logUrl` (of the log in PostgreSQL):
- * instead of databases of its own.
+ * Starts a world with that broker; rating is started by the test. `databaseUrl`, `logUrl` (of the log in PostgreSQL) and
+ * `kafkaBrokers`: instead of databases and a Kafka of its own.
  */
 export const startFaultWorld = async (options: {
   readonly broker: 'postgres' | 'kafka';
   readonly databaseUrl?: string;
   readonly logUrl?: string;
+  readonly kafkaBrokers?: readonly string[];
 }): Promise<FaultWorld> => {
   const closing: (() => Promise<unknown>)[] = [];
-  const kafka = options.broker === 'kafka' ? await startTestKafka() : undefined;
+  const { kafkaBrokers } = options;
+  const kafka = options.broker === 'kafka' && !kafkaBrokers ? await startTestKafka() : undefined;
   if (kafka) closing.push(() => kafka.stop());
   let address: BrokerAddress;
-  if (kafka) address = { kafka: kafka.brokers };
+  if (kafkaBrokers) address = { kafka: kafkaBrokers };
+  else if (kafka) address = { kafka: kafka.brokers };
   else if (options.logUrl !== undefined) address = { url: options.logUrl };
   else {
     const log = await testDatabase({

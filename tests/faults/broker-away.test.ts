@@ -1,0 +1,168 @@
+import { aggregatedRatings, ratings } from '@cinegraph/events/topics';
+import type { KafkaServer } from '@cinegraph/kit/kafka/server';
+import { startTestKafkaCluster } from '@cinegraph/kit/testing/kafka';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startProxy, type Proxy } from './proxy.js';
+import { auditAll, drained, readPublished, type PublishedLog } from './published.js';
+import { openChance, reportFault, sized, until } from './support.js';
+import { acknowledged, auditVotes, startVoting } from './votes.js';
+import { brokerKinds, startFaultWorld, type FaultWorld } from './world.js';
+
+const topics = [ratings.name, aggregatedRatings.name];
+
+describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
+  let world: FaultWorld;
+  let log: PublishedLog;
+  /** Only the log in PostgreSQL is reached through it. */
+  let way: Proxy | undefined;
+  let url = '';
+  const closing: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    world = await startFaultWorld({ broker: kind });
+    closing.push(() => world.stop());
+    log = await readPublished(world, topics);
+    closing.push(() => log.stop());
+    const env: Record<string, string> = {};
+    if ('url' in world.address) {
+      const direct = new URL(world.address.url);
+      way = await startProxy(Number(direct.port));
+      env['DATABASE_URL_EVENTS'] = Object.assign(direct, { port: String(way.port) }).href;
+    }
+    url = await world.startRating(env).url;
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const close of closing.reverse()) await close();
+    await way?.stop();
+  }, 60_000);
+
+  it('mutations go on and are told afterwards (F7)', async () => {
+    const chance = openChance(`F7 over ${kind}`);
+    const awayMs = sized({ short: 3_000, long: 30_000 });
+    const name = `f7-${kind}`;
+    const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+    await until('votes', async () => voting.votes.length > 50);
+    const waited = await away(world, url, awayMs, {
+      cut: async () => (way ? way.cut() : world.kafka?.kill()),
+      restore: async () => (way ? way.restore() : world.kafka?.restart()),
+    });
+    const votes = await voting.stop();
+    const tookMs = await drained(world);
+    const published = await auditAll(world, log);
+    const stored = await auditVotes(world.pool, name, votes);
+
+    expect(acknowledged(votes)).toHaveLength(votes.length);
+    expect(waited).toBeGreaterThan(0);
+    expect(stored).toEqual({ lost: 0, double: 0 });
+    reportFault({
+      fault: `F7 broker away ${awayMs / 1_000} s, ${kind}`,
+      runs: 1,
+      events: votes.length,
+      lost: published.lost + stored.lost,
+      double: published.double + stored.double,
+      note: `${waited} waited, drained in ${Math.round(tookMs)} ms; published again ${published.again}`,
+    });
+  }, 240_000);
+});
+
+// Three brokers and a minute without one of them or all: not with every change.
+if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
+  describe('while one of three Kafka brokers is away, and then all', () => {
+    let cluster: readonly KafkaServer[];
+    let world: FaultWorld;
+    let log: PublishedLog;
+    const closing: (() => Promise<unknown>)[] = [];
+
+    beforeAll(async () => {
+      cluster = await startTestKafkaCluster();
+      closing.push(() => Promise.all(cluster.map(({ stop }) => stop())));
+      world = await startFaultWorld({
+        broker: 'kafka',
+        kafkaBrokers: cluster.flatMap(({ brokers }) => brokers),
+      });
+      closing.push(() => world.stop());
+      log = await readPublished(world, topics);
+      closing.push(() => log.stop());
+    }, 180_000);
+
+    afterAll(async () => {
+      for (const close of closing.reverse()) await close();
+    }, 120_000);
+
+    it('mutations go on and are told: by two at once, by all afterwards (F7)', async () => {
+      const chance = openChance('F7 over three brokers');
+      const awayMs = 30_000;
+      const name = 'f7-three';
+      const url = await world.startRating().url;
+      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+      await until('votes', async () => voting.votes.length > 50);
+      await log.caughtUp();
+
+      const one = cluster[chance.int(cluster.length)]!;
+      await one.kill();
+      const killedAt = performance.now();
+      const told = await lastEntry(world);
+      await until('what was told at the kill to be published by two', async () => isPublished(world, told));
+      const withTwoMs = performance.now() - killedAt;
+      await until('it to have been away long enough', async () => performance.now() - killedAt > awayMs);
+      await one.restart();
+
+      const waited = await away(world, url, awayMs, {
+        cut: () => Promise.all(cluster.map(({ kill }) => kill())),
+        restore: () => Promise.all(cluster.map(({ restart }) => restart())),
+      });
+      const votes = await voting.stop();
+      const tookMs = await drained(world);
+      const published = await auditAll(world, log);
+      const stored = await auditVotes(world.pool, name, votes);
+
+      expect(acknowledged(votes)).toHaveLength(votes.length);
+      expect(waited).toBeGreaterThan(0);
+      expect(stored).toEqual({ lost: 0, double: 0 });
+      reportFault({
+        fault: `F7 one of three brokers away ${awayMs / 1_000} s, then all, kafka`,
+        runs: 1,
+        events: votes.length,
+        lost: published.lost + stored.lost,
+        double: published.double + stored.double,
+        note: `refused ${votes.length - acknowledged(votes).length}; two took over in ${Math.round(withTwoMs)} ms; ${waited} waited for all, drained in ${Math.round(tookMs)} ms; published again ${published.again}`,
+      });
+    }, 300_000);
+  });
+
+/** The broker is away for so long, which the service at `url` tells and stays ready; answers how many entries waited for it. */
+const away = async (
+  world: FaultWorld,
+  url: string,
+  awayMs: number,
+  broker: { readonly cut: () => Promise<unknown>; readonly restore: () => Promise<unknown> },
+): Promise<number> => {
+  await broker.cut();
+  const awayFrom = performance.now();
+  await until('the broker to be told as away', async () => {
+    const response = await fetch(`${url}/health/ready`);
+    expect(response.status).toBe(200);
+    const { checks } = (await response.json()) as { readonly checks: Readonly<Record<string, string>> };
+    return checks['broker'] === 'away';
+  });
+  await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
+  const { rows } = await world.pool.query<{ waiting: number }>(
+    'SELECT coalesce(sum(size), 0)::int AS waiting FROM outbox WHERE published_at IS NULL',
+  );
+  await broker.restore();
+  return rows[0]?.waiting ?? 0;
+};
+
+const lastEntry = async ({ pool }: FaultWorld): Promise<string> => {
+  const { rows } = await pool.query<{ position: string }>('SELECT max(position) AS position FROM outbox');
+  return rows[0]?.position ?? '0';
+};
+
+const isPublished = async ({ pool }: FaultWorld, position: string): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    'SELECT FROM outbox WHERE position <= $1 AND published_at IS NULL LIMIT 1',
+    [position],
+  );
+  return rowCount === 0;
+};
