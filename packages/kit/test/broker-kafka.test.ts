@@ -118,7 +118,7 @@ suite('a Kafka that fails', () => {
       topics: [],
     });
     stops.push(topics.stop);
-    expect(await topics.sessionMs()).toBe(3_000);
+    expect(await topics.sessionMs()).toBe(2_000);
   });
 
   test('killed under load and started again, it has every message of every publication that resolved, each key in order', async () => {

@@ -6,7 +6,8 @@ import { pause, within } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
 
-const heartbeatMs = 750;
+/** A quarter of the shortest session. */
+const heartbeatMs = 500;
 /** So long do the others wait in a rebalance for a member that is busy with a batch. */
 const rebalanceMs = 30_000;
 const commitMs = 5_000;

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { StartError } from '../errors.js';
 import { kafkaVersion, type KafkaProgram } from './program.js';
+import { shortSessionMs } from './topics.js';
 
 /** One way to run the broker of a folder. */
 export interface KafkaProcess {
@@ -72,7 +73,7 @@ const settingsOf = ({ node }: KafkaNode, { controllers }: KafkaPorts) => {
     'share.coordinator.state.topic.min.isr': inSync,
     'group.initial.rebalance.delay.ms': 0,
     // So long does a member that was killed keep its partitions.
-    'group.min.session.timeout.ms': 3_000,
+    'group.min.session.timeout.ms': shortSessionMs,
     // After a kill the broker waits for the end of its own session of before.
     'broker.heartbeat.interval.ms': 500,
     'broker.session.timeout.ms': 2_000,
