@@ -121,6 +121,39 @@ suite('a Kafka that fails', () => {
     expect(await topics.sessionMs()).toBe(2_000);
   });
 
+  test('hears of a member whose batch takes long all the while, so that it keeps its partitions', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    await broker.publish(batchOf(topic.name, 'slow', 1));
+    const { prototype } = Socket;
+    const write = prototype.write;
+    let beats = 0;
+    const counting = function (this: Socket, ...args: unknown[]): unknown {
+      const [bytes] = args;
+      // Behind the length: 12 is Kafka's number of a heartbeat.
+      if (this.remotePort === kafka.port && Buffer.isBuffer(bytes) && bytes.readInt16BE(4) === 12) beats += 1;
+      return Reflect.apply(write, this, args);
+    };
+    prototype.write = counting as typeof write;
+    let halfSeconds = 0;
+    const onBatch = async () => {
+      [beats, halfSeconds] = [0, 0];
+      // As this process has the time to see them: on a busy machine all comes later.
+      const clock = setInterval(() => (halfSeconds += 1), 500);
+      await until('five seconds', () => halfSeconds >= 10);
+      clearInterval(clock);
+    };
+    const part = broker.subscribe({ group: `slow.${randomUUID()}`, topics: [topic.name], onBatch });
+    try {
+      await part.start();
+      await until('the batch is over', () => halfSeconds >= 10);
+    } finally {
+      prototype.write = write;
+      await part.stop();
+    }
+    expect(beats).toBeGreaterThanOrEqual(6);
+  });
+
   test('killed under load and started again, it has every message of every publication that resolved, each key in order', async () => {
     const topic = topicOf();
     const broker = await connect(topic);

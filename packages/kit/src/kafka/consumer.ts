@@ -6,8 +6,10 @@ import { pause, within } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
 
-/** A quarter of the shortest session. */
+/** A quarter of the shortest session. kafkajs counts from the answer to the last one. */
 const heartbeatMs = 500;
+/** So often is looked whether one is due: at its own distance, every second look would come a moment too early. */
+const lookMs = 100;
 /** So long do the others wait in a rebalance for a member that is busy with a batch. */
 const rebalanceMs = 30_000;
 const commitMs = 5_000;
@@ -159,7 +161,10 @@ const createLife = (
   const handle = async (payload: EachBatchPayload): Promise<void> => {
     const { batch, heartbeat, resolveOffset } = payload;
     const { topic, partition, messages } = batch;
-    const beat = setInterval(() => void heartbeat().catch(noteLoss), heartbeatMs);
+    const beat = () => heartbeat().catch(noteLoss);
+    // A process that has only just started may have been silent since it joined, and its first batch keeps it busy.
+    await beat();
+    const beating = setInterval(() => void beat(), lookMs);
     try {
       for (let at = 0; at < messages.length && !isOver(); at += maxBatch) {
         const slice = messages.slice(at, at + maxBatch);
@@ -177,7 +182,7 @@ const createLife = (
         resolveOffset(last);
       }
     } finally {
-      clearInterval(beat);
+      clearInterval(beating);
     }
   };
 
