@@ -16,7 +16,7 @@ const events = 200_000;
 export async function measureIngest({ freshDatabase, feedDirectly, closing, say, withLag }) {
   const direct = await freshDatabase();
   const fed = events / (await feedDirectly(direct.pool, 0, events));
-  const kafka = await startTestKafka();
+  const kafka = await startTestKafka({ shortLived: false });
   closing.push(() => kafka.stop());
   const logger = createLogger({ name: 'bench', level: 'warn' });
   const topics = [{ name: 'ratings', keeps: 'happenings' }];

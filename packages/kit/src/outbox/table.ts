@@ -39,7 +39,7 @@ export interface OutboxEntry {
 }
 
 /** At most so many entries and bytes are published at a time; one entry in any case. */
-export const batchLimits = { entries: 500, bytes: 1_000_000 } as const;
+export const batchLimits = { entries: 2_000, bytes: 1_000_000 } as const;
 
 /** In the place of the partition of an entry that was put aside. */
 export const standsAside = -1;
