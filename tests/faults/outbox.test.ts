@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { aggregatedRatings, movies, ratings } from '@cinegraph/events/topics';
+import { batchLimits } from '@cinegraph/kit/outbox/table';
 import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import type { ServiceProcess } from '../support/service-process.js';
@@ -18,9 +19,6 @@ import { openChance, reportFault, sized, until } from './support.js';
 import { acknowledged, auditVotes, cast, foreignVote, startVoting } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
-
-/** At most so many events a kill may publish again. */
-const batch = 500;
 
 /** Counts as taken over; what it really took is told in the table. */
 const generousMs = 30_000;
@@ -114,7 +112,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     await stopAll([...alive.values()]);
 
     expect(stored).toEqual({ lost: 0, double: 0 });
-    expect(published.again).toBeLessThanOrEqual(kills * batch);
+    expect(published.again).toBeLessThanOrEqual(kills * batchLimits.entries);
     expect(acknowledged(votes).length).toBeGreaterThanOrEqual(kills * 10);
     reportFault({
       fault: `F2 relay killed, ${kind}`,

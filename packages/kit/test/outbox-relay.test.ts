@@ -5,6 +5,7 @@ import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '../src/logger.js';
 import { listAside, resendAside } from '../src/outbox/aside.js';
 import { createOutboxRelay } from '../src/outbox/relay.js';
+import { batchLimits } from '../src/outbox/table.js';
 import type { Part } from '../src/service.js';
 import { createTestBroker, type SentMessage, type TestBroker } from '../src/testing/broker.js';
 import { testDatabase, testPool, type TestDatabase } from '../src/testing/database.js';
@@ -158,7 +159,7 @@ describe('the outbox relay', () => {
     broker.onPublish = () => {
       if ((refusals += 1) <= 5) throw new Error('the broker is away');
     };
-    await append(1_200);
+    await append(4_200);
     await startRelay();
     await drained();
     expect(refusals).toBeGreaterThan(5);
@@ -174,11 +175,11 @@ describe('the outbox relay', () => {
     broker.onAppended = () => {
       if ((failures += 1) <= 2) throw new Error('the acknowledgement is lost');
     };
-    await append(700);
+    await append(2_500);
     await startRelay();
     await drained();
     expect(new Set(idsOf(broker.sent))).toEqual(new Set(await outboxIds()));
-    expect(broker.sent).toHaveLength(700 + 2 * 500);
+    expect(broker.sent).toHaveLength(2_500 + 2 * batchLimits.entries);
   });
 
   it('publishes exactly what was committed, though it is committed in another order than positions', async () => {
@@ -331,13 +332,13 @@ describe('a bundle', () => {
   });
 
   it('that is larger than a batch is published whole before what is behind it', async () => {
-    await appendBundle(1_200);
-    await appendBundle(300, { from: 1_201 });
+    await appendBundle(4_200);
+    await appendBundle(300, { from: 4_201 });
     await startRelay();
     await drained();
-    expect(numbersOf(broker.sent)).toEqual(upTo(1_500));
+    expect(numbersOf(broker.sent)).toEqual(upTo(4_500));
     expect(idsOf(broker.sent)).toEqual(await outboxIds());
-    expect(new Set(idsOf(broker.sent)).size).toBe(1_500);
+    expect(new Set(idsOf(broker.sent)).size).toBe(4_500);
   });
 
   it('keeps its order and loses nothing while the broker takes less at a time, and fails on and off', async () => {

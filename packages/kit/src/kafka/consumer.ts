@@ -16,7 +16,7 @@ const commitMs = 5_000;
 const leaveMs = 3_000;
 /** A consumer of kafkajs that gives no sign for so long, though no batch is under way, is given up. */
 const silenceMs = 90_000;
-const partitionsAtOnce = 4;
+const partitionsAtOnce = 8;
 
 type ConsumerOptions = KafkaClientOptions & {
   readonly topics: KafkaTopics;
