@@ -3,7 +3,7 @@ import type { RawTransaction } from './idempotency.js';
 
 /**
  * A connection as the statements of a transaction see it; values and rows are as `pg` has them. Statements are prepared once a
- * connection: the one that merges ratings takes PostgreSQL two milliseconds to parse and plan.
+ * connection: a large one takes PostgreSQL two milliseconds to parse and plan.
  */
 export const rawTransaction = (client: pg.ClientBase): RawTransaction => ({
   $queryRawUnsafe: async <Rows>(text: string, ...values: unknown[]) =>
