@@ -14,7 +14,7 @@ export const outbox: RatingsCommand = {
   usage: `
   outbox [--limit <n>]                          events put aside, since the broker said it would never take them (also
                                                 metadata's where DATABASE_URL_METADATA says where it is), oldest first
-  outbox resend <database>/<name>... | --all    
+  outbox resend <database>/<name>... | --all
                                                 publish them again, once their topic takes them`,
   run: async (args, tools) => {
     const { values, positionals } = parseArgs({
