@@ -376,6 +376,28 @@ describe('a bundle', () => {
     expect([...new Set(idsOf(broker.sent))].toSorted()).toEqual([...(await outboxIds())].toSorted());
   });
 
+  it('loses no event that is sent again while others of its bundle are being published', async () => {
+    const isThird = ({ value }: { readonly value: Buffer | null }): boolean =>
+      String(value).endsWith('{"n":3}}');
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    let holding = false;
+    broker.onPublish = async (messages) => {
+      if (messages.some(isThird)) throw new MessageRefused('it is too large');
+      if ((await listAside(pool, 1)).count === 0) return;
+      holding = true;
+      await held;
+    };
+    await appendBundle(500);
+    await startRelay();
+    await until('one is put aside, and others are on their way', () => holding);
+    broker.onPublish = () => held;
+    expect([...(await resendAside(pool, 'all'))]).toEqual(['1.3']);
+    letGo();
+    await drained();
+    expect(numbersOf(broker.sent).toSorted((one, other) => one - other)).toEqual(upTo(500));
+  });
+
   it('has only those events published again whose partition has lost them', async () => {
     await appendBundle(500, { keys: 50 });
     await appendBundle(3, { from: 501 });

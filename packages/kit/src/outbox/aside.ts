@@ -56,6 +56,12 @@ const listSql = `
     count(*) OVER ()::int AS count
   FROM outbox_event WHERE ${aside} ORDER BY position, place LIMIT $1`;
 
+/** Of the row as it stands: the relay may be marking others of it meanwhile. */
+const partitionsWithout = `ARRAY (
+      SELECT CASE WHEN place <> ALL (again.places) THEN partition END
+      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
+    )`;
+
 const resendSql = `
   WITH resent AS MATERIALIZED (
     SELECT position, place, topic, key, type FROM outbox_event
@@ -70,15 +76,9 @@ const resendSql = `
     SELECT position, array_agg(place) AS places FROM (
       SELECT position, place FROM resent UNION ALL SELECT position, place FROM newest
     ) AS all_of_them GROUP BY position
-  ), next AS (
-    SELECT position, ARRAY (
-      SELECT CASE WHEN place <> ALL (again.places) THEN partition END
-      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
-    ) AS partitions
-    FROM outbox JOIN again USING (position)
   ), updated AS (
-    UPDATE outbox SET published_at = NULL, published_partitions = next.partitions,
-      aside_at = CASE WHEN ${standsAside} = ANY (next.partitions) THEN aside_at END
-    FROM next WHERE outbox.position = next.position
+    UPDATE outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
+      aside_at = CASE WHEN ${standsAside} = ANY (${partitionsWithout}) THEN aside_at END
+    FROM again WHERE outbox.position = again.position
   )
   SELECT position || '.' || place AS place, pg_notify('outbox', '') FROM resent`;

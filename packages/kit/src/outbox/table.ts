@@ -85,7 +85,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   ): Promise<readonly KnownEnd[]> => {
     const marked = new Map<OutboxRow, (number | null)[]>();
     for (const { entry, partition } of placed) {
-      const partitions = marked.get(entry.row) ?? partitionsOf(entry.row);
+      const partitions = marked.get(entry.row) ?? noneOf(entry.row);
       partitions[entry.at] = partition;
       marked.set(entry.row, partitions);
     }
@@ -105,7 +105,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
 
   /** Puts an entry aside that the broker will never take. */
   putAside: async ({ row, at }: OutboxEntry): Promise<void> => {
-    const partitions = partitionsOf(row);
+    const partitions = noneOf(row);
     partitions[at] = standsAside;
     await client.query(asideSql, [row.position, arrayLiteral(partitions)]);
   },
@@ -168,8 +168,9 @@ const toKnownEnd = ({ topic, partition, next_offset: next }: EndRow): KnownEnd =
   next: BigInt(next),
 });
 
-const partitionsOf = (row: OutboxRow): (number | null)[] =>
-  Array.from({ length: row.events?.length ?? 1 }, (_, at) => row.published_partitions?.[at] ?? null);
+/** A partition for each event of a row, none of which is known. */
+const noneOf = ({ events }: OutboxRow): (number | null)[] =>
+  Array.from({ length: events?.length ?? 1 }, () => null);
 
 /** As text, because an array of arrays of different lengths is none for PostgreSQL. */
 const arrayLiteral = (partitions: readonly (number | null)[]): string =>
@@ -197,14 +198,22 @@ const readSql = `
   WHERE number = 1 OR (entries <= $2 AND bytes <= ${batchLimits.bytes})
   ORDER BY position`;
 
-/** Of a row whose events all have their places. */
-const publishedAt = (partitions: string): string =>
-  `CASE WHEN array_position(${partitions}, NULL) IS NULL THEN now() END`;
+/**
+ * Fills the partitions of `added` (null where it has none) into those of a row as it stands: others of the row may have been sent
+ * again since it was read. Published is what has one for each event.
+ */
+const fillIn = (added: string): string => {
+  const filled = `CASE WHEN published_partitions IS NULL THEN ${added} ELSE ARRAY (
+      SELECT coalesce(new, old) FROM unnest(published_partitions, ${added}) WITH ORDINALITY AS one (old, new, place)
+      ORDER BY place
+    ) END`;
+  return `published_partitions = ${filled},
+    published_at = CASE WHEN array_position(${filled}, NULL) IS NULL THEN now() END`;
+};
 
 const markSql = `
   WITH marked AS (
-    UPDATE outbox SET published_partitions = place.partitions::integer[],
-      published_at = ${publishedAt('place.partitions::integer[]')}
+    UPDATE outbox SET ${fillIn('place.partitions::integer[]')}
     FROM unnest($1::bigint[], $2::text[]) AS place (position, partitions)
     WHERE outbox.position = place.position
   )
@@ -214,8 +223,7 @@ const markSql = `
   RETURNING topic, partition, next_offset`;
 
 const asideSql = `
-  UPDATE outbox SET published_partitions = $2::integer[], published_at = ${publishedAt('$2::integer[]')},
-    aside_at = now()
+  UPDATE outbox SET ${fillIn('$2::integer[]')}, aside_at = now()
   WHERE position = $1`;
 
 const reopenSql = `
