@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Broker, IncomingMessage } from './broker.js';
-import { openSidePool } from './database.js';
+import { byIndexesSql, openSidePool } from './database.js';
 import { writeDeadLetters, type MessageFault, type RefusedMessage } from './consumer/dead-letters.js';
 import { isConflict, isCutOff, isStoreAway, isStoreBroken, type Refusal } from './errors.js';
 import type { RawTransaction } from './idempotency.js';
@@ -77,6 +77,7 @@ export const createConsumer = <Event>(
     statementTimeoutMs: 30_000,
     lockTimeoutMs: 10_000,
     connectTimeoutMs: 10_000,
+    sessionSql: byIndexesSql,
   });
   const total: Tally = { handled: 0, duplicates: 0, dead: 0 };
   let reportedAt = 0;

@@ -13,6 +13,12 @@ export interface Database {
 }
 
 /**
+ * For sessions that keep what is prepared, and with it plans, while their tables grow: one that was made for an empty table reads
+ * all of it, and goes on to when it has a million rows. By the indexes it is right for any number.
+ */
+export const byIndexesSql = 'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off';
+
+/**
  * A further pool on the database of `pool`, for work that must not keep the rest waiting: it has few connections of its
  * own and cuts its statements off at another time. Whoever opens it ends it.
  */
@@ -25,9 +31,11 @@ export const openSidePool = (
     readonly lockTimeoutMs?: number;
     /** How long to wait for a connection; as `pool` does unless told. */
     readonly connectTimeoutMs?: number;
+    /** Said on each new connection before anything else. */
+    readonly sessionSql?: string;
   },
 ): pg.Pool => {
-  const { maxConnections, statementTimeoutMs, lockTimeoutMs, connectTimeoutMs } = options;
+  const { maxConnections, statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, sessionSql } = options;
   const side = new pg.Pool({
     ...pool.options,
     max: maxConnections,
@@ -35,12 +43,19 @@ export const openSidePool = (
     query_timeout: statementTimeoutMs + 1_000,
     ...(lockTimeoutMs !== undefined && { lock_timeout: lockTimeoutMs }),
     ...(connectTimeoutMs !== undefined && { connectionTimeoutMillis: connectTimeoutMs }),
+    ...(sessionSql !== undefined && { onConnect: setUp(sessionSql) }),
   });
   // As in openDatabase; the pool that all other work goes over says that the store is away.
   side.on('error', () => undefined);
   surviveBreaks(side);
   return side;
 };
+
+/** The pool waits for what it answers, and gives up a connection on which it fails. */
+const setUp =
+  (sql: string) =>
+  (client: pg.ClientBase): unknown =>
+    client.query(sql);
 
 /**
  * A connection may break between two statements of whoever has it, even before that one could listen; without a listener

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { MessageRefused, type Broker, type OutgoingMessage } from '../broker.js';
 import { createEnvelopeSigner, encodeEnvelope, producerKey } from '../envelope.js';
+import { byIndexesSql } from '../database.js';
 import type { Logger } from '../logger.js';
 import { createBell, createOutage, pause, waitAtMost } from '../outage.js';
 import { createKnownEnds, type KnownEnd } from './ends.js';
@@ -231,8 +232,7 @@ export const createOutboxRelay = (options: {
 const sessionSql = `
   SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
   SET idle_session_timeout = '45s';
-  SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;
-  SET enable_hashjoin = off; SET enable_mergejoin = off`;
+  ${byIndexesSql}; SET enable_bitmapscan = off; SET enable_sort = off`;
 
 const close = (client: pg.Client): Promise<void> => waitAtMost(client.end(), 1_000);
 
