@@ -60,9 +60,11 @@ export interface SubscriptionOptions {
   /** At most so many messages a batch; 5,000 unless told. */
   readonly maxBatch?: number;
   /**
-   * Gets messages of one partition in order of their offsets, one batch of a partition at a time. Once it resolves, the
-   * offset behind the batch is committed; when it rejects, that partition alone pauses, backs off with jitter (0.1 s to
-   * 10 s) and gets the same messages again. A message may come twice (a crash, a rebalance), but is never left out.
+   * Gets messages of one partition in order of their offsets, one batch of a partition at a time; partitions do not wait for
+   * each other. Once it resolves, the offset behind the batch is committed, at the latest with those of the next fifty
+   * milliseconds; when it rejects, that partition alone pauses, backs off with jitter (0.1 s to 10 s) and gets these messages
+   * again, before any other. A message may come twice (a crash, a rebalance, after which its next member may begin with it while
+   * the one before still finishes it), but is never left out.
    */
   readonly onBatch: (messages: readonly IncomingMessage[]) => Promise<void>;
 }

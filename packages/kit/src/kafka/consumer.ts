@@ -1,7 +1,15 @@
-import type { Consumer, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs';
+import type {
+  Batch,
+  Consumer,
+  EachBatchPayload,
+  IHeaders,
+  KafkaMessage,
+  TopicPartitionOffset,
+} from 'kafkajs';
 import { BrokerRefused, type IncomingMessage, type SubscriptionOptions } from '../broker.js';
 import { readCompressed, unreadableIn } from './codecs.js';
 import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
+import { createLane, type Lane } from './lane.js';
 import { pause, within } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
@@ -16,7 +24,11 @@ const commitMs = 5_000;
 const leaveMs = 3_000;
 /** A consumer of kafkajs that gives no sign for so long, though no batch is under way, is given up. */
 const silenceMs = 90_000;
-const partitionsAtOnce = 8;
+/** Fetches at least so far apart bring more messages each, and cost less. */
+const fetchEveryMs = 25;
+const commitEveryMs = 50;
+/** kafkajs hands over the partitions of one fetch side by side; they only wait for room. */
+const partitionsAtOnce = 64;
 
 type ConsumerOptions = KafkaClientOptions & {
   readonly topics: KafkaTopics;
@@ -118,39 +130,59 @@ const createLife = (
     allowAutoTopicCreation: false,
     retry: { ...retry, retries: 5, restartOnFailure: async () => false },
   });
-  const batches = new Set<Promise<void>>();
+  const lanes = new Map<string, Lane>();
   const pauses = new Map<string, { failures: number; timer?: NodeJS.Timeout }>();
   let ended = false;
   /** The group is being shared out anew: what is under way is finished, what is not begun is left to its next owner. */
   let rejoining = false;
+  let joins = 0;
   let lastSign = performance.now();
+  let fail = (_error: unknown): void => undefined;
 
   const isOver = () => ended || rejoining || stopping.aborted;
-
-  const noteLoss = (error: unknown) => {
-    if (membershipErrors.has((error as { type?: string }).type ?? '')) rejoining = true;
+  const underWay = () => [...lanes.values()].flatMap((lane) => lane.running() ?? []);
+  const dropAll = () => {
+    for (const lane of lanes.values()) lane.drop();
   };
 
-  const commit = async (payload: EachBatchPayload, offset: bigint) => {
-    const { topic, partition } = payload.batch;
-    const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] };
-    const committed = payload.commitOffsetsIfNecessary(offsets);
+  /** Answers whether the error says that the member's partitions may be another's now. */
+  const noteLoss = (error: unknown): boolean => {
+    const lost = membershipErrors.has((error as { type?: string }).type ?? '');
+    if (lost) {
+      rejoining = true;
+      dropAll();
+    }
+    return lost;
+  };
+
+  let commit: EachBatchPayload['commitOffsetsIfNecessary'] = () => Promise.resolve();
+  const commits = createCommits(async (offsets) => {
+    const during = joins;
+    const topicNames = [...new Set(offsets.map(({ topic }) => topic))];
+    const committed = commit({
+      topics: topicNames.map((topic) => ({
+        topic,
+        partitions: offsets.filter((one) => one.topic === topic),
+      })),
+    });
     try {
       await within(commitMs, 'committing', committed);
     } catch (error) {
-      noteLoss(error);
-      throw error;
+      // What is refused to the member of before says nothing of the one that has joined again.
+      if (during === joins && !noteLoss(error)) fail(error);
     }
-  };
+  });
 
-  const backOff = (topic: string, partition: number, error: unknown) => {
+  const backOff = (topic: string, partition: number, first: bigint, error: unknown) => {
     const slot = `${topic}/${partition}`;
     const paused = pauses.get(slot) ?? { failures: 0 };
     paused.failures += 1;
     const ms = Math.round(pauseMs(paused.failures));
     logger.warn({ err: error, group, topic, partition, pauseMs: ms }, 'a batch failed; its partition pauses');
+    if (ended) return;
     const partitions = [{ topic, partitions: [partition] }];
     consumer.pause(partitions);
+    consumer.seek({ topic, partition, offset: String(first) });
     paused.timer = setTimeout(() => {
       // Between two lives there is nothing to resume.
       if (!ended) consumer.resume(partitions);
@@ -158,32 +190,43 @@ const createLife = (
     pauses.set(slot, paused);
   };
 
-  const handle = async (payload: EachBatchPayload): Promise<void> => {
+  const openLane = (topic: string, partition: number): Lane => {
+    const lane = createLane({
+      maxBatch,
+      handle: (messages) => onBatch(messages.map((message) => incoming(topic, partition, message))),
+      onDone: (behind) => {
+        pauses.delete(`${topic}/${partition}`);
+        commits.add({ topic, partition, offset: String(behind) });
+      },
+      onFailed: (error, first) => backOff(topic, partition, first, error),
+    });
+    lanes.set(`${topic}/${partition}`, lane);
+    return lane;
+  };
+
+  let nextFetch: Promise<void> | undefined;
+  const take = async (payload: EachBatchPayload): Promise<void> => {
     const { batch, heartbeat, resolveOffset } = payload;
     const { topic, partition, messages } = batch;
     const beat = () => heartbeat().catch(noteLoss);
-    // A process that has only just started may have been silent since it joined, and its first batch keeps it busy.
+    // A process that has only just started may have been silent since it joined.
     await beat();
-    const beating = setInterval(() => void beat(), lookMs);
-    try {
-      for (let at = 0; at < messages.length && !isOver(); at += maxBatch) {
-        const slice = messages.slice(at, at + maxBatch);
-        try {
-          await onBatch(slice.map((message) => incoming(topic, partition, message)));
-        } catch (error) {
-          backOff(topic, partition, error);
-          return;
-        }
-        pauses.delete(`${topic}/${partition}`);
-        const isLast = at + maxBatch >= messages.length;
-        // Behind the last message there may be marks of transactions, which are not handed out.
-        const last = isLast ? batch.lastOffset() : (slice.at(-1)?.offset ?? '');
-        await commit(payload, BigInt(last) + 1n);
-        resolveOffset(last);
-      }
-    } finally {
-      clearInterval(beating);
+    // What was fetched before the consumer was sent back is fetched again.
+    if (isOver() || payload.isStale()) return;
+    commit = payload.commitOffsetsIfNecessary;
+    const lane = lanes.get(`${topic}/${partition}`) ?? openLane(topic, partition);
+    const last = batch.lastOffset();
+    const missing = lane.take({ from: fetchedFrom(batch), messages, behind: BigInt(last) + 1n });
+    if (missing !== undefined) {
+      consumer.seek({ topic, partition, offset: String(missing) });
+      return;
     }
+    resolveOffset(last);
+    nextFetch ??= pause(fetchEveryMs).then(() => (nextFetch = undefined));
+    await nextFetch;
+    const beating = setInterval(() => void beat(), lookMs);
+    await lane.room();
+    clearInterval(beating);
   };
 
   const start = async () => {
@@ -194,36 +237,42 @@ const createLife = (
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: partitionsAtOnce,
-      eachBatch: (payload) => {
-        if (isOver()) return Promise.resolve();
-        const work = handle(payload);
-        const settled = work.then(
-          () => undefined,
-          () => undefined,
-        );
-        batches.add(settled);
-        void settled.then(() => batches.delete(settled));
-        return work;
-      },
+      eachBatch: (payload) => (isOver() ? Promise.resolve() : take(payload)),
     });
   };
 
   const crash = new Promise<never>((_resolve, reject) => {
+    fail = reject;
     consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
     const watch = setInterval(() => {
       if (ended) clearInterval(watch);
-      else if (batches.size === 0 && performance.now() - lastSign > silenceMs) {
+      else if (underWay().length === 0 && performance.now() - lastSign > silenceMs) {
         reject(new Error(`the consumer gave no sign for ${silenceMs} ms`));
       }
     }, 1_000).unref();
   });
   crash.catch(() => undefined);
-  watchSigns(consumer, (name) => {
-    lastSign = performance.now();
-    if (name === 'fetch') presence.met();
-    if (name !== 'join') return;
+  consumer.on(consumer.events.REBALANCING, () => {
+    rejoining = true;
+    dropAll();
+  });
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+    for (const [slot, lane] of lanes) {
+      const at = slot.lastIndexOf('/');
+      const isOurs = memberAssignment[slot.slice(0, at)]?.includes(Number(slot.slice(at + 1)));
+      if (isOurs) lane.drop();
+      else {
+        lane.forget();
+        commits.forget(slot);
+      }
+    }
     rejoining = false;
+    joins += 1;
     onJoined();
+  });
+  watchSigns(consumer, (isFetch) => {
+    lastSign = performance.now();
+    if (isFetch) presence.met();
   });
 
   return {
@@ -235,7 +284,9 @@ const createLife = (
     end: async (): Promise<void> => {
       ended = true;
       for (const { timer } of pauses.values()) clearTimeout(timer);
-      await Promise.all(batches);
+      dropAll();
+      await Promise.all(underWay());
+      await commits.all();
       await within(leaveMs, 'leaving the group', consumer.disconnect()).catch(() => undefined);
       client.abandon();
     },
@@ -250,13 +301,43 @@ const membershipErrors: ReadonlySet<string> = new Set([
   'FENCED_INSTANCE_ID',
 ]);
 
-const watchSigns = (consumer: Consumer, onSign: (name: 'join' | 'fetch' | 'other') => void): void => {
+const watchSigns = (consumer: Consumer, onSign: (isFetch: boolean) => void): void => {
   const { events } = consumer;
-  consumer.on(events.GROUP_JOIN, () => onSign('join'));
-  consumer.on(events.FETCH, () => onSign('fetch'));
-  consumer.on(events.END_BATCH_PROCESS, () => onSign('other'));
-  consumer.on(events.HEARTBEAT, () => onSign('other'));
+  consumer.on(events.GROUP_JOIN, () => onSign(false));
+  consumer.on(events.FETCH, () => onSign(true));
+  consumer.on(events.END_BATCH_PROCESS, () => onSign(false));
+  consumer.on(events.HEARTBEAT, () => onSign(false));
 };
+
+/** Sends what is added, all of it together, one commit after the other. */
+const createCommits = (send: (offsets: readonly TopicPartitionOffset[]) => Promise<void>) => {
+  const waiting = new Map<string, TopicPartitionOffset>();
+  let sending: Promise<void> | undefined;
+  const sendAll = async (): Promise<void> => {
+    while (waiting.size > 0) {
+      const offsets = [...waiting.values()];
+      waiting.clear();
+      await send(offsets);
+      await pause(commitEveryMs);
+    }
+    // Not when the promise is seen to be over: what is added until then would wait for the next one.
+    sending = undefined;
+  };
+  return {
+    add: (offset: TopicPartitionOffset): void => {
+      waiting.set(`${offset.topic}/${offset.partition}`, offset);
+      sending ??= sendAll();
+    },
+    /** Of a partition, `<topic>/<partition>`, that is another member's now. */
+    forget: (slot: string): void => void waiting.delete(slot),
+    /** Resolves when all that was added is sent; never rejects. */
+    all: (): Promise<void> => sending ?? Promise.resolve(),
+  };
+};
+
+/** The offset that was asked for. Before the first message there may be some that are compacted away. */
+const fetchedFrom = (batch: Batch & { readonly fetchedOffset?: string }): bigint =>
+  BigInt(batch.fetchedOffset ?? batch.firstOffset() ?? 0);
 
 const incoming = (topic: string, partition: number, message: KafkaMessage): IncomingMessage => ({
   topic,

@@ -84,6 +84,39 @@ export const consumingContract = (bench: Bench): void => {
     expect(new Set(attempts.slice(0, -1).map(([first]) => first)).size).toBe(1);
   });
 
+  test('a batch that takes long keeps no other partition waiting', async () => {
+    const topic = topicOf();
+    const broker = await connect(topic);
+    const [slow, other] = await keysApart(broker, topic.name, 2);
+    const [entered, released] = [gate(), gate()];
+    const { messages } = await consume(broker, {
+      group: groupOf('slow'),
+      topics: [topic.name],
+      onBatch: async (batch) => {
+        if (!texts(batch).some((text) => text?.startsWith('slow'))) return;
+        entered.open();
+        await released.opened;
+      },
+    });
+    await broker.publish(numbered(topic.name, slow!.key, 1, 'slow-'));
+    await entered.opened;
+    try {
+      for (let round = 0; round < 3; round += 1) {
+        await broker.publish(numbered(topic.name, slow!.key, 1, `slow-behind-${round}-`));
+        await broker.publish(numbered(topic.name, other!.key, 1, `other-${round}-`));
+        await until('the other partition went on', () => texts(messages).includes(`other-${round}-0`), 10);
+      }
+      expect(texts(messages).filter((text) => text?.startsWith('slow'))).toEqual([]);
+    } finally {
+      released.open();
+    }
+    await until('all came', () => texts(messages).includes('slow-behind-2-0'));
+    expect(texts(withoutRepeats(messages)).filter((text) => text?.startsWith('slow'))).toEqual([
+      'slow-0',
+      ...[0, 1, 2].map((round) => `slow-behind-${round}-0`),
+    ]);
+  });
+
   test('an offset is committed when its batch is done, not before; the next member goes on behind it', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
