@@ -98,8 +98,12 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     return data;
   };
   let sent = events;
-  for (const share of [0.125, 0.25, 0.5]) {
-    const perSecond = consumed * share;
+  const loads = [
+    ['a quarter of the ingest above', consumed / 4],
+    ['half of the 20,000 that are expected', 10_000],
+    ['half of the ingest above', consumed / 2],
+  ];
+  for (const [wanted, perSecond] of loads) {
     // Steady load, in pieces of a twentieth of a second.
     let loading = true;
     const load = (async () => {
@@ -115,7 +119,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const began = performance.now();
     const visible = [];
     for (let at = 0; at < 100; at += 1) {
-      const movie = `probe:${share}:${at}`;
+      const movie = `probe:${Math.round(perSecond)}:${at}`;
       const event = { userId: 'probe', recordId: movie, recordType: 'movie', value: 7, eventType: 'put' };
       await broker.publish([
         { topic: 'ratings', key: movie, value: Buffer.from(JSON.stringify(event)), headers: {} },
@@ -142,7 +146,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const reached = ((sent - from) / (performance.now() - began)) * 1_000;
     visible.sort((left, right) => left - right);
     say(
-      `acknowledged to visible at ${round(reached)} events/s (${share} of the ingest above was asked for): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events to be told at the end`,
+      `acknowledged to visible at ${round(reached)} events/s (asked for: ${wanted}): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events to be told at the end`,
     );
     await allTold();
   }
