@@ -1,15 +1,10 @@
-import type {
-  Batch,
-  Consumer,
-  EachBatchPayload,
-  IHeaders,
-  KafkaMessage,
-  TopicPartitionOffset,
-} from 'kafkajs';
-import { BrokerRefused, type IncomingMessage, type SubscriptionOptions } from '../broker.js';
+import type { Consumer, ConsumerGroupJoinEvent, EachBatchPayload } from 'kafkajs';
+import { BrokerRefused, type SubscriptionOptions } from '../broker.js';
 import { readCompressed, unreadableIn } from './codecs.js';
 import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
+import { createCommits } from './commits.js';
 import { createLane, type Lane } from './lane.js';
+import { fetchedFrom, incoming } from './message.js';
 import { pause, within } from '../outage.js';
 import type { KafkaTopics } from './topics.js';
 import type { Part } from '../service.js';
@@ -26,7 +21,6 @@ const leaveMs = 3_000;
 const silenceMs = 90_000;
 /** Fetches at least so far apart bring more messages each, and cost less. */
 const fetchEveryMs = 25;
-const commitEveryMs = 50;
 /** kafkajs hands over the partitions of one fetch side by side; they only wait for room. */
 const partitionsAtOnce = 64;
 
@@ -139,6 +133,9 @@ const createLife = (
   let lastSign = performance.now();
   let fail = (_error: unknown): void => undefined;
 
+  let assigned: ConsumerGroupJoinEvent['payload']['memberAssignment'] = {};
+
+  const isOurs = (topic: string, partition: number) => assigned[topic]?.includes(partition) === true;
   const isOver = () => ended || rejoining || stopping.aborted;
   const underWay = () => [...lanes.values()].flatMap((lane) => lane.running() ?? []);
   const dropAll = () => {
@@ -158,15 +155,8 @@ const createLife = (
   let commit: EachBatchPayload['commitOffsetsIfNecessary'] = () => Promise.resolve();
   const commits = createCommits(async (offsets) => {
     const during = joins;
-    const topicNames = [...new Set(offsets.map(({ topic }) => topic))];
-    const committed = commit({
-      topics: topicNames.map((topic) => ({
-        topic,
-        partitions: offsets.filter((one) => one.topic === topic),
-      })),
-    });
     try {
-      await within(commitMs, 'committing', committed);
+      await within(commitMs, 'committing', commit(offsets));
     } catch (error) {
       // What is refused to the member of before says nothing of the one that has joined again.
       if (during === joins && !noteLoss(error)) fail(error);
@@ -211,8 +201,8 @@ const createLife = (
     const beat = () => heartbeat().catch(noteLoss);
     // A process that has only just started may have been silent since it joined.
     await beat();
-    // What was fetched before the consumer was sent back is fetched again.
-    if (isOver() || payload.isStale()) return;
+    // What was fetched before the consumer was sent back is fetched again, and what was another's meanwhile is left to it.
+    if (isOver() || payload.isStale() || !isOurs(topic, partition)) return;
     commit = payload.commitOffsetsIfNecessary;
     const lane = lanes.get(`${topic}/${partition}`) ?? openLane(topic, partition);
     const last = batch.lastOffset();
@@ -256,11 +246,11 @@ const createLife = (
     rejoining = true;
     dropAll();
   });
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    assigned = payload.memberAssignment;
     for (const [slot, lane] of lanes) {
       const at = slot.lastIndexOf('/');
-      const isOurs = memberAssignment[slot.slice(0, at)]?.includes(Number(slot.slice(at + 1)));
-      if (isOurs) lane.drop();
+      if (isOurs(slot.slice(0, at), Number(slot.slice(at + 1)))) lane.drop();
       else {
         lane.forget();
         commits.forget(slot);
@@ -307,60 +297,4 @@ const watchSigns = (consumer: Consumer, onSign: (isFetch: boolean) => void): voi
   consumer.on(events.FETCH, () => onSign(true));
   consumer.on(events.END_BATCH_PROCESS, () => onSign(false));
   consumer.on(events.HEARTBEAT, () => onSign(false));
-};
-
-/** Sends what is added, all of it together, one commit after the other. */
-const createCommits = (send: (offsets: readonly TopicPartitionOffset[]) => Promise<void>) => {
-  const waiting = new Map<string, TopicPartitionOffset>();
-  let sending: Promise<void> | undefined;
-  const sendAll = async (): Promise<void> => {
-    while (waiting.size > 0) {
-      const offsets = [...waiting.values()];
-      waiting.clear();
-      await send(offsets);
-      await pause(commitEveryMs);
-    }
-    // Not when the promise is seen to be over: what is added until then would wait for the next one.
-    sending = undefined;
-  };
-  return {
-    add: (offset: TopicPartitionOffset): void => {
-      waiting.set(`${offset.topic}/${offset.partition}`, offset);
-      sending ??= sendAll();
-    },
-    /** Of a partition, `<topic>/<partition>`, that is another member's now. */
-    forget: (slot: string): void => void waiting.delete(slot),
-    /** Resolves when all that was added is sent; never rejects. */
-    all: (): Promise<void> => sending ?? Promise.resolve(),
-  };
-};
-
-/** The offset that was asked for. Before the first message there may be some that are compacted away. */
-const fetchedFrom = (batch: Batch & { readonly fetchedOffset?: string }): bigint =>
-  BigInt(batch.fetchedOffset ?? batch.firstOffset() ?? 0);
-
-const incoming = (topic: string, partition: number, message: KafkaMessage): IncomingMessage => ({
-  topic,
-  partition,
-  offset: BigInt(message.offset),
-  appendedAt: timeOf(message.timestamp),
-  key: message.key,
-  value: message.value,
-  headers: headersOf(message.headers),
-});
-
-const lastTime = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-
-/** Topics that others made may keep any time of a producer; what cannot be stored would keep its partition for ever. */
-const timeOf = (timestamp: string): Date => new Date(Math.min(Math.max(Number(timestamp), 0), lastTime));
-
-const none: Readonly<Record<string, Buffer>> = {};
-
-/** Of a header that comes more than once, the last. */
-const headersOf = (headers: IHeaders | undefined): Readonly<Record<string, Buffer>> => {
-  const entries = Object.entries(headers ?? none).flatMap(([name, given]) => {
-    const value = Array.isArray(given) ? given.at(-1) : given;
-    return value === undefined ? [] : [[name, Buffer.from(value)] as const];
-  });
-  return entries.length === 0 ? none : Object.fromEntries(entries);
 };
