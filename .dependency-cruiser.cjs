@@ -1,10 +1,11 @@
-// Who may import whom. Each rule says in its comment what to do instead; `npm run lint` prints it.
+// Who may import whom. Each rule's comment says what to do instead; `npm run lint` prints it.
 //
-//   tests --> gateway -------------------> kit
-//     |-----> subgraphs/x --> events ----> kit
-//     '-----> cli -----------------------> kit    (starts the others as processes, imports none of them)
+//   tests, testing --> everything
+//   gateway --> service          local --> service          cli --> service, local
+//   subgraphs/x --> events --> messaging/envelope
+//   subgraphs/x --> subgraph --> messaging --> database --> service
 
-const tests = '(/test/|\\.test\\.ts$|/testing/)';
+const tests = '(/test/|\\.test\\.ts$|^packages/testing/)';
 const prisma = '(/src/generated/prisma/|(^|/)node_modules/(@prisma/|pg/|@types/pg/))';
 
 /** Files of a subgraph by what they are; `$1` in a rule's target is the subgraph that its source matched. */
@@ -18,17 +19,31 @@ const error = (name, comment, from, to) => ({ name, severity: 'error', comment, 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
-    error(
-      'kit-imports-nothing-of-ours',
-      'kit is infrastructure and has never heard of a movie: hand it what it needs, or move the file to its subgraph.',
-      { path: '^packages/kit/' },
-      { path: '^(packages/(?!kit/)|gateway/|subgraphs/|tests/)' },
+    ...Object.entries({
+      service: [[], 'it is what every process is: hand it what it needs as a parameter'],
+      database: [['service'], 'it knows one pool and its errors, no event and no GraphQL'],
+      messaging: [
+        ['service', 'database'],
+        'events are carried without GraphQL and without a word of a domain',
+      ],
+      subgraph: [['service', 'database', 'messaging'], 'it is the same for every subgraph'],
+      local: [['service'], 'it starts servers for development and is in no image'],
+      cli: [['service', 'local'], 'the command line starts the others as processes and imports none of them'],
+    }).map(([name, [may, why]]) =>
+      error(
+        `${name}-imports-only-its-layer`,
+        `packages/${name} may import ${may.length === 0 ? 'nothing of ours' : `only ${may.join(', ')}`}: ${why}.`,
+        { path: `^packages/${name}/`, pathNot: tests },
+        { path: `^(packages/(?!(${[name, ...may].join('|')})/)|gateway/|subgraphs/|tests/)` },
+      ),
     ),
     error(
-      'events-imports-only-kit',
-      'packages/events holds contracts only: it may use the envelope of kit and nothing else of ours, nor a broker.',
+      'events-imports-only-the-envelope',
+      'packages/events holds contracts only: it may use the envelope of messaging and nothing else of ours, nor a broker.',
       { path: '^packages/events/' },
-      { path: '^(packages/(?!kit/src/envelope|events/)|gateway/|subgraphs/|tests/)|node_modules/kafkajs/' },
+      {
+        path: '^(packages/(?!messaging/src/envelope|events/)|gateway/|subgraphs/|tests/)|node_modules/kafkajs/',
+      },
     ),
     error(
       'subgraph-never-imports-another',
@@ -37,22 +52,16 @@ module.exports = {
       { path: '^subgraphs/', pathNot: '^subgraphs/$1/' },
     ),
     error(
-      'subgraph-imports-only-kit-and-events',
-      'A subgraph knows neither the gateway nor the command line: only kit and events.',
-      { path: '^subgraphs/' },
-      { path: '^(gateway/|tests/|packages/(?!kit/|events/))' },
+      'subgraph-imports-only-its-layers',
+      'A subgraph knows neither the gateway nor the command line nor local servers: only events, subgraph and what that is built on.',
+      { path: '^subgraphs/', pathNot: tests },
+      { path: '^(gateway/|tests/|packages/(cli|local|testing)/)' },
     ),
     error(
-      'gateway-imports-only-kit',
+      'gateway-imports-only-service',
       'The gateway serves any supergraph, so it knows none of our subgraphs or events: give it a supergraph file.',
-      { path: '^gateway/' },
-      { path: '^(subgraphs/|tests/|packages/(?!kit/))' },
-    ),
-    error(
-      'cli-imports-only-kit',
-      'The command line starts the others as processes and imports none of them.',
-      { path: '^packages/cli/' },
-      { path: '^(gateway/|subgraphs/|tests/|packages/(?!kit/|cli/))' },
+      { path: '^gateway/', pathNot: tests },
+      { path: '^(subgraphs/|tests/|packages/(?!service/))' },
     ),
     error(
       'examples-know-only-the-wire',
@@ -61,9 +70,9 @@ module.exports = {
       { path: '^(packages/|gateway/|subgraphs/|tests/)' },
     ),
     error(
-      'only-kit-touches-kafka',
-      'Publish and subscribe through the seam in kit (broker.ts); no one else knows which broker there is.',
-      { pathNot: '^packages/kit/' },
+      'only-messaging-touches-kafka',
+      'Publish and subscribe through the broker of packages/messaging; no one else knows which broker there is.',
+      { pathNot: `^packages/(messaging|local)/|${tests}|^tests/` },
       { path: 'node_modules/kafkajs/' },
     ),
     error(
@@ -122,7 +131,7 @@ module.exports = {
       'A rule gets state, command and now, and answers events or a refusal: it imports event types, models and refusals, nothing that reads or writes.',
       { path: `${source}${rules}`, pathNot: tests },
       {
-        pathNot: `${own}(models|codes|${rules})|^packages/(events/src/|kit/src/errors\\.ts$)`,
+        pathNot: `${own}(models|codes|${rules})|^packages/(events/src/|service/src/refusal\\.ts$)`,
       },
     ),
     error(
@@ -151,7 +160,7 @@ module.exports = {
     error(
       'product-code-knows-no-tests',
       'What both need belongs into the product; fixtures and test servers stay with the tests.',
-      { pathNot: `${tests}|^tests/|^packages/kit/src/testing/` },
+      { pathNot: `${tests}|^tests/|^packages/testing/` },
       { path: '(^tests/|/test/|\\.test\\.ts$|/testing/)', pathNot: 'node_modules/' },
     ),
     error(

@@ -34,7 +34,10 @@ FROM node AS service
 ARG SERVICE
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000
 COPY --from=modules /app ./
-COPY --from=build /app/packages/kit/dist packages/kit/dist
+COPY --from=build /app/packages/service/dist packages/service/dist
+COPY --from=build /app/packages/database/dist packages/database/dist
+COPY --from=build /app/packages/messaging/dist packages/messaging/dist
+COPY --from=build /app/packages/subgraph/dist packages/subgraph/dist
 COPY --from=build /app/packages/events/dist packages/events/dist
 COPY --from=build /app/prisma prisma
 COPY --from=build /app/${SERVICE}/dist ${SERVICE}/dist

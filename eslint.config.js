@@ -6,7 +6,8 @@ import tseslint from 'typescript-eslint';
 const readsEnvironment = [
   'packages/cli/src/graph.ts',
   'packages/cli/src/{compose,kafka}.ts',
-  'packages/kit/src/{subgraph,import,job,telemetry}.ts',
+  'packages/service/src/telemetry/start.ts',
+  'packages/subgraph/src/{run-subgraph,jobs/run-job}.ts',
   'gateway/src/main.ts',
 ];
 

@@ -31,8 +31,8 @@ export default {
         '<rootDir>/gateway/test/**/*.test.ts',
         '<rootDir>/tests/**/*.test.ts',
       ],
-      globalSetup: '<rootDir>/packages/kit/dist/testing/global-setup.js',
-      globalTeardown: '<rootDir>/packages/kit/dist/testing/global-teardown.js',
+      globalSetup: '<rootDir>/packages/testing/dist/global-setup.js',
+      globalTeardown: '<rootDir>/packages/testing/dist/global-teardown.js',
     },
   ],
 };

@@ -7,8 +7,9 @@ import {
   serviceVariables,
   subgraphKeyVariable,
   subgraphVariable,
-} from '@cinegraph/kit/env';
-import { developmentViewerHeader, identityHeader } from '@cinegraph/kit/viewer';
+} from '@cinegraph/service/env';
+import { developmentViewerHeader } from '@cinegraph/service/viewer';
+import { identityHeader } from '@cinegraph/service/identity';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
 
 /** All that the gateway is told from outside. Times in milliseconds. */

@@ -1,6 +1,6 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
-import { shortMessage } from '@cinegraph/kit/errors';
-import type { Logger } from '@cinegraph/kit/logger';
+import { shortMessage } from '@cinegraph/service/refusal';
+import type { Logger } from '@cinegraph/service/logger';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
 /** Codes of refusals that the gateway itself makes. */

@@ -1,7 +1,7 @@
 // First: it traces only what is loaded after it.
-import '@cinegraph/kit/telemetry';
-import { createLogger } from '@cinegraph/kit/logger';
-import { runService } from '@cinegraph/kit/service';
+import '@cinegraph/service/telemetry/start';
+import { createLogger } from '@cinegraph/service/logger';
+import { runService } from '@cinegraph/service/run-service';
 import { readConfig } from './config.js';
 import { startGateway } from './server.js';
 

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/kit/viewer';
+import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/service/viewer';
 import { GraphQLError } from 'graphql';
 
 /** A fetch that brought no usable answer: where in the client's answer its fields belong, and what went wrong. */

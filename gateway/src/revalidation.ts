@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readCacheControl } from '@cinegraph/kit/caching';
+import { readCacheControl } from '@cinegraph/service/http/cache-control';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addVary } from './vary.js';
 

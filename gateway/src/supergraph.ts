@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { StartError } from '@cinegraph/kit/errors';
-import type { Logger } from '@cinegraph/kit/logger';
+import { StartError } from '@cinegraph/service/start-error';
+import type { Logger } from '@cinegraph/service/logger';
 import type { GraphQLSchema } from 'graphql';
 import type { Gateway, LoadedSupergraph } from './execution/executor.js';
 

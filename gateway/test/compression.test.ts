@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { createHttpServer } from '@cinegraph/kit/http';
-import { createLogger } from '@cinegraph/kit/logger';
+import { createHttpServer } from '@cinegraph/service/http/server';
+import { createLogger } from '@cinegraph/service/logger';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { addCompression, minCompressedBytes } from '../src/compression.js';
 import { sendRaw, varies } from './support/raw-http.js';

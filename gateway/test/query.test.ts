@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemClock } from '@cinegraph/kit/clock';
-import { createIdentityReader, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/service/clock';
+import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import { startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;

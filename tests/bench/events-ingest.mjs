@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
-import { createLogger } from '@cinegraph/kit/logger';
-import { startTestKafka } from '@cinegraph/kit/testing/kafka';
+import { openKafkaBroker } from '@cinegraph/messaging/kafka/broker';
+import { createLogger } from '@cinegraph/service/logger';
+import { startTestKafka } from '@cinegraph/testing/kafka';
 import { ratingOf, round } from './events-stream.mjs';
 import { endChild } from './report.mjs';
 

@@ -9,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
+import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

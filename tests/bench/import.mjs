@@ -8,11 +8,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { copyRows } from '@cinegraph/kit/import/copy';
-import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
-import { migrate } from '@cinegraph/kit/migrate';
+import { copyRows } from '@cinegraph/subgraph/import/copy';
+import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { migrate } from '@cinegraph/database/migrate';
 import { migrations } from '@cinegraph/rating/migrations';
-import { testPool } from '@cinegraph/kit/testing/database';
+import { testPool } from '@cinegraph/testing/database';
 import { cleaningUp, writeSection } from './report.mjs';
 
 const wanted = Number(process.argv[2] ?? 1_000_000);

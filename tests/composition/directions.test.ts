@@ -21,13 +21,16 @@ const rules = (require(config) as { forbidden: { name: string; comment: string }
 
 /** A small house in which every import goes the right way: file -> what it imports. */
 const house: Record<string, readonly string[]> = {
-  'packages/kit/src/errors.ts': [],
-  'packages/kit/src/envelope.ts': [],
-  'packages/kit/src/broker.ts': ['kafkajs'],
-  'packages/kit/src/testing/database.ts': [],
-  'packages/events/src/rating.ts': ['@cinegraph/kit/envelope'],
-  'packages/cli/src/main.ts': ['@cinegraph/kit/errors'],
-  'gateway/src/main.ts': ['@cinegraph/kit/errors'],
+  'packages/service/src/refusal.ts': [],
+  'packages/database/src/pool.ts': ['@cinegraph/service/refusal'],
+  'packages/messaging/src/envelope.ts': ['@cinegraph/service/refusal'],
+  'packages/messaging/src/broker.ts': ['kafkajs', '@cinegraph/database/pool'],
+  'packages/subgraph/src/loader.ts': ['@cinegraph/messaging/broker', '@cinegraph/database/pool'],
+  'packages/local/src/postgres.ts': ['@cinegraph/service/refusal'],
+  'packages/testing/src/database.ts': ['@cinegraph/local/postgres', '@cinegraph/subgraph/loader'],
+  'packages/events/src/rating.ts': ['@cinegraph/messaging/envelope'],
+  'packages/cli/src/main.ts': ['@cinegraph/service/refusal', '@cinegraph/local/postgres'],
+  'gateway/src/main.ts': ['@cinegraph/service/refusal'],
   'subgraphs/rating/src/main.ts': ['./subgraph.js'],
   'subgraphs/rating/src/subgraph.ts': [
     './resolvers/Movie.js',
@@ -40,9 +43,14 @@ const house: Record<string, readonly string[]> = {
   'subgraphs/rating/src/resolvers/Movie.ts': ['../context.js', '../queries.js'],
   'subgraphs/rating/src/loaders.ts': ['./queries.js'],
   'subgraphs/rating/src/queries.ts': ['./generated/prisma/client.js'],
-  'subgraphs/rating/src/commands.ts': ['./rules.js', './queries.js', '@cinegraph/kit/errors'],
-  'subgraphs/rating/src/rules.ts': ['./models.js', '@cinegraph/events/rating', '@cinegraph/kit/errors'],
-  'subgraphs/rating/src/rules.test.ts': ['./rules.js', '@cinegraph/kit/testing/database'],
+  'subgraphs/rating/src/commands.ts': [
+    './rules.js',
+    './queries.js',
+    '@cinegraph/service/refusal',
+    '@cinegraph/subgraph/loader',
+  ],
+  'subgraphs/rating/src/rules.ts': ['./models.js', '@cinegraph/events/rating', '@cinegraph/service/refusal'],
+  'subgraphs/rating/src/rules.test.ts': ['./rules.js', '@cinegraph/testing/database'],
   'subgraphs/rating/src/models.ts': [],
   'subgraphs/rating/src/import/catalogue.ts': ['../commands.js'],
   'subgraphs/rating/src/consumers/ratings.ts': ['../commands.js', '../rules.js'],
@@ -55,28 +63,34 @@ const house: Record<string, readonly string[]> = {
 
 /** Wrong imports: the rule that must catch it, the file, what it imports. */
 const wrong: readonly (readonly [rule: string, file: string, imports: string])[] = [
-  ['kit-imports-nothing-of-ours', 'packages/kit/src/wrong.ts', '../../../subgraphs/rating/src/models.js'],
-  ['kit-imports-nothing-of-ours', 'packages/kit/src/wrong-events.ts', '@cinegraph/events/rating'],
-  ['events-imports-only-kit', 'packages/events/src/wrong.ts', '@cinegraph/kit/errors'],
-  ['events-imports-only-kit', 'packages/events/src/wrong-broker.ts', 'kafkajs'],
+  ['service-imports-only-its-layer', 'packages/service/src/wrong.ts', '@cinegraph/database/pool'],
+  [
+    'service-imports-only-its-layer',
+    'packages/service/src/wrong-path.ts',
+    '../../../subgraphs/rating/src/models.js',
+  ],
+  ['database-imports-only-its-layer', 'packages/database/src/wrong.ts', '@cinegraph/messaging/broker'],
+  ['messaging-imports-only-its-layer', 'packages/messaging/src/wrong.ts', '@cinegraph/subgraph/loader'],
+  ['messaging-imports-only-its-layer', 'packages/messaging/src/wrong-events.ts', '@cinegraph/events/rating'],
+  ['subgraph-imports-only-its-layer', 'packages/subgraph/src/wrong.ts', '@cinegraph/local/postgres'],
+  ['local-imports-only-its-layer', 'packages/local/src/wrong.ts', '@cinegraph/messaging/broker'],
+  ['cli-imports-only-its-layer', 'packages/cli/src/wrong.ts', '../../../gateway/src/main.js'],
+  ['cli-imports-only-its-layer', 'packages/cli/src/wrong-subgraph.ts', '@cinegraph/rating/import/catalogue'],
+  ['events-imports-only-the-envelope', 'packages/events/src/wrong.ts', '@cinegraph/service/refusal'],
+  ['events-imports-only-the-envelope', 'packages/events/src/wrong-broker.ts', 'kafkajs'],
   ['subgraph-never-imports-another', 'subgraphs/metadata/src/wrong.ts', '@cinegraph/rating/models'],
   [
-    'subgraph-imports-only-kit-and-events',
+    'subgraph-imports-only-its-layers',
     'subgraphs/rating/src/wrong-gateway.ts',
     '../../../gateway/src/main.js',
   ],
-  [
-    'subgraph-imports-only-kit-and-events',
-    'subgraphs/rating/src/wrong-cli.ts',
-    '../../../packages/cli/src/main.js',
-  ],
-  ['gateway-imports-only-kit', 'gateway/src/wrong.ts', '@cinegraph/rating/models'],
-  ['gateway-imports-only-kit', 'gateway/src/wrong-events.ts', '@cinegraph/events/rating'],
-  ['cli-imports-only-kit', 'packages/cli/src/wrong.ts', '../../../gateway/src/main.js'],
-  ['cli-imports-only-kit', 'packages/cli/src/wrong-subgraph.ts', '@cinegraph/rating/import/catalogue'],
-  ['examples-know-only-the-wire', 'examples/src/wrong.ts', '../../packages/kit/src/errors.js'],
-  ['only-kit-touches-kafka', 'subgraphs/rating/src/consumers/wrong.ts', 'kafkajs'],
-  ['no-cycles', 'packages/kit/src/wrong-cycle-back.ts', './wrong-cycle.js'],
+  ['subgraph-imports-only-its-layers', 'subgraphs/rating/src/wrong-local.ts', '@cinegraph/local/postgres'],
+  ['gateway-imports-only-service', 'gateway/src/wrong.ts', '@cinegraph/rating/models'],
+  ['gateway-imports-only-service', 'gateway/src/wrong-events.ts', '@cinegraph/events/rating'],
+  ['gateway-imports-only-service', 'gateway/src/wrong-messaging.ts', '@cinegraph/messaging/broker'],
+  ['examples-know-only-the-wire', 'examples/src/wrong.ts', '../../packages/service/src/refusal.js'],
+  ['only-messaging-touches-kafka', 'subgraphs/rating/src/consumers/wrong.ts', 'kafkajs'],
+  ['no-cycles', 'packages/service/src/wrong-cycle-back.ts', './wrong-cycle.js'],
   ['nobody-imports-main', 'subgraphs/rating/src/queries/wrong-main.ts', '../main.js'],
   ['resolvers-are-the-edge', 'subgraphs/rating/src/commands/wrong.ts', '../resolvers/Movie.js'],
   ['loaders-are-for-resolvers', 'subgraphs/rating/src/import/wrong.ts', '../loaders.js'],
@@ -92,7 +106,7 @@ const wrong: readonly (readonly [rule: string, file: string, imports: string])[]
   ['rules-are-pure', 'subgraphs/rating/src/rules/wrong-library.ts', 'node:fs'],
   ['only-data-code-touches-prisma', 'subgraphs/rating/src/scalars.ts', './generated/prisma/client.js'],
   ['resolvers-know-no-store', 'subgraphs/rating/src/resolvers/Wrong.ts', '../generated/prisma/client.js'],
-  ['product-code-knows-no-tests', 'subgraphs/rating/src/wrong-test.ts', '@cinegraph/kit/testing/database'],
+  ['product-code-knows-no-tests', 'subgraphs/rating/src/wrong-test.ts', '@cinegraph/testing/database'],
   ['no-development-dependency-at-run-time', 'gateway/src/wrong-tool.ts', 'a-tool'],
   ['only-what-exists-and-is-declared', 'gateway/src/wrong-name.ts', 'never-installed'],
   ['only-what-exists-and-is-declared', 'gateway/src/wrong-path.ts', './nowhere.js'],
@@ -145,9 +159,9 @@ beforeAll(() => {
   }
   mkdirSync(join(folder, 'node_modules/@cinegraph'), { recursive: true });
   for (const path of [
-    'packages/kit',
-    'packages/events',
-    'packages/cli',
+    ...['service', 'database', 'messaging', 'subgraph', 'local', 'testing', 'events', 'cli'].map(
+      (name) => `packages/${name}`,
+    ),
     'gateway',
     'subgraphs/rating',
     'subgraphs/metadata',
@@ -163,9 +177,11 @@ beforeAll(() => {
         exports: { './*': { 'cinegraph-source': './src/*.ts', default: './dist/*.js' } },
         dependencies: {
           ...dependencies,
-          '@cinegraph/kit': '1',
-          '@cinegraph/events': '1',
-          '@cinegraph/rating': '1',
+          ...Object.fromEntries(
+            ['service', 'database', 'messaging', 'subgraph', 'local', 'testing', 'events', 'rating'].map(
+              (name) => [`@cinegraph/${name}`, '1'],
+            ),
+          ),
         },
         devDependencies: { 'a-tool': '1.0.0' },
       }),
@@ -183,7 +199,7 @@ describe('who may import whom', () => {
 
   it('refuses every wrong import, each by its own rule', () => {
     for (const [, file, imports] of wrong) putModule(file, [imports]);
-    putModule('packages/kit/src/wrong-cycle.ts', ['./wrong-cycle-back.js']);
+    putModule('packages/service/src/wrong-cycle.ts', ['./wrong-cycle-back.js']);
     const found = new Set(cruise());
     expect(
       wrong.map(([rule, file]) => `${rule} ${file}`).filter((violation) => !found.has(violation)),
@@ -206,10 +222,22 @@ describe('who may know what', () => {
       .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
       .filter((path) => words.test(readFileSync(join(root, folder, path), 'utf8')));
 
-  it('leaves kit and the gateway without a word of movies and ratings', () => {
-    expect(knows('packages/kit/src', domain)).toEqual([]);
+  it('leaves the shared packages and the gateway without a word of movies and ratings', () => {
+    for (const name of ['service', 'database', 'messaging', 'subgraph', 'local', 'testing']) {
+      expect(knows(`packages/${name}/src`, domain)).toEqual([]);
+    }
     expect(knows('gateway/src', domain)).toEqual([]);
     expect(knows('subgraphs/rating/src', domain)).not.toEqual([]);
+  });
+
+  it('has no package that exports everything', () => {
+    const open = ['packages', 'subgraphs', '.']
+      .flatMap((folder) =>
+        readdirSync(join(root, folder)).map((name) => join(root, folder, name, 'package.json')),
+      )
+      .filter((path) => existsSync(path) && !path.includes('node_modules'))
+      .filter((path) => readFileSync(path, 'utf8').includes('"./*"'));
+    expect(open).toEqual([]);
   });
 
   it('leaves contracts without a word of the broker', () => {

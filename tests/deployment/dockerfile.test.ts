@@ -70,9 +70,13 @@ describe('.dockerignore', () => {
 
   it.each([
     ...['.git', '.env', '.env.production', '.data/secrets.json', 'node_modules/x/index.js', 'tls/server.key'],
-    ...['gateway/node_modules/x', 'packages/kit/dist/env.js', 'subgraphs/rating/src/generated/resolvers.ts'],
     ...[
-      'packages/kit/dist/tsconfig.tsbuildinfo',
+      'gateway/node_modules/x',
+      'packages/service/dist/env.js',
+      'subgraphs/rating/src/generated/resolvers.ts',
+    ],
+    ...[
+      'packages/service/dist/tsconfig.tsbuildinfo',
       'subgraphs/rating/test/world.ts',
       'rejects/a.jsonl',
       'build.log',
@@ -90,7 +94,7 @@ describe('.dockerignore', () => {
       'gateway/supergraph.graphql',
     ],
     ...['packages/cli/generate.mjs', 'prisma/rating/migrations/20261121000000_init/migration.sql'],
-    ...['subgraphs/rating/schema.graphql', 'packages/kit/src/testing/server.ts'],
+    ...['subgraphs/rating/schema.graphql', 'packages/testing/src/server.ts'],
   ])('lets the builder have %s', (path) => {
     expect(isIgnored(path)).toBe(false);
   });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { aggregatedRatings, ratings } from '@cinegraph/events/topics';
-import type { KafkaServer } from '@cinegraph/kit/kafka/server';
-import { startTestKafkaCluster } from '@cinegraph/kit/testing/kafka';
+import type { KafkaServer } from '@cinegraph/local/kafka/server';
+import { startTestKafkaCluster } from '@cinegraph/testing/kafka';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startProxy, type Proxy } from './proxy.js';
 import { auditAll, drained, readPublished, type PublishedLog } from './published.js';

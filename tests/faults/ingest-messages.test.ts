@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
-import type { IncomingMessage } from '@cinegraph/kit/broker';
+import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { enterIngest } from './members.js';
 import {

@@ -1,8 +1,8 @@
-import { systemClock } from '@cinegraph/kit/clock';
-import { createConsumer } from '@cinegraph/kit/consumer';
-import { testPool } from '@cinegraph/kit/testing/database';
-import { createLogger } from '@cinegraph/kit/logger';
-import { openBroker } from '@cinegraph/kit/open-broker';
+import { systemClock } from '@cinegraph/service/clock';
+import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
+import { testPool } from '@cinegraph/testing/database';
+import { createLogger } from '@cinegraph/service/logger';
+import { openBroker } from '@cinegraph/messaging/open-broker';
 import { createIngest } from '@cinegraph/rating/consumers/ingest';
 import { rating } from '@cinegraph/rating/subgraph';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { GroupPosition } from '@cinegraph/kit/broker';
+import type { GroupPosition } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
 import { enterIngest, ingest, keepPublishing } from './members.js';

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { OutgoingMessage } from '@cinegraph/kit/broker';
-import { systemClock } from '@cinegraph/kit/clock';
-import { createConsumer } from '@cinegraph/kit/consumer';
-import { createLogger } from '@cinegraph/kit/logger';
-import type { Part } from '@cinegraph/kit/service';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import type { OutgoingMessage } from '@cinegraph/messaging/broker';
+import { systemClock } from '@cinegraph/service/clock';
+import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
+import { createLogger } from '@cinegraph/service/logger';
+import type { Part } from '@cinegraph/service/parts';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIngest } from '@cinegraph/rating/consumers/ingest';
 import type { Chance } from './support.js';
 import type { FaultWorld } from './world.js';

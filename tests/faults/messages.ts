@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { OutgoingMessage } from '@cinegraph/kit/broker';
-import { createEnvelopeSigner, encodeEnvelope, producerKey, type Envelope } from '@cinegraph/kit/envelope';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import type { OutgoingMessage } from '@cinegraph/messaging/broker';
+import {
+  createEnvelopeSigner,
+  encodeEnvelope,
+  producerKey,
+  type Envelope,
+} from '@cinegraph/messaging/envelope';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type { Chance } from './support.js';
 
 /** A rating on its way in, as the oracle counts it; a null score takes the rating back. */

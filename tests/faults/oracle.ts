@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from '@cinegraph/kit/broker';
+import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { expect } from '@jest/globals';
 import type { SentRating } from './messages.js';
 import { until } from './support.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { GroupPosition } from '@cinegraph/kit/broker';
-import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import type { GroupPosition } from '@cinegraph/messaging/broker';
+import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { expect } from '@jest/globals';
 import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';

@@ -8,8 +8,8 @@ import {
   removeEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '@cinegraph/kit/postgres/embedded';
-import { testPool } from '@cinegraph/kit/testing/database';
+} from '@cinegraph/local/postgres/embedded';
+import { testPool } from '@cinegraph/testing/database';
 import { rating } from '@cinegraph/rating/subgraph';
 import type { ServiceProcess } from '../support/service-process.js';
 import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readFaultSettings } from '@cinegraph/kit/testing/faults';
-import { seededRandom, type SeededRandom } from '@cinegraph/kit/testing/seed';
+import { readFaultSettings } from '@cinegraph/testing/faults';
+import { seededRandom, type SeededRandom } from '@cinegraph/testing/seed';
 
 const env = readFaultSettings();
 

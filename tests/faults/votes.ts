@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { OutgoingMessage } from '@cinegraph/kit/broker';
+import type { OutgoingMessage } from '@cinegraph/messaging/broker';
 import type { Chance } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld, type Totals } from './world.js';
 

@@ -1,13 +1,13 @@
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { Broker, OutgoingMessage } from '@cinegraph/kit/broker';
-import { createLogger } from '@cinegraph/kit/logger';
-import { openBroker, type BrokerAddress } from '@cinegraph/kit/open-broker';
-import { testDatabase, testPool } from '@cinegraph/kit/testing/database';
-import type { KafkaServer } from '@cinegraph/kit/kafka/server';
-import { kafkaMissing, startTestKafka } from '@cinegraph/kit/testing/kafka';
-import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/kit/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
-import { systemClock } from '@cinegraph/kit/clock';
+import type { Broker, OutgoingMessage } from '@cinegraph/messaging/broker';
+import { createLogger } from '@cinegraph/service/logger';
+import { openBroker, type BrokerAddress } from '@cinegraph/messaging/open-broker';
+import { testDatabase, testPool } from '@cinegraph/testing/database';
+import type { KafkaServer } from '@cinegraph/local/kafka/server';
+import { kafkaMissing, startTestKafka } from '@cinegraph/testing/kafka';
+import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
+import { systemClock } from '@cinegraph/service/clock';
 import { rating } from '@cinegraph/rating/subgraph';
 import {
   runFile,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemClock } from '@cinegraph/kit/clock';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/service/clock';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 let graph: TestGraph;

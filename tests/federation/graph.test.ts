@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { statementsDuring } from '@cinegraph/testing/subgraph';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 let graph: TestGraph;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemClock } from '@cinegraph/kit/clock';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
-import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/service/clock';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from './running-start.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';

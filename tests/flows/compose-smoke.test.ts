@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
-import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 import { openComposed, type Composed } from '../support/composed.js';

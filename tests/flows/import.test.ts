@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import { migrations as metadataMigrations } from '@cinegraph/metadata/migrations';
 import { migrations as ratingMigrations } from '@cinegraph/rating/migrations';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
+import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import {
   ask,
   listProcesses,

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
-import { systemClock } from '@cinegraph/kit/clock';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
-import { askGraphQL, testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/service/clock';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 import {

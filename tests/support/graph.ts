@@ -2,14 +2,14 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '@cinegraph/gateway/config';
 import { startGateway } from '@cinegraph/gateway/server';
-import { createLogger } from '@cinegraph/kit/logger';
+import { createLogger } from '@cinegraph/service/logger';
 import {
   askGraphQL,
   startTestSubgraph,
   testSubgraphKey,
   type GraphQLAnswer,
   type TestSubgraph,
-} from '@cinegraph/kit/testing/subgraph';
+} from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 

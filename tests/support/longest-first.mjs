@@ -5,11 +5,11 @@ const longest = [
   'tests/flows/compose-smoke.test.ts',
   'tests/faults/ingest.test.ts',
   'tests/faults/outbox.test.ts',
-  'packages/kit/test/broker-kafka.test.ts',
+  'packages/messaging/test/broker-kafka.test.ts',
   'tests/faults/store.test.ts',
   'tests/flows/start.test.ts',
   'tests/faults/ingest-messages.test.ts',
-  'packages/kit/test/embedded-postgres.test.ts',
+  'packages/local/test/embedded-postgres.test.ts',
   'tests/flows/alone.test.ts',
 ];
 

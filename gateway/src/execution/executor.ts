@@ -1,7 +1,7 @@
 import { ApolloGateway, type GraphQLDataSource } from '@apollo/gateway';
 import type { ApolloServerOptions, BaseContext } from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
-import type { Logger } from '@cinegraph/kit/logger';
+import type { Logger } from '@cinegraph/service/logger';
 import { getVariableValues, GraphQLError, type GraphQLSchema, isEnumType, validateSchema } from 'graphql';
 import { gatewayCode } from '../errors.js';
 import type { RequestContext } from '../request.js';

@@ -1,8 +1,9 @@
 import type { GraphQLDataSource, GraphQLDataSourceProcessOptions } from '@apollo/gateway';
 import type { GraphQLRequestContext } from '@apollo/server';
-import { readCacheControl } from '@cinegraph/kit/caching';
-import type { Logger } from '@cinegraph/kit/logger';
-import { identityHeader, type Viewer } from '@cinegraph/kit/viewer';
+import { readCacheControl } from '@cinegraph/service/http/cache-control';
+import type { Logger } from '@cinegraph/service/logger';
+import { identityHeader } from '@cinegraph/service/identity';
+import type { Viewer } from '@cinegraph/service/viewer';
 import type { GraphQLError } from 'graphql';
 import { Pool } from 'undici';
 import { deadlineExceeded, subgraphUnavailable } from '../errors.js';

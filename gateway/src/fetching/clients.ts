@@ -1,6 +1,6 @@
-import type { Logger } from '@cinegraph/kit/logger';
-import type { Clock } from '@cinegraph/kit/clock';
-import { createIdentitySigner } from '@cinegraph/kit/viewer';
+import type { Logger } from '@cinegraph/service/logger';
+import type { Clock } from '@cinegraph/service/clock';
+import { createIdentitySigner } from '@cinegraph/service/identity';
 import { createSubgraphClient, type SubgraphClient, type SubgraphState } from './client.js';
 
 /**

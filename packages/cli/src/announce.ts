@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { say } from './console.js';
 import { root } from './graph.js';
 

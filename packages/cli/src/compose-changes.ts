@@ -1,5 +1,5 @@
 import { CriticalityLevel, diff, type Change } from '@graphql-inspector/core';
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import {
   GraphQLError,
   Source,

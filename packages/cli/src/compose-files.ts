@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 /** The file's text; undefined where there is no such file. */

@@ -1,5 +1,5 @@
 import { composeServices } from '@apollo/composition';
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { GraphQLError, Source, parse, type GraphQLSchema } from 'graphql';
 import { createRequire } from 'node:module';
 import { count } from './compose-files.js';

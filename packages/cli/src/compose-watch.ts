@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SubgraphEntry, SupergraphYaml } from './supergraph-yaml.js';
 

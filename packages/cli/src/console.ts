@@ -1,4 +1,4 @@
-import { printable } from '@cinegraph/kit/text';
+import { printable } from '@cinegraph/service/terminal';
 
 /** Says something to the person, as a line of its own. */
 export const say = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -3,8 +3,8 @@ import {
   findEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '@cinegraph/kit/postgres/embedded';
-import { StartError } from '@cinegraph/kit/errors';
+} from '@cinegraph/local/postgres/embedded';
+import { StartError } from '@cinegraph/service/start-error';
 import { say } from './console.js';
 import type { CliEnv, LocalSubgraph } from './graph.js';
 

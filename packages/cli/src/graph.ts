@@ -1,8 +1,8 @@
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/kit/env';
-import { openSecrets } from '@cinegraph/kit/secrets';
+import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/service/env';
+import { openSecrets } from '@cinegraph/local/secrets';
 import { z } from 'zod';
 import { readSupergraphYaml } from './supergraph-yaml.js';
 

@@ -1,12 +1,14 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { StartError } from '@cinegraph/kit/errors';
-import { handoverFile } from '@cinegraph/kit/import';
+import { StartError } from '@cinegraph/service/start-error';
 import { waitForLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';
 import { databasesOf, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
 import { runScript, withDatabases } from './jobs.js';
+
+/** The file by which importers of one run pass movies on; written by `handOver` of packages/subgraph. */
+const handoverFile = 'handover.jsonl';
 
 /** The source that an empty graph is filled with. */
 export const defaultSource = 'catalogue';

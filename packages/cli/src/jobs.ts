@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
 import { say } from './console.js';

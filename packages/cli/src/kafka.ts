@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readEnv } from '@cinegraph/kit/env';
-import { StartError } from '@cinegraph/kit/errors';
-import { removeKafkaServer, startKafkaServer } from '@cinegraph/kit/kafka/server';
+import { readEnv } from '@cinegraph/service/env';
+import { StartError } from '@cinegraph/service/start-error';
+import { removeKafkaServer, startKafkaServer } from '@cinegraph/local/kafka/server';
 import { z } from 'zod';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { StartError } from '@cinegraph/kit/errors';
-import type { ReadyMessage } from '@cinegraph/kit/service';
+import { StartError } from '@cinegraph/service/start-error';
+import type { ReadyMessage } from '@cinegraph/service/run-service';
 import { readServiceLine, say } from './console.js';
 
 /** A service that runs as a process of its own and is started again when it dies. */

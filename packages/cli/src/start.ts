@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { removeEmbeddedPostgres } from '@cinegraph/kit/postgres/embedded';
-import { StartError } from '@cinegraph/kit/errors';
+import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { StartError } from '@cinegraph/service/start-error';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';
 import { announce, assertAnswers } from './announce.js';

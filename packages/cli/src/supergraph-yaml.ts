@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/kit/errors';
+import { StartError } from '@cinegraph/service/start-error';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { TopicDefinition } from '@cinegraph/kit/envelope';
-import { openKafkaBroker } from '@cinegraph/kit/broker-kafka';
-import { removeKafkaServer } from '@cinegraph/kit/kafka/server';
-import { createLogger } from '@cinegraph/kit/logger';
-import { kafkaMissing } from '@cinegraph/kit/testing/kafka';
+import type { TopicDefinition } from '@cinegraph/messaging/envelope';
+import { openKafkaBroker } from '@cinegraph/messaging/kafka/broker';
+import { removeKafkaServer } from '@cinegraph/local/kafka/server';
+import { createLogger } from '@cinegraph/service/logger';
+import { kafkaMissing } from '@cinegraph/testing/kafka';
 
 const main = new URL('../dist/main.js', import.meta.url).href;
 const suite = kafkaMissing() === undefined ? describe : describe.skip;

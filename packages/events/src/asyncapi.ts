@@ -1,4 +1,4 @@
-import { envelopeSchema, signatureHeader, type TopicDefinition } from '@cinegraph/kit/envelope';
+import { envelopeSchema, signatureHeader, type TopicDefinition } from '@cinegraph/messaging/envelope';
 import { z } from 'zod';
 import type { EventDefinition } from './event.js';
 import { camelCaseRating, snakeCaseRating } from './incoming.js';

@@ -1,4 +1,4 @@
-import type { Envelope, TopicDefinition } from '@cinegraph/kit/envelope';
+import type { Envelope, TopicDefinition } from '@cinegraph/messaging/envelope';
 import type { z } from 'zod';
 
 /** A type of event: which topic it travels on, and the schema of its data in each version that was ever published. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
+import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
 import { allEvents, asyncApi } from './asyncapi.js';

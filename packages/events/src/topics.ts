@@ -1,4 +1,4 @@
-import type { TopicDefinition } from '@cinegraph/kit/envelope';
+import type { TopicDefinition } from '@cinegraph/messaging/envelope';
 
 /** Where ratings of others come in: two dialects without key and schema, and our own envelope (docs/events.md). */
 export const incomingRatings: TopicDefinition = { name: 'ratings', keeps: 'happenings' };

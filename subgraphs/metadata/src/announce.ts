@@ -1,4 +1,4 @@
-import { runAnnouncements } from '@cinegraph/kit/announcement';
+import { runAnnouncements } from '@cinegraph/subgraph/jobs/run-backfills';
 import { movieAnnouncement } from './announcement.js';
 
 await runAnnouncements([movieAnnouncement]);

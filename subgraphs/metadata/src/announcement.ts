@@ -1,5 +1,5 @@
 import { movies } from '@cinegraph/events/topics';
-import type { Announcement } from '@cinegraph/kit/announcement';
+import type { Announcement } from '@cinegraph/messaging/outbox/backfill';
 import { migrations } from './migrations.js';
 import { tellMovies } from './movie-events.js';
 

@@ -1,8 +1,9 @@
-import { newId, type Clock } from '@cinegraph/kit/clock';
-import { isConflict, isDuplicate, kitCode, Refusal } from '@cinegraph/kit/errors';
-import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/kit/idempotency';
-import type { Logger } from '@cinegraph/kit/logger';
-import type { Part } from '@cinegraph/kit/service';
+import { newId, type Clock } from '@cinegraph/service/clock';
+import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
+import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/subgraph/idempotency';
+import type { Logger } from '@cinegraph/service/logger';
+import type { Part } from '@cinegraph/service/parts';
 import { codes } from './codes.js';
 import type { Prisma, PrismaClient } from './generated/prisma/client.js';
 import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/resolvers.js';

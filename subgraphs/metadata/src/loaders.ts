@@ -1,6 +1,6 @@
-import { Refusal } from '@cinegraph/kit/errors';
-import { createLoader } from '@cinegraph/kit/loader';
-import { referredId } from '@cinegraph/kit/reference';
+import { Refusal } from '@cinegraph/service/refusal';
+import { createLoader } from '@cinegraph/subgraph/loader';
+import { referredId } from '@cinegraph/subgraph/reference';
 import type pg from 'pg';
 import { codes } from './codes.js';
 import type { PrismaClient } from './generated/prisma/client.js';

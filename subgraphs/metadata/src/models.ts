@@ -1,4 +1,4 @@
-import type { Connection } from '@cinegraph/kit/connection';
+import type { Connection } from '@cinegraph/subgraph/pagination';
 import type { Certification, CreditRole, ExternalRating, SearchField } from './generated/resolvers.js';
 import type { Segment } from './search-highlight.js';
 

@@ -1,7 +1,7 @@
 import { eventOf, type EventDefinition } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
-import { appendToOutbox } from '@cinegraph/kit/outbox';
-import { currentTrace } from '@cinegraph/kit/tracing';
+import { appendToOutbox } from '@cinegraph/messaging/outbox/append';
+import { currentTrace } from '@cinegraph/service/telemetry/tracing';
 import type { Prisma } from './generated/prisma/client.js';
 import type { MovieModel } from './models.js';
 

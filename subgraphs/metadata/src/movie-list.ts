@@ -1,4 +1,4 @@
-import type { Page } from '@cinegraph/kit/connection';
+import type { Page } from '@cinegraph/subgraph/pagination';
 import type pg from 'pg';
 import { Prisma, type PrismaClient } from './generated/prisma/client.js';
 import type { MovieFilter, MovieSort } from './generated/resolvers.js';

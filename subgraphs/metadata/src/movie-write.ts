@@ -1,6 +1,6 @@
 import { movieChanged, movieCreated } from '@cinegraph/events/metadata';
-import { newId } from '@cinegraph/kit/clock';
-import { Refusal } from '@cinegraph/kit/errors';
+import { newId } from '@cinegraph/service/clock';
+import { Refusal } from '@cinegraph/service/refusal';
 import { codes } from './codes.js';
 import type { Prisma } from './generated/prisma/client.js';
 import type {

@@ -1,4 +1,4 @@
-import type { SortValues } from '@cinegraph/kit/connection';
+import type { SortValues } from '@cinegraph/subgraph/pagination';
 import type pg from 'pg';
 import { Prisma, type PrismaClient } from './generated/prisma/client.js';
 import type { CreditRole, ExternalId, ExternalRating } from './generated/resolvers.js';

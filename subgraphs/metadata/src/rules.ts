@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import { kitCode, Refusal } from '@cinegraph/service/refusal';
 import type {
   ExternalIdInput,
   GenreModel,

@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '@cinegraph/kit/errors';
+import { kitCode, Refusal } from '@cinegraph/service/refusal';
 import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { isCurrencyCode, isDay, isDecimal } from './rules.js';
 

@@ -1,6 +1,6 @@
 import { movies } from '@cinegraph/events/topics';
-import { openSidePool } from '@cinegraph/kit/database';
-import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
+import { openSidePool } from '@cinegraph/database/pool';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createMovieCommands } from './commands.js';
 import type { Context } from './context.js';

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { importInto } from '@cinegraph/kit/import';
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { toSourceRecord, type SourceMovie, type SourceMovieInput } from '../src/import/source-movie.js';
 import { catalogue } from '../src/import/vega.js';

@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { kitCode } from '@cinegraph/kit/errors';
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { kitCode } from '@cinegraph/service/refusal';
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {

@@ -1,8 +1,8 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
-import { announce } from '@cinegraph/kit/announcement';
-import { importInto } from '@cinegraph/kit/import';
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { announce } from '@cinegraph/messaging/outbox/backfill';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { movieAnnouncement } from '../src/announcement.js';

@@ -1,8 +1,8 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { systemClock } from '@cinegraph/kit/clock';
-import { testDatabase, type TestDatabase } from '@cinegraph/kit/testing/database';
-import { startTestSubgraph, testSubgraphKey, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/kit/viewer';
+import { systemClock } from '@cinegraph/service/clock';
+import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
+import { startTestSubgraph, testSubgraphKey, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { metadata } from '../src/subgraph.js';
 

@@ -1,5 +1,5 @@
-import { importInto } from '@cinegraph/kit/import';
-import { startTestSubgraph, type GraphQLAnswer, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
+import { startTestSubgraph, type GraphQLAnswer, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { catalogue } from '../src/import/vega.js';
 import { metadata } from '../src/subgraph.js';

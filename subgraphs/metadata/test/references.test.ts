@@ -1,10 +1,10 @@
-import { importInto } from '@cinegraph/kit/import';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
 import {
   askGraphQL,
   startTestSubgraph,
   statementsDuring,
   type TestSubgraph,
-} from '@cinegraph/kit/testing/subgraph';
+} from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { catalogue } from '../src/import/vega.js';
 import { metadata } from '../src/subgraph.js';

@@ -1,4 +1,4 @@
-import { runAnnouncements } from '@cinegraph/kit/announcement';
+import { runAnnouncements } from '@cinegraph/subgraph/jobs/run-backfills';
 import { aggregateAnnouncement } from './announcement.js';
 
 await runAnnouncements([aggregateAnnouncement]);

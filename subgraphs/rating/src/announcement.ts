@@ -1,6 +1,6 @@
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
-import type { Announcement } from '@cinegraph/kit/announcement';
-import { insertBundles } from '@cinegraph/kit/outbox';
+import type { Announcement } from '@cinegraph/messaging/outbox/backfill';
+import { insertBundles } from '@cinegraph/messaging/outbox/append';
 import { aggregateEvents } from './merge.js';
 import { migrations } from './migrations.js';
 

@@ -1,6 +1,6 @@
-import type { Clock } from '@cinegraph/kit/clock';
-import { createCoalescer } from '@cinegraph/kit/coalesce';
-import type { Refusal } from '@cinegraph/kit/errors';
+import type { Clock } from '@cinegraph/service/clock';
+import { createCoalescer } from '@cinegraph/subgraph/write-batcher';
+import type { Refusal } from '@cinegraph/service/refusal';
 import {
   checkIdempotencyKey,
   claimKeys,
@@ -10,12 +10,12 @@ import {
   storeAnswers,
   toStored,
   type KeyedCommand,
-  type RawTransaction,
   type StoredAnswer,
-} from '@cinegraph/kit/idempotency';
-import type { Logger } from '@cinegraph/kit/logger';
-import type { Part } from '@cinegraph/kit/service';
-import { currentTrace } from '@cinegraph/kit/tracing';
+} from '@cinegraph/subgraph/idempotency';
+import type { RawTransaction } from '@cinegraph/database/transaction';
+import type { Logger } from '@cinegraph/service/logger';
+import type { Part } from '@cinegraph/service/parts';
+import { currentTrace } from '@cinegraph/service/telemetry/tracing';
 import type { PrismaClient } from './generated/prisma/client.js';
 import {
   createAggregates,

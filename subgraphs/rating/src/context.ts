@@ -1,5 +1,5 @@
-import type { CursorSealer } from '@cinegraph/kit/connection';
-import type { Viewer } from '@cinegraph/kit/viewer';
+import type { CursorSealer } from '@cinegraph/subgraph/pagination';
+import type { Viewer } from '@cinegraph/service/viewer';
 import type { RatingCommands } from './commands.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 import type { Loaders } from './loaders.js';

@@ -1,6 +1,6 @@
-import { StartError } from '@cinegraph/kit/errors';
-import { readArray, readLines, readTable } from '@cinegraph/kit/import/lines';
-import type { Source } from '@cinegraph/kit/import/source';
+import { StartError } from '@cinegraph/service/start-error';
+import { readArray, readLines, readTable } from '@cinegraph/subgraph/import/lines';
+import type { Source } from '@cinegraph/subgraph/import/source';
 
 /** A rating event of others as a file has it: as parsed JSON, or what keeps it from being that; `record` is its line. */
 export type ForeignRecord =

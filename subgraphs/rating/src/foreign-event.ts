@@ -1,4 +1,4 @@
-import { isStorableText } from '@cinegraph/kit/text';
+import { isStorableText } from '@cinegraph/database/storable-text';
 import { isScore } from './rules.js';
 
 /** What whoever takes the events in knows of them. */

@@ -1,4 +1,4 @@
-import { createLoader } from '@cinegraph/kit/loader';
+import { createLoader } from '@cinegraph/subgraph/loader';
 import type pg from 'pg';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { noVotes } from './models.js';

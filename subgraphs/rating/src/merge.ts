@@ -1,5 +1,5 @@
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
-import { bundled, insertBundles } from '@cinegraph/kit/outbox';
+import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
 import type { AggregatedRatingModel } from './models.js';
 
 /**

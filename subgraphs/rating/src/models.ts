@@ -1,4 +1,4 @@
-import type { Connection } from '@cinegraph/kit/connection';
+import type { Connection } from '@cinegraph/subgraph/pagination';
 
 /** A movie as rating knows it: an id, and the aggregated rating where a command has just moved it. */
 export interface MovieModel {

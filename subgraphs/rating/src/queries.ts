@@ -1,4 +1,4 @@
-import type { SortValues } from '@cinegraph/kit/connection';
+import type { SortValues } from '@cinegraph/subgraph/pagination';
 import type pg from 'pg';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { toAggregatedRating, type AggregateRow } from './merge.js';

@@ -1,4 +1,4 @@
-import { runJob } from '@cinegraph/kit/job';
+import { runJob } from '@cinegraph/subgraph/jobs/run-job';
 import type { RatingsCommand } from './command-line/command.js';
 import { dlq, replay } from './command-line/dlq.js';
 import { key } from './command-line/key.js';

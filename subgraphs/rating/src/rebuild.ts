@@ -1,4 +1,4 @@
-import { insertBundles } from '@cinegraph/kit/outbox';
+import { insertBundles } from '@cinegraph/messaging/outbox/append';
 import { aggregateEvents, createAggregates, lockAggregates, scoreCounts, scoreColumns } from './merge.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 

@@ -1,4 +1,4 @@
-import { Refusal } from '@cinegraph/kit/errors';
+import { Refusal } from '@cinegraph/service/refusal';
 
 /** A viewer rates a movie (`score` 1 to 10) or takes the rating back (`score` null). */
 export interface RatingCommand {

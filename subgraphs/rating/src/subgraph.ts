@@ -1,7 +1,7 @@
 import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
-import { createConsumer } from '@cinegraph/kit/consumer';
-import { createInboxPruning } from '@cinegraph/kit/consumer/inbox';
-import type { SubgraphDefinition } from '@cinegraph/kit/subgraph';
+import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
+import { createInboxPruning } from '@cinegraph/messaging/consumer/inbox';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createRatingCommands } from './commands.js';
 import { createIngest, ingestVariables, readIngestSettings } from './consumers/ingest.js';

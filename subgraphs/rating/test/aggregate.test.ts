@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { statementsDuring } from '@cinegraph/testing/subgraph';
 import { entities, ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;

@@ -1,6 +1,6 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
-import { announce } from '@cinegraph/kit/announcement';
+import { announce } from '@cinegraph/messaging/outbox/backfill';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { aggregateAnnouncement } from '../src/announcement.js';
 import { ratingWorld } from './world.js';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { systemClock } from '@cinegraph/kit/clock';
-import { StartError } from '@cinegraph/kit/errors';
-import { producerKey } from '@cinegraph/kit/envelope';
-import { openDeliveries } from '@cinegraph/kit/testing/deliveries';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { systemClock } from '@cinegraph/service/clock';
+import { StartError } from '@cinegraph/service/start-error';
+import { producerKey } from '@cinegraph/messaging/envelope';
+import { openDeliveries } from '@cinegraph/testing/deliveries';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type { RatingsCommand } from '../src/command-line/command.js';
 import { dlq, replay } from '../src/command-line/dlq.js';
 import { key } from '../src/command-line/key.js';

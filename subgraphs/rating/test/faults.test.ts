@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { kitCode } from '@cinegraph/kit/errors';
-import { startTestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { kitCode } from '@cinegraph/service/refusal';
+import { startTestSubgraph } from '@cinegraph/testing/subgraph';
 import { Kind, parse, visit } from 'graphql';
 import pg from 'pg';
 import { rating } from '../src/subgraph.js';

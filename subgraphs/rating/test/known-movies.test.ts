@@ -3,12 +3,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { eventOf } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
 import { movies } from '@cinegraph/events/topics';
-import { systemClock } from '@cinegraph/kit/clock';
-import { listDeadLetters } from '@cinegraph/kit/consumer/dead-letters';
-import { openDeliveries, type Deliveries } from '@cinegraph/kit/testing/deliveries';
-import { seededRandom } from '@cinegraph/kit/testing/seed';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
-import { inTransaction } from '@cinegraph/kit/transaction';
+import { systemClock } from '@cinegraph/service/clock';
+import { listDeadLetters } from '@cinegraph/messaging/consumer/dead-letters';
+import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
+import { seededRandom } from '@cinegraph/testing/seed';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { inTransaction } from '@cinegraph/database/transaction';
 import { createIngest } from '../src/consumers/ingest.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
 import { findTopRatedStatement } from '../src/queries.js';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { IncomingMessage } from '@cinegraph/kit/broker';
-import { createEnvelopeSigner, encodeEnvelope, producerKey } from '@cinegraph/kit/envelope';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import type { IncomingMessage } from '@cinegraph/messaging/broker';
+import { createEnvelopeSigner, encodeEnvelope, producerKey } from '@cinegraph/messaging/envelope';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 
 /** A log of partitions, as a broker keeps it: it gives offsets and times. */
 export const testLog = (topic: string = incomingRatings.name) => {

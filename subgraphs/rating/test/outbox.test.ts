@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { MessageRefused } from '@cinegraph/kit/broker';
-import { StartError } from '@cinegraph/kit/errors';
-import { createLogger } from '@cinegraph/kit/logger';
-import { createOutboxRelay } from '@cinegraph/kit/outbox/relay';
-import type { Part } from '@cinegraph/kit/service';
-import { createTestBroker, type TestBroker } from '@cinegraph/kit/testing/broker';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/kit/testing/database';
+import { MessageRefused } from '@cinegraph/messaging/broker';
+import { StartError } from '@cinegraph/service/start-error';
+import { createLogger } from '@cinegraph/service/logger';
+import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
+import type { Part } from '@cinegraph/service/parts';
+import { createTestBroker, type TestBroker } from '@cinegraph/testing/broker';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import type pg from 'pg';
 import { lag } from '../src/command-line/lag.js';
 import { outbox } from '../src/command-line/outbox.js';

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OutgoingMessage, Place } from '@cinegraph/kit/broker';
-import { StartError } from '@cinegraph/kit/errors';
-import { openSource } from '@cinegraph/kit/import/source';
+import type { OutgoingMessage, Place } from '@cinegraph/messaging/broker';
+import { StartError } from '@cinegraph/service/start-error';
+import { openSource } from '@cinegraph/subgraph/import/source';
 import { produce } from '../src/produce.js';
 import { foreign } from './messages.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { importInto } from '@cinegraph/kit/import';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { catalogueSample } from '../src/import/sample.js';

@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
-import { readEnv } from '@cinegraph/kit/env';
-import { readBrokerAddress } from '@cinegraph/kit/open-broker';
-import { testSubgraphKey } from '@cinegraph/kit/testing/subgraph';
+import { readEnv } from '@cinegraph/service/env';
+import { readBrokerAddress } from '@cinegraph/messaging/open-broker';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type pg from 'pg';
 import type { RatingsCommand } from '../src/command-line/command.js';
 

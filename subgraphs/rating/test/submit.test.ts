@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemClock } from '@cinegraph/kit/clock';
-import { createLogger } from '@cinegraph/kit/logger';
-import { statementsDuring } from '@cinegraph/kit/testing/subgraph';
+import { systemClock } from '@cinegraph/service/clock';
+import { createLogger } from '@cinegraph/service/logger';
+import { statementsDuring } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { createRatingCommands } from '../src/commands.js';

@@ -1,6 +1,6 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
-import { importInto } from '@cinegraph/kit/import';
+import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { applyEvents, type IncomingRating } from '../src/commands.js';
 import { catalogueSample } from '../src/import/sample.js';

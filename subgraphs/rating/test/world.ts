@@ -1,4 +1,4 @@
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/kit/testing/subgraph';
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { countUnknown } from '../src/queries.js';
 import { rating } from '../src/subgraph.js';
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { copyRows } from '@cinegraph/kit/import/copy';
-import { StartError } from '@cinegraph/kit/errors';
-import type { Importer, ImportTables, SourceRecord } from '@cinegraph/kit/import';
-import { readTable, type Row } from '@cinegraph/kit/import/lines';
-import { openSource, type Source } from '@cinegraph/kit/import/source';
-import { isStorableText } from '@cinegraph/kit/text';
+import { copyRows } from '@cinegraph/subgraph/import/copy';
+import { StartError } from '@cinegraph/service/start-error';
+import type { Importer, ImportTables, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import { readTable, type Row } from '@cinegraph/subgraph/import/lines';
+import { openSource, type Source } from '@cinegraph/subgraph/import/source';
+import { isStorableText } from '@cinegraph/database/storable-text';
 import type pg from 'pg';
 import { migrations } from '../migrations.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';

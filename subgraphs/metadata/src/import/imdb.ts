@@ -1,4 +1,4 @@
-import { runImport } from '@cinegraph/kit/import';
+import { runImport } from '@cinegraph/subgraph/import/run-import';
 import { createImdb } from './imdb-titles.js';
 
 await runImport(createImdb());

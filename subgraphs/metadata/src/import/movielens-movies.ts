@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { StartError } from '@cinegraph/kit/errors';
-import type { Importer, SourceRecord } from '@cinegraph/kit/import';
-import { readTable } from '@cinegraph/kit/import/lines';
-import { openSource, type Source } from '@cinegraph/kit/import/source';
+import { StartError } from '@cinegraph/service/start-error';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import { readTable } from '@cinegraph/subgraph/import/lines';
+import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { migrations } from '../migrations.js';
 import { handOverMovies } from './handover.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';

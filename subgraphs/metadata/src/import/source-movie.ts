@@ -1,6 +1,6 @@
-import { Refusal } from '@cinegraph/kit/errors';
-import type { SourceRecord } from '@cinegraph/kit/import';
-import { findUnstorableText } from '@cinegraph/kit/text';
+import { Refusal } from '@cinegraph/service/refusal';
+import type { SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import { findUnstorableText } from '@cinegraph/database/storable-text';
 import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
 import type { GenreModel, MoneyModel, PersonModel } from '../models.js';
 import { checkMovie, checkMovieId, genresOf, isDay, isDecimal, settleRelease } from '../rules.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { isConflict, isDuplicate } from '@cinegraph/kit/errors';
-import type { ChunkResult, Importer } from '@cinegraph/kit/import';
+import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
+import type { ChunkResult, Importer } from '@cinegraph/subgraph/import/run-import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';

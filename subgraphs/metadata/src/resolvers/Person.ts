@@ -1,4 +1,4 @@
-import { readPage, toConnection } from '@cinegraph/kit/connection';
+import { readPage, toConnection } from '@cinegraph/subgraph/pagination';
 import type { PersonResolvers } from '../generated/resolvers.js';
 
 export const Person: PersonResolvers = {

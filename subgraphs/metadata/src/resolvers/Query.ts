@@ -1,4 +1,4 @@
-import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
+import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagination';
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countMovies, findMovieList, movieListScope } from '../movie-list.js';
 import { checkMovieFilter, checkSearchText } from '../rules.js';

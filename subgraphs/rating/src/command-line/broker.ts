@@ -1,8 +1,8 @@
-import type { Broker } from '@cinegraph/kit/broker';
-import type { TopicDefinition } from '@cinegraph/kit/envelope';
-import type { JobTools } from '@cinegraph/kit/job';
-import { createLogger } from '@cinegraph/kit/logger';
-import { openBroker } from '@cinegraph/kit/open-broker';
+import type { Broker } from '@cinegraph/messaging/broker';
+import type { TopicDefinition } from '@cinegraph/messaging/envelope';
+import type { JobTools } from '@cinegraph/subgraph/jobs/run-job';
+import { createLogger } from '@cinegraph/service/logger';
+import { openBroker } from '@cinegraph/messaging/open-broker';
 
 /** Opens the broker that the environment names, not started yet; it logs nothing, since a person reads the command's words. */
 export const openCommandBroker = (

@@ -1,4 +1,4 @@
-import type { JobTools } from '@cinegraph/kit/job';
+import type { JobTools } from '@cinegraph/subgraph/jobs/run-job';
 
 /** One word behind `npm run ratings --`; ratings.ts lists them all. */
 export interface RatingsCommand {

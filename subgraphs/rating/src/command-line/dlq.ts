@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parseArgs } from 'node:util';
-import { systemClock } from '@cinegraph/kit/clock';
-import { replayDeadLetter, type ReplayOutcome } from '@cinegraph/kit/consumer/dead-letter-replay';
+import { systemClock } from '@cinegraph/service/clock';
+import { replayDeadLetter, type ReplayOutcome } from '@cinegraph/messaging/consumer/replay';
 import {
   countDeadLetters,
   dropDeadLetters,
@@ -10,12 +10,12 @@ import {
   listDeadLetters,
   type DeadLetter,
   type DeadLetterChoice,
-} from '@cinegraph/kit/consumer/dead-letters';
-import { subgraphKeyVariable } from '@cinegraph/kit/env';
-import type { JobTools } from '@cinegraph/kit/job';
-import { createLogger } from '@cinegraph/kit/logger';
-import { printable } from '@cinegraph/kit/text';
-import { inTransaction } from '@cinegraph/kit/transaction';
+} from '@cinegraph/messaging/consumer/dead-letters';
+import { subgraphKeyVariable } from '@cinegraph/service/env';
+import type { JobTools } from '@cinegraph/subgraph/jobs/run-job';
+import { createLogger } from '@cinegraph/service/logger';
+import { printable } from '@cinegraph/service/terminal';
+import { inTransaction } from '@cinegraph/database/transaction';
 import { createIngest, ingestVariables, readIngestSettings } from '../consumers/ingest.js';
 import { createKnownMovies } from '../consumers/known-movies.js';
 import type { RatingsCommand } from './command.js';

@@ -1,6 +1,6 @@
-import { StartError } from '@cinegraph/kit/errors';
-import { subgraphKeyVariable } from '@cinegraph/kit/env';
-import { producerKey, producerPattern } from '@cinegraph/kit/envelope';
+import { StartError } from '@cinegraph/service/start-error';
+import { subgraphKeyVariable } from '@cinegraph/service/env';
+import { producerKey, producerPattern } from '@cinegraph/messaging/envelope';
 import { isOutsideProducer } from '../consumers/ingest.js';
 import type { RatingsCommand } from './command.js';
 

@@ -1,5 +1,5 @@
 import { incomingRatings, movies } from '@cinegraph/events/topics';
-import { formatLag, readLag } from '@cinegraph/kit/lag';
+import { formatLag, readLag } from '@cinegraph/messaging/lag';
 import { openCommandBroker } from './broker.js';
 import type { RatingsCommand } from './command.js';
 import { withOutboxes } from './outboxes.js';

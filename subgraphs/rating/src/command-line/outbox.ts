@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { StartError } from '@cinegraph/kit/errors';
-import { asideName, listAside, resendAside } from '@cinegraph/kit/outbox/aside';
-import { printable } from '@cinegraph/kit/text';
+import { StartError } from '@cinegraph/service/start-error';
+import { asideName, listAside, resendAside } from '@cinegraph/messaging/outbox/parked';
+import { printable } from '@cinegraph/service/terminal';
 import type pg from 'pg';
 import type { RatingsCommand } from './command.js';
 import { withOutboxes } from './outboxes.js';

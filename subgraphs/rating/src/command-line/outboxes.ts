@@ -1,5 +1,5 @@
-import { databaseUrlVariable } from '@cinegraph/kit/env';
-import type { JobTools } from '@cinegraph/kit/job';
+import { databaseUrlVariable } from '@cinegraph/service/env';
+import type { JobTools } from '@cinegraph/subgraph/jobs/run-job';
 import pg from 'pg';
 
 /**

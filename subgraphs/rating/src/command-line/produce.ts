@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
-import { BrokerRefused } from '@cinegraph/kit/broker';
-import { StartError } from '@cinegraph/kit/errors';
-import { startProgress } from '@cinegraph/kit/progress';
-import { openSource } from '@cinegraph/kit/import/source';
-import { printable } from '@cinegraph/kit/text';
+import { BrokerRefused } from '@cinegraph/messaging/broker';
+import { StartError } from '@cinegraph/service/start-error';
+import { startProgress } from '@cinegraph/subgraph/import/progress';
+import { openSource } from '@cinegraph/subgraph/import/source';
+import { printable } from '@cinegraph/service/terminal';
 import { ingestVariables } from '../consumers/ingest.js';
 import { produce as produceSource } from '../produce.js';
 import { openCommandBroker } from './broker.js';

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { printable } from '@cinegraph/kit/text';
+import { printable } from '@cinegraph/service/terminal';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
 import { findDrift, rebuildAggregates } from '../rebuild.js';

@@ -2,12 +2,12 @@ import { isUtf8 } from 'node:buffer';
 import { decodeEvent } from '@cinegraph/events/event';
 import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
-import type { IncomingMessage } from '@cinegraph/kit/broker';
-import type { Clock } from '@cinegraph/kit/clock';
-import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/kit/consumer';
-import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/kit/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/kit/consumer/inbox';
-import { findUnstorableText, isStorableText } from '@cinegraph/kit/text';
+import type { IncomingMessage } from '@cinegraph/messaging/broker';
+import type { Clock } from '@cinegraph/service/clock';
+import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/messaging/consumer/consumer';
+import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/messaging/envelope';
+import { eventIdentity, placeIdentity } from '@cinegraph/messaging/consumer/inbox';
+import { findUnstorableText, isStorableText } from '@cinegraph/database/storable-text';
 import { z } from 'zod';
 import { applyEvents, type IncomingRating } from '../commands.js';
 import {

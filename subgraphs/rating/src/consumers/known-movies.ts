@@ -1,9 +1,9 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
-import type { ConsumerDefinition } from '@cinegraph/kit/consumer';
-import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/kit/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/kit/consumer/inbox';
+import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
+import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
+import { eventIdentity, placeIdentity } from '@cinegraph/messaging/consumer/inbox';
 import { putKnownMovies } from '../known-movies.js';
 
 /** What an event says of a movie. */

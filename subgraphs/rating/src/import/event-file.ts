@@ -1,6 +1,6 @@
-import { StartError } from '@cinegraph/kit/errors';
-import type { Importer, SourceRecord } from '@cinegraph/kit/import';
-import { openSource, type Source } from '@cinegraph/kit/import/source';
+import { StartError } from '@cinegraph/service/start-error';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { readForeignRecords } from '../event-source.js';
 import { faultText, isForeignFault, readForeignEvent, type EventRules } from '../foreign-event.js';
 import { migrations } from '../migrations.js';

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { handoverFile } from '@cinegraph/kit/import';
-import { readLines } from '@cinegraph/kit/import/lines';
+import { handoverFile } from '@cinegraph/subgraph/import/run-import';
+import { readLines } from '@cinegraph/subgraph/import/lines';
 import type pg from 'pg';
 import { z } from 'zod';
 import { putKnownMovies } from '../known-movies.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Importer, SourceRecord } from '@cinegraph/kit/import';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
 import { z } from 'zod';
 import { migrations } from '../migrations.js';
 import { openRatingTables, type ImportedRating } from './write.js';

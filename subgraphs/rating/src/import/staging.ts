@@ -1,6 +1,7 @@
-import { copyRows } from '@cinegraph/kit/import/copy';
-import { isConflict, StartError } from '@cinegraph/kit/errors';
-import type { ImportContext, ImportReport, ImportTables } from '@cinegraph/kit/import';
+import { copyRows } from '@cinegraph/subgraph/import/copy';
+import { isConflict } from '@cinegraph/database/store-errors';
+import { StartError } from '@cinegraph/service/start-error';
+import type { ImportContext, ImportReport, ImportTables } from '@cinegraph/subgraph/import/run-import';
 import type pg from 'pg';
 import { createAggregates, lockAggregates, mergeChangedRatings } from '../merge.js';
 import { readHandover } from './handover.js';

@@ -1,4 +1,4 @@
-import type { Importer } from '@cinegraph/kit/import';
+import type { Importer } from '@cinegraph/subgraph/import/run-import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
 import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../merge.js';

@@ -1,6 +1,6 @@
-import { readPage, toConnection } from '@cinegraph/kit/connection';
-import { referredId } from '@cinegraph/kit/reference';
-import { viewerIdOf } from '@cinegraph/kit/viewer';
+import { readPage, toConnection } from '@cinegraph/subgraph/pagination';
+import { referredId } from '@cinegraph/subgraph/reference';
+import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { MovieResolvers } from '../generated/resolvers.js';
 
 export const Movie: MovieResolvers = {

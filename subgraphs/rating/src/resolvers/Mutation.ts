@@ -1,4 +1,4 @@
-import { viewerIdOf } from '@cinegraph/kit/viewer';
+import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { MutationResolvers } from '../generated/resolvers.js';
 
 export const Mutation: MutationResolvers = {

@@ -1,5 +1,5 @@
-import { readPage, readPageSize, toConnection } from '@cinegraph/kit/connection';
-import { viewerIdOf } from '@cinegraph/kit/viewer';
+import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagination';
+import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countRatingsOfViewer, findRatingsOfViewer, findTopRated } from '../queries.js';
 

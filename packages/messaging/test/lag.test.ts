@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
+import type pg from 'pg';
+import type { Broker } from '../src/broker.js';
+import { formatLag, readLag } from '../src/lag.js';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+
+const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeEach(async () => {
+  database = await testDatabase({ name: 'outbox', migrations });
+  pool = testPool(database.url);
+});
+afterEach(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const lagWith = async (positions: Broker['positions']) =>
+  readLag({
+    ...{ own: pool, outboxes: { orders: pool }, broker: { positions } },
+    consumers: [{ group: 'orders.intake', topics: ['in', 'new'] }],
+  });
+
+const positions: Broker['positions'] = async () => [
+  { topic: 'in', partition: 0, committed: 90n, end: 100n },
+  { topic: 'in', partition: 1, committed: null, end: 7n },
+  // Of a log that was lost: it begins anew.
+  { topic: 'in', partition: 2, committed: 90n, end: 3n },
+];
+
+it('tells where events are: in the outbox, with the broker, and among the dead letters', async () => {
+  await pool.query(`
+    INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
+    VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{-1}', now()),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{0}', NULL);
+    INSERT INTO outbox (type, topic, size, events, published_partitions, aside_at)
+    VALUES ('OrderPlaced', 'out', 3, '[{}, {}, {}]', NULL, NULL),
+      ('OrderPlaced', 'out', 4, '[{}, {}, {}, {}]', '{0, NULL, -1, -1}', now());
+    INSERT INTO dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
+    SELECT 'intake', n, 'in', 0, n, now(), '{}', CASE WHEN n < 5 THEN 'NOT_AN_EVENT' ELSE 'INVALID' END, '',
+      CASE WHEN n = 1 THEN 'replayed' WHEN n = 2 THEN 'dropped' ELSE 'open' END
+    FROM generate_series(1, 7) n`);
+  const lag = await lagWith(positions);
+  expect(lag).toEqual({
+    outboxes: { orders: { unpublished: 5, oldestSeconds: expect.any(Number), putAside: 3 } },
+    consumers: [
+      { group: 'orders.intake', topic: 'in', partitions: 3, behind: 20n },
+      { group: 'orders.intake', topic: 'new', partitions: 0, behind: 0n },
+    ],
+    deadLetters: [
+      { consumer: 'intake', code: 'INVALID', open: 3, replayed: 0, dropped: 0 },
+      { consumer: 'intake', code: 'NOT_AN_EVENT', open: 2, replayed: 1, dropped: 1 },
+    ],
+  });
+  const { orders } = lag.outboxes;
+  expect(orders?.oldestSeconds).toBeGreaterThanOrEqual(90);
+  const outboxes = { orders: { ...orders!, oldestSeconds: 90.04 }, stock: undefined };
+  expect(formatLag({ ...lag, outboxes })).toBe(`\
+OUTBOX                 UNPUBLISHED  OLDEST  PUT ASIDE
+orders                 5            90.0 s  3
+stock does not answer  ?            ?       ?
+
+CONSUMER       TOPIC  PARTITIONS  BEHIND
+orders.intake  in     3           20
+orders.intake  new    0           0
+
+DEAD LETTERS OF  CODE          OPEN  REPLAYED  DROPPED
+intake           INVALID       3     0         0
+intake           NOT_AN_EVENT  2     1         1
+`);
+});
+
+it('does not read what was published, of which there is a table of three days', async () => {
+  await pool.query(`
+    INSERT INTO outbox (type, topic, key, payload, published_at, published_partitions)
+    SELECT 'OrderPlaced', 'out', 'k', '{}', now(), '{0}' FROM generate_series(1, 20000) n`);
+  await pool.query('ANALYZE outbox');
+  const query = jest.spyOn(pool, 'query');
+  await lagWith(async () => []);
+  const asked = query.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('FROM outbox'));
+  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${asked.join()}`);
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toContain('outbox_unpublished');
+  expect(plan).not.toContain('Seq Scan');
+});
+
+it('tells all but the consumers while the broker is away, also when that does not even say no', async () => {
+  const table = `\
+OUTBOX  UNPUBLISHED  OLDEST  PUT ASIDE
+orders  0            -       0
+
+CONSUMER                    TOPIC  PARTITIONS  BEHIND
+the broker does not answer         ?           ?
+
+DEAD LETTERS OF  CODE  OPEN  REPLAYED  DROPPED
+none
+`;
+  expect(formatLag(await lagWith(() => Promise.reject(new Error('connection refused'))))).toBe(table);
+  expect(formatLag(await lagWith(() => new Promise(() => undefined)))).toBe(table);
+});

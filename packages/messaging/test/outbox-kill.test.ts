@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { batchLimits } from '../src/outbox/table.js';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+
+const topic = 'orders.states.v1';
+const kills = 8;
+const script = fileURLToPath(new URL('support/relay-process.mjs', import.meta.url));
+
+let databases: readonly [TestDatabase, TestDatabase];
+let outbox: pg.Pool;
+let log: pg.Pool;
+const children = new Set<ChildProcess>();
+
+beforeEach(async () => {
+  databases = [
+    await testDatabase({
+      name: 'outbox',
+      migrations: new URL('../../../prisma/metadata/migrations/', import.meta.url),
+    }),
+    await testDatabase({
+      name: 'log',
+      migrations: new URL('../../../prisma/events/migrations/', import.meta.url),
+    }),
+  ];
+  outbox = testPool(databases[0].url);
+  log = testPool(databases[1].url);
+});
+afterEach(async () => {
+  for (const child of children) await kill(child);
+  await Promise.all([outbox.end(), log.end()]);
+  for (const database of databases) await database.drop();
+});
+
+/** Starts a relay in a process of its own; `onPublished` is told when it has published something and not marked it yet. */
+const startRelay = (onPublished: (child: ChildProcess) => void): void => {
+  const [{ url: outboxUrl }, { url: logUrl }] = databases;
+  const child = spawn(process.execPath, [script, outboxUrl, logUrl, topic], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.add(child);
+  child.stdout.on('data', () => onPublished(child));
+};
+
+const kill = async (child: ChildProcess): Promise<void> => {
+  children.delete(child);
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+};
+
+const count = async (pool: pg.Pool, sql: string): Promise<number> => {
+  const { rows } = await pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${sql}`);
+  return rows[0]?.n ?? 0;
+};
+
+const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
+  const end = performance.now() + 30_000;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+describe('relays that are killed between publishing and marking', () => {
+  it('publish every event, and no more than a batch a kill twice; another takes over', async () => {
+    let publisher: ChildProcess | undefined;
+    const onPublished = (child: ChildProcess) => (publisher = child);
+    startRelay(onPublished);
+    startRelay(onPublished);
+    for (let round = 0; round < kills; round += 1) {
+      await outbox.query(
+        `INSERT INTO outbox (type, topic, key, payload)
+         SELECT 'OrderPlaced', $1, 'key' || n % 7, jsonb_build_object('n', n) FROM generate_series(1, 3000) n`,
+        [topic],
+      );
+      publisher = undefined;
+      await until('a relay has published', () => publisher !== undefined);
+      await kill(publisher as unknown as ChildProcess);
+      startRelay(onPublished);
+    }
+    await until(
+      'all is published',
+      async () => (await count(outbox, 'outbox WHERE published_at IS NULL')) === 0,
+    );
+    const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM outbox_event');
+    const messages = await log.query<{ id: string }>(
+      `SELECT convert_from(value, 'UTF8')::jsonb ->> 'id' AS id FROM message WHERE topic = $1`,
+      [topic],
+    );
+    const published = messages.rows.map(({ id }) => id);
+    expect(new Set(published)).toEqual(new Set(rows.map(({ event_id: id }) => id)));
+    const twice = published.length - rows.length;
+    // The kills came between: at least one batch was sent again, or this proves nothing.
+    expect(twice).toBeGreaterThan(0);
+    expect(twice).toBeLessThanOrEqual(kills * batchLimits.entries);
+  });
+});

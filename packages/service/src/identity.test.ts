@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import { createIdentityReader, createIdentitySigner } from './identity.js';
+import { isViewerId } from './viewer.js';
+
+const secret = 'a secret of at least thirty-two characters';
+const at = (iso: string) => ({ now: () => new Date(iso) });
+const noon = at('2026-11-21T12:00:00Z');
+
+describe('a signed identity', () => {
+  it('tells the subgraph it was signed for who is asking, also when it is nobody', () => {
+    const read = createIdentityReader(secret, 'rating', noon);
+    const sign = createIdentitySigner(secret, 'rating', noon);
+    expect(read(sign({ id: 'ann@example.org' }))).toEqual({ id: 'ann@example.org' });
+    expect(read(sign(null))).toBeNull();
+  });
+
+  it('is invalid for another subgraph, with another secret, and after a minute', () => {
+    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
+    expect(createIdentityReader(secret, 'metadata', noon)(header)).toBe('invalid');
+    expect(createIdentityReader('x'.repeat(40), 'rating', noon)(header)).toBe('invalid');
+    expect(createIdentityReader(secret, 'rating', at('2026-11-21T12:00:59Z'))(header)).toEqual({
+      id: 'ann',
+    });
+    expect(createIdentityReader(secret, 'rating', at('2026-11-21T12:01:01Z'))(header)).toBe('invalid');
+  });
+
+  it('is invalid when any part of it was changed', () => {
+    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
+    const read = createIdentityReader(secret, 'rating', noon);
+    const [version, expiry, viewer, mac] = header.split('.');
+    const bob = Buffer.from('bob').toString('base64url');
+    for (const forged of [
+      `${version}.${expiry}.${bob}.${mac}`,
+      `${version}.${Number(expiry) + 1}.${viewer}.${mac}`,
+      `${version}.${expiry}..${mac}`,
+      `${version}.${expiry}.${viewer}`,
+      `${header}x`,
+      '',
+    ]) {
+      expect(read(forged)).toBe('invalid');
+    }
+  });
+});
+
+describe('a viewer id', () => {
+  it.each(['ann', 'movielens:1', 'a'.repeat(128)])('may be %p', (id) => {
+    expect(isViewerId(id)).toBe(true);
+  });
+  it.each(['', 'a b', 'a\n', 'ä', 'a'.repeat(129)])('may not be %p', (id) => {
+    expect(isViewerId(id)).toBe(false);
+  });
+});

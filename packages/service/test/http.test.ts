@@ -1,0 +1,144 @@
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { createHttpServer, type HttpServer, type Readiness } from '../src/http/server.js';
+import { createLogger } from '../src/logger.js';
+
+let server: HttpServer | undefined;
+afterEach(async () => {
+  await server?.part.stop();
+  server = undefined;
+});
+
+const start = async (
+  options: { readiness?: () => Promise<Readiness>; slow?: Promise<unknown>; onSlow?: () => void } = {},
+) => {
+  server = createHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    readiness: options.readiness ?? (async () => ({ ready: true, checks: { store: 'answers' } })),
+    maxBodyBytes: 1_000,
+  });
+  server.app.post('/echo', async (request) => ({ body: request.body }));
+  server.app.get('/fault', async () => {
+    throw new Error('secret at 10.0.0.1');
+  });
+  server.app.get('/slow', async () => {
+    options.onSlow?.();
+    await options.slow;
+    return { done: true };
+  });
+  await server.part.start();
+  return server.url();
+};
+
+const post = (url: string, body: string, type = 'application/json') =>
+  fetch(`${url}/echo`, { method: 'POST', headers: { 'content-type': type }, body });
+
+const codeOf = async (response: Response) => {
+  const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
+  return [response.status, errors[0]?.extensions.code];
+};
+
+describe('an HTTP server of ours', () => {
+  it('refuses what is too large, unreadable or of another type with a code, and names no library', async () => {
+    const url = await start();
+    expect(await codeOf(await post(url, `"${'x'.repeat(2_000)}"`))).toEqual([413, 'REQUEST_TOO_LARGE']);
+    expect(await codeOf(await post(url, '{"a":'))).toEqual([400, 'BAD_REQUEST']);
+    expect(await codeOf(await post(url, '{"__proto__":{"a":1}}'))).toEqual([400, 'BAD_REQUEST']);
+    expect(await codeOf(await post(url, 'a=b', 'application/x-www-form-urlencoded'))).toEqual([
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+    ]);
+    expect(await codeOf(await fetch(`${url}/nowhere`))).toEqual([404, 'NOT_FOUND']);
+    const { headers } = await post(url, '{}');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(headers.get('server')).toBeNull();
+  });
+
+  it('masks a fault of its own', async () => {
+    const response = await fetch(`${await start()}/fault`);
+    const text = await response.text();
+    expect(response.status).toBe(500);
+    expect(text).not.toContain('secret');
+    expect(text).not.toContain('at ');
+  });
+
+  it('is live while it is unready, and tells why it is unready', async () => {
+    const url = await start({ readiness: async () => ({ ready: false, checks: { store: 'away' } }) });
+    expect((await fetch(`${url}/health/live`)).status).toBe(200);
+    const ready = await fetch(`${url}/health/ready`);
+    expect([ready.status, await ready.json()]).toEqual([
+      503,
+      { status: 'unready', checks: { store: 'away' } },
+    ]);
+  });
+
+  it('answers what is under way before it stops, and takes no new connection', async () => {
+    let finish: (value: unknown) => void = () => undefined;
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const url = await start({
+      slow: new Promise((resolve) => (finish = resolve)),
+      onSlow: () => begin(),
+    });
+    const { port } = new URL(url);
+    const slow = fetch(`${url}/slow`);
+    await begun;
+    const stopped = server?.part.stop();
+    await new Promise<void>((resolve) => {
+      const attempt = () => {
+        const socket = connect(Number(port), '127.0.0.1');
+        socket.once('error', () => resolve());
+        socket.once('connect', () => {
+          socket.destroy();
+          setImmediate(attempt);
+        });
+      };
+      attempt();
+    });
+    finish(undefined);
+    const response = await slow;
+    expect([response.status, await response.json()]).toEqual([200, { done: true }]);
+    await stopped;
+  });
+
+  it.each([
+    ['says nothing', ''],
+    ['stopped in the head of a request', 'POST /echo HTTP/1.1\r\nhost: a\r\n'],
+    [
+      'stopped in the body of a request',
+      'POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"a"',
+    ],
+  ])('stops although a client that %s holds a connection', async (_what, sent) => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+    await new Promise<void>((resolve) => socket.write(sent || '', () => resolve()));
+    // The server has the bytes when it has answered somebody who came later.
+    await fetch(`http://127.0.0.1:${port}/health/live`);
+    await server?.part.stop();
+    await closed;
+  });
+
+  it.each([
+    ['a URL that cannot be read', 'GET /%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
+    ['what is no HTTP', 'HELLO\r\n\r\n', 400],
+    ['headers without end', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+  ])('answers %s as GraphQL answers errors', async (_what, sent, status) => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1', () => socket.write(sent));
+    socket.on('error', () => undefined);
+    let text = '';
+    for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+    expect(text).toContain(`HTTP/1.1 ${status} `);
+    expect(text.toLowerCase()).toContain('x-content-type-options: nosniff');
+    expect(JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1))).toMatchObject({
+      errors: [{ extensions: { code: expect.stringMatching(/^[A-Z_]+$/) } }],
+    });
+    expect(text).not.toContain('FST_');
+  });
+});

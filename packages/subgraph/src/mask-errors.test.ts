@@ -1,0 +1,77 @@
+import { describe, expect, it } from '@jest/globals';
+import { GraphQLError } from 'graphql';
+import { isConflict, isDuplicate, isStoreAway } from '@cinegraph/database/store-errors';
+import { maskErrors } from './mask-errors.js';
+import { Refusal } from '@cinegraph/service/refusal';
+import { createLogger } from '@cinegraph/service/logger';
+
+const mask = maskErrors(createLogger({ name: 'test', level: 'silent' }));
+const shown = (error: Error) => {
+  const wrapped = new GraphQLError(error.message, { originalError: error, path: ['a', 0] });
+  return mask({ ...wrapped.toJSON(), extensions: { ...wrapped.extensions } }, wrapped);
+};
+
+describe('the mask', () => {
+  it('lets a refusal through with code and details, and nothing else', () => {
+    expect(shown(new Refusal('VERSION_CONFLICT', 'Read again.', { currentVersion: 3 }))).toEqual({
+      message: 'Read again.',
+      path: ['a', 0],
+      extensions: { code: 'VERSION_CONFLICT', details: { currentVersion: 3 } },
+    });
+  });
+
+  it('shows a fault of ours as "Internal error", whatever it says', () => {
+    const fault = Object.assign(new Error('relation "movie" at 10.0.0.1:5432'), { secret: 'x' });
+    expect(shown(fault)).toEqual({
+      message: 'Internal error',
+      path: ['a', 0],
+      extensions: { code: 'INTERNAL_SERVER_ERROR' },
+    });
+  });
+
+  it('shows a store that is away as STORE_UNAVAILABLE, without its address', () => {
+    const answer = shown(
+      Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' }),
+    );
+    expect(answer.extensions).toEqual({ code: 'STORE_UNAVAILABLE' });
+    expect(answer.message).not.toContain('10.0.0.1');
+  });
+});
+
+describe('an error of the store', () => {
+  it.each([
+    { code: '57P01' },
+    { code: '57014' },
+    { code: '53300' },
+    { code: '25006' },
+    { message: 'Query read timeout' },
+    { code: '08006' },
+    { code: 'P2024' },
+    { message: 'Connection terminated unexpectedly' },
+    { message: 'timeout exceeded when trying to connect' },
+    { code: 'P2010', meta: { driverAdapterError: { cause: { originalCode: '57P03' } } } },
+    { code: 'P2010', meta: { driverAdapterError: { cause: { kind: 'DatabaseNotReachable' } } } },
+    { errors: [{ code: 'ECONNREFUSED' }, { code: 'ECONNREFUSED' }] },
+  ])('%j means that it is away', (error) => {
+    expect(isStoreAway(error)).toBe(true);
+    expect(isConflict(error)).toBe(false);
+  });
+
+  it.each([{ code: '23505' }, { code: '42P01' }, { message: 'no such column' }, null, 'text'])(
+    '%j does not',
+    (error) => {
+      expect(isStoreAway(error)).toBe(false);
+    },
+  );
+
+  it('is a conflict when a deadlock or serialization failure lies beneath', () => {
+    expect(isConflict({ code: '40001' })).toBe(true);
+    expect(isConflict({ cause: { cause: { originalCode: '40P01' } } })).toBe(true);
+  });
+
+  it('is a duplicate when a unique key was taken, and only then', () => {
+    expect(isDuplicate({ code: 'P2002' })).toBe(true);
+    expect(isDuplicate({ meta: { driverAdapterError: { cause: { originalCode: '23505' } } } })).toBe(true);
+    expect(isDuplicate({ code: '40001' })).toBe(false);
+  });
+});

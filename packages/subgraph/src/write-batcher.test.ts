@@ -1,0 +1,158 @@
+import { describe, expect, it } from '@jest/globals';
+import { createCoalescer as create } from './write-batcher.js';
+import { Refusal } from '@cinegraph/service/refusal';
+
+let serial = 0;
+
+/** A coalescer whose commands have nothing in common, unless told otherwise. */
+const createCoalescer = <Command, Answer>(
+  options: Omit<Parameters<typeof create<Command, Answer>>[0], 'identity' | 'lane'> &
+    Partial<Parameters<typeof create<Command, Answer>>[0]>,
+) =>
+  create<Command, Answer>({
+    identity: () => String((serial += 1)),
+    lane: () => '',
+    ...options,
+  });
+
+describe('a coalescer', () => {
+  it('makes of what arrives while a batch runs the next batch', async () => {
+    const batches: (readonly number[])[] = [];
+    const gates: (() => void)[] = [];
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => {
+        batches.push(batch);
+        await new Promise<void>((resolve) => gates.push(resolve));
+        return batch.map((n) => n * 2);
+      },
+    });
+    const first = submit(1);
+    while (gates.length === 0) await new Promise(setImmediate);
+    const rest = [submit(2), submit(3), submit(4)];
+    gates.shift()?.();
+    expect(await first).toBe(2);
+    while (gates.length === 0) await new Promise(setImmediate);
+    gates.shift()?.();
+    expect(await Promise.all(rest)).toEqual([4, 6, 8]);
+    expect(batches).toEqual([[1], [2, 3, 4]]);
+  });
+
+  it('keeps batches to their size', async () => {
+    const sizes: number[] = [];
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => {
+        sizes.push(batch.length);
+        return batch;
+      },
+      maxBatch: 3,
+    });
+    await Promise.all(Array.from({ length: 8 }, (_, n) => submit(n)));
+    expect(sizes).toEqual([3, 3, 2]);
+  });
+
+  it('rejects a refused command alone', async () => {
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => batch.map((n) => (n === 2 ? new Refusal('NO_TWO', 'Not two.') : n)),
+    });
+    const settled = await Promise.allSettled([1, 2, 3].map(submit));
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  it('splits a batch that fails until the culprit stands alone', async () => {
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => {
+        if (batch.includes(5)) throw new Error('five breaks the statement');
+        return batch;
+      },
+    });
+    const settled = await Promise.allSettled(Array.from({ length: 9 }, (_, n) => submit(n)));
+    expect(settled.flatMap(({ status }, n) => (status === 'rejected' ? [n] : []))).toEqual([5]);
+  });
+
+  it('fails a whole batch, unsplit, when the store is away', async () => {
+    let runs = 0;
+    const { submit } = createCoalescer<number, number>({
+      run: async () => {
+        runs += 1;
+        throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+      },
+    });
+    const settled = await Promise.allSettled([1, 2, 3, 4].map(submit));
+    expect(settled.every(({ status }) => status === 'rejected')).toBe(true);
+    expect(runs).toBe(1);
+  });
+
+  it('runs a batch again that lost a deadlock', async () => {
+    let runs = 0;
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => {
+        runs += 1;
+        if (runs < 3) {
+          throw Object.assign(new Error('raw query failed'), {
+            code: 'P2010',
+            meta: { driverAdapterError: { cause: { originalCode: '40P01' } } },
+          });
+        }
+        return batch;
+      },
+    });
+    expect(await Promise.all([submit(1), submit(2)])).toEqual([1, 2]);
+    expect(runs).toBe(3);
+  });
+
+  it('refuses more than may wait', async () => {
+    const { submit } = createCoalescer<number, number>({
+      run: async (batch) => batch,
+      maxWaiting: 2,
+    });
+    const settled = await Promise.allSettled([1, 2, 3].map(submit));
+    expect(settled[2]).toMatchObject({ status: 'rejected', reason: { code: 'OVERLOADED' } });
+    expect(settled.slice(0, 2).every(({ status }) => status === 'fulfilled')).toBe(true);
+  });
+
+  it('writes what waits before it stops, and then takes nothing', async () => {
+    const { submit, part } = createCoalescer<number, number>({
+      run: async (batch) => {
+        await new Promise(setImmediate);
+        return batch;
+      },
+    });
+    const waiting = [submit(1), submit(2)];
+    await part.stop();
+    expect(await Promise.all(waiting)).toEqual([1, 2]);
+    await expect(submit(3)).rejects.toMatchObject({ code: 'OVERLOADED' });
+  });
+
+  it('never puts two commands of one identity into a batch, and keeps their order', async () => {
+    const batches: (readonly string[])[] = [];
+    const { submit } = createCoalescer<string, string>({
+      identity: (command) => command.charAt(0),
+      run: async (batch) => {
+        batches.push(batch);
+        return batch;
+      },
+    });
+    await Promise.all(['a1', 'b1', 'a2', 'c1', 'a3', 'b2'].map(submit));
+    expect(batches).toEqual([['a1', 'b1', 'c1'], ['a2', 'b2'], ['a3']]);
+  });
+
+  it('writes the lanes of a batch apart when something holds up one of them', async () => {
+    const { submit } = createCoalescer<string, string>({
+      lane: (command) => command.charAt(0),
+      run: async (batch) => {
+        if (batch.some((command) => command.startsWith('locked'))) {
+          throw Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });
+        }
+        return batch;
+      },
+    });
+    const settled = await Promise.allSettled(['a1', 'locked 1', 'b1', 'locked 2', 'a2'].map(submit));
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+    ]);
+  });
+});

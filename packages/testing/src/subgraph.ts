@@ -1,0 +1,121 @@
+import type { BaseContext } from '@apollo/server';
+import pg from 'pg';
+import { systemClock, type Clock } from '@cinegraph/service/clock';
+import { createLogger } from '@cinegraph/service/logger';
+import type { BrokerAddress } from '@cinegraph/messaging/open-broker';
+import { startSubgraph, type SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
+import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
+import { testDatabase, testPool } from './database.js';
+
+/** What a GraphQL server answered. */
+export interface GraphQLAnswer {
+  readonly status: number;
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+/** A subgraph running in the test's process on a database of its own. */
+export interface TestSubgraph {
+  readonly url: string;
+  readonly databaseUrl: string;
+  /** For looking at the tables; not the subgraph's own pool. */
+  readonly pool: pg.Pool;
+  /** Asks as the gateway does: signed, for `viewer` or for nobody. */
+  readonly ask: (
+    query: string,
+    variables?: Record<string, unknown>,
+    options?: { viewer?: string; signed?: boolean },
+  ) => Promise<GraphQLAnswer>;
+  readonly stop: () => Promise<void>;
+}
+
+/** The secret that test gateways and test subgraphs share. */
+export const testSubgraphKey = 'the-secret-of-every-test-gateway-and-subgraph';
+
+/** Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica; without a broker unless one is named. */
+export const startTestSubgraph = async <Context extends BaseContext>(
+  definition: SubgraphDefinition<Context>,
+  options: {
+    mode?: 'test' | 'production';
+    clock?: Clock;
+    databaseUrl?: string;
+    broker?: BrokerAddress;
+  } = {},
+): Promise<TestSubgraph> => {
+  const { mode = 'test', clock = systemClock } = options;
+  const own =
+    options.databaseUrl === undefined
+      ? await testDatabase({ name: definition.name, migrations: definition.migrations })
+      : undefined;
+  const databaseUrl = options.databaseUrl ?? own?.url ?? '';
+  const running = await startSubgraph(definition, {
+    mode,
+    host: '127.0.0.1',
+    port: 0,
+    databaseUrl,
+    broker: options.broker,
+    subgraphKey: testSubgraphKey,
+    logger: createLogger({ name: definition.name, level: 'silent' }),
+    clock,
+  });
+  const pool = testPool(databaseUrl);
+  let stopped: Promise<void> | undefined;
+  const sign = createIdentitySigner(testSubgraphKey, definition.name, systemClock);
+  return {
+    url: running.url,
+    databaseUrl,
+    pool,
+    ask: async (query, variables = {}, { viewer, signed = true } = {}) =>
+      askGraphQL(
+        `${running.url}/graphql`,
+        { query, variables },
+        signed ? { [identityHeader]: sign(viewer === undefined ? null : { id: viewer }) } : {},
+      ),
+    stop: () =>
+      (stopped ??= running
+        .stop()
+        .then(() => pool.end())
+        .then(() => own?.drop())),
+  };
+};
+
+/** Sends one GraphQL request as JSON and reads the answer, whatever its status. */
+export const askGraphQL = async (
+  url: string,
+  body: Record<string, unknown>,
+  headers: Record<string, string> = {},
+): Promise<GraphQLAnswer> => {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, ...((await response.json()) as Omit<GraphQLAnswer, 'status'>) };
+};
+
+/**
+ * Runs `work` and answers the SQL statements that this process sent meanwhile over any pool: texts, in order.
+ * Transaction control counts as well.
+ */
+export const statementsDuring = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
+  const texts: string[] = [];
+  const { prototype } = pg.Client;
+
+  const original = prototype.query;
+  const counting = function (this: pg.Client, ...args: unknown[]): unknown {
+    const [first] = args;
+    texts.push(typeof first === 'string' ? first : String((first as { text?: unknown }).text));
+    return Reflect.apply(original, this, args);
+  };
+  prototype.query = counting as typeof original;
+  try {
+    await work();
+  } finally {
+    prototype.query = original;
+  }
+  return texts;
+};
