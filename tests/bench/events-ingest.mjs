@@ -19,7 +19,7 @@ export async function measureIngest({ freshDatabase, feedDirectly, closing, say,
   const kafka = await startTestKafka({ shortLived: false });
   closing.push(() => kafka.stop());
   const logger = createLogger({ name: 'bench', level: 'warn' });
-  const topics = [{ name: 'ratings', keeps: 'happenings' }];
+  const topics = [{ name: 'ratings', retention: 'time' }];
   const broker = openKafkaBroker({ clientId: 'bench', topics, logger, brokers: kafka.brokers });
   await broker.part.start();
   closing.push(() => broker.part.stop());
@@ -152,7 +152,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
   }
 
   const arrived = new Map();
-  const own = { name: 'rating.ratings.v1', keeps: 'happenings' };
+  const own = { name: 'rating.ratings.v1', retention: 'time' };
   const reader = openKafkaBroker({
     clientId: 'bench-reader',
     topics: [own],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startProxy, type Proxy } from './proxy.js';
 import { auditAll, drained, readPublished, type PublishedLog } from './published.js';
 import { openChance, reportFault, sized, until, type Chance } from './support.js';
-import { acknowledged, auditVotes, foreignVote, startVoting } from './votes.js';
+import { acknowledged, auditVotes, externalVote, startVoting } from './votes.js';
 import { brokerKinds, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
 
@@ -150,7 +150,7 @@ const keepComing = (world: FaultWorld, chance: Chance) => {
         score: 1 + chance.int(10),
       }));
       ratings.push(...some);
-      const messages = some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score));
+      const messages = some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score));
       const isThere = () =>
         world.publish(messages).then(
           () => true,

@@ -9,8 +9,8 @@ import { enterIngest } from './members.js';
 import {
   chanceRatings,
   chanceVersions,
-  foreignMessage,
-  foreignValue,
+  externalMessage,
+  externalValue,
   ownMessage,
   poisons,
   type Poison,
@@ -64,7 +64,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     // Two groups more, with the same inbox, get all that the topic has ever had, while rating gets what is new.
     const again = await Promise.all(['again', 'once-more'].map((group) => enterIngest(world, group)));
     // Without a key they are spread over all partitions: their order is the broker's.
-    await world.publish(source.map((rating) => foreignMessage(rating, null)));
+    await world.publish(source.map((rating) => externalMessage(rating, null)));
     await world.settled();
     for (const group of ['again.ingest', 'once-more.ingest']) {
       await until(`the end of the log for ${group}`, () => isThrough(world, group, topic));
@@ -79,7 +79,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
           one.partition - other.partition ||
           Number(one.offset - other.offset),
       );
-    const inOrder = order.map(({ value }) => readForeign(value));
+    const inOrder = order.map(({ value }) => readExternal(value));
     expect(inOrder).toHaveLength(count);
     const { lost, double } = await expectEffectOf(world, inOrder);
     reportFault({ fault: name, runs: 3, events: appended.length * 3, lost, double });
@@ -108,7 +108,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
   const produceFile = async (ratings: readonly SentRating[], skewMs: number) => {
     const folder = await mkdtemp(join(tmpdir(), 'skewed-'));
     const file = join(folder, 'ratings.jsonl');
-    await writeFile(file, ratings.map((rating) => JSON.stringify(foreignValue(rating))).join('\n'));
+    await writeFile(file, ratings.map((rating) => JSON.stringify(externalValue(rating))).join('\n'));
     const clock = `const { now } = Date; Date.now = () => now() + ${skewMs};`;
     const { code, stdout } = await world.runRatings(
       ['produce', file],
@@ -133,7 +133,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     for (const [at, poison] of bad.entries()) {
       const around = good.slice(at * each, at === bad.length - 1 ? count : (at + 1) * each);
       const [place] = (
-        await world.broker.publish([poison.message, ...around.map((rating) => foreignMessage(rating))])
+        await world.broker.publish([poison.message, ...around.map((rating) => externalMessage(rating))])
       ).slice(0, 1);
       places.set(`${place!.partition}/${place!.offset}`, poison);
     }
@@ -187,7 +187,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
 const letterOf = (place: string, code: string, value: Buffer | null): string =>
   `${place} ${code} ${value === null ? 'null' : createHash('sha256').update(value).digest('hex')}`;
 
-const readForeign = (value: Buffer | null): SentRating => {
+const readExternal = (value: Buffer | null): SentRating => {
   const {
     userId,
     recordId,

@@ -4,7 +4,7 @@ import type { GroupPosition } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
 import { enterIngest, ingest, keepPublishing } from './members.js';
-import { chanceRatings, chanceVersions, foreignMessage, ownMessage } from './messages.js';
+import { chanceRatings, chanceVersions, externalMessage, ownMessage } from './messages.js';
 import { amidBatch, clearRatings, expectEffectOf, isThrough } from './oracle.js';
 import { openChance, reportFault, sized, until } from './support.js';
 import { brokerKinds, crash, startFaultWorld, type FaultWorld } from './world.js';
@@ -58,7 +58,7 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     const stopPublishing = keepPublishing(
       world,
       chance,
-      source.map((rating) => foreignMessage(rating)),
+      source.map((rating) => externalMessage(rating)),
     );
     const members = [await enterIngest(world, 'rating', noted)];
     for (let change = 0; change < changes; change += 1) {
@@ -95,7 +95,7 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
       const kills = ofConsumer + ofService;
       const foreign = chanceRatings(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
       const own = chanceVersions(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
-      const messages = foreign.flatMap((rating, at) => [foreignMessage(rating), ownMessage(own[at]!)]);
+      const messages = foreign.flatMap((rating, at) => [externalMessage(rating), ownMessage(own[at]!)]);
       const source = foreign.flatMap((rating, at) => [rating, own[at]!]);
       const stopPublishing = keepPublishing(world, chance, messages);
       const start = (kill: number) => (kill < ofConsumer ? world.startIngest() : world.startRating());
@@ -146,13 +146,13 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     const foreign = chanceRatings(chance, options);
     const messages = [
       ...own.map((rating) => ownMessage(rating)),
-      ...foreign.map((rating) => foreignMessage(rating)),
+      ...foreign.map((rating) => externalMessage(rating)),
     ];
     await world.publish(messages);
     await world.settled();
     await world.loseLog();
     const news = chanceRatings(chance, options);
-    await world.publish([...messages, ...news.map((rating) => foreignMessage(rating))]);
+    await world.publish([...messages, ...news.map((rating) => externalMessage(rating))]);
     await world.settled();
     const { lost, double } = await expectEffectOf(world, [...own, ...foreign, ...news]);
     expect((await world.pool.query('SELECT FROM dead_letter')).rowCount).toBe(0);

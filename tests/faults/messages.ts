@@ -21,7 +21,7 @@ export interface SentRating {
 /** One in our own envelope, with its place among those of its viewer and movie. */
 export type VersionedRating = SentRating & { readonly version: number };
 
-const foreignPrefix = 'ratings:';
+const externalPrefix = 'ratings:';
 
 /** Chance ratings of `movies` movies by `viewers` viewers, a tenth of them taken back; the viewers are of others. */
 export const chanceRatings = (
@@ -30,7 +30,7 @@ export const chanceRatings = (
 ): SentRating[] =>
   Array.from({ length: count }, () => ({
     movieId: `${of}:${chance.int(movies)}`,
-    viewerId: `${foreignPrefix}${chance.int(viewers)}`,
+    viewerId: `${externalPrefix}${chance.int(viewers)}`,
     score: chance.percent(10) ? null : 1 + chance.int(10),
   }));
 
@@ -41,7 +41,7 @@ export const chanceVersions = (
 ): VersionedRating[] => {
   const versions = new Map<string, number>();
   return chanceRatings(chance, options).map((rating) => {
-    const viewerId = rating.viewerId.replace(foreignPrefix, 'cinema:');
+    const viewerId = rating.viewerId.replace(externalPrefix, 'cinema:');
     const key = `${rating.movieId}\n${viewerId}`;
     const version = (versions.get(key) ?? 0) + 1;
     versions.set(key, version);
@@ -61,8 +61,8 @@ export const messageOf = (
 });
 
 /** What the camelCase dialect says of a rating. */
-export const foreignValue = ({ movieId, viewerId, score }: SentRating) => ({
-  userId: viewerId.slice(foreignPrefix.length),
+export const externalValue = ({ movieId, viewerId, score }: SentRating) => ({
+  userId: viewerId.slice(externalPrefix.length),
   recordId: movieId,
   recordType: 'movie',
   ...(score !== null && { value: score }),
@@ -71,8 +71,8 @@ export const foreignValue = ({ movieId, viewerId, score }: SentRating) => ({
 });
 
 /** A rating in the camelCase dialect, keyed by its movie unless told. */
-export const foreignMessage = (rating: SentRating, key: string | null = rating.movieId): OutgoingMessage =>
-  messageOf(foreignValue(rating), { key });
+export const externalMessage = (rating: SentRating, key: string | null = rating.movieId): OutgoingMessage =>
+  messageOf(externalValue(rating), { key });
 
 /** A rating in our own envelope, signed by the producer that it names unless told. */
 export const ownMessage = (
@@ -116,28 +116,28 @@ export interface Poison {
 }
 
 const fine: VersionedRating = { movieId: 'f11:poisoned', viewerId: 'cinema:bad', score: 5, version: 1 };
-const fineForeign = foreignValue({ ...fine, viewerId: 'ratings:bad' });
-const foreignWith = (change: Record<string, unknown>) => messageOf({ ...fineForeign, ...change });
+const fineExternal = externalValue({ ...fine, viewerId: 'ratings:bad' });
+const externalWith = (change: Record<string, unknown>) => messageOf({ ...fineExternal, ...change });
 
 /** Every way in which a message can be bad, one of each. Movie `f11:deleted` has to be known as deleted. */
 export const poisons = (): readonly Poison[] => [
   { message: messageOf(null), code: 'NOT_AN_EVENT' },
   { message: messageOf(Buffer.from([0x7b, 0xff, 0xfe, 0x7d])), code: 'NOT_AN_EVENT' },
   { message: messageOf(Buffer.from('{"userId":')), code: 'NOT_AN_EVENT' },
-  { message: messageOf([fineForeign]), code: 'NOT_AN_EVENT' },
-  { message: foreignWith({ recordId: undefined }), code: 'NOT_AN_EVENT' },
-  { message: foreignWith({ value: '7' }), code: 'NOT_AN_EVENT' },
-  { message: foreignWith({ userId: 'a\u0000b' }), code: 'NOT_AN_EVENT' },
-  ...[11, -5, 94].map((value) => ({ message: foreignWith({ value }), code: 'RATING_OUT_OF_RANGE' })),
-  { message: foreignWith({ recordType: 'series' }), code: 'UNSUPPORTED_RECORD_TYPE' },
-  { message: foreignWith({ eventType: 'burn' }), code: 'UNSUPPORTED_EVENT_TYPE' },
+  { message: messageOf([fineExternal]), code: 'NOT_AN_EVENT' },
+  { message: externalWith({ recordId: undefined }), code: 'NOT_AN_EVENT' },
+  { message: externalWith({ value: '7' }), code: 'NOT_AN_EVENT' },
+  { message: externalWith({ userId: 'a\u0000b' }), code: 'NOT_AN_EVENT' },
+  ...[11, -5, 94].map((value) => ({ message: externalWith({ value }), code: 'RATING_OUT_OF_RANGE' })),
+  { message: externalWith({ recordType: 'series' }), code: 'UNSUPPORTED_RECORD_TYPE' },
+  { message: externalWith({ eventType: 'burn' }), code: 'UNSUPPORTED_EVENT_TYPE' },
   { message: ownMessage(fine, { signer: 'stranger' }), code: 'FORGED_EVENT' },
   { message: ownMessage(fine, { signer: null }), code: 'UNSIGNED_EVENT' },
   { message: ownMessage({ ...fine, viewerId: 'ann' }), code: 'FOREIGN_VIEWER' },
   { message: ownMessage(fine, { review: 'a\u0000b' }), code: 'INVALID_EVENT' },
   { message: messageOf(Buffer.alloc(1_000_000, 'x')), code: 'MESSAGE_TOO_LARGE' },
   {
-    message: foreignMessage({ movieId: 'f11:deleted', viewerId: 'ratings:late', score: 9 }),
+    message: externalMessage({ movieId: 'f11:deleted', viewerId: 'ratings:late', score: 9 }),
     code: 'MOVIE_DELETED',
   },
 ];

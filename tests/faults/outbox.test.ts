@@ -16,7 +16,7 @@ import {
   type PublishedLog,
 } from './published.js';
 import { openChance, reportFault, sized, until } from './support.js';
-import { acknowledged, auditVotes, cast, foreignVote, startVoting } from './votes.js';
+import { acknowledged, auditVotes, cast, externalVote, startVoting } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
 
@@ -184,7 +184,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const lags: number[] = [];
       let published = false;
       // A service that has just started joins its group first.
-      await world.publish([foreignVote(`f26-${kind}:0`, 'f26-first', 5)]);
+      await world.publish([externalVote(`f26-${kind}:0`, 'f26-first', 5)]);
       await world.settled();
       const watching = until(
         'all of it to be visible',
@@ -203,7 +203,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         180_000,
       );
       for (let at = 0; at < messages; at += 1) {
-        await world.publish([foreignVote(movieId, `f26-${at}`, 1 + chance.int(10))]);
+        await world.publish([externalVote(movieId, `f26-${at}`, 1 + chance.int(10))]);
         waiting.set(`ratings:f26-${at}`, performance.now());
         await delay(chance.int(15));
       }
@@ -242,7 +242,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
             viewerId: String(incoming.length + at),
             score: 1 + chance.int(10),
           }));
-          await world.publish(some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score)));
+          await world.publish(some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score)));
           incoming.push(...some);
           return failing.injected.records >= faults && failing.injected.groups >= faults;
         },
@@ -299,7 +299,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const takeIn = async (from: number): Promise<void> => {
         await world.publish(
           Array.from({ length: 50 }, (_, at) =>
-            foreignVote(`f9-incoming:${at % 10}`, String(from + at), 1 + chance.int(10)),
+            externalVote(`f9-incoming:${at % 10}`, String(from + at), 1 + chance.int(10)),
           ),
         );
         await world.settled();

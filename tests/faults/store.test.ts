@@ -14,7 +14,7 @@ import { rating } from '@cinegraph/rating/subgraph';
 import type { ServiceProcess } from '../support/service-process.js';
 import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
 import { openChance, reportFault, sized, until, type Chance } from './support.js';
-import { acknowledged, auditVotes, foreignVote, startVoting, submitRating } from './votes.js';
+import { acknowledged, auditVotes, externalVote, startVoting, submitRating } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld } from './world.js';
 
@@ -64,7 +64,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
           viewerId: `${name}-${sent.length + at}`,
           score: 1 + chance.int(10),
         }));
-        const messages = some.map((vote) => foreignVote(vote.movieId, vote.viewerId, vote.score));
+        const messages = some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score));
         // The same again, with the same effect, when it is not known whether they were taken.
         while (
           !(await world.publish(messages).then(

@@ -122,7 +122,7 @@ const only = (totals: Totals, name: string): Totals =>
   new Map([...totals].filter(([id]) => id.startsWith(`${name}:`)));
 
 /** A rating as others send it to the topic `ratings`; the viewer becomes `ratings:<user>`. */
-export const foreignVote = (movieId: string, user: string, score: number): OutgoingMessage => ({
+export const externalVote = (movieId: string, user: string, score: number): OutgoingMessage => ({
   topic: incomingRatings.name,
   key: movieId,
   value: Buffer.from(

@@ -3,7 +3,7 @@ import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { StartError } from '@cinegraph/service/start-error';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';
-import { announce, assertAnswers } from './announce.js';
+import { announce, assertAnswers } from './ready-banner.js';
 import { say } from './console.js';
 import { startDatabases } from './databases.js';
 import {

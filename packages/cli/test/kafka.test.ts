@@ -52,7 +52,7 @@ suite('npm run kafka', () => {
     return { child: started, brokers, exit, said: () => said.join('') };
   };
 
-  const topic: TopicDefinition = { name: 'cli.test.v1', keeps: 'happenings' };
+  const topic: TopicDefinition = { name: 'cli.test.v1', retention: 'time' };
   const connect = (brokers: string) =>
     openKafkaBroker({
       ...{ clientId: 'cli', topics: [topic], brokers: brokers.split(',') },

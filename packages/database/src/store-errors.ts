@@ -30,7 +30,7 @@ const awayMessages =
  * True when an error means that the store cannot be asked now (down, restarting, pool exhausted, statement cut off),
  * so that the same work may succeed later.
  */
-export const isStoreAway = (error: unknown): boolean =>
+export const isUnavailable = (error: unknown): boolean =>
   originsOf(error).some(
     ({ codes, message }) =>
       codes.some((code) => awayCodes.has(code) || awayStates.test(code) || cutOffStates.test(code)) ||
@@ -38,7 +38,7 @@ export const isStoreAway = (error: unknown): boolean =>
   );
 
 /** True when the store cut a statement off for its time or for a lock, and would answer others. */
-export const isCutOff = (error: unknown): boolean =>
+export const isTimedOut = (error: unknown): boolean =>
   originsOf(error).some(({ codes }) => codes.some((code) => cutOffStates.test(code)));
 
 /**

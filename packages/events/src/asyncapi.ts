@@ -58,8 +58,8 @@ export const asyncApi = () => {
     components: {
       messages: {
         ...messages,
-        CamelCaseRating: foreignMessage(camelCaseRating),
-        SnakeCaseRating: foreignMessage(snakeCaseRating),
+        CamelCaseRating: externalMessage(camelCaseRating),
+        SnakeCaseRating: externalMessage(snakeCaseRating),
       },
     },
   };
@@ -69,10 +69,10 @@ const nameOf = ({ type, version }: EventDefinition, of: string | number = versio
 
 const channelRef = (topic: string) => ({ $ref: `#/channels/${topic.replaceAll('/', '~1')}` });
 
-const channelOf = ({ name, keeps }: TopicDefinition, messages: readonly string[]) => ({
+const channelOf = ({ name, retention }: TopicDefinition, messages: readonly string[]) => ({
   address: name,
   description:
-    keeps === 'states'
+    retention === 'compact'
       ? 'States: of each key the newest is kept.'
       : 'Happenings: all are kept for seven days.',
   messages: Object.fromEntries(
@@ -108,7 +108,7 @@ const messageOf = ({ type, description, schemas }: EventDefinition, version: str
   };
 };
 
-const foreignMessage = (schema: z.ZodType) => {
+const externalMessage = (schema: z.ZodType) => {
   const { description, ...payload } = toJsonSchema(schema);
   return { description, payload };
 };

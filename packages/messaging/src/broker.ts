@@ -27,7 +27,7 @@ export interface IncomingMessage {
 }
 
 /** Where the broker put a message. */
-export interface Place {
+export interface RecordPosition {
   readonly partition: number;
   readonly offset: bigint;
 }
@@ -82,11 +82,11 @@ export interface Broker {
    * some may have been published: publish the same again. Gives up within 30 seconds; creates topics that are missing.
    * Rejects with {@link MessageRefused} when one of them will never be taken, however often it is published.
    */
-  publish(messages: readonly OutgoingMessage[]): Promise<readonly Place[]>;
+  publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]>;
   /** A part that consumes while it is started. Stopped, it finishes the batches under way and commits them. */
   subscribe(options: SubscriptionOptions): Part;
   /** The end of each partition of these topics that exist. */
-  ends(topics: readonly string[]): Promise<ReadonlyMap<string, readonly Place[]>>;
+  ends(topics: readonly string[]): Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
   /** How far a group is; partitions of topics that exist. */
   positions(group: string, topics: readonly string[]): Promise<readonly GroupPosition[]>;
   /** Whether the broker was there when it was last spoken to. */

@@ -5,10 +5,10 @@ import { deriveKey, isMac, mac } from '@cinegraph/service/hmac';
 export interface TopicDefinition {
   readonly name: string;
   /**
-   * `happenings` are all kept, for seven days; of `states` the newest of each key is kept for ever, where the broker can
-   * (compaction), and older ones for seven days.
+   * How long the broker keeps the topic's events: `time` keeps all of them for seven days; `compact` keeps the newest
+   * event of each key, where the broker can compact, and older ones for seven days.
    */
-  readonly keeps: 'happenings' | 'states';
+  readonly retention: 'time' | 'compact';
   /** The largest message it takes, in bytes; 1,048,576 unless told. */
   readonly maxMessageBytes?: number;
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { BrokerRefused, type Broker } from './broker.js';
-import { isStoreAway } from '@cinegraph/database/store-errors';
+import { isUnavailable } from '@cinegraph/database/store-errors';
 import { pause } from '@cinegraph/service/timing';
 import { standsAside } from './outbox/table.js';
 import { printable } from '@cinegraph/service/terminal';
@@ -71,7 +71,7 @@ const readOutboxLag = async (pool: pg.Pool): Promise<OutboxLag | undefined> => {
   const { rows } = await pool
     .query<OutboxLag>(outboxSql)
     .catch((error: unknown): { readonly rows: readonly OutboxLag[] } => {
-      if (isStoreAway(error)) return { rows: [] };
+      if (isUnavailable(error)) return { rows: [] };
       throw error;
     });
   return rows[0];

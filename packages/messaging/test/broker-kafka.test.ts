@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { MessageRefused, type Broker, type IncomingMessage, type OutgoingMessage } from '../src/broker.js';
 import type { TopicDefinition } from '../src/envelope.js';
 import { openKafkaBroker } from '../src/kafka/broker.js';
-import { createPresence } from '../src/kafka/connection-state.js';
+import { createConnectionState } from '../src/kafka/connection-state.js';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
 import { openKafkaTopics } from '../src/kafka/topics.js';
 import { createLogger } from '@cinegraph/service/logger';
@@ -55,7 +55,7 @@ suite('a Kafka that fails', () => {
 
   const topicOf = (definition: Partial<TopicDefinition> = {}): TopicDefinition => ({
     name: `faults.${randomUUID()}.v1`,
-    keeps: 'happenings',
+    retention: 'time',
     ...definition,
   });
 
@@ -107,7 +107,7 @@ suite('a Kafka that fails', () => {
 
   test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
     const logger = createLogger({ name: 'faults', level: 'silent' });
-    const presence = createPresence(logger);
+    const presence = createConnectionState(logger);
     const topics = openKafkaTopics({
       ...{ clientId: 'faults', brokers: kafka.brokers, logger, presence },
       topics: [],
@@ -372,7 +372,7 @@ suite('a Kafka that fails', () => {
   });
 
   test('topics have the settings that their kind needs', async () => {
-    const [happenings, states] = [topicOf(), topicOf({ keeps: 'states', maxMessageBytes: 2_000_000 })];
+    const [happenings, states] = [topicOf(), topicOf({ retention: 'compact', maxMessageBytes: 2_000_000 })];
     const broker = await connect(happenings, states);
     await broker.publish([...batchOf(happenings.name, 'a', 1), ...batchOf(states.name, 'b', 1)]);
     const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();

@@ -20,8 +20,8 @@ import { brokerContract, until } from './broker-contract.js';
 
 const migrations = new URL('../../../prisma/events/migrations/', import.meta.url);
 const logger = createLogger({ name: 'test', level: 'silent' });
-const happenings: TopicDefinition = { name: 'shop.orders.v1', keeps: 'happenings' };
-const states: TopicDefinition = { name: 'shop.prices.v1', keeps: 'states' };
+const happenings: TopicDefinition = { name: 'shop.orders.v1', retention: 'time' };
+const states: TopicDefinition = { name: 'shop.prices.v1', retention: 'compact' };
 
 const stops: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -63,7 +63,7 @@ const memberProcess = (url: string, group: string) => {
     const { openPostgresBroker } = await import('@cinegraph/messaging/postgres/broker');
     const { createLogger } = await import('@cinegraph/service/logger');
     const [url, group, topic] = process.argv.slice(1);
-    const topics = [{ name: topic, keeps: 'happenings' }];
+    const topics = [{ name: topic, retention: 'time' }];
     const broker = openPostgresBroker({ url, clientId: 'child', topics, logger: createLogger({ name: 'child', level: 'silent' }) });
     let go;
     const told = new Promise((resolve) => (go = resolve));

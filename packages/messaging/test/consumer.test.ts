@@ -11,7 +11,7 @@ import {
   listDeadLetters,
 } from '../src/consumer/dead-letters.js';
 import { Refusal } from '@cinegraph/service/refusal';
-import { placeIdentity, pruneInbox } from '../src/consumer/inbox.js';
+import { recordDedupKey, pruneInbox } from '../src/consumer/inbox.js';
 import { createLogger } from '@cinegraph/service/logger';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
@@ -53,7 +53,7 @@ const words: ConsumerDefinition<string> = {
   topics: ['words'],
   deadLetterTopic: (topic) => `${topic}.dlq`,
   decode: (read) => {
-    const identity = placeIdentity(read);
+    const identity = recordDedupKey(read);
     const text = read.value?.toString() ?? 'bad: nothing';
     if (text === 'skip') return null;
     if (text === 'throw') throw new Error('the decoder is broken');
@@ -243,7 +243,7 @@ describe('a message that cannot be taken in', () => {
       expect(await effects()).toEqual(['a', 'b']);
       const [letter, ...more] = await letters();
       expect(more).toEqual([]);
-      expect(letter).toMatchObject({ code: 'BAD_WORD', identity: placeIdentity(bad), state: 'open' });
+      expect(letter).toMatchObject({ code: 'BAD_WORD', identity: recordDedupKey(bad), state: 'open' });
       expect(letter?.reason).toMatch(/^\\u\{0\} \\u\{1b\}\[31mred/);
       const whole = await inTransaction(pool, (tx) => findDeadLetter(tx, letter!.id));
       expect(whole?.message).toMatchObject({
@@ -298,7 +298,7 @@ describe('a message that cannot be taken in', () => {
 
   it('may be empty, no UTF-8, or as large as its topic takes, many at once', () =>
     consuming(
-      { ...words, decode: (read) => ({ identity: placeIdentity(read), code: 'BAD', reason: 'bad' }) },
+      { ...words, decode: (read) => ({ identity: recordDedupKey(read), code: 'BAD', reason: 'bad' }) },
       async (deliver) => {
         const large = Array.from({ length: 12 }, (_, n) => message(Buffer.alloc(2 ** 20, n)));
         await deliver([message(null), message(''), message(Buffer.from([0xff, 0xfe, 0])), ...large]);
@@ -314,7 +314,7 @@ describe('a dead letter', () => {
   const replay = (id: string, definition = words) => replayDeadLetter({ pool, logger }, definition, id);
   const mended: ConsumerDefinition<string> = {
     ...words,
-    decode: (read) => ({ identity: placeIdentity(read), event: `mended ${String(read.value)}` }),
+    decode: (read) => ({ identity: recordDedupKey(read), event: `mended ${String(read.value)}` }),
   };
 
   it('is replayed once, as the message that it was, however often and by however many', () =>
@@ -352,7 +352,7 @@ describe('a dead letter', () => {
       const [letter] = await letters();
       const again = (event: string) => ({
         ...words,
-        decode: (read: IncomingMessage) => ({ identity: placeIdentity(read), event }),
+        decode: (read: IncomingMessage) => ({ identity: recordDedupKey(read), event }),
       });
       expect(await replay(letter!.id)).toMatchObject({ outcome: 'refused', code: 'BAD_WORD' });
       expect(await replay(letter!.id, again('refuse'))).toMatchObject({ code: 'NO_SUCH_WORD' });
@@ -428,7 +428,7 @@ describe('a trace', () => {
       {
         ...words,
         decode: (read) => ({
-          identity: placeIdentity(read),
+          identity: recordDedupKey(read),
           event: String(read.value),
           trace: String(read.key),
         }),

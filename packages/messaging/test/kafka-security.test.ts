@@ -47,7 +47,7 @@ suite('a Kafka with TLS and passwords', () => {
   const open = async (address: BrokerAddress) => {
     const lines: string[] = [];
     const logger = pino({ level: 'debug' }, { write: (line) => void lines.push(line) });
-    const topic: TopicDefinition = { name: `secure.${randomUUID()}.v1`, keeps: 'happenings' };
+    const topic: TopicDefinition = { name: `secure.${randomUUID()}.v1`, retention: 'time' };
     const broker = await openBroker({ clientId: 'secure', topics: [topic], logger }, address);
     await broker.part.start();
     stops.push(broker.part.stop);

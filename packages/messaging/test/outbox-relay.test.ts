@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { MessageRefused } from '../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '@cinegraph/service/logger';
-import { listAside, resendAside } from '../src/outbox/parked.js';
+import { listParked, resendParked } from '../src/outbox/parked.js';
 import { createOutboxRelay } from '../src/outbox/relay.js';
 import { batchLimits } from '../src/outbox/table.js';
 import type { Part } from '@cinegraph/service/parts';
@@ -365,12 +365,12 @@ describe('a bundle', () => {
     await startRelay();
     await drained();
     expect(numbersOf(broker.sent)).toEqual(upTo(1_000).filter((n) => n !== 3));
-    expect(await listAside(pool, 10)).toMatchObject({
+    expect(await listParked(pool, 10)).toMatchObject({
       count: 1,
       entries: [{ name: '1.3', key: 'key3', type: 'OrderPlaced' }],
     });
     broker.onPublish = () => undefined;
-    expect([...(await resendAside(pool, ['01.3', '1.4', '2.3']))]).toEqual(['01.3']);
+    expect([...(await resendParked(pool, ['01.3', '1.4', '2.3']))]).toEqual(['01.3']);
     await drained();
     expect(numbersOf(broker.sent.slice(999))).toEqual([3, 503]);
     expect([...new Set(idsOf(broker.sent))].toSorted()).toEqual([...(await outboxIds())].toSorted());
@@ -384,7 +384,7 @@ describe('a bundle', () => {
     let holding = false;
     broker.onPublish = async (messages) => {
       if (messages.some(isThird)) throw new MessageRefused('it is too large');
-      if ((await listAside(pool, 1)).count === 0) return;
+      if ((await listParked(pool, 1)).count === 0) return;
       holding = true;
       await held;
     };
@@ -392,7 +392,7 @@ describe('a bundle', () => {
     await startRelay();
     await until('one is put aside, and others are on their way', () => holding);
     broker.onPublish = () => held;
-    expect([...(await resendAside(pool, 'all'))]).toEqual(['1.3']);
+    expect([...(await resendParked(pool, 'all'))]).toEqual(['1.3']);
     letGo();
     await drained();
     expect(numbersOf(broker.sent).toSorted((one, other) => one - other)).toEqual(upTo(500));

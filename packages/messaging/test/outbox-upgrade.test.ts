@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import { readLag } from '../src/lag.js';
 import { migrate } from '@cinegraph/database/migrate';
-import { listAside } from '../src/outbox/parked.js';
+import { listParked } from '../src/outbox/parked.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 
 const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
@@ -42,7 +42,7 @@ it('an outbox from before there were bundles keeps what waits, what is published
     { key: 'there', waits: false, partition: 3 },
     { key: 'aside', waits: false, partition: -1 },
   ]);
-  expect(await listAside(pool, 10)).toMatchObject({ count: 1, entries: [{ name: '3', key: 'aside' }] });
+  expect(await listParked(pool, 10)).toMatchObject({ count: 1, entries: [{ name: '3', key: 'aside' }] });
   const lag = await readLag({
     ...{ own: pool, outboxes: { orders: pool }, consumers: [] },
     broker: { positions: async () => [] },

@@ -1,28 +1,29 @@
+import { backoffMs } from './backoff.js';
 import type { Logger } from './logger.js';
 
-const firstPauseMs = 100;
-const longestPauseMs = 5_000;
-
-/** Something that is away now and then: said once when it goes and once when it is back, however often it is tried. */
-export const createOutage = (logger: Logger, away: string, back: string) => {
+/**
+ * Logs an outage of something that is retried: `unavailable` once when it begins and `available` once when it is over,
+ * however many attempts fail in between.
+ */
+export const createOutage = (logger: Logger, unavailable: string, available: string) => {
   let since: number | undefined;
-  let attempts = 0;
+  let failures = 0;
   return {
-    /** Answers how long to wait before the next attempt: 0.1 s, then twice as long each time to 5 s, less up to a half. */
+    /** Records a failed attempt. Returns how many milliseconds to wait before the next one: 0.1 s, doubled up to 5 s. */
     failed: (error: unknown): number => {
       if (since === undefined) {
         since = performance.now();
-        logger.warn({ err: error }, away);
+        logger.warn({ err: error }, unavailable);
       }
-      const longest = Math.min(firstPauseMs * 2 ** attempts, longestPauseMs);
-      attempts += 1;
-      return longest * (0.5 + Math.random() / 2);
+      failures += 1;
+      return backoffMs(failures - 1, { longestMs: 5_000 });
     },
+    /** Records a successful attempt. */
     over: (): void => {
       if (since === undefined) return;
-      logger.info({ seconds: Math.round((performance.now() - since) / 1_000) }, back);
+      logger.info({ seconds: Math.round((performance.now() - since) / 1_000) }, available);
       since = undefined;
-      attempts = 0;
+      failures = 0;
     },
   };
 };

@@ -26,10 +26,10 @@ export class Refusal extends GraphQLError {
 
 /** A refusal of a request as a whole, before anything of it was done: HTTP 400. */
 export const refusedRequest = (message: string): Refusal =>
-  new Refusal(kitCode.badUserInput, message, undefined, { status: 400 });
+  new Refusal(refusalCode.badUserInput, message, undefined, { status: 400 });
 
 /** Codes that kit itself refuses with; a subgraph lists them, with its own, in its schema's `ErrorCode`. */
-export const kitCode = {
+export const refusalCode = {
   badUserInput: ApolloServerErrorCode.BAD_USER_INPUT,
   unauthenticated: 'UNAUTHENTICATED',
   idempotencyKeyReused: 'IDEMPOTENCY_KEY_REUSED',

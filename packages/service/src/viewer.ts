@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from './refusal.js';
+import { refusalCode, Refusal } from './refusal.js';
 
 /** Who is asking; `null` is nobody. */
 export type Viewer = { readonly id: string } | null;
@@ -6,7 +6,7 @@ export type Viewer = { readonly id: string } | null;
 /** The id of who asks; nobody is refused with UNAUTHENTICATED. */
 export const viewerIdOf = ({ viewer }: { readonly viewer: Viewer }): string => {
   if (viewer) return viewer.id;
-  throw new Refusal(kitCode.unauthenticated, 'This needs a viewer. Sign in and ask again.');
+  throw new Refusal(refusalCode.unauthenticated, 'This needs a viewer. Sign in and ask again.');
 };
 
 /** The development header by which a client says who it is. Only a gateway outside production reads it. */

@@ -1,20 +1,23 @@
-/** A bell that one waits for, and that others ring; ringing is remembered until it is reset. */
-export const createBell = () => {
-  let rung = false;
-  let hear = (): void => undefined;
+/**
+ * Creates a signal that wakes one waiter up before its poll interval is over. A signal that comes while nobody waits is
+ * kept until `reset`.
+ */
+export const createWakeUp = () => {
+  let signalled = false;
+  let wake = (): void => undefined;
   return {
     reset: (): void => {
-      rung = false;
+      signalled = false;
     },
-    ring: (): void => {
-      rung = true;
-      hear();
+    signal: (): void => {
+      signalled = true;
+      wake();
     },
-    /** Resolves when it rings, at once when it has rung since the reset, and after so many milliseconds in any case. */
-    heard: (ms: number): Promise<void> =>
+    /** Resolves on a signal, at once if one came since the last `reset`, and after `ms` milliseconds in any case. */
+    wait: (ms: number): Promise<void> =>
       new Promise((resolve) => {
-        const timer = setTimeout(resolve, rung ? 0 : ms);
-        hear = () => {
+        const timer = setTimeout(resolve, signalled ? 0 : ms);
+        wake = () => {
           clearTimeout(timer);
           resolve();
         };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { Clock } from '@cinegraph/service/clock';
-import { kitCode, Refusal, type RefusalDetails } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal, type RefusalDetails } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 
@@ -46,7 +46,7 @@ const maxKeyLength = 200;
 export const checkIdempotencyKey = (key: string): void => {
   if (key.length >= 1 && key.length <= maxKeyLength) return;
   throw new Refusal(
-    kitCode.badUserInput,
+    refusalCode.badUserInput,
     `The idempotency key has ${key.length} characters, but must have from 1 to ${maxKeyLength}.`,
   );
 };
@@ -54,7 +54,7 @@ export const checkIdempotencyKey = (key: string): void => {
 /** The refusal for a key that was used with other arguments. */
 export const idempotencyKeyReused = (): Refusal =>
   new Refusal(
-    kitCode.idempotencyKeyReused,
+    refusalCode.idempotencyKeyReused,
     'The idempotency key was used before with other arguments. Use a new key for a new request.',
   );
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GraphQLError } from 'graphql';
-import { isConflict, isDuplicate, isStoreAway } from '@cinegraph/database/store-errors';
+import { isConflict, isDuplicate, isUnavailable } from '@cinegraph/database/store-errors';
 import { maskErrors } from './mask-errors.js';
 import { Refusal } from '@cinegraph/service/refusal';
 import { createLogger } from '@cinegraph/service/logger';
@@ -53,14 +53,14 @@ describe('an error of the store', () => {
     { code: 'P2010', meta: { driverAdapterError: { cause: { kind: 'DatabaseNotReachable' } } } },
     { errors: [{ code: 'ECONNREFUSED' }, { code: 'ECONNREFUSED' }] },
   ])('%j means that it is away', (error) => {
-    expect(isStoreAway(error)).toBe(true);
+    expect(isUnavailable(error)).toBe(true);
     expect(isConflict(error)).toBe(false);
   });
 
   it.each([{ code: '23505' }, { code: '42P01' }, { message: 'no such column' }, null, 'text'])(
     '%j does not',
     (error) => {
-      expect(isStoreAway(error)).toBe(false);
+      expect(isUnavailable(error)).toBe(false);
     },
   );
 

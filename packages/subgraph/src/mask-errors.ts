@@ -1,11 +1,11 @@
-import { isStoreAway } from '@cinegraph/database/store-errors';
+import { isUnavailable } from '@cinegraph/database/store-errors';
 import type { Logger } from '@cinegraph/service/logger';
-import { kitCode, shortMessage } from '@cinegraph/service/refusal';
+import { refusalCode, shortMessage } from '@cinegraph/service/refusal';
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
 const requestCodes: ReadonlySet<string> = new Set(
-  Object.values(ApolloServerErrorCode).filter((code) => code !== kitCode.internal),
+  Object.values(ApolloServerErrorCode).filter((code) => code !== refusalCode.internal),
 );
 
 /**
@@ -32,14 +32,14 @@ export const maskErrors =
     if (original instanceof GraphQLError && typeof code === 'string' && requestCodes.has(code)) {
       return { message: shortMessage(formatted.message), ...place, extensions: { code } };
     }
-    if (isStoreAway(original)) {
+    if (isUnavailable(original)) {
       logger.warn({ err: original, path: formatted.path }, 'the store is away');
       return {
         message: 'The data cannot be reached at the moment. Try again later.',
         ...place,
-        extensions: { code: kitCode.storeUnavailable },
+        extensions: { code: refusalCode.storeUnavailable },
       };
     }
     logger.error({ err: original, path: formatted.path }, 'unexpected error');
-    return { message: 'Internal error', ...place, extensions: { code: kitCode.internal } };
+    return { message: 'Internal error', ...place, extensions: { code: refusalCode.internal } };
   };

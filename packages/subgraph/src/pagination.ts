@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import { deriveKey, isMac, mac } from '@cinegraph/service/hmac';
 
 /** The values of a row by which its list is sorted, the last of them unique. */
@@ -31,7 +31,7 @@ export const createCursorSealer = (secret: string | undefined, name: string): Cu
       const text = Buffer.from(encoded, 'base64url').toString();
       if (rest.length > 0 || !isMac(key, bound(scope, text), claimed)) {
         throw new Refusal(
-          kitCode.badUserInput,
+          refusalCode.badUserInput,
           'The cursor is not one of this list. Use a cursor that the same field gave with the same arguments.',
         );
       }
@@ -70,7 +70,7 @@ export const readPage = (
   const backward = last != null || before != null;
   if (backward && (first != null || after != null)) {
     throw new Refusal(
-      kitCode.badUserInput,
+      refusalCode.badUserInput,
       'Page forward with "first" and "after" or backward with "last" and "before", not both.',
     );
   }
@@ -83,7 +83,10 @@ export const readPage = (
 export const readPageSize = (size: number | null | undefined, name: string): number => {
   const wanted = size ?? defaultPageSize;
   if (wanted < 0 || wanted > maxPageSize) {
-    throw new Refusal(kitCode.badUserInput, `"${name}" is ${wanted}, but must be from 0 to ${maxPageSize}.`);
+    throw new Refusal(
+      refusalCode.badUserInput,
+      `"${name}" is ${wanted}, but must be from 0 to ${maxPageSize}.`,
+    );
   }
   return wanted;
 };

@@ -20,7 +20,7 @@ import {
   subgraphVariable,
 } from '@cinegraph/service/env';
 import type { TopicDefinition } from '@cinegraph/messaging/envelope';
-import { kitCode } from '@cinegraph/service/refusal';
+import { refusalCode } from '@cinegraph/service/refusal';
 import { maskErrors } from './mask-errors.js';
 import { createHttpServer, requestError } from '@cinegraph/service/http/server';
 import { itemLimit } from './limits/list-size.js';
@@ -34,7 +34,7 @@ import {
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import { runService } from '@cinegraph/service/run-service';
 import { startParts, type Part, type RunningService } from '@cinegraph/service/parts';
-import { textGuard } from './limits/text-guard.js';
+import { storableTextGuard } from './limits/text-guard.js';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import type { Viewer } from '@cinegraph/service/viewer';
 
@@ -212,7 +212,7 @@ export const startSubgraph = async <Context extends BaseContext>(
     formatError: maskErrors(logger),
     parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [ApolloServerPluginLandingPageDisabled(), textGuard(), itemLimit(), ...cacheControl()],
+    plugins: [ApolloServerPluginLandingPageDisabled(), storableTextGuard(), itemLimit(), ...cacheControl()],
   });
   const graphql: Part = {
     name: 'graphql',
@@ -231,7 +231,7 @@ export const startSubgraph = async <Context extends BaseContext>(
           }
           await reply
             .status(401)
-            .send(requestError(kitCode.unauthenticated, 'This service answers the gateway only.'));
+            .send(requestError(refusalCode.unauthenticated, 'This service answers the gateway only.'));
         },
         handler: fastifyApolloHandler(apollo, {
           context: async (request) => opened.context(viewers.get(request) ?? null),

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { createCoalescer as create } from './write-batcher.js';
+import { createWriteBatcher as create } from './write-batcher.js';
 import { Refusal } from '@cinegraph/service/refusal';
 
 let serial = 0;
 
 /** A coalescer whose commands have nothing in common, unless told otherwise. */
-const createCoalescer = <Command, Answer>(
+const createWriteBatcher = <Command, Answer>(
   options: Omit<Parameters<typeof create<Command, Answer>>[0], 'identity' | 'lane'> &
     Partial<Parameters<typeof create<Command, Answer>>[0]>,
 ) =>
@@ -19,7 +19,7 @@ describe('a coalescer', () => {
   it('makes of what arrives while a batch runs the next batch', async () => {
     const batches: (readonly number[])[] = [];
     const gates: (() => void)[] = [];
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
         batches.push(batch);
         await new Promise<void>((resolve) => gates.push(resolve));
@@ -39,7 +39,7 @@ describe('a coalescer', () => {
 
   it('keeps batches to their size', async () => {
     const sizes: number[] = [];
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
         sizes.push(batch.length);
         return batch;
@@ -51,7 +51,7 @@ describe('a coalescer', () => {
   });
 
   it('rejects a refused command alone', async () => {
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => batch.map((n) => (n === 2 ? new Refusal('NO_TWO', 'Not two.') : n)),
     });
     const settled = await Promise.allSettled([1, 2, 3].map(submit));
@@ -59,7 +59,7 @@ describe('a coalescer', () => {
   });
 
   it('splits a batch that fails until the culprit stands alone', async () => {
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
         if (batch.includes(5)) throw new Error('five breaks the statement');
         return batch;
@@ -71,7 +71,7 @@ describe('a coalescer', () => {
 
   it('fails a whole batch, unsplit, when the store is away', async () => {
     let runs = 0;
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async () => {
         runs += 1;
         throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
@@ -84,7 +84,7 @@ describe('a coalescer', () => {
 
   it('runs a batch again that lost a deadlock', async () => {
     let runs = 0;
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
         runs += 1;
         if (runs < 3) {
@@ -101,7 +101,7 @@ describe('a coalescer', () => {
   });
 
   it('refuses more than may wait', async () => {
-    const { submit } = createCoalescer<number, number>({
+    const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => batch,
       maxWaiting: 2,
     });
@@ -111,7 +111,7 @@ describe('a coalescer', () => {
   });
 
   it('writes what waits before it stops, and then takes nothing', async () => {
-    const { submit, part } = createCoalescer<number, number>({
+    const { submit, part } = createWriteBatcher<number, number>({
       run: async (batch) => {
         await new Promise(setImmediate);
         return batch;
@@ -125,7 +125,7 @@ describe('a coalescer', () => {
 
   it('never puts two commands of one identity into a batch, and keeps their order', async () => {
     const batches: (readonly string[])[] = [];
-    const { submit } = createCoalescer<string, string>({
+    const { submit } = createWriteBatcher<string, string>({
       identity: (command) => command.charAt(0),
       run: async (batch) => {
         batches.push(batch);
@@ -137,7 +137,7 @@ describe('a coalescer', () => {
   });
 
   it('writes the lanes of a batch apart when something holds up one of them', async () => {
-    const { submit } = createCoalescer<string, string>({
+    const { submit } = createWriteBatcher<string, string>({
       lane: (command) => command.charAt(0),
       run: async (batch) => {
         if (batch.some((command) => command.startsWith('locked'))) {

@@ -1,9 +1,9 @@
-import { isConflict, isCutOff, isStoreAway } from '@cinegraph/database/store-errors';
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { isConflict, isTimedOut, isUnavailable } from '@cinegraph/database/store-errors';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import type { Part } from '@cinegraph/service/parts';
 
 /** Collects concurrent commands into batches: one write for many callers, each with an answer of its own. */
-export interface Coalescer<Command, Answer> {
+export interface WriteBatcher<Command, Answer> {
   /** Resolves with this command's answer, rejects with its refusal or failure. */
   submit(command: Command): Promise<Answer>;
   /** Stopped, it takes nothing new and ends when what waits is written. */
@@ -30,13 +30,13 @@ const lanesAtOnce = 4;
  * (a locked row), its lanes are written apart; when the store is away, all of the batch fail. More than `maxWaiting`
  * waiting commands, about two seconds of work, are refused with `OVERLOADED`.
  */
-export const createCoalescer = <Command, Answer>(options: {
+export const createWriteBatcher = <Command, Answer>(options: {
   run: (batch: readonly Command[]) => Promise<readonly (Answer | Error)[]>;
   identity: (command: Command) => string;
   lane: (command: Command) => string;
   maxBatch?: number;
   maxWaiting?: number;
-}): Coalescer<Command, Answer> => {
+}): WriteBatcher<Command, Answer> => {
   const { run, identity, lane, maxBatch = 500, maxWaiting = 4_000 } = options;
   let waiting: Waiting<Command, Answer>[] = [];
   let running: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export const createCoalescer = <Command, Answer>(options: {
       if (others) others.push(entry);
       else lanes.set(id, [entry]);
     }
-    if (lanes.size > 1 && isCutOff(error)) {
+    if (lanes.size > 1 && isTimedOut(error)) {
       const next = lanes.values();
       await Promise.all(
         Array.from({ length: lanesAtOnce }, async () => {
@@ -75,7 +75,7 @@ export const createCoalescer = <Command, Answer>(options: {
       );
       return;
     }
-    if (batch.length > 1 && !isStoreAway(error)) {
+    if (batch.length > 1 && !isUnavailable(error)) {
       const half = batch.length >> 1;
       await write(batch.slice(0, half));
       await write(batch.slice(half));
@@ -109,7 +109,10 @@ export const createCoalescer = <Command, Answer>(options: {
       new Promise<Answer>((resolve, reject) => {
         if (stopped || waiting.length >= maxWaiting) {
           reject(
-            new Refusal(kitCode.overloaded, 'More is being written than can be taken in. Try again later.'),
+            new Refusal(
+              refusalCode.overloaded,
+              'More is being written than can be taken in. Try again later.',
+            ),
           );
           return;
         }

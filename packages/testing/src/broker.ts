@@ -2,11 +2,11 @@ import {
   partitionsPerTopic,
   type Broker,
   type OutgoingMessage,
-  type Place,
+  type RecordPosition,
 } from '@cinegraph/messaging/broker';
 
 /** A message as the test broker has it. */
-export type SentMessage = OutgoingMessage & Place;
+export type SentMessage = OutgoingMessage & RecordPosition;
 
 /** A broker in memory for tests of those who publish, with faults on demand; nobody can subscribe to it. */
 export interface TestBroker extends Broker {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isAlive } from '@cinegraph/local/process-alive';
 import { readEnv } from '@cinegraph/service/env';
-import type { KafkaWishes } from '@cinegraph/local/kafka/process';
+import type { KafkaOptions } from '@cinegraph/local/kafka/process';
 import { findKafkaProgram } from '@cinegraph/local/kafka/download';
 import {
   freePort,
@@ -20,7 +20,7 @@ const prefix = 'cinegraph-kafka-test-';
  * A real Apache Kafka of one test file, on a free port and a new temporary folder; `stop` removes both. Brokers of earlier
  * runs that were killed are ended and removed first. Short-lived unless told otherwise.
  */
-export const startTestKafka = async (options: KafkaWishes = {}): Promise<KafkaServer> => {
+export const startTestKafka = async (options: KafkaOptions = {}): Promise<KafkaServer> => {
   await removeAbandoned();
   return startNode(options);
 };
@@ -36,7 +36,7 @@ export const startTestKafkaCluster = async (): Promise<readonly KafkaServer[]> =
 };
 
 const startNode = async (
-  options: KafkaWishes & Pick<Parameters<typeof startKafkaServer>[0], 'member'>,
+  options: KafkaOptions & Pick<Parameters<typeof startKafkaServer>[0], 'member'>,
 ): Promise<KafkaServer> => {
   const directory = await mkdtemp(join(tmpdir(), prefix));
   await writeFile(join(directory, 'owner'), String(process.pid));

@@ -1,4 +1,4 @@
-import { runAnnouncements } from '@cinegraph/subgraph/jobs/run-backfills';
-import { movieAnnouncement } from './announcement.js';
+import { runBackfills } from '@cinegraph/subgraph/jobs/run-backfills';
+import { movieBackfill } from './backfill.js';
 
-await runAnnouncements([movieAnnouncement]);
+await runBackfills([movieBackfill]);

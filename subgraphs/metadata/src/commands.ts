@@ -1,6 +1,6 @@
 import { newId, type Clock } from '@cinegraph/service/clock';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/subgraph/idempotency';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
@@ -78,7 +78,10 @@ export const createMovieCommands = ({
 
     upsertMovie: async ({ id, externalId }, input) => {
       if ((id === null) === (externalId === null)) {
-        throw new Refusal(kitCode.badUserInput, 'Say which movie by exactly one of "id" and "externalId".');
+        throw new Refusal(
+          refusalCode.badUserInput,
+          'Say which movie by exactly one of "id" and "externalId".',
+        );
       }
       if (id !== null) checkMovieId(id);
       if (externalId !== null) checkExternalId('externalId', externalId);

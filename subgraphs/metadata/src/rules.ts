@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import type {
   ExternalIdInput,
   GenreModel,
@@ -94,7 +94,7 @@ export const checkMovieId = (id: string): void => {
 export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFilter): void => {
   if (title != null && (title.length < 1 || title.length > 100)) {
     throw new Refusal(
-      kitCode.badUserInput,
+      refusalCode.badUserInput,
       `The title to look for has ${title.length} characters, but must have from 1 to 100.`,
       { field: 'filter.title' },
     );
@@ -102,7 +102,7 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
   for (const [field, range] of Object.entries({ releaseYear, runtimeMinutes })) {
     if (range?.from != null && range.to != null && range.from > range.to) {
       throw new Refusal(
-        kitCode.badUserInput,
+        refusalCode.badUserInput,
         `The range of ${field} ends (${range.to}) before it begins (${range.from}). Exchange "from" and "to".`,
         { field: `filter.${field}` },
       );
@@ -114,7 +114,7 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
 export const checkSearchText = (text: string): void => {
   if (text.trim() !== '' && text.length <= limits.searchText) return;
   throw new Refusal(
-    kitCode.badUserInput,
+    refusalCode.badUserInput,
     `The text to search for must have from 1 to ${limits.searchText} characters, not only spaces.`,
     { field: 'text' },
   );
@@ -217,4 +217,4 @@ const checkPosterUrl = (text: string): void => {
 };
 
 const refused = (field: string, advice: string): Refusal =>
-  new Refusal(kitCode.badUserInput, `The field ${field} is not usable. ${advice}`, { field });
+  new Refusal(refusalCode.badUserInput, `The field ${field} is not usable. ${advice}`, { field });

@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { isCurrencyCode, isDay, isDecimal } from './rules.js';
 
@@ -6,7 +6,7 @@ import { isCurrencyCode, isDay, isDecimal } from './rules.js';
 const textScalar = (name: string, accepts: (text: string) => boolean, advice: string) => {
   const read = (value: unknown): string => {
     if (typeof value === 'string' && accepts(value)) return value;
-    throw new Refusal(kitCode.badUserInput, advice);
+    throw new Refusal(refusalCode.badUserInput, advice);
   };
   return new GraphQLScalarType<string, string>({
     name,

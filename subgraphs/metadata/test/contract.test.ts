@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { kitCode } from '@cinegraph/service/refusal';
+import { refusalCode } from '@cinegraph/service/refusal';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -57,7 +57,7 @@ describe('the schema', () => {
         : [],
     );
     // Metadata coalesces nothing, and so is never overloaded by its own count.
-    const ofKit = Object.values(kitCode).filter((code) => code !== kitCode.overloaded);
+    const ofKit = Object.values(refusalCode).filter((code) => code !== refusalCode.overloaded);
     expect(listed.toSorted()).toEqual([...Object.values(codes), ...ofKit].toSorted());
 
     const folder = fileURLToPath(new URL('../src/', import.meta.url));
@@ -67,7 +67,7 @@ describe('the schema', () => {
     const source = (await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')))).join('\n');
     const used = [...source.matchAll(/new Refusal\(\s*([^,\s]+)/g)].map(([, code]) => code);
     expect(used.length).toBeGreaterThan(8);
-    expect(used.filter((code) => !/^(codes|kitCode)\.\w+$/.test(code ?? ''))).toEqual([]);
+    expect(used.filter((code) => !/^(codes|refusalCode)\.\w+$/.test(code ?? ''))).toEqual([]);
     for (const name of Object.keys(codes)) expect(source).toContain(`codes.${name}`);
   });
 });

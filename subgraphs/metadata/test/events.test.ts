@@ -1,11 +1,11 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
-import { announce } from '@cinegraph/messaging/outbox/backfill';
+import { backfill } from '@cinegraph/messaging/outbox/backfill';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { movieAnnouncement } from '../src/announcement.js';
+import { movieBackfill } from '../src/backfill.js';
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
@@ -181,7 +181,7 @@ describe('the announcement', () => {
     await remove(id);
     await subgraph.pool.query('TRUNCATE outbox');
     const movies = await stateOf();
-    expect(await announce(subgraph.pool, movieAnnouncement)).toBe(movies.length);
+    expect(await backfill(subgraph.pool, movieBackfill)).toBe(movies.length);
     const state = await told();
     expect(new Map(state.map(({ type, data }) => [data.movieId, [type, data.version]]))).toEqual(
       new Map(
@@ -189,7 +189,7 @@ describe('the announcement', () => {
       ),
     );
     expect(state).toHaveLength(movies.length);
-    expect(await announce(subgraph.pool, movieAnnouncement)).toBeUndefined();
+    expect(await backfill(subgraph.pool, movieBackfill)).toBeUndefined();
     expect(await told()).toHaveLength(movies.length);
   });
 
@@ -203,10 +203,10 @@ describe('the announcement', () => {
         RETURN NEW;
       END $$;
       CREATE TRIGGER late BEFORE UPDATE ON announcement FOR EACH ROW EXECUTE FUNCTION refuse()`);
-    await expect(announce(subgraph.pool, movieAnnouncement)).rejects.toThrow('killed');
+    await expect(backfill(subgraph.pool, movieBackfill)).rejects.toThrow('killed');
     await subgraph.pool.query('DROP TRIGGER late ON announcement');
     expect(await told()).toHaveLength(1_000);
-    await announce(subgraph.pool, movieAnnouncement);
+    await backfill(subgraph.pool, movieBackfill);
     const ids = (await told()).map(({ data }) => data.movieId);
     expect(ids).toHaveLength((await stateOf()).length);
     expect(new Set(ids).size).toBe(ids.length);
@@ -224,7 +224,7 @@ describe('the announcement', () => {
       [id],
     );
     const state = { done: false };
-    const announced = announce(subgraph.pool, movieAnnouncement).then(() => (state.done = true));
+    const announced = backfill(subgraph.pool, movieBackfill).then(() => (state.done = true));
     for (let waits = false; !waits && !state.done;) {
       const waiting = await subgraph.pool.query(
         `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,

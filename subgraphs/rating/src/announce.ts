@@ -1,4 +1,4 @@
-import { runAnnouncements } from '@cinegraph/subgraph/jobs/run-backfills';
-import { aggregateAnnouncement } from './announcement.js';
+import { runBackfills } from '@cinegraph/subgraph/jobs/run-backfills';
+import { aggregateBackfill } from './backfill.js';
 
-await runAnnouncements([aggregateAnnouncement]);
+await runBackfills([aggregateBackfill]);

@@ -1,5 +1,5 @@
 import type { Clock } from '@cinegraph/service/clock';
-import { createCoalescer } from '@cinegraph/subgraph/write-batcher';
+import { createWriteBatcher } from '@cinegraph/subgraph/write-batcher';
 import type { Refusal } from '@cinegraph/service/refusal';
 import {
   checkIdempotencyKey,
@@ -65,7 +65,7 @@ export const createRatingCommands = (tools: {
   logger: Logger;
 }): RatingCommands => {
   const { prisma, clock, logger } = tools;
-  const coalescer = createCoalescer<Submission, RatingAnswer>({
+  const coalescer = createWriteBatcher<Submission, RatingAnswer>({
     identity: ({ command }) => ratingKeyOf(command),
     lane: ({ command }) => command.movieId,
     run: (batch) =>

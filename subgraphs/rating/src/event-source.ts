@@ -3,7 +3,7 @@ import { readArray, readLines, readTable } from '@cinegraph/subgraph/import/line
 import type { Source } from '@cinegraph/subgraph/import/source';
 
 /** A rating event of others as a file has it: as parsed JSON, or what keeps it from being that; `record` is its line. */
-export type ForeignRecord =
+export type ExternalRecord =
   | { readonly record: string; readonly event: unknown; readonly text: string }
   | { readonly record: string; readonly refused: string; readonly text: string };
 
@@ -11,7 +11,7 @@ export type ForeignRecord =
  * The rating events of a JSON array, JSON lines or CSV, in either dialect, read as they are asked for. Which of the three
  * it is, is seen by its first character.
  */
-export const readForeignRecords = async function* (source: Source): AsyncGenerator<ForeignRecord> {
+export const readExternalRecords = async function* (source: Source): AsyncGenerator<ExternalRecord> {
   const chunks = source.chunks[Symbol.asyncIterator]();
   // Whatever stands before the first character that is not a space.
   const lead: Buffer[] = [];
@@ -53,7 +53,7 @@ const readJson = ({
   line: number;
   text: string;
   fault?: string | undefined;
-}): ForeignRecord => {
+}): ExternalRecord => {
   const record = `line ${line}`;
   if (fault !== undefined) return { record, refused: fault, text };
   try {
@@ -68,7 +68,7 @@ const dialects = [
   ['user_id', 'record_id', 'record_type', 'value', 'event_type'],
 ] as const;
 
-const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ForeignRecord> {
+const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ExternalRecord> {
   let columns: readonly string[] = dialects[0];
   const choose = (header: readonly string[]) =>
     (columns = header.includes('record_id') || header.includes('user_id') ? dialects[1] : dialects[0]);

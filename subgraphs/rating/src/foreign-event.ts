@@ -10,32 +10,32 @@ export interface EventRules {
 }
 
 /** The prefix of the viewers that these events speak for, who are none of our accounts. */
-export const foreignViewerPrefix = 'ratings:';
+export const externalViewerPrefix = 'ratings:';
 
 /** What an event of others says: a score of ours, or null where it takes the rating back. */
-export interface ForeignRating {
+export interface ExternalRating {
   readonly movieId: string;
   readonly viewerId: string;
   readonly score: number | null;
 }
 
 /** Why a value is no rating: a stable code, and a reason for people. */
-export interface ForeignFault {
+export interface ExternalFault {
   readonly code:
     'NOT_AN_EVENT' | 'UNSUPPORTED_RECORD_TYPE' | 'UNSUPPORTED_EVENT_TYPE' | 'RATING_OUT_OF_RANGE';
   readonly reason: string;
 }
 
 /** Whether what was read is a fault. */
-export const isForeignFault = (read: object | number): read is ForeignFault =>
+export const isExternalFault = (read: object | number): read is ExternalFault =>
   typeof read === 'object' && 'reason' in read;
 
 /** A fault as one line of a report. */
-export const faultText = ({ code, reason }: ForeignFault): string =>
+export const faultText = ({ code, reason }: ExternalFault): string =>
   code === 'NOT_AN_EVENT' ? reason : `${code}: ${reason}`;
 
 /** Whether a value is of one of the two dialects, well-formed or not: it names a user or a record in their way. */
-export const looksForeign = (value: unknown): boolean =>
+export const looksExternal = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&
   ['userId', 'recordId', 'user_id', 'record_id'].some((name) => Object.hasOwn(value, name));
@@ -44,7 +44,7 @@ export const looksForeign = (value: unknown): boolean =>
  * A rating event of others as a rating of ours, or the fault that it has. The camelCase dialect says `put`, the
  * snake_case one `submit`, both `delete`. Its user becomes the viewer `ratings:<user>`.
  */
-export const readForeignEvent = (event: unknown, rules: EventRules): ForeignRating | ForeignFault => {
+export const readExternalEvent = (event: unknown, rules: EventRules): ExternalRating | ExternalFault => {
   if (typeof event !== 'object' || event === null || Array.isArray(event))
     return notAnEvent('it is no event');
   const read = event as Readonly<Record<string, unknown>>;
@@ -58,17 +58,17 @@ export const readForeignEvent = (event: unknown, rules: EventRules): ForeignRati
   if (recordId === undefined) return notAnEvent(`${record} is missing or no id`);
   if (read[type] !== 'movie') return { code: 'UNSUPPORTED_RECORD_TYPE', reason: `${type} must be "movie"` };
   const movieId = recordId.includes(':') ? recordId : `${rules.idPrefix}${recordId}`;
-  const rating = { movieId, viewerId: `${foreignViewerPrefix}${userId}` };
+  const rating = { movieId, viewerId: `${externalViewerPrefix}${userId}` };
   const put = snake ? 'submit' : 'put';
   if (read[kind] === 'delete') return { ...rating, score: null };
   if (read[kind] !== put)
     return { code: 'UNSUPPORTED_EVENT_TYPE', reason: `${kind} must be "${put}" or "delete"` };
   const score = scoreOf(read['value'], rules.scale);
-  return isForeignFault(score) ? score : { ...rating, score };
+  return isExternalFault(score) ? score : { ...rating, score };
 };
 
 /** A value on a scale of this top as a score of ours, from 1 to 10, or the fault that it has. */
-export const scoreOf = (value: unknown, scale: 5 | 10): number | ForeignFault => {
+export const scoreOf = (value: unknown, scale: 5 | 10): number | ExternalFault => {
   if (typeof value !== 'number') return notAnEvent('the value is no number');
   const score = scale === 5 ? value * 2 : value;
   if (isScore(score)) return score;
@@ -81,7 +81,7 @@ export const scoreOf = (value: unknown, scale: 5 | 10): number | ForeignFault =>
   };
 };
 
-const notAnEvent = (reason: string): ForeignFault => ({ code: 'NOT_AN_EVENT', reason });
+const notAnEvent = (reason: string): ExternalFault => ({ code: 'NOT_AN_EVENT', reason });
 
 const idOf = (value: unknown): string | undefined => {
   const id = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value;

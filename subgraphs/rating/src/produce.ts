@@ -3,13 +3,13 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
-import type { Broker, OutgoingMessage, Place } from '@cinegraph/messaging/broker';
+import type { Broker, OutgoingMessage, RecordPosition } from '@cinegraph/messaging/broker';
 import { StartError } from '@cinegraph/service/start-error';
 import type { Progress } from '@cinegraph/subgraph/import/progress';
 import type { Source } from '@cinegraph/subgraph/import/source';
 import { z } from 'zod';
-import { readForeignRecords, type ForeignRecord } from './event-source.js';
-import { faultText, isForeignFault, readForeignEvent } from './foreign-event.js';
+import { readExternalRecords, type ExternalRecord } from './event-source.js';
+import { faultText, isExternalFault, readExternalEvent } from './foreign-event.js';
 
 /** What was sent of a source. */
 export interface Production {
@@ -62,7 +62,7 @@ export const produce = async (
     await position.write(read);
     progress.update(source.position(), done.sent);
   };
-  for await (const record of readForeignRecords(source)) {
+  for await (const record of readExternalRecords(source)) {
     read += 1;
     if (read <= done.skipped) continue;
     const message = toMessage(record, idPrefix);
@@ -77,12 +77,12 @@ export const produce = async (
   return done;
 };
 
-const toMessage = (record: ForeignRecord, idPrefix: string): OutgoingMessage | string => {
+const toMessage = (record: ExternalRecord, idPrefix: string): OutgoingMessage | string => {
   if ('refused' in record) return record.refused;
-  const whole = readForeignEvent(record.event, { scale: 10, idPrefix });
+  const whole = readExternalEvent(record.event, { scale: 10, idPrefix });
   // The scale is what ingest is told; half-stars are values of one of the two.
-  const read = isForeignFault(whole) ? readForeignEvent(record.event, { scale: 5, idPrefix }) : whole;
-  if (isForeignFault(read)) return faultText(isForeignFault(whole) ? whole : read);
+  const read = isExternalFault(whole) ? readExternalEvent(record.event, { scale: 5, idPrefix }) : whole;
+  if (isExternalFault(read)) return faultText(isExternalFault(whole) ? whole : read);
   return {
     topic: incomingRatings.name,
     key: read.movieId,
@@ -91,7 +91,7 @@ const toMessage = (record: ForeignRecord, idPrefix: string): OutgoingMessage | s
   };
 };
 
-const notePlaces = ({ partitions }: Production, places: readonly Place[]): void => {
+const notePlaces = ({ partitions }: Production, places: readonly RecordPosition[]): void => {
   for (const { partition, offset } of places) {
     const known = partitions.get(partition);
     if (known) {

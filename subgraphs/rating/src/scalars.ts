@@ -1,4 +1,4 @@
-import { kitCode, Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { isScore, scoreOutOfRange } from './rules.js';
 
@@ -22,6 +22,6 @@ export const DateTime = new GraphQLScalarType<Date, string>({
   parseValue: (value) => {
     const moment = new Date(String(value));
     if (!Number.isNaN(moment.getTime())) return moment;
-    throw new Refusal(kitCode.badUserInput, 'A DateTime is RFC 3339 text.');
+    throw new Refusal(refusalCode.badUserInput, 'A DateTime is RFC 3339 text.');
   },
 });

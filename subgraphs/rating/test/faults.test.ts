@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { kitCode } from '@cinegraph/service/refusal';
+import { refusalCode } from '@cinegraph/service/refusal';
 import { startTestSubgraph } from '@cinegraph/testing/subgraph';
 import { Kind, parse, visit } from 'graphql';
 import pg from 'pg';
@@ -191,7 +191,7 @@ describe('the contract', () => {
     );
     const used = [
       ...sources.flatMap((source) => source.match(/'[A-Z]+(_[A-Z]+)+'/g) ?? []),
-      ...Object.values(kitCode).map((code) => `'${code}'`),
+      ...Object.values(refusalCode).map((code) => `'${code}'`),
     ];
     expect([...new Set(used)].filter((code) => !listed.includes(code.slice(1, -1)))).toEqual([]);
   });

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OutgoingMessage, Place } from '@cinegraph/messaging/broker';
+import type { OutgoingMessage, RecordPosition } from '@cinegraph/messaging/broker';
 import { StartError } from '@cinegraph/service/start-error';
 import { openSource } from '@cinegraph/subgraph/import/source';
 import { produce } from '../src/produce.js';
@@ -21,7 +21,7 @@ const recorder = (fails: (publication: number) => void = () => undefined) => {
   return {
     sent,
     sizes: [] as number[],
-    async publish(messages: readonly OutgoingMessage[]): Promise<readonly Place[]> {
+    async publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> {
       const places = messages.map((_message, at) => ({ partition: 0, offset: BigInt(sent.length + at) }));
       sent.push(...messages);
       this.sizes.push(messages.length);

@@ -18,7 +18,7 @@ export type KafkaProgram =
   | { readonly kind: 'none'; readonly missing: string };
 
 /** Where a person keeps such things; each may be left out. */
-export interface KafkaPlaces {
+export interface KafkaInstallation {
   /** `XDG_CACHE_HOME`: the broker's jars are kept below it; `~/.cache` unless told. */
   readonly cacheHome?: string | undefined;
   /** `JAVA_HOME`; the `java` of the path unless told. */
@@ -29,7 +29,7 @@ export interface KafkaPlaces {
  * Looks for an engine that runs containers, else for Java 17 or later and either the jars of an earlier run or the Maven
  * that fetches them. Takes about a second at most, and changes nothing.
  */
-export const findKafkaProgram = async (places: KafkaPlaces = {}): Promise<KafkaProgram> => {
+export const findKafkaProgram = async (places: KafkaInstallation = {}): Promise<KafkaProgram> => {
   if (await answers('docker', ['info', '--format', '{{.ServerVersion}}'])) return { kind: 'docker' };
   const java = places.javaHome === undefined ? 'java' : join(places.javaHome, 'bin', 'java');
   const jars = join(places.cacheHome ?? join(homedir(), '.cache'), 'cinegraph', `kafka-${kafkaVersion}`);

@@ -30,7 +30,7 @@ export interface KafkaPorts {
 export type SecureListener = Readonly<Record<string, string>>;
 
 /** What a broker is started with beyond what all are. */
-export interface KafkaWishes {
+export interface KafkaOptions {
   /** A further listener, as a managed Kafka has it; for tests of how clients connect. */
   readonly secure?: SecureListener | undefined;
   /** Java compiles less: it is there sooner, with less of the processor, and slower once it has run for long. */
@@ -112,7 +112,7 @@ export const javaProcess = (
   directory: string,
   program: KafkaProgram & { kind: 'java' },
   member: KafkaNode,
-  { secure = {}, shortLived = false }: KafkaWishes,
+  { secure = {}, shortLived = false }: KafkaOptions,
 ): KafkaProcess => {
   const log = join(directory, 'log');
   const properties = join(directory, 'server.properties');
@@ -186,7 +186,7 @@ export const javaProcess = (
 export const dockerProcess = (
   directory: string,
   member: KafkaNode,
-  { secure: own = {} }: KafkaWishes,
+  { secure: own = {} }: KafkaOptions,
 ): KafkaProcess => {
   const name = `cinegraph-kafka-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`;
   const docker = (...args: readonly string[]) => execute('docker', args);

@@ -9,10 +9,10 @@ import {
   javaProcess,
   type KafkaNode,
   type KafkaPorts,
-  type KafkaWishes,
+  type KafkaOptions,
   type RunningKafka,
 } from './process.js';
-import { ensureKafkaJars, findKafkaProgram, type KafkaPlaces, type KafkaProgram } from './download.js';
+import { ensureKafkaJars, findKafkaProgram, type KafkaInstallation, type KafkaProgram } from './download.js';
 
 /** A real Apache Kafka of our own, one node or one of a cluster, on the loopback address. */
 export interface KafkaServer {
@@ -41,8 +41,8 @@ const stopTimeoutMs = 20_000;
  * Throws a {@link StartError} that says what is missing, that the port is taken, or why the broker ended.
  */
 export const startKafkaServer = async (
-  options: KafkaPlaces &
-    KafkaWishes & {
+  options: KafkaInstallation &
+    KafkaOptions & {
       readonly directory: string;
       readonly port?: number;
       /** Of a cluster, whose nodes are started at once: none is ready before all are. A cluster of its own unless told. */
@@ -122,7 +122,7 @@ export const startKafkaServer = async (
 };
 
 /** Ends the broker of `directory`, if one runs, and removes all its data. */
-export const removeKafkaServer = async (directory: string, places: KafkaPlaces = {}): Promise<void> => {
+export const removeKafkaServer = async (directory: string, places: KafkaInstallation = {}): Promise<void> => {
   const program = await findKafkaProgram(places);
   if (program.kind === 'none') return;
   const kafka = processOf(resolvePath(directory), program);
@@ -136,7 +136,7 @@ const processOf = (
   {
     member = { node: 1, cluster: directory },
     ...wishes
-  }: KafkaWishes & { readonly member?: KafkaNode | undefined } = {},
+  }: KafkaOptions & { readonly member?: KafkaNode | undefined } = {},
 ) =>
   program.kind === 'java'
     ? javaProcess(directory, program, member, wishes)

@@ -27,7 +27,7 @@ export interface Account {
 }
 
 /** Where a server may keep its files, and as whom it runs. */
-export interface Place {
+export interface DataLocation {
   readonly folder: string;
   readonly account: Account | undefined;
 }
@@ -49,7 +49,7 @@ const platforms: ReadonlySet<string> = new Set([
  * account, and where that one may not enter `directory`, below the system's temporary folder that outlives a reboot,
  * under a name of its own for each directory.
  */
-export const findPlace = async (directory: string): Promise<Place> => {
+export const findPlace = async (directory: string): Promise<DataLocation> => {
   await mkdir(directory, { recursive: true });
   if (process.getuid?.() !== 0) return { folder: directory, account: undefined };
   const far = await placeElsewhere(directory);
@@ -90,7 +90,7 @@ export const placeElsewhere = async (directory: string): Promise<string> => {
  * install script would have made are made here; where that cannot be done, or the account may not read the package,
  * the binaries are copied into the place.
  */
-export const findBinaries = async (place: Place): Promise<Binaries> => {
+export const findBinaries = async (place: DataLocation): Promise<Binaries> => {
   const platform = `${process.platform}-${process.arch}`;
   if (!platforms.has(platform)) {
     throw new StartError(`There is no embedded PostgreSQL for ${platform}. Use Linux or macOS, ${outside}.`);

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'n
 import { join } from 'node:path';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
-import { giveTo, noSpace, runAs, type Binaries, type Place } from './binaries.js';
+import { giveTo, noSpace, runAs, type Binaries, type DataLocation } from './binaries.js';
 
 /** What PostgreSQL said before it gave up, as one sentence that says what to do. */
 export const explainFailure = (said: string, port: number, data: string): StartError => {
@@ -23,7 +23,7 @@ export const explainFailure = (said: string, port: number, data: string): StartE
  * A new one is made beside its place and then moved there, so that a killed process never leaves half of one.
  */
 export const prepareData = async (options: {
-  readonly place: Place;
+  readonly place: DataLocation;
   readonly data: string;
   readonly password: string;
   readonly binaries: Binaries;

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
-import { findBinaries, findPlace, placeElsewhere, spawnOptions, type Place } from './binaries.js';
+import { findBinaries, findPlace, placeElsewhere, spawnOptions, type DataLocation } from './binaries.js';
 import { ensureDatabase, explainFailure, prepareData } from './data.js';
 import { goneWithoutUs, isServerOf, readPostmaster, stopServer } from './postmaster.js';
 import { openSecrets, type Secrets } from '../secrets.js';
@@ -81,7 +81,7 @@ export const findEmbeddedPostgres = async (directory: string): Promise<EmbeddedP
 
 interface Installation {
   readonly directory: string;
-  readonly place: Place;
+  readonly place: DataLocation;
   readonly data: string;
   readonly secrets: Secrets;
   readonly urlOf: (port: number) => string;
@@ -216,7 +216,7 @@ const identify = async (url: string, directory: string): Promise<string> => {
 
 interface Launch {
   readonly directory: string;
-  readonly place: Place;
+  readonly place: DataLocation;
   readonly data: string;
   readonly password: string;
   readonly settings: Readonly<Record<string, string | number>>;

@@ -2,10 +2,10 @@ import type pg from 'pg';
 import type { Broker, IncomingMessage } from '../broker.js';
 import { byIndexesSql, openSidePool } from '@cinegraph/database/pool';
 import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
-import { isConflict, isCutOff, isStoreAway, isStoreBroken } from '@cinegraph/database/store-errors';
+import { isConflict, isTimedOut, isUnavailable, isStoreBroken } from '@cinegraph/database/store-errors';
 import type { Refusal } from '@cinegraph/service/refusal';
 import type { RawTransaction } from '@cinegraph/database/transaction';
-import { claimIdentities, placeIdentity } from './inbox.js';
+import { claimDedupKeys, recordDedupKey } from './inbox.js';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import { printable } from '@cinegraph/service/terminal';
@@ -145,7 +145,7 @@ export const decodeMessage = <Event>(
   try {
     return decode(message);
   } catch (error) {
-    const identity = placeIdentity(message);
+    const identity = recordDedupKey(message);
     logger.error({ err: error, identity }, 'a message could not be read for a fault of ours');
     return { identity, ...handlerFailed };
   }
@@ -173,9 +173,9 @@ const takeIn = async <Event>(
       await takeIn(tools, definition, entries, conflicts + 1);
       return;
     }
-    const splits = isCutOff(error)
+    const splits = isTimedOut(error)
       ? entries.length > smallestTimedBatch
-      : !isStoreAway(error) && !isStoreBroken(error);
+      : !isUnavailable(error) && !isStoreBroken(error);
     if (!splits) throw error;
     if (entries.length > 1) {
       const middle = Math.ceil(entries.length / 2);
@@ -208,7 +208,7 @@ const writeBatch = async <Event>(
   for (const entry of entries) {
     if (!byIdentity.has(entry.decoded.identity)) byIdentity.set(entry.decoded.identity, entry);
   }
-  const fresh = await claimIdentities(tx, definition.name, [...byIdentity.keys()]);
+  const fresh = await claimDedupKeys(tx, definition.name, [...byIdentity.keys()]);
   const events: (Entry<Event> & { readonly event: Event })[] = [];
   const refused: RefusedMessage[] = [];
   for (const [identity, { message, decoded }] of byIdentity) {

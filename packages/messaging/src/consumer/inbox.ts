@@ -11,7 +11,7 @@ import type { Part } from '@cinegraph/service/parts';
  * bytes, since a broker that lost its log begins at offset 0 again. Sorts as the messages of a partition stand; numbers
  * are of base 36, since millions of these are kept.
  */
-export const placeIdentity = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string => {
+export const recordDedupKey = ({ topic, partition, offset, appendedAt, value }: IncomingMessage): string => {
   const place = `at:${topic}:${sortable(partition, 4)}:${sortable(offset, 13)}:${sortable(appendedAt.getTime(), 9)}`;
   return `${place}:${value === null ? 'null' : hash('sha256', value, 'base64url').slice(0, 22)}`;
 };
@@ -20,14 +20,14 @@ const sortable = (number: number | bigint, digits: number): string =>
   number.toString(36).padStart(digits, '0');
 
 /** By what a verified event is known again: its id, for its producer alone, so that none can use up another's. */
-export const eventIdentity = ({ producer, id }: Pick<Envelope, 'producer' | 'id'>): string =>
+export const eventDedupKey = ({ producer, id }: Pick<Envelope, 'producer' | 'id'>): string =>
   `event:${producer}:${id.toLowerCase()}`;
 
 /**
  * Notes the identities as seen by a consumer, in the open transaction, and answers those that were new. In order, so that
  * two members of a group that got the same messages wait for each other instead of deadlocking.
  */
-export const claimIdentities = async (
+export const claimDedupKeys = async (
   tx: RawTransaction,
   consumer: string,
   identities: readonly string[],
@@ -49,7 +49,7 @@ export const claimIdentities = async (
 };
 
 /** Takes back a claim of the open transaction that had no effect. */
-export const releaseIdentity = (
+export const releaseDedupKey = (
   tx: RawTransaction,
   consumer: string,
   identity: string,

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { decodeMessage, handlerFailed, type ConsumerDefinition } from './consumer.js';
 import { findDeadLetter, maxReasonLength, shortText, type MessageFault } from './dead-letters.js';
-import { isConflict, isStoreAway, isStoreBroken } from '@cinegraph/database/store-errors';
+import { isConflict, isUnavailable, isStoreBroken } from '@cinegraph/database/store-errors';
 import type { RawTransaction } from '@cinegraph/database/transaction';
-import { claimIdentities, releaseIdentity } from './inbox.js';
+import { claimDedupKeys, releaseDedupKey } from './inbox.js';
 import type { Logger } from '@cinegraph/service/logger';
 import { inTransaction } from '@cinegraph/database/transaction';
 
@@ -35,7 +35,7 @@ export const replayDeadLetter = async <Event>(
     if (isConflict(error) && conflicts + 1 < maxConflicts) {
       return replayDeadLetter(tools, definition, id, conflicts + 1);
     }
-    if (isConflict(error) || isStoreAway(error) || isStoreBroken(error)) throw error;
+    if (isConflict(error) || isUnavailable(error) || isStoreBroken(error)) throw error;
     logger.error({ err: error, id }, 'a dead letter could not be handled');
     return inTransaction(pool, async (tx) => {
       const letter = await findDeadLetter(tx, id, { locked: true });
@@ -57,13 +57,13 @@ const replayIn = async <Event>(
   if (decoded) {
     // It may be known by more now than it was then: an event that could not be read has an id of its own since.
     const renamed = decoded.identity !== letter.identity;
-    if (renamed && (await claimIdentities(tx, definition.name, [decoded.identity])).size === 0) {
+    if (renamed && (await claimDedupKeys(tx, definition.name, [decoded.identity])).size === 0) {
       await close(tx, id);
       return { outcome: 'duplicate' };
     }
     const [refusal] = (await definition.handle(tx, [decoded.event])) ?? [];
     if (refusal) {
-      if (renamed) await releaseIdentity(tx, definition.name, decoded.identity);
+      if (renamed) await releaseDedupKey(tx, definition.name, decoded.identity);
       return refuseAgain(tx, id, { code: refusal.code, reason: refusal.message });
     }
   }

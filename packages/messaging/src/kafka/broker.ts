@@ -1,7 +1,7 @@
 import { BrokerRefused, type Broker, type BrokerTools } from '../broker.js';
 import type { KafkaClientOptions } from './client.js';
 import { createKafkaConsumer } from './session.js';
-import { createPresence } from './connection-state.js';
+import { createConnectionState } from './connection-state.js';
 import { openKafkaPublisher } from './producer.js';
 import type { KafkaSecurity } from './security.js';
 import { openKafkaTopics } from './topics.js';
@@ -16,7 +16,7 @@ export const openKafkaBroker = (
   options: BrokerTools & KafkaSecurity & { readonly brokers: readonly string[] },
 ): Broker => {
   const { clientId, brokers, tls, sasl, logger } = options;
-  const presence = createPresence(logger);
+  const presence = createConnectionState(logger);
   const client: KafkaClientOptions = { clientId, brokers, tls, sasl, logger, presence };
   const topics = openKafkaTopics({ ...client, topics: options.topics });
   const publisher = openKafkaPublisher({ ...client, topics, definitions: options.topics });

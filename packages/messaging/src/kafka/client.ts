@@ -2,7 +2,7 @@ import { connect, isIP, Socket } from 'node:net';
 import { connect as connectEncrypted } from 'node:tls';
 import { Kafka, logLevel, type logCreator, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { Logger } from '@cinegraph/service/logger';
-import { unencrypted, type Presence } from './connection-state.js';
+import { unencrypted, type ConnectionState } from './connection-state.js';
 import { isLoopback, type KafkaSasl, type KafkaSecurity } from './security.js';
 
 /** A connection to the cluster that can be given up. */
@@ -32,7 +32,7 @@ export interface KafkaClientOptions extends KafkaSecurity {
   readonly clientId: string;
   readonly brokers: readonly string[];
   readonly logger: Logger;
-  readonly presence: Presence;
+  readonly presence: ConnectionState;
 }
 
 /** A client whose log lines go into ours, without the same line again and again while a broker is away. */
@@ -110,7 +110,7 @@ const quietMs = 10_000;
 
 /** kafkajs calls each attempt that fails an error; what it makes of it is told by us. */
 const logInto =
-  (logger: Logger, presence: Presence, isQuiet: () => boolean): logCreator =>
+  (logger: Logger, presence: ConnectionState, isQuiet: () => boolean): logCreator =>
   () =>
   ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
     // The first is right about us, and answered by a new producer after each failure; the second is told in our words.

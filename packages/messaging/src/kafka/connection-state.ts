@@ -5,7 +5,7 @@ import type { Logger } from '@cinegraph/service/logger';
 export const unencrypted = 'KAFKA_UNENCRYPTED';
 
 /** What the clients of one process know together of the cluster. */
-export interface Presence {
+export interface ConnectionState {
   /** Whether its brokers were there, and had us, when they were last spoken to. */
   readonly isHere: () => boolean;
   readonly met: () => void;
@@ -22,7 +22,7 @@ export interface Presence {
 }
 
 /** Nothing is known yet. */
-export const createPresence = (logger: Logger): Presence => {
+export const createConnectionState = (logger: Logger): ConnectionState => {
   let here = false;
   let refusal: string | undefined;
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { KafkaMessage } from 'kafkajs';
-import { createLane, type LaneOptions } from './partition.js';
+import { createPartitionQueue, type LaneOptions } from './partition.js';
 
 const messagesOf = (from: number, behind: number, bytes = 1): KafkaMessage[] =>
   Array.from({ length: behind - from }, (_, index) => ({
@@ -24,7 +24,7 @@ const laneOf = (options: Partial<LaneOptions> = {}) => {
   const done: bigint[] = [];
   const failed: bigint[] = [];
   const ends: { resolve: () => void; reject: (error: Error) => void }[] = [];
-  const lane = createLane({
+  const lane = createPartitionQueue({
     maxBatch: 100,
     handle: (messages) => {
       batches.push(messages.map(({ offset }) => Number(offset)));

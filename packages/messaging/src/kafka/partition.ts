@@ -24,13 +24,13 @@ export interface LaneOptions {
 const maxWaitingBytes = 1_048_576;
 
 /** One partition's messages on their way from fetches to batches. */
-export type Lane = ReturnType<typeof createLane>;
+export type Lane = ReturnType<typeof createPartitionQueue>;
 
 /**
  * Keeps what was fetched of one partition until it is handled: in order, as many messages at a time as there are, up to
  * `maxBatch`. It goes on while the next fetch is under way, and other lanes do not wait for it.
  */
-export const createLane = ({ maxBatch, handle, onDone, onFailed }: LaneOptions) => {
+export const createPartitionQueue = ({ maxBatch, handle, onDone, onFailed }: LaneOptions) => {
   let waiting: KafkaMessage[] = [];
   let waitingBytes = 0;
   /** What the next fetch has to begin with; undefined before the first. */

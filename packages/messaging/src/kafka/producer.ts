@@ -1,5 +1,5 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
-import { MessageRefused, type OutgoingMessage, type Place } from '../broker.js';
+import { MessageRefused, type OutgoingMessage, type RecordPosition } from '../broker.js';
 import type { TopicDefinition } from '../envelope.js';
 import { openKafkaClient, retry, type KafkaClient, type KafkaClientOptions } from './client.js';
 import { within } from '@cinegraph/service/timing';
@@ -7,7 +7,7 @@ import { defaultMaxMessageBytes, type KafkaTopics } from './topics.js';
 
 /** What the broker's `publish` does, and its end. */
 export interface KafkaPublisher {
-  readonly publish: (messages: readonly OutgoingMessage[]) => Promise<readonly Place[]>;
+  readonly publish: (messages: readonly OutgoingMessage[]) => Promise<readonly RecordPosition[]>;
   /** Waits for the publication under way; what waits behind it is refused. */
   readonly stop: () => Promise<void>;
 }
@@ -68,7 +68,7 @@ export const openKafkaPublisher = (
       partition: partitionOf(message, counts.get(message.topic) ?? 1),
     }));
     const producer = await (opened ??= open()).producer;
-    const places: Place[] = [];
+    const places: RecordPosition[] = [];
     for (const request of requestsOf(placed, limits)) {
       if (isOver()) throw new Error('the time for this publication is over');
       places.push(...(await sendRequest(producer, request)));
@@ -76,7 +76,7 @@ export const openKafkaPublisher = (
     return places;
   };
 
-  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly Place[]> => {
+  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
     for (const message of messages) assertFits(message, limits.get(message.topic));
     if (messages.length === 0) return [];
     let over = false;
@@ -189,7 +189,7 @@ const assertFits = (message: OutgoingMessage, limit: number | undefined): void =
 };
 
 /** One request; the place of each message, in the order in which they were given. */
-const sendRequest = async (producer: Producer, request: readonly Placed[]): Promise<Place[]> => {
+const sendRequest = async (producer: Producer, request: readonly Placed[]): Promise<RecordPosition[]> => {
   const byTopic = new Map<string, Message[]>();
   for (const { message, partition } of request) {
     const { topic, key, value, headers } = message;

@@ -3,7 +3,7 @@ import { BrokerRefused, type SubscriptionOptions } from '../broker.js';
 import { readCompressed, unreadableIn } from './codecs/index.js';
 import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
 import { createCommits } from './offset-commits.js';
-import { createLane, type Lane } from './partition.js';
+import { createPartitionQueue, type Lane } from './partition.js';
 import { fetchedFrom, incoming } from './message.js';
 import { pause, within } from '@cinegraph/service/timing';
 import type { KafkaTopics } from './topics.js';
@@ -181,7 +181,7 @@ const createLife = (
   };
 
   const openLane = (topic: string, partition: number): Lane => {
-    const lane = createLane({
+    const lane = createPartitionQueue({
       maxBatch,
       handle: (messages) => onBatch(messages.map((message) => incoming(topic, partition, message))),
       onDone: (behind) => {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
-import { partitionsPerTopic, type GroupPosition, type Place } from '../broker.js';
+import { partitionsPerTopic, type GroupPosition, type RecordPosition } from '../broker.js';
 import type { TopicDefinition } from '../envelope.js';
 import { openKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.js';
 import { within } from '@cinegraph/service/timing';
@@ -19,7 +19,7 @@ export interface KafkaTopics {
    * cluster allows where that is more. Asked again only after `forget`.
    */
   readonly sessionMs: () => Promise<number>;
-  readonly ends: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly Place[]>>;
+  readonly ends: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
   readonly positions: (group: string, names: readonly string[]) => Promise<readonly GroupPosition[]>;
   readonly stop: () => Promise<void>;
 }
@@ -88,7 +88,7 @@ export const openKafkaTopics = (
       const there = new Set(await existing(admin, unknown));
       const missing = unknown.filter((name) => !there.has(name));
       if (missing.length > 0) await create(admin, missing);
-      if (there.size > 0) await warnOfForeignSettings(admin, [...there]);
+      if (there.size > 0) await warnOfExternalSettings(admin, [...there]);
       for (const { name, partitions } of await described(admin, unknown)) {
         known.set(name, partitions.length);
       }
@@ -117,7 +117,7 @@ export const openKafkaTopics = (
   };
 
   /** Topics that others made keep their settings; some of these break what is promised of them. */
-  const warnOfForeignSettings = async (admin: Admin, names: readonly string[]) => {
+  const warnOfExternalSettings = async (admin: Admin, names: readonly string[]) => {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
       resources: names.map((name) => ({
@@ -137,7 +137,7 @@ export const openKafkaTopics = (
     }
   };
 
-  const endsOf = async (admin: Admin, name: string): Promise<readonly Place[]> => {
+  const endsOf = async (admin: Admin, name: string): Promise<readonly RecordPosition[]> => {
     const offsets = await once(() => admin.fetchTopicOffsets(name));
     return offsets
       .map(({ partition, high }) => ({ partition, offset: BigInt(high) }))
@@ -251,7 +251,7 @@ const settingsOf = (definition: TopicDefinition | undefined, replicas: number): 
   'compression.type': 'uncompressed',
   'max.message.bytes': String((definition?.maxMessageBytes ?? defaultMaxMessageBytes) + framingBytes),
   'min.insync.replicas': replicas === 3 ? '2' : '1',
-  ...(definition?.keeps === 'states'
+  ...(definition?.retention === 'compact'
     ? { 'cleanup.policy': 'compact', 'min.compaction.lag.ms': week, 'delete.retention.ms': week }
     : { 'cleanup.policy': 'delete', 'retention.ms': week }),
 });

@@ -4,7 +4,7 @@ import type { RawTransaction } from '@cinegraph/database/transaction';
 import { inTransaction } from '@cinegraph/database/transaction';
 
 /** How the present state in one subgraph's database is told to a topic that is younger than its tables. */
-export interface Announcement {
+export interface Backfill {
   readonly subgraph: string;
   readonly migrations: URL;
   readonly topic: string;
@@ -29,20 +29,20 @@ const finished = 'finished';
 const behind = (key: string): string => `behind ${key}`;
 
 /** The announcement itself; answers how many keys it told, or undefined when all had been told before. */
-export const announce = async (pool: pg.Pool, announcement: Announcement): Promise<number | undefined> => {
+export const backfill = async (pool: pg.Pool, definition: Backfill): Promise<number | undefined> => {
   let told = 0;
   for (;;) {
-    const chunk = await announceRetrying(pool, announcement);
+    const chunk = await backfillRetrying(pool, definition);
     if (chunk === undefined) return told === 0 ? undefined : told;
     told += chunk;
     if (chunk < chunkSize) return told;
   }
 };
 
-const announceRetrying = async (pool: pg.Pool, announcement: Announcement): Promise<number | undefined> => {
+const backfillRetrying = async (pool: pg.Pool, definition: Backfill): Promise<number | undefined> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await inTransaction(pool, (tx) => announceChunk(tx, announcement));
+      return await inTransaction(pool, (tx) => backfillChunk(tx, definition));
     } catch (error) {
       if (attempt >= maxAttempts || !isConflict(error)) throw error;
     }
@@ -50,9 +50,9 @@ const announceRetrying = async (pool: pg.Pool, announcement: Announcement): Prom
 };
 
 /** Answers how many keys were told, or undefined when there is nothing to do any more. */
-const announceChunk = async (
+const backfillChunk = async (
   tx: RawTransaction,
-  { topic, keys, tell }: Announcement,
+  { topic, keys, tell }: Backfill,
 ): Promise<number | undefined> => {
   await tx.$executeRawUnsafe(
     'INSERT INTO announcement (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING',

@@ -1,4 +1,4 @@
-import type { Broker, Place } from '../broker.js';
+import type { Broker, RecordPosition } from '../broker.js';
 import type { OutboxEntry } from './table.js';
 
 /** A partition, and the offset behind the last message of ours that it is known to have. */
@@ -28,7 +28,7 @@ export const createKnownEnds = (known: readonly KnownEnd[]) => {
     },
 
     /** Which entries are to be marked as put there, the ends behind them, and which partitions are found to have begun anew. */
-    compare: (entries: readonly OutboxEntry[], places: readonly Place[]) => {
+    compare: (entries: readonly OutboxEntry[], places: readonly RecordPosition[]) => {
       const lost = new Map<string, KnownEnd>();
       const moved = new Map<string, KnownEnd>();
       const found = entries.map((entry, index) => {

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { standsAside } from './table.js';
 
 /** An entry that the broker said it would never take, such as one larger than its topic takes. */
-export interface AsideEntry {
+export interface ParkedEntry {
   /** By which it is named: its position, and behind a dot its place in a bundle of several. */
   readonly name: string;
   readonly topic: string;
@@ -15,14 +15,14 @@ export interface AsideEntry {
 }
 
 /** How the name of an entry looks. */
-export const asideName = /^\d{1,18}(\.\d{1,3})?$/;
+export const parkedName = /^\d{1,18}(\.\d{1,3})?$/;
 
 /** How many entries of a database's outbox were put aside, and the first `limit` of them in order of position. */
-export const listAside = async (
+export const listParked = async (
   pool: pg.Pool,
   limit: number,
-): Promise<{ readonly count: number; readonly entries: readonly AsideEntry[] }> => {
-  const { rows } = await pool.query<AsideEntry & { count: number }>(listSql, [limit]);
+): Promise<{ readonly count: number; readonly entries: readonly ParkedEntry[] }> => {
+  const { rows } = await pool.query<ParkedEntry & { count: number }>(listSql, [limit]);
   return { count: rows[0]?.count ?? 0, entries: rows };
 };
 
@@ -31,7 +31,7 @@ export const listAside = async (
  * which. They go out behind newer ones of their keys, so the newest that was published of each such key goes out once more
  * behind them, as far as it is still in the outbox: what a topic of states keeps in the end is the newest state.
  */
-export const resendAside = async (
+export const resendParked = async (
   pool: pg.Pool,
   names: readonly string[] | 'all',
 ): Promise<ReadonlySet<string>> => {

@@ -3,7 +3,7 @@ import { MessageRefused, type Broker, type OutgoingMessage } from '../broker.js'
 import { createEnvelopeSigner, encodeEnvelope, producerKey } from '../envelope.js';
 import { byIndexesSql } from '@cinegraph/database/pool';
 import type { Logger } from '@cinegraph/service/logger';
-import { createBell } from '@cinegraph/service/wake-up';
+import { createWakeUp } from '@cinegraph/service/wake-up';
 import { createOutage } from '@cinegraph/service/outage';
 import { pause, waitAtMost } from '@cinegraph/service/timing';
 import { createKnownEnds, type KnownEnd } from './log-loss.js';
@@ -67,7 +67,7 @@ export const createOutboxRelay = (options: {
   const stopping = new AbortController();
   const { signal } = stopping;
   const stopped = (): boolean => signal.aborted;
-  const bell = createBell();
+  const wakeUp = createWakeUp();
   const storeAway = createOutage(logger, 'the outbox cannot be read', 'the outbox can be read again');
   const brokerAway = createOutage(
     logger,
@@ -81,7 +81,7 @@ export const createOutboxRelay = (options: {
     while (!stopped()) {
       client = new pg.Client({ ...pool.options, application_name: `${producer} outbox relay` });
       // What broke shows at the next statement.
-      client.on('error', bell.ring).on('end', bell.ring).on('notification', bell.ring);
+      client.on('error', wakeUp.signal).on('end', wakeUp.signal).on('notification', wakeUp.signal);
       try {
         await client.connect();
         await client.query(sessionSql);
@@ -120,7 +120,7 @@ export const createOutboxRelay = (options: {
     let ahead: Promise<Batch> | undefined;
 
     const read = async (besides: readonly OutboxRow[] = []): Promise<Batch> => {
-      bell.reset();
+      wakeUp.reset();
       const rows = await table.read(limit, besides);
       const waiting = rows.flatMap(waitingIn);
       const entries = waiting.slice(0, limit);
@@ -147,7 +147,7 @@ export const createOutboxRelay = (options: {
       );
     };
     /** Answers whether the broker has all that it took, or has at least been found to have lost some. */
-    const keepHouse = async (): Promise<boolean> => {
+    const pruneAndCheckLog = async (): Promise<boolean> => {
       if (performance.now() >= pruneAt) {
         pruned = await table.prune(pruned ?? '0');
         pruneAt = performance.now() + (pruned === undefined ? pruneMs : pruneMoreMs);
@@ -185,13 +185,13 @@ export const createOutboxRelay = (options: {
     };
 
     while (!stopped()) {
-      if (!(await keepHouse())) continue;
+      if (!(await pruneAndCheckLog())) continue;
       const batch = await (ahead ?? read());
       ahead = undefined;
       if (batch.entries.length > 0) await publish(batch);
       else {
         brokerAway.over();
-        await bell.heard(pollMs);
+        await wakeUp.wait(pollMs);
       }
     }
     await dropAhead();
@@ -218,7 +218,7 @@ export const createOutboxRelay = (options: {
     },
     stop: async () => {
       stopping.abort();
-      bell.ring();
+      wakeUp.signal();
       await waitAtMost(running, stopWithinMs);
       // Ends the session, and with it the lock, also when the broker has not answered.
       if (client) await close(client);

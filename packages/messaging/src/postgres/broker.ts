@@ -5,11 +5,11 @@ import {
   type Broker,
   type BrokerTools,
   type OutgoingMessage,
-  type Place,
+  type RecordPosition,
 } from '../broker.js';
-import { createLogMember } from './member.js';
+import { createGroupMember } from './member.js';
 import { startPruning } from './retention.js';
-import { beyondEnd, channels, lockNumber, openLogStore, withConnection } from './store.js';
+import { beyondEnd, channels, lockNumber, openPostgresStore, withConnection } from './store.js';
 import type { Logger } from '@cinegraph/service/logger';
 import { within } from '@cinegraph/service/timing';
 
@@ -35,13 +35,13 @@ const stopTimeoutMs = 4_000;
  */
 export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }): Broker => {
   const { topics, logger } = tools;
-  const store = openLogStore(tools);
+  const store = openPostgresStore(tools);
   const limits = new Map(topics.map(({ name, maxMessageBytes }) => [name, maxMessageBytes]));
   const stopped = new AbortController();
   let background: Promise<unknown> = Promise.resolve();
   let last: Promise<unknown> = Promise.resolve();
 
-  const append = async (messages: readonly OutgoingMessage[]): Promise<readonly Place[]> => {
+  const append = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
     const names = new Set(messages.map(({ topic }) => topic));
     const places = await store.use(() => appendChunk({ pool: store.pool, logger }, messages, names));
     if (places.length === messages.length) return places;
@@ -54,11 +54,11 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
     });
   };
 
-  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly Place[]> => {
+  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
     const chunks = chunksOf(messages, limits);
     const deadline = performance.now() + publishTimeoutMs;
     const turn = last.then(async () => {
-      const places: Place[] = [];
+      const places: RecordPosition[] = [];
       for (const chunk of chunks) {
         if (performance.now() > deadline) throw new Error('the log did not take the messages in time');
         places.push(...(await append(chunk)));
@@ -84,7 +84,7 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
       },
     },
     publish,
-    subscribe: (options) => createLogMember({ ...tools, store }, options),
+    subscribe: (options) => createGroupMember({ ...tools, store }, options),
     ends: async (names) => {
       const { rows } = await store.use(() =>
         store.pool.query<{ topic: string; partition: number; next_offset: string }>(
@@ -92,7 +92,7 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
           [names],
         ),
       );
-      const ends = new Map<string, Place[]>();
+      const ends = new Map<string, RecordPosition[]>();
       for (const { topic, partition, next_offset: end } of rows) {
         const places = ends.get(topic) ?? [];
         places.push({ partition, offset: BigInt(end) });
@@ -127,7 +127,7 @@ const appendChunk = async (
   { pool, logger }: { readonly pool: pg.Pool; readonly logger: Logger },
   messages: readonly OutgoingMessage[],
   topics: ReadonlySet<string>,
-): Promise<readonly Place[]> => {
+): Promise<readonly RecordPosition[]> => {
   // In order of the locks: two publishers of the same topics wait for each other, and never in a circle.
   const locks = [...topics]
     .map((topic) => ({ topic, number: BigInt(lockNumber('append', topic)) }))

@@ -45,7 +45,7 @@ const backOff = { fromMs: 100, toMs: 10_000 };
  * that is frozen or cut off within seconds, and with it the locks; and since positions are committed over the same
  * connection, who has lost a partition cannot commit in it.
  */
-export const openLogSession = async (
+export const openConsumerSession = async (
   { url, clientId, logger }: { url: string; clientId: string; logger: Logger },
   { group, topics, maxBatch = 5_000, onBatch }: SubscriptionOptions,
   signal: AbortSignal,

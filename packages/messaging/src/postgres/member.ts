@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SubscriptionOptions } from '../broker.js';
 import type { Logger } from '@cinegraph/service/logger';
-import { openLogSession, type LogSession } from './consumer.js';
+import { openConsumerSession, type LogSession } from './consumer.js';
 import type { LogStore } from './store.js';
 import type { Part } from '@cinegraph/service/parts';
 
@@ -12,7 +12,7 @@ const stopTimeoutMs = 8_000;
  * A member of a consumer group of the log in PostgreSQL. It lives in sessions, each with a connection of its own that holds
  * what the member owns (session.ts); when one ends by a fault, the batches under way are waited for and another begins.
  */
-export const createLogMember = (
+export const createGroupMember = (
   tools: {
     readonly url: string;
     readonly clientId: string;
@@ -33,7 +33,7 @@ export const createLogMember = (
       let session: LogSession | undefined;
       try {
         await store.use(() => store.addTopics(topics));
-        session = await openLogSession(tools, options, stopping.signal);
+        session = await openConsumerSession(tools, options, stopping.signal);
         backOffMs = 100;
         told = false;
         await session.run();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { partitionsPerTopic, type BrokerTools } from '../broker.js';
-import { isStoreAway } from '@cinegraph/database/store-errors';
+import { isUnavailable } from '@cinegraph/database/store-errors';
 import { migrate } from '@cinegraph/database/migrate';
 
 /** The database `events`, which holds the log of `broker-postgres.ts`: reached, prepared, and prepared again when it is new. */
@@ -45,7 +45,12 @@ const isGone = (error: unknown): boolean =>
   ['42P01', '3F000', '3D000'].includes(String((error as { code?: unknown } | null)?.code));
 
 /** Opens the log's database at `url`; nothing is asked of it before it is used. */
-export const openLogStore = ({ url, clientId, topics, logger }: BrokerTools & { url: string }): LogStore => {
+export const openPostgresStore = ({
+  url,
+  clientId,
+  topics,
+  logger,
+}: BrokerTools & { url: string }): LogStore => {
   const pool = new pg.Pool({
     ...connectionOptions(url, clientId),
     max: 4,
@@ -60,7 +65,10 @@ export const openLogStore = ({ url, clientId, topics, logger }: BrokerTools & { 
   const makeTopics = async (names: Iterable<string>) => {
     // In order: two processes that make the same ones wait for each other, and never in a circle.
     const sorted = [...names].sort();
-    const keeps = sorted.map((name) => definitions.get(name)?.keeps ?? null);
+    const keeps = sorted.map((name) => {
+      const retention = definitions.get(name)?.retention;
+      return retention && (retention === 'compact' ? 'states' : 'happenings');
+    });
     await pool.query(
       `INSERT INTO topic (name, partitions, keeps)
        SELECT name, $3, coalesce(keeps, 'happenings') FROM unnest($1::text[], $2::text[]) AS new(name, keeps)
@@ -97,7 +105,7 @@ export const openLogStore = ({ url, clientId, topics, logger }: BrokerTools & { 
     } catch (error) {
       const unprepared = isGone(error) || (await current.then(() => false).catch(() => true));
       if (unprepared && prepared === current) prepared = undefined;
-      if (unprepared || isStoreAway(error)) answering = false;
+      if (unprepared || isUnavailable(error)) answering = false;
       throw error;
     }
   };

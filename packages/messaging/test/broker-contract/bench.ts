@@ -5,7 +5,7 @@ import type {
   BrokerTools,
   IncomingMessage,
   OutgoingMessage,
-  Place,
+  RecordPosition,
   SubscriptionOptions,
 } from '../../src/broker.js';
 import type { TopicDefinition } from '../../src/envelope.js';
@@ -16,7 +16,7 @@ export interface BrokerUnderTest {
   /** Opens a client of it, as a process of its own would; what one publishes, the others consume. */
   readonly open: (tools: BrokerTools) => Broker;
   /** Says that a group without members is there in a partition, as if it had read and committed so far. */
-  readonly setPosition: (group: string, topic: string, place: Place) => Promise<void>;
+  readonly setPosition: (group: string, topic: string, place: RecordPosition) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -74,7 +74,7 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
 
   const topicOf = (definition: Partial<TopicDefinition> = {}): TopicDefinition => ({
     name: `contract.${randomUUID()}.v1`,
-    keeps: 'happenings',
+    retention: 'time',
     ...definition,
   });
 
@@ -132,7 +132,8 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
     groupOf,
     committedOf,
     keysApart,
-    setPosition: (group: string, topic: string, place: Place) => underTest.setPosition(group, topic, place),
+    setPosition: (group: string, topic: string, place: RecordPosition) =>
+      underTest.setPosition(group, topic, place),
   };
 };
 

@@ -10,7 +10,7 @@ const [databaseUrl, logUrl, topic] = process.argv.slice(2);
 const logger = createLogger({ name: 'relay', level: 'warn' });
 const broker = openPostgresBroker({
   clientId: 'orders',
-  topics: [{ name: topic, keeps: 'happenings' }],
+  topics: [{ name: topic, retention: 'time' }],
   logger,
   url: logUrl,
 });

@@ -1,13 +1,11 @@
-import { announce, type Announcement } from '@cinegraph/messaging/outbox/backfill';
+import { backfill, type Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { runJob } from './run-job.js';
 
 /**
  * Runs announcements as this process: each topic is told once, however often this is run; killed at any moment, the next
  * run goes on behind the last chunk. Whoever writes meanwhile waits for no more than a chunk.
  */
-export const runAnnouncements = (
-  announcements: readonly [Announcement, ...Announcement[]],
-): Promise<void> => {
+export const runBackfills = (announcements: readonly [Backfill, ...Backfill[]]): Promise<void> => {
   const [{ subgraph, migrations }] = announcements;
   return runJob({
     subgraph,
@@ -16,7 +14,7 @@ export const runAnnouncements = (
     work: async ({ pool }) => {
       for (const announcement of announcements) {
         const { topic, items } = announcement;
-        const told = await announce(pool, announcement);
+        const told = await backfill(pool, announcement);
         process.stdout.write(
           told === undefined
             ? `${subgraph}: ${topic}: announced before\n`

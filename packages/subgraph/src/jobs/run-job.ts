@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { openDatabase } from '@cinegraph/database/pool';
 import { databaseUrlVariable, readEnv, subgraphVariable } from '@cinegraph/service/env';
-import { isStoreAway } from '@cinegraph/database/store-errors';
+import { isUnavailable } from '@cinegraph/database/store-errors';
 import { StartError } from '@cinegraph/service/start-error';
 import { createLogger } from '@cinegraph/service/logger';
 import { readBrokerAddress, type BrokerAddress } from '@cinegraph/messaging/open-broker';
@@ -65,7 +65,7 @@ export const runJob = async (options: {
 
 const describeFailure = (error: unknown, what: string): string => {
   if (error instanceof StartError) return error.message;
-  if (isStoreAway(error)) {
+  if (isUnavailable(error)) {
     return `${what} stopped because the database is away. What was written stays; run it again.`;
   }
   return `${what} stopped: ${printable(error instanceof Error ? error.message : String(error))}`;

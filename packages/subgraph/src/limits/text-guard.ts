@@ -9,7 +9,7 @@ const refusal = (where: string) =>
   );
 
 /** Refuses, before anything is executed, a request whose variables or literals hold text that cannot be stored. */
-export const textGuard = (): ApolloServerPlugin => ({
+export const storableTextGuard = (): ApolloServerPlugin => ({
   requestDidStart: async () => ({
     didResolveOperation: async ({ request, document }) => {
       const variable = findUnstorableText(request.variables ?? {}, '');

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { StartError } from '@cinegraph/service/start-error';
-import { asideName, listAside, resendAside } from '@cinegraph/messaging/outbox/parked';
+import { parkedName, listParked, resendParked } from '@cinegraph/messaging/outbox/parked';
 import { printable } from '@cinegraph/service/terminal';
 import type pg from 'pg';
 import type { RatingsCommand } from './command.js';
@@ -36,14 +36,14 @@ export const outbox: RatingsCommand = {
 
 const isPlace = (place: string): boolean => {
   const [database = '', name = '', ...rest] = place.split('/');
-  return /^(rating|metadata)$/.test(database) && asideName.test(name) && rest.length === 0;
+  return /^(rating|metadata)$/.test(database) && parkedName.test(name) && rest.length === 0;
 };
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 const list = async (outboxes: Outboxes, limit: number) => {
   for (const [database, pool] of Object.entries(outboxes)) {
-    const { count, entries } = await listAside(pool, limit);
+    const { count, entries } = await listParked(pool, limit);
     const shown = count > entries.length ? `, the oldest ${entries.length} of them` : '';
     say(`${database}: ${count} put aside${shown}${count > 0 ? ':' : '.'}`);
     for (const { name, topic, key, type, bytes, asideAt } of entries) {
@@ -67,7 +67,7 @@ const resend = async (outboxes: Outboxes, places: readonly string[] | 'all') => 
       places === 'all'
         ? places
         : places.filter((place) => place.startsWith(prefix)).map((place) => place.slice(prefix.length));
-    const done = await resendAside(pool, names);
+    const done = await resendParked(pool, names);
     resent += done.size;
     for (const name of names === 'all' ? [] : names) {
       if (done.has(name)) continue;

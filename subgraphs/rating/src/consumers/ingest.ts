@@ -6,15 +6,15 @@ import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import type { Clock } from '@cinegraph/service/clock';
 import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/messaging/consumer/consumer';
 import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph/messaging/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/messaging/consumer/inbox';
+import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
 import { findUnstorableText, isStorableText } from '@cinegraph/database/storable-text';
 import { z } from 'zod';
 import { applyEvents, type IncomingRating } from '../commands.js';
 import {
-  foreignViewerPrefix,
-  isForeignFault,
-  looksForeign,
-  readForeignEvent,
+  externalViewerPrefix,
+  isExternalFault,
+  looksExternal,
+  readExternalEvent,
   type EventRules,
 } from '../foreign-event.js';
 
@@ -54,7 +54,7 @@ const maxBytes = 128 * 1024;
 /** Words that no outside producer may be called by: who publishes on our topics, and the prefix of foreign users. */
 const ownProducers: ReadonlySet<string> = new Set([
   ...[movies, ratings, aggregatedRatings].map(({ name }) => name.split('.')[0] ?? name),
-  foreignViewerPrefix.slice(0, -1),
+  externalViewerPrefix.slice(0, -1),
   // Whose viewers files have brought.
   ...['movielens', 'sample'],
 ]);
@@ -79,11 +79,11 @@ export const createIngest = (
     deadLetterTopic: () => deadLettersOf(incomingRatings).name,
     decode: (message) => {
       const value = parse(message.value);
-      if ('code' in value) return { identity: placeIdentity(message), ...value };
-      if (looksForeign(value.json)) return decodeForeign(message, value.json, settings);
+      if ('code' in value) return { identity: recordDedupKey(message), ...value };
+      if (looksExternal(value.json)) return decodeExternal(message, value.json, settings);
       const envelope = readEnvelope(message);
       return isEnvelopeFault(envelope)
-        ? { identity: placeIdentity(message), ...envelope }
+        ? { identity: recordDedupKey(message), ...envelope }
         : decodeOwn(envelope);
     },
     handle: (tx, events) => applyEvents(tx, events, clock.now()),
@@ -104,20 +104,20 @@ const parse = (value: Buffer | null): { readonly json: unknown } | { code: strin
   }
 };
 
-const decodeForeign = (
+const decodeExternal = (
   message: IncomingMessage,
   json: unknown,
   { scale, idPrefix }: IngestSettings,
 ): DecodedMessage<IncomingRating> => {
-  const identity = placeIdentity(message);
+  const identity = recordDedupKey(message);
   const { appendedAt, partition, offset } = message;
   if (scale === undefined) {
     const reason =
       'What the top score of foreign events is, is not known. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
     return { identity, code: 'SCALE_UNKNOWN', reason };
   }
-  const read = readForeignEvent(json, { scale, idPrefix });
-  if (isForeignFault(read)) return { identity, ...read };
+  const read = readExternalEvent(json, { scale, idPrefix });
+  if (isExternalFault(read)) return { identity, ...read };
   return {
     identity,
     event: { ...read, review: null, order: { appendedAt, partition, offset }, trace: null },
@@ -126,7 +126,7 @@ const decodeForeign = (
 
 /** Reads a signed envelope: known again by its id, which only its producer can use. */
 const decodeOwn = (envelope: Envelope): DecodedMessage<IncomingRating> => {
-  const identity = eventIdentity(envelope);
+  const identity = eventDedupKey(envelope);
   const { producer } = envelope;
   const trace = envelope.trace !== undefined && isStorableText(envelope.trace) ? envelope.trace : null;
   const decoded = decodeEvent(envelope, [ratingSubmitted, ratingRetracted]);

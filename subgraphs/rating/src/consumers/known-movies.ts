@@ -3,7 +3,7 @@ import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/meta
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
-import { eventIdentity, placeIdentity } from '@cinegraph/messaging/consumer/inbox';
+import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
 import { putKnownMovies } from '../known-movies.js';
 
 /** What an event says of a movie. */
@@ -38,19 +38,19 @@ export const createKnownMovies = ({
       // Without a value it is the compaction's mark that a key is gone; movies are never.
       if (message.value === null) return null;
       const envelope = readEnvelope(message);
-      if (isEnvelopeFault(envelope)) return { identity: placeIdentity(message), ...envelope };
+      if (isEnvelopeFault(envelope)) return { identity: recordDedupKey(message), ...envelope };
       if (envelope.producer !== owner) {
         const reason = `only ${owner} may say what becomes of movies`;
-        return { identity: placeIdentity(message), code: 'FORGED_EVENT', reason };
+        return { identity: recordDedupKey(message), code: 'FORGED_EVENT', reason };
       }
       const decoded = decodeEvent(envelope, definitions);
       if ('code' in decoded) {
         if (!definitions.some(({ type }) => type === envelope.type)) return null;
-        return { identity: eventIdentity(envelope), code: decoded.code, reason: decoded.reason };
+        return { identity: eventDedupKey(envelope), code: decoded.code, reason: decoded.reason };
       }
       const { movieId, version } = decoded.data;
       return {
-        identity: eventIdentity(envelope),
+        identity: eventDedupKey(envelope),
         event: { movie: movieId, version, deleted: decoded.of === movieDeleted },
         trace: envelope.trace ?? null,
       };

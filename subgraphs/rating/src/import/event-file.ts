@@ -1,8 +1,8 @@
 import { StartError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
-import { readForeignRecords } from '../event-source.js';
-import { faultText, isForeignFault, readForeignEvent, type EventRules } from '../foreign-event.js';
+import { readExternalRecords } from '../event-source.js';
+import { faultText, isExternalFault, readExternalEvent, type EventRules } from '../foreign-event.js';
 import { migrations } from '../migrations.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
@@ -45,14 +45,14 @@ const eventsOf = async function* (
   source: Source,
   rules: EventRules,
 ): AsyncGenerator<SourceRecord<StagedRating>> {
-  for await (const read of readForeignRecords(source)) {
+  for await (const read of readExternalRecords(source)) {
     if ('refused' in read) {
       yield read;
       continue;
     }
     const { record, event, text } = read;
-    const rating = readForeignEvent(event, rules);
-    yield isForeignFault(rating)
+    const rating = readExternalEvent(event, rules);
+    yield isExternalFault(rating)
       ? { record, refused: faultText(rating), text }
       : { record, item: { ...rating, eventTime: null } };
   }

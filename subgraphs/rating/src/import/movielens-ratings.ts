@@ -3,7 +3,7 @@ import { StartError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
 import { readTable } from '@cinegraph/subgraph/import/lines';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
-import { faultText, isForeignFault, scoreOf } from '../foreign-event.js';
+import { faultText, isExternalFault, scoreOf } from '../foreign-event.js';
 import { migrations } from '../migrations.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
@@ -47,7 +47,7 @@ const toRating = (cells: readonly string[]): StagedRating | string => {
   if (!isId(movie)) return 'movieId is no number';
   if (!/^\d{1,11}$/.test(timestamp)) return 'timestamp is no number of seconds';
   const score = scoreOf(/^\d+(\.\d+)?$/.test(rating) ? Number(rating) : rating, 5);
-  return isForeignFault(score)
+  return isExternalFault(score)
     ? faultText(score)
     : {
         movieId: `movielens:${movie}`,

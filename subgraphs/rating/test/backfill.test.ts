@@ -1,8 +1,8 @@
 import { decodeEvent } from '@cinegraph/events/event';
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
-import { announce } from '@cinegraph/messaging/outbox/backfill';
+import { backfill } from '@cinegraph/messaging/outbox/backfill';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { aggregateAnnouncement } from '../src/announcement.js';
+import { aggregateBackfill } from '../src/backfill.js';
 import { ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
@@ -38,12 +38,12 @@ describe('the announcement', () => {
     await world.subgraph.pool.query(`
       TRUNCATE outbox;
       INSERT INTO aggregated_rating (movie_id) VALUES ('never rated')`);
-    expect(await announce(world.subgraph.pool, aggregateAnnouncement)).toBe(3);
+    expect(await backfill(world.subgraph.pool, aggregateBackfill)).toBe(3);
     expect(await told()).toEqual([
       { movieId: 'one', sum: 16, count: 2, histogram: [0, 0, 0, 0, 0, 0, 1, 0, 1, 0], version: 2 },
       { movieId: 'two', sum: 0, count: 0, histogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], version: 2 },
     ]);
-    expect(await announce(world.subgraph.pool, aggregateAnnouncement)).toBeUndefined();
+    expect(await backfill(world.subgraph.pool, aggregateBackfill)).toBeUndefined();
     expect(await told()).toHaveLength(2);
   });
 
@@ -51,7 +51,7 @@ describe('the announcement', () => {
     await world.subgraph.pool.query(`
       INSERT INTO aggregated_rating (movie_id, version) SELECT 'Movie ' || n, 1 FROM generate_series(1, 1200) n`);
     const votes = Array.from({ length: 60 }, (_, n) => world.rate(`viewer${n}`, `Movie ${n * 20 + 1}`, 8));
-    const [announced] = await Promise.all([announce(world.subgraph.pool, aggregateAnnouncement), ...votes]);
+    const [announced] = await Promise.all([backfill(world.subgraph.pool, aggregateBackfill), ...votes]);
     expect(announced).toBe(1_200);
     expect(await world.drift()).toEqual([]);
     expect(new Set((await told()).map(({ movieId }) => movieId)).size).toBe(1_200);

@@ -1,11 +1,11 @@
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
-import type { Announcement } from '@cinegraph/messaging/outbox/backfill';
+import type { Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { insertBundles } from '@cinegraph/messaging/outbox/append';
 import { aggregateEvents } from './merge.js';
 import { migrations } from './migrations.js';
 
 /** Tells the aggregate of every movie that was ever rated. Behind the locks that the merge takes, in its order. */
-export const aggregateAnnouncement: Announcement = {
+export const aggregateBackfill: Backfill = {
   subgraph: 'rating',
   migrations,
   topic: aggregatedRatingChanged.topic.name,

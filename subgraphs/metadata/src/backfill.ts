@@ -1,10 +1,10 @@
 import { movies } from '@cinegraph/events/topics';
-import type { Announcement } from '@cinegraph/messaging/outbox/backfill';
+import type { Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { migrations } from './migrations.js';
 import { tellMovies } from './movie-events.js';
 
 /** Tells of every movie: as it is now, or that it was deleted. */
-export const movieAnnouncement: Announcement = {
+export const movieBackfill: Backfill = {
   subgraph: 'metadata',
   migrations,
   topic: movies.name,
