@@ -1,13 +1,15 @@
+import type { MovieHandoverEntry } from '@cinegraph/events/movie-handover';
 import type pg from 'pg';
 
 /**
- * What rating's importers need to know of the movies: for each its id, version and whether it is deleted, and then its other
- * names, `<source>:<value>` of each external id and those of `names`: what a source calls the movie that IMDb calls so.
+ * Returns the lines of the hand-over file for rating's importers: the state of every movie, deleted ones included,
+ * and then the aliases of movies. An alias is `<source>:<value>` of an external id, or a name from `names`, which
+ * maps a source's own id of a movie to its IMDb id.
  */
 export const handOverMovies = async function* (
   pool: pg.Pool,
   names: Iterable<readonly [name: string, imdbId: string]> = [],
-): AsyncGenerator<object> {
+): AsyncGenerator<MovieHandoverEntry> {
   const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieName) => [id]);
   for await (const { id, version, deleted } of movies) yield { movie: id, version, deleted };
   const others = rowsOf(pool, otherNamePage, ['', ''], ({ source, value }: OtherName) => [source, value]);
