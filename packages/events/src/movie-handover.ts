@@ -7,8 +7,8 @@ const movieEntry = z.object({ movie: z.string(), version: z.int(), deleted: z.bo
 const aliasEntry = z.object({ alias: z.string(), movie: z.string() });
 
 /**
- * Describes one line of the hand-over file of an import run. metadata's importers write the file after their own
- * import; rating's importers read it, so that ratings of movies which no event has announced yet are accepted.
+ * Describes one line of the hand-over file of an import run. metadata's importers write the file after they
+ * imported movies. rating's importers read it, and so know every movie without waiting for its event.
  */
 export const movieHandoverEntry = z.union([movieEntry, aliasEntry]);
 
