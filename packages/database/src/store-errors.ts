@@ -24,7 +24,7 @@ const awayCodes: ReadonlySet<string> = new Set([
   'TooManyConnections',
 ]);
 const awayMessages =
-  /timeout exceeded when trying to connect|query read timeout|connection terminated|connection ended|cannot use a pool after|not queryable/i;
+  /timeout exceeded when trying to connect|timeout expired|query read timeout|connection terminated|connection ended|cannot use a pool after|not queryable/i;
 
 /**
  * True when an error means that the store cannot be asked now (down, restarting, pool exhausted, statement cut off),
