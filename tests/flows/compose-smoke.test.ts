@@ -5,10 +5,10 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
 import { readDockerfile, root } from '../support/dockerfile.js';
 import { openImageBuilder, type ImageBuilder } from '../support/image.js';
-import { until } from './running-start.js';
 
 // The whole of the Dockerfile is done by .ci/images; otherwise the clone, which is built, stands for its stage `build`.
 const given = process.env['TEST_IMAGES'] === 'from-nothing' ? {} : { build: root };
@@ -68,10 +68,14 @@ describe('what docker-compose.yml declares, started as plain processes', () => {
     }
     // The log was migrated from what is in the images.
     for (const name of ['metadata', 'rating']) {
-      await until(async () => {
-        const health = await fetch(`${composed.addressOf(name)}/health/ready`);
-        return (await health.text()).includes('"broker":"answers"');
-      });
+      await until(
+        async () => {
+          const health = await fetch(`${composed.addressOf(name)}/health/ready`);
+          return (await health.text()).includes('"broker":"answers"');
+        },
+        `the broker of ${name} answers`,
+        120_000,
+      );
     }
   }, 600_000);
 

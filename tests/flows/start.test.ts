@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { until } from '@cinegraph/testing/until';
 import {
   ask,
   listProcesses,
   printedBy,
   runStart,
   stillAlive,
-  until,
   type Process,
   type RunningStart,
 } from './running-start.js';

@@ -3,17 +3,18 @@ import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { MessageRefused, type Broker, type IncomingMessage, type OutgoingMessage } from '../src/broker.js';
 import type { TopicDefinition } from '../src/envelope.js';
 import { openKafkaBroker } from '../src/kafka/broker.js';
 import { createConnectionState } from '../src/kafka/connection-state.js';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
 import { openKafkaTopics } from '../src/kafka/topics.js';
-import { createLogger } from '@cinegraph/service/logger';
 import { kafkaMissing, startTestKafka } from '@cinegraph/testing/kafka';
 import kafkajs, { Kafka, logLevel } from 'kafkajs';
 import { pino } from 'pino';
-import { brokerContract, until } from './broker-contract.js';
+import { brokerContract } from './broker-contract.js';
 
 const suite = kafkaMissing() === undefined ? describe : describe.skip;
 
@@ -60,7 +61,7 @@ suite('a Kafka that fails', () => {
   });
 
   const connect = async (...topics: readonly TopicDefinition[]): Promise<Broker> => {
-    const logger = createLogger({ name: 'faults', level: 'silent' });
+    const logger = silentLogger;
     const broker = openKafkaBroker({ clientId: 'faults', topics, logger, brokers: kafka.brokers });
     await broker.part.start();
     stops.push(broker.part.stop);
@@ -106,7 +107,7 @@ suite('a Kafka that fails', () => {
   });
 
   test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
-    const logger = createLogger({ name: 'faults', level: 'silent' });
+    const logger = silentLogger;
     const presence = createConnectionState(logger);
     const topics = openKafkaTopics({
       ...{ clientId: 'faults', brokers: kafka.brokers, logger, presence },
@@ -135,13 +136,13 @@ suite('a Kafka that fails', () => {
       [beats, halfSeconds] = [0, 0];
       // As this process has the time to see them: on a busy machine all comes later.
       const clock = setInterval(() => (halfSeconds += 1), 500);
-      await until('five seconds', () => halfSeconds >= 10);
+      await until(() => halfSeconds >= 10, 'five seconds');
       clearInterval(clock);
     };
     const part = broker.subscribe({ group: `slow.${randomUUID()}`, topics: [topic.name], onBatch });
     try {
       await part.start();
-      await until('the batch is over', () => halfSeconds >= 10);
+      await until(() => halfSeconds >= 10, 'the batch is over');
     } finally {
       prototype.write = write;
       await part.stop();
@@ -173,15 +174,15 @@ suite('a Kafka that fails', () => {
     })();
     for (let kill = 0; kill < 2; kill += 1) {
       const before = acknowledged.length;
-      await until('the load runs', () => acknowledged.length > before + 500);
+      await until(() => acknowledged.length > before + 500, 'the load runs');
       await kafka.kill();
       await kafka.restart();
     }
     const before = acknowledged.length;
-    await until('the load runs again', () => acknowledged.length > before + 500);
+    await until(() => acknowledged.length > before + 500, 'the load runs again');
     running = false;
     await load;
-    await until('all came', () => texts(messages).size >= acknowledged.length, 45);
+    await until(() => texts(messages).size >= acknowledged.length, 'all came', 45_000);
     expect([...texts(messages)].sort()).toEqual([...acknowledged].sort());
     // The first time that each is seen: rounds of a key only ever grow.
     const lastRound = new Map<string, number>();
@@ -206,13 +207,15 @@ suite('a Kafka that fails', () => {
     await expect(broker.ends([topic.name])).rejects.toThrow();
     expect(broker.answers()).toBe(false);
     await kafka.restart();
-    await until('a publication resolves', () =>
-      broker.publish(batchOf(topic.name, 'later', 3)).then(
-        () => true,
-        () => false,
-      ),
+    await until(
+      () =>
+        broker.publish(batchOf(topic.name, 'later', 3)).then(
+          () => true,
+          () => false,
+        ),
+      'a publication resolves',
     );
-    await until('it came', () => texts(messages).size >= 3);
+    await until(() => texts(messages).size >= 3, 'it came');
     expect(broker.answers()).toBe(true);
 
     await kafka.kill();
@@ -229,23 +232,26 @@ suite('a Kafka that fails', () => {
     const stoppedGroup = `stopped.${randomUUID()}`;
     const stopped = await consume(broker, stoppedGroup, topic.name);
     await broker.publish(batchOf(topic.name, 'old', 100));
-    await until('all came', () => running.messages.length >= 100 && stopped.messages.length >= 100);
+    await until(() => running.messages.length >= 100 && stopped.messages.length >= 100, 'all came');
     await stopped.stop();
 
     await kafka.kill();
     await kafka.restart({ emptied: true });
-    await until('a publication resolves', () =>
-      broker.publish(batchOf(topic.name, 'new', 40)).then(
-        () => true,
-        () => false,
-      ),
+    await until(
+      () =>
+        broker.publish(batchOf(topic.name, 'new', 40)).then(
+          () => true,
+          () => false,
+        ),
+      'a publication resolves',
     );
     const after = await consume(broker, stoppedGroup, topic.name);
     const news = new Set(batchOf('', 'new', 40).map(({ value }) => String(value)));
-    await until('the running member has all', () =>
-      [...news].every((text) => texts(running.messages).has(text)),
+    await until(
+      () => [...news].every((text) => texts(running.messages).has(text)),
+      'the running member has all',
     );
-    await until('the new member has all', () => texts(after.messages).size >= 40);
+    await until(() => texts(after.messages).size >= 40, 'the new member has all');
     expect(texts(after.messages)).toEqual(news);
     const [end] = (await broker.ends([topic.name])).get(topic.name)!.map(({ offset }) => offset);
     expect(end).toBeLessThan(40n);
@@ -269,7 +275,7 @@ suite('a Kafka that fails', () => {
     }
     await broker.publish(batchOf(topic.name, 'next', 1));
     const { messages } = await consume(broker, `answer.${randomUUID()}`, topic.name);
-    await until('all came', () => texts(messages).has('next-0'));
+    await until(() => texts(messages).has('next-0'), 'all came');
     // The broker had it: only its answer was lost.
     expect(texts(messages)).toEqual(new Set(['first-0', 'lost-0', 'next-0']));
   });
@@ -317,7 +323,7 @@ suite('a Kafka that fails', () => {
     await producer.disconnect();
     const broker = await connect(topic);
     const { messages } = await consume(broker, `times.${randomUUID()}`, topic.name);
-    await until('all came', () => texts(messages).size >= 4);
+    await until(() => texts(messages).size >= 4, 'all came');
     expect(messages.map(({ appendedAt }) => appendedAt.toJSON())).toEqual([
       ...['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
       ...['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.001Z'],
@@ -347,7 +353,7 @@ suite('a Kafka that fails', () => {
     for (const { name } of topics) await broker.publish(sent.map((message) => ({ ...message, topic: name })));
     for (const { name } of topics) {
       const { messages } = await consume(broker, `kind.${randomUUID()}`, name);
-      await until('all came', () => messages.length >= sent.length);
+      await until(() => messages.length >= sent.length, 'all came');
       expect(messages.map(({ value }) => String(value))).toEqual(sent.map(({ value }) => String(value)));
     }
   });
@@ -366,7 +372,7 @@ suite('a Kafka that fails', () => {
     const broker = openKafkaBroker({ clientId: 'faults', topics: [topic], logger, brokers: kafka.brokers });
     stops.push(broker.part.stop);
     const consumed = await consume(broker, `large.${randomUUID()}`, topic.name);
-    await until('it is said', () => lines.some(({ level }) => level === 50));
+    await until(() => lines.some(({ level }) => level === 50), 'it is said');
     expect(lines.find(({ level }) => level === 50)?.err?.message).toMatch(/inflates to more than 64 MiB/);
     expect(consumed.messages).toEqual([]);
   });

@@ -4,6 +4,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { openPostgresBroker } from '../src/postgres/broker.js';
 import { MessageRefused, type Broker, type IncomingMessage } from '../src/broker.js';
 import {
@@ -13,13 +15,12 @@ import {
 } from '@cinegraph/local/postgres/embedded';
 import type { TopicDefinition } from '../src/envelope.js';
 import { pruneLog } from '../src/postgres/retention.js';
-import { createLogger } from '@cinegraph/service/logger';
 import { beyondEnd, lockNumber } from '../src/postgres/store.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
-import { brokerContract, until } from './broker-contract.js';
+import { brokerContract } from './broker-contract.js';
 
 const migrations = new URL('../../../prisma/events/migrations/', import.meta.url);
-const logger = createLogger({ name: 'test', level: 'silent' });
+const logger = silentLogger;
 const happenings: TopicDefinition = { name: 'shop.orders.v1', retention: 'time' };
 const states: TopicDefinition = { name: 'shop.prices.v1', retention: 'compact' };
 
@@ -87,7 +88,7 @@ const memberProcess = (url: string, group: string) => {
   return {
     signal: (name: NodeJS.Signals) => child.kill(name),
     go: () => child.stdin.write('go\n'),
-    prints: (text: string) => until(`the member printed ${text}`, () => output.includes(text)),
+    prints: (text: string) => until(() => output.includes(text), `the member printed ${text}`),
   };
 };
 
@@ -166,7 +167,7 @@ describe('the log in PostgreSQL', () => {
     await killed.prints('got');
     const texts = await consume(broker, group);
     killed.signal('SIGKILL');
-    await until('the other member has it', () => texts.includes('in hand'), 5);
+    await until(() => texts.includes('in hand'), 'the other member has it', 5_000);
   });
 
   it('takes partitions from a member that is frozen, whose commit then counts no more', async () => {
@@ -177,25 +178,26 @@ describe('the log in PostgreSQL', () => {
     await frozen.prints('before the freeze');
     frozen.signal('SIGSTOP');
     const texts = await consume(broker, group);
-    await until('the other member has it', () => texts.includes('before the freeze'));
+    await until(() => texts.includes('before the freeze'), 'the other member has it');
     await broker.publish([message('after the freeze')]);
-    await until('the other member goes on', () => texts.includes('after the freeze'));
+    await until(() => texts.includes('after the freeze'), 'the other member goes on');
     const positions = () => broker.positions(group, [happenings.name]);
-    await until('it is committed', async () =>
-      (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+    await until(
+      async () => (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+      'it is committed',
     );
     const before = await positions();
     frozen.signal('SIGCONT');
     frozen.go();
     await frozen.prints('done');
     // It joins again, and finds nothing to do.
-    await until('it has a share again', async () => {
+    await until(async () => {
       const { rows } = await pool.query<{ members: string }>(
         `SELECT count(DISTINCT pid) AS members FROM pg_locks JOIN pg_stat_activity USING (pid)
          WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND datname = current_database()`,
       );
       return rows[0]?.members === '2';
-    });
+    }, 'it has a share again');
     expect(await positions()).toEqual(before);
   });
 
@@ -240,11 +242,13 @@ describe('the log in PostgreSQL', () => {
       );
     const publishAll = async (rounds: number) => {
       for (let round = 0; round < rounds; round += 1)
-        await until('it is taken', () =>
-          publish(40).then(
-            () => true,
-            () => false,
-          ),
+        await until(
+          () =>
+            publish(40).then(
+              () => true,
+              () => false,
+            ),
+          'it is taken',
         );
     };
     for (const action of [join, join, cut, join, leave, cut, join, cut, leave, join, cut, leave]) {
@@ -252,11 +256,11 @@ describe('the log in PostgreSQL', () => {
       const published = publishAll(10);
       await action();
       await published;
-      await until('the group went on', () => handled > before + 200);
+      await until(() => handled > before + 200, 'the group went on');
     }
     const ends = (await broker.ends([topic])).get(topic) ?? [];
     const total = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
-    await until('all was handled', () => handled >= total);
+    await until(() => handled >= total, 'all was handled');
     expect(total).toBeGreaterThanOrEqual(12 * 400);
     expect(faults).toEqual([]);
   });
@@ -274,23 +278,23 @@ describe('the log in PostgreSQL', () => {
     const { partition } = old[0]!;
     await pool.query(`UPDATE message SET appended_at = now() - interval '7 days 1 minute'`);
     const texts = await consume(broker, `${group}.before`);
-    await until('they came while they were there', () => texts.includes('old 2'));
+    await until(() => texts.includes('old 2'), 'they came while they were there');
     await prune();
     await broker.publish([message('new', 'pruned')]);
     const later = await consume(broker, group);
-    await until('the new one came', () => later.includes('new'));
+    await until(() => later.includes('new'), 'the new one came');
     expect(later).toEqual(['new']);
-    await until('what came is committed', async () => {
+    await until(async () => {
       const positions = await broker.positions(group, [happenings.name]);
       return (
         positions.find((position) => position.partition === partition)?.committed === old[1]!.offset + 2n
       );
-    });
+    }, 'what came is committed');
   });
 
   /** Notes what is warned of. */
   const warned: unknown[] = [];
-  const warningLogger = Object.assign(createLogger({ name: 'test', level: 'silent' }), {
+  const warningLogger = Object.assign(silentLogger, {
     warn: (_facts: unknown, text: string) => warned.push(text),
   });
 
@@ -310,7 +314,7 @@ describe('the log in PostgreSQL', () => {
         ({ committed: at, end }) => (at ?? 0n) === end,
       );
     for (const group of ['test.lost.running', 'test.lost.left'])
-      await until('all is committed', () => committed(group));
+      await until(() => committed(group), 'all is committed');
     await left.stop();
     warned.length = 0;
     await pool.query('TRUNCATE message, partition_end');
@@ -318,7 +322,7 @@ describe('the log in PostgreSQL', () => {
     await broker.publish(sent.map((text) => message(text, 'lost')));
     const again = await consume(broker, 'test.lost.left');
     for (const texts of [running, again]) {
-      await until('the last one came', () => texts.includes('new 1999'));
+      await until(() => texts.includes('new 1999'), 'the last one came');
       expect(texts.filter((text) => text?.startsWith('new '))).toEqual(sent);
     }
     expect(new Set(warned)).toEqual(new Set([beyondEnd]));
@@ -332,8 +336,9 @@ describe('the log in PostgreSQL', () => {
     await broker.publish(others);
     const [place] = await broker.publish(['1', '2', '3', '4'].map((text) => message(text, 'restored')));
     const { partition, offset } = place!;
-    await until('all is committed', async () =>
-      (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+    await until(
+      async () => (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+      'all is committed',
     );
     const read = (await positions()).filter(({ committed }) => committed !== null && committed > 0n).length;
     expect(read).toBeGreaterThan(1);
@@ -346,12 +351,13 @@ describe('the log in PostgreSQL', () => {
        WHERE topic = $1`,
       [happenings.name],
     );
-    await until('it stands where the log ends', async () =>
-      (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+    await until(
+      async () => (await positions()).every(({ committed, end }) => (committed ?? 0n) === end),
+      'it stands where the log ends',
     );
     expect(texts).toEqual(['1', '2']);
     await broker.publish([message('5', 'restored'), ...others]);
-    await until('the next ones came', () => texts.length === 13);
+    await until(() => texts.length === 13, 'the next ones came');
     expect(warned).toEqual(Array.from({ length: read }, () => beyondEnd));
   });
 
@@ -406,18 +412,20 @@ describe('the log beside a server that goes and comes', () => {
     const broker = await connect(url);
     const texts = await consume(broker, 'test.restart');
     await broker.publish([message('1')]);
-    await until('the first came', () => texts.includes('1'));
+    await until(() => texts.includes('1'), 'the first came');
     await kill();
     await expect(broker.publish([message('never')])).rejects.toThrow();
     expect(broker.answers()).toBe(false);
     await startAgain();
-    await until('it takes messages again', () =>
-      broker.publish([message('2')]).then(
-        () => true,
-        () => false,
-      ),
+    await until(
+      () =>
+        broker.publish([message('2')]).then(
+          () => true,
+          () => false,
+        ),
+      'it takes messages again',
     );
-    await until('the second came', () => texts.includes('2'));
+    await until(() => texts.includes('2'), 'the second came');
     expect(broker.answers()).toBe(true);
     expect(texts.filter((text) => text === 'never')).toEqual([]);
   });
@@ -436,23 +444,23 @@ describe('the log beside a server that goes and comes', () => {
     const stopped = await connect(url);
     await stopped.part.stop();
     await startAgain();
-    await until('what is in the log came', () => texts.includes('2'));
+    await until(() => texts.includes('2'), 'what is in the log came');
   });
 
   it('begins anew when the database was dropped and made again', async () => {
     const broker = await connect(url);
     const texts = await consume(broker, 'test.anew');
-    await until('what is in the log came', () => texts.includes('2'));
+    await until(() => texts.includes('2'), 'what is in the log came');
     const admin = testPool(server.superuserUrl);
     await admin.query('DROP DATABASE events WITH (FORCE)');
     await admin.end();
     await server.ensureDatabase('events');
     let places: Awaited<ReturnType<Broker['publish']>> = [];
-    await until('it takes messages again', async () => {
+    await until(async () => {
       places = await broker.publish([message('anew')]).catch(() => []);
       return places.length > 0;
-    });
+    }, 'it takes messages again');
     expect(places).toEqual([{ partition: expect.any(Number), offset: 0n }]);
-    await until('the group begins at the oldest', () => texts.includes('anew'));
+    await until(() => texts.includes('anew'), 'the group begins at the oldest');
   });
 });

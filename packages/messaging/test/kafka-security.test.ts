@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { BrokerRefused, type Broker, type IncomingMessage } from '../src/broker.js';
 import type { TopicDefinition } from '../src/envelope.js';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
@@ -10,7 +11,6 @@ import { openBroker, readBrokerAddress, type BrokerAddress } from '../src/open-b
 import { kafkaMissing, startTestKafka } from '@cinegraph/testing/kafka';
 import { addScramUser, makeCertificates, secureListener } from '@cinegraph/testing/kafka-security';
 import { pino } from 'pino';
-import { until } from './broker-contract.js';
 
 const suite = kafkaMissing() === undefined ? describe : describe.skip;
 
@@ -76,7 +76,7 @@ suite('a Kafka with TLS and passwords', () => {
     const { broker, topic, warned } = await openWith(changed);
     const messages = await consume(broker, topic);
     await publish(broker, topic);
-    await until('it came', () => messages.length > 0);
+    await until(() => messages.length > 0, 'it came');
     expect(messages.map(({ value }) => String(value))).toEqual(['told']);
     expect(broker.answers()).toBe(true);
     // A broker that has only just started warns of what passes by itself.
@@ -115,7 +115,7 @@ suite('a Kafka with TLS and passwords', () => {
     const refused = publish(broker, topic);
     await expect(refused).rejects.toThrow(sentence);
     await expect(refused).rejects.toBeInstanceOf(BrokerRefused);
-    await until('the consumer has tried', () => lines.some((line) => line.includes('consuming anew')));
+    await until(() => lines.some((line) => line.includes('consuming anew')), 'the consumer has tried');
     expect(broker.answers()).toBe(false);
     expect(warned()).toHaveLength(1);
     expect(warned()[0]).toMatch(sentence);

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '@cinegraph/messaging/broker';
 import { createConsumer, type ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { createLogger } from '@cinegraph/service/logger';
+import { silentLogger } from './silent-logger.js';
 
 /** A consumer whose broker is the test. */
 export interface Deliveries {
@@ -20,7 +20,7 @@ export const openDeliveries = async <Event>(
   const part = createConsumer(
     {
       ...tools,
-      logger: createLogger({ name: tools.subgraph, level: 'silent' }),
+      logger: silentLogger,
       broker: {
         subscribe: (options) => {
           subscriptions.push(options);

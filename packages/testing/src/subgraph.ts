@@ -1,11 +1,11 @@
 import type { BaseContext } from '@apollo/server';
 import pg from 'pg';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
-import { createLogger } from '@cinegraph/service/logger';
 import type { BrokerAddress } from '@cinegraph/messaging/open-broker';
 import { startSubgraph, type SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { testDatabase, testPool } from './database.js';
+import { silentLogger } from './silent-logger.js';
 
 /** What a GraphQL server answered. */
 export interface GraphQLAnswer {
@@ -59,7 +59,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
     databaseUrl,
     broker: options.broker,
     subgraphKey: testSubgraphKey,
-    logger: createLogger({ name: definition.name, level: 'silent' }),
+    logger: silentLogger,
     clock,
   });
   const pool = testPool(databaseUrl);

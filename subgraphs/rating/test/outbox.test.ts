@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MessageRefused } from '@cinegraph/messaging/broker';
 import { StartError } from '@cinegraph/service/start-error';
-import { createLogger } from '@cinegraph/service/logger';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import type { Part } from '@cinegraph/service/parts';
 import { createTestBroker, type TestBroker } from '@cinegraph/testing/broker';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import type pg from 'pg';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { lag } from '../src/command-line/lag.js';
 import { outbox } from '../src/command-line/outbox.js';
 import { migrations } from '../src/migrations.js';
@@ -35,14 +36,6 @@ const run = (args: readonly string[], env: Record<string, string> = {}) =>
   runCommand(pool, outbox, args, env);
 const both = () => ({ DATABASE_URL_METADATA: databases[1]?.url ?? '' });
 
-const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
-
 let broker: TestBroker;
 let limit: number;
 let relay: Part;
@@ -54,7 +47,7 @@ beforeEach(async () => {
     if (messages.some(({ value }) => (value?.length ?? 0) > limit))
       throw new MessageRefused('it is too large');
   };
-  const logger = createLogger({ name: 'rating', level: 'silent' });
+  const logger = silentLogger;
   relay = createOutboxRelay({ pool, broker, producer: 'rating', secret: undefined, logger });
   await relay.start();
 });
@@ -70,10 +63,10 @@ const tell = async (key: string, version: number, large = false) => {
   await done();
 };
 const done = () =>
-  until('the relay is through', async () => {
+  until(async () => {
     const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL');
     return rowCount === 0;
-  });
+  }, 'the relay is through');
 
 /** Of each message that the broker has: its key and version. */
 const sent = () =>
@@ -141,8 +134,8 @@ metadata: 1 put aside:
     await listener.query('LISTEN outbox');
     const attempts = broker.attempts();
     await run(['resend', '--all']);
-    await until('it is told of', () => heard === 1);
-    await until('it was tried again', () => broker.attempts() > attempts);
+    await until(() => heard === 1, 'it is told of');
+    await until(() => broker.attempts() > attempts, 'it was tried again');
     await done();
     listener.release(true);
     expect(sent()).toEqual([]);

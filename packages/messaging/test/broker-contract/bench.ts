@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type {
   Broker,
   BrokerTools,
@@ -9,7 +10,6 @@ import type {
   SubscriptionOptions,
 } from '../../src/broker.js';
 import type { TopicDefinition } from '../../src/envelope.js';
-import { createLogger } from '@cinegraph/service/logger';
 
 /** A broker to hold against the contract. */
 export interface BrokerUnderTest {
@@ -19,19 +19,6 @@ export interface BrokerUnderTest {
   readonly setPosition: (group: string, topic: string, place: RecordPosition) => Promise<void>;
   readonly close: () => Promise<void>;
 }
-
-/** Resolves once `holds` does, asked again and again; after half a minute it throws, with `what` was waited for. */
-export const until = async (
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  seconds = 30,
-): Promise<void> => {
-  const end = performance.now() + seconds * 1_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
 
 /** A promise, and the function that resolves it. */
 export const gate = () => {
@@ -80,7 +67,7 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
 
   /** Starts a client of its own, which ends with the test. */
   const connect = async (...topics: readonly TopicDefinition[]): Promise<Broker> => {
-    const logger = createLogger({ name: 'contract', level: 'silent' });
+    const logger = silentLogger;
     const broker = underTest.open({ clientId: 'contract', topics, logger });
     await broker.part.start();
     stops.push(broker.part.stop);

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { partitionsPerTopic, type IncomingMessage } from '../../src/broker.js';
-import { until, gate, numbered, texts, withoutRepeats, type Bench } from './bench.js';
+import { gate, numbered, texts, withoutRepeats, type Bench } from './bench.js';
 
 /** What every broker keeps for groups that consume. */
 export const consumingContract = (bench: Bench): void => {
@@ -15,7 +16,7 @@ export const consumingContract = (bench: Bench): void => {
     );
     await broker.publish(numbered(topic.name, 'one', 5, 'later-'));
     for (const { messages } of groups) {
-      await until('all came', () => withoutRepeats(messages).length >= 10);
+      await until(() => withoutRepeats(messages).length >= 10, 'all came');
       expect(texts(withoutRepeats(messages))).toEqual(
         texts([...numbered('', null, 5), ...numbered('', null, 5, 'later-')]),
       );
@@ -29,9 +30,9 @@ export const consumingContract = (bench: Bench): void => {
     const [place] = await broker.publish(numbered(topic.name, 'one', 5));
     await setPosition(group, topic.name, { ...place!, offset: 20n });
     const { messages } = await consume(broker, { group, topics: [topic.name] });
-    await until('what is there came', () => withoutRepeats(messages).length >= 5);
+    await until(() => withoutRepeats(messages).length >= 5, 'what is there came');
     await broker.publish(numbered(topic.name, 'one', 30, 'later-'));
-    await until('all came', () => texts(messages).includes('later-29'));
+    await until(() => texts(messages).includes('later-29'), 'all came');
     expect(texts(withoutRepeats(messages))).toEqual(
       texts([...numbered('', null, 5), ...numbered('', null, 30, 'later-')]),
     );
@@ -43,7 +44,7 @@ export const consumingContract = (bench: Bench): void => {
     const { messages } = await consume(reader, { group: groupOf('early'), topics: [topic.name, other.name] });
     const writer = await connect(topic, other);
     await writer.publish([...numbered(topic.name, 'a', 3), ...numbered(other.name, 'b', 3)]);
-    await until('all came', () => withoutRepeats(messages).length >= 6);
+    await until(() => withoutRepeats(messages).length >= 6, 'all came');
     expect(new Set(messages.map((one) => one.topic))).toEqual(new Set([topic.name, other.name]));
   });
 
@@ -65,17 +66,17 @@ export const consumingContract = (bench: Bench): void => {
       },
     });
     await broker.publish(numbered(topic.name, bad!.key, 3, 'bad-'));
-    await until('it failed twice', () => attempts.length >= 2);
+    await until(() => attempts.length >= 2, 'it failed twice');
     for (let round = 0; round < 3; round += 1) {
       const seen = attempts.length;
       await broker.publish(numbered(topic.name, good!.key, 3, `good-${round}-`));
-      await until('the other partition went on', () => texts(messages).includes(`good-${round}-2`));
-      await until('it failed again', () => attempts.length > seen);
+      await until(() => texts(messages).includes(`good-${round}-2`), 'the other partition went on');
+      await until(() => attempts.length > seen, 'it failed again');
     }
     await broker.publish(numbered(topic.name, bad!.key, 2, 'bad-behind-'));
     expect(texts(messages).filter((text) => text?.startsWith('bad'))).toEqual([]);
     failing = false;
-    await until('all came', () => texts(messages).includes('bad-behind-1'));
+    await until(() => texts(messages).includes('bad-behind-1'), 'all came');
     expect(texts(withoutRepeats(messages)).filter((text) => text?.startsWith('bad'))).toEqual([
       ...['bad-0', 'bad-1', 'bad-2'],
       ...['bad-behind-0', 'bad-behind-1'],
@@ -104,13 +105,17 @@ export const consumingContract = (bench: Bench): void => {
       for (let round = 0; round < 3; round += 1) {
         await broker.publish(numbered(topic.name, slow!.key, 1, `slow-behind-${round}-`));
         await broker.publish(numbered(topic.name, other!.key, 1, `other-${round}-`));
-        await until('the other partition went on', () => texts(messages).includes(`other-${round}-0`), 10);
+        await until(
+          () => texts(messages).includes(`other-${round}-0`),
+          'the other partition went on',
+          10_000,
+        );
       }
       expect(texts(messages).filter((text) => text?.startsWith('slow'))).toEqual([]);
     } finally {
       released.open();
     }
-    await until('all came', () => texts(messages).includes('slow-behind-2-0'));
+    await until(() => texts(messages).includes('slow-behind-2-0'), 'all came');
     expect(texts(withoutRepeats(messages)).filter((text) => text?.startsWith('slow'))).toEqual([
       'slow-0',
       ...[0, 1, 2].map((round) => `slow-behind-${round}-0`),
@@ -136,16 +141,16 @@ export const consumingContract = (bench: Bench): void => {
       },
     });
     await entered.opened;
-    await until('the first batch is committed', async () => {
+    await until(async () => {
       return (await committedOf(broker, group, topic.name, partition)) === 10n;
-    });
+    }, 'the first batch is committed');
     const stopped = first.stop();
     released.open();
     await stopped;
     expect(await committedOf(broker, group, topic.name, partition)).toBe(10n);
 
     const second = await consume(await connect(topic), { group, topics: [topic.name] });
-    await until('the rest came', () => texts(second.messages).includes('29'));
+    await until(() => texts(second.messages).includes('29'), 'the rest came');
     expect(texts(withoutRepeats(second.messages))).toEqual(texts(numbered('', null, 30).slice(10)));
   });
 
@@ -197,15 +202,15 @@ export const consumingContract = (bench: Bench): void => {
     let published = 0;
     /** Publishes for all partitions until `holds`, and waits until all of it was handled. */
     const waves = async (what: string, holds: () => boolean) => {
-      await until(what, async () => {
+      await until(async () => {
         const keys = Array.from({ length: 80 }, (_, index) => `key-${index}`);
         await broker.publish(
           keys.map((key) => ({ topic: topic.name, key, value: Buffer.from(String(published)), headers: {} })),
         );
         published += 80;
         return holds();
-      });
-      await until('every message was handled', () => withoutRepeats(handled).length >= published);
+      }, what);
+      await until(() => withoutRepeats(handled).length >= published, 'every message was handled');
     };
 
     const [first, second] = [await join(), await join()];
@@ -250,11 +255,15 @@ export const consumingContract = (bench: Bench): void => {
     await entered.opened;
     const second = await consume(await connect(topic), { group, topics: [topic.name] });
     released.open();
-    await until('all came', () => {
+    await until(() => {
       return withoutRepeats([...first.messages, ...second.messages]).length >= sent.length;
-    });
-    await until('all is committed', async () =>
-      (await broker.positions(group, [topic.name])).every(({ committed, end }) => (committed ?? 0n) === end),
+    }, 'all came');
+    await until(
+      async () =>
+        (await broker.positions(group, [topic.name])).every(
+          ({ committed, end }) => (committed ?? 0n) === end,
+        ),
+      'all is committed',
     );
     // By a repeat only ever the whole batch that was under way comes again.
     expect(first.messages.length + second.messages.length).toBeLessThanOrEqual(2 * sent.length);
@@ -275,10 +284,10 @@ export const consumingContract = (bench: Bench): void => {
     expect((await broker.ends([topic.name, absent])).has(absent)).toBe(false);
 
     await consume(broker, { group, topics: [topic.name] });
-    await until('it is committed', async () => {
+    await until(async () => {
       const positions = await broker.positions(group, [topic.name]);
       return positions.some(({ committed }) => committed === 7n);
-    });
+    }, 'it is committed');
     expect(broker.answers()).toBe(true);
   });
 };

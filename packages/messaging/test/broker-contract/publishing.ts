@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { MessageRefused, partitionsPerTopic } from '../../src/broker.js';
-import { until, textOf, numbered, texts, withoutRepeats, type Bench } from './bench.js';
+import { textOf, numbered, texts, withoutRepeats, type Bench } from './bench.js';
 
 /** What every broker keeps of messages that are published. */
 export const publishingContract = (bench: Bench): void => {
@@ -17,7 +18,7 @@ export const publishingContract = (bench: Bench): void => {
     expect(places).toHaveLength(sent.length);
 
     const { messages } = await consume(broker, { group: groupOf('places'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= sent.length);
+    await until(() => withoutRepeats(messages).length >= sent.length, 'all came');
     const found = new Map(messages.map((one) => [`${one.partition}/${one.offset}`, textOf(one)]));
     expect(places.map(({ partition, offset }) => found.get(`${partition}/${offset}`))).toEqual(texts(sent));
   });
@@ -46,7 +47,7 @@ export const publishingContract = (bench: Bench): void => {
     expect(new Set([...placesOfKey.values()].flatMap((set) => [...set])).size).toBeGreaterThan(1);
 
     const { messages } = await consume(broker, { group: groupOf('order'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 410);
+    await until(() => withoutRepeats(messages).length >= 410, 'all came');
     for (const key of keys) {
       const ofKey = withoutRepeats(messages).filter((one) => one.key?.toString() === key);
       expect(texts(ofKey)).toEqual(Array.from({ length: 10 }, (_, round) => String(round)));
@@ -61,7 +62,7 @@ export const publishingContract = (bench: Bench): void => {
     );
     await Promise.all(publications);
     const { messages } = await consume(broker, { group: groupOf('parallel'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 100);
+    await until(() => withoutRepeats(messages).length >= 100, 'all came');
     const expected = Array.from({ length: 20 }, (_, round) =>
       texts(numbered('', null, 5, `${round}-`)),
     ).flat();
@@ -92,7 +93,7 @@ export const publishingContract = (bench: Bench): void => {
       { topic: topic.name, key: '', value: Buffer.from('empty key'), headers: {} },
     ]);
     const { messages } = await consume(broker, { group: groupOf('bytes'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 5);
+    await until(() => withoutRepeats(messages).length >= 5, 'all came');
     const [full, gone, empty, keyless, emptyKey] = places.map(({ partition, offset }) =>
       messages.find((one) => one.partition === partition && one.offset === offset),
     );
@@ -130,7 +131,7 @@ export const publishingContract = (bench: Bench): void => {
     const places = await broker.publish(outgoing);
     expect(places.map(({ offset }) => offset)).toEqual(outgoing.map((_, index) => BigInt(index)));
     const { messages } = await consume(broker, { group: groupOf('large'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 40);
+    await until(() => withoutRepeats(messages).length >= 40, 'all came');
     expect(withoutRepeats(messages).every(({ value }, i) => value!.equals(outgoing[i]!.value))).toBe(true);
   });
 
@@ -141,13 +142,13 @@ export const publishingContract = (bench: Bench): void => {
     expect(await broker.publish(sent)).toHaveLength(10_000);
 
     const large = await consume(broker, { group: groupOf('large'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(large.messages).length >= 10_000);
+    await until(() => withoutRepeats(large.messages).length >= 10_000, 'all came');
     expect(texts(withoutRepeats(large.messages))).toEqual(texts(sent));
     expect(Math.max(...large.batches)).toBeGreaterThanOrEqual(2_000);
     expect(Math.max(...large.batches)).toBeLessThanOrEqual(5_000);
 
     const small = await consume(broker, { group: groupOf('small'), topics: [topic.name], maxBatch: 70 });
-    await until('all came', () => withoutRepeats(small.messages).length >= 10_000);
+    await until(() => withoutRepeats(small.messages).length >= 10_000, 'all came');
     expect(texts(withoutRepeats(small.messages))).toEqual(texts(sent));
     expect(Math.max(...small.batches)).toBe(70);
   });
