@@ -85,8 +85,8 @@ export const joinDatabases = async (
   }
 };
 
-const describe = (options: DatabasesOptions, { identity }: EmbeddedPostgres) => ({
-  identity,
+const describe = (options: DatabasesOptions, { dataId }: EmbeddedPostgres) => ({
+  identity: dataId,
   names: ownNames(options).map(({ name }) => name),
 });
 

@@ -17,8 +17,8 @@ export interface TestDatabase {
 const templateLock = 5_031_007;
 
 /**
- * Makes a database on the run's server: a copy (about 30 ms) of a template that the first caller of the run migrates.
- * `name` is the subgraph's. Works only under jest with our global set-up.
+ * Makes a database on the run's server: a copy (about 30 ms) of a template that the first caller of the run
+ * migrates. `name` is the subgraph's. Works only under jest with our global set-up.
  */
 export const testDatabase = async (options: { name: string; migrations: URL }): Promise<TestDatabase> => {
   const { name, migrations } = options;

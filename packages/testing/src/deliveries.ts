@@ -11,7 +11,10 @@ export interface Deliveries {
   stop(): Promise<void>;
 }
 
-/** Starts a consumer on the database of `pool` that gets what the test delivers, when and in what order it likes. */
+/**
+ * Starts a consumer on the database of `pool` that gets what the test delivers, when and in what order it
+ * likes.
+ */
 export const openDeliveries = async <Event>(
   tools: { readonly subgraph: string; readonly pool: pg.Pool },
   definition: ConsumerDefinition<Event>,

@@ -8,8 +8,8 @@ import { startTestServer } from './server.js';
 export const tearDown: { run: () => Promise<void> } = { run: async () => undefined };
 
 /**
- * Jest's global set-up: one PostgreSQL for the whole run. With `TEST_DATABASE_URL` (a superuser's URL) the same tests
- * run on that outside server instead, where the run leaves nothing behind.
+ * Jest's global set-up: one PostgreSQL for the whole run. With `TEST_DATABASE_URL` (a superuser's URL) the
+ * same tests run on that outside server instead, where the run leaves nothing behind.
  */
 const globalSetup = async (): Promise<void> => {
   await lookForKafka();

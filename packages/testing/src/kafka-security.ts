@@ -5,11 +5,14 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { SecureListener } from '@cinegraph/local/kafka/process';
+import type { SecureListener } from '@cinegraph/local/kafka/settings';
 
 const run = promisify(execFile);
 
-/** The certificate of a server at 127.0.0.1 and at no other name, its key, and the CA that signed it; all PEM, for a day. */
+/**
+ * The certificate of a server at 127.0.0.1 and at no other name, its key, and the CA that signed it; all PEM,
+ * for a day.
+ */
 export const makeCertificates = async (): Promise<{
   readonly ca: string;
   readonly certificate: string;
@@ -58,8 +61,9 @@ export const secureListener = (
 };
 
 /**
- * Adds a SCRAM-SHA-512 user by Kafka's own request for it (AlterUserScramCredentials, version 0), which kafkajs does not
- * know; `port` is that of the listener without passwords. Rejects where the broker takes none.
+ * Adds a SCRAM-SHA-512 user by Kafka's own request for it (AlterUserScramCredentials, version 0), which
+ * kafkajs does not know; `port` is that of the listener without passwords. Rejects where the broker takes
+ * none.
  */
 export const addScramUser = async (port: number, username: string, password: string): Promise<void> => {
   const [salt, iterations] = [randomBytes(16), 4_096];
@@ -90,7 +94,8 @@ export const addScramUser = async (port: number, username: string, password: str
     });
     socket.once('error', reject).once('close', () => reject(new Error('the broker hung up')));
   });
-  // Behind length, correlation, tags, the time of throttling and the number of results: the user, then the error.
+  // Behind length, correlation, tags, the time of throttling and the number of results: the user, then the
+  // error.
   const code = answer.readInt16BE(15 + Buffer.byteLength(username));
   if (code !== 0) throw new Error(`the broker does not take the user: error ${code}`);
 };

@@ -5,27 +5,26 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isAlive } from '@cinegraph/local/process-alive';
 import { readEnv } from '@cinegraph/service/env';
-import type { KafkaOptions } from '@cinegraph/local/kafka/process';
+import type { KafkaOptions } from '@cinegraph/local/kafka/settings';
 import { findKafkaProgram } from '@cinegraph/local/kafka/download';
-import {
-  freePort,
-  removeKafkaServer,
-  startKafkaServer,
-  type KafkaServer,
-} from '@cinegraph/local/kafka/server';
+import { freePort } from '@cinegraph/local/free-port';
+import { removeKafkaServer, startKafkaServer, type KafkaServer } from '@cinegraph/local/kafka/server';
 
 const prefix = 'cinegraph-kafka-test-';
 
 /**
- * A real Apache Kafka of one test file, on a free port and a new temporary folder; `stop` removes both. Brokers of earlier
- * runs that were killed are ended and removed first. Short-lived unless told otherwise.
+ * A real Apache Kafka of one test file, on a free port and a new temporary folder; `stop` removes both.
+ * Brokers of earlier runs that were killed are ended and removed first. Short-lived unless told otherwise.
  */
 export const startTestKafka = async (options: KafkaOptions = {}): Promise<KafkaServer> => {
   await removeAbandoned();
   return startNode(options);
 };
 
-/** The same with three nodes, each of which may be killed and restarted by itself. Topics are kept on all of them. */
+/**
+ * The same with three nodes, each of which may be killed and restarted by itself. Topics are kept on all of
+ * them.
+ */
 export const startTestKafkaCluster = async (): Promise<readonly KafkaServer[]> => {
   await removeAbandoned();
   const controllers = await Promise.all([freePort(), freePort(), freePort()]);

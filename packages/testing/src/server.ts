@@ -7,8 +7,8 @@ import { startEmbeddedPostgres, removeEmbeddedPostgres } from '@cinegraph/local/
 const prefix = 'cinegraph-test-';
 
 /**
- * A PostgreSQL of the tests' own, in a new temporary folder, with durability off: quick, and gone after `stop`.
- * Servers of earlier runs that were killed are ended and removed first.
+ * A PostgreSQL of the tests' own, in a new temporary folder, with durability off: quick, and gone after
+ * `stop`. Servers of earlier runs that were killed are ended and removed first.
  */
 export const startTestServer = async (): Promise<{
   superuserUrl: string;

@@ -36,7 +36,10 @@ export interface TestSubgraph {
 /** The secret that test gateways and test subgraphs share. */
 export const testSubgraphKey = 'the-secret-of-every-test-gateway-and-subgraph';
 
-/** Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica; without a broker unless one is named. */
+/**
+ * Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica; without a broker unless one
+ * is named.
+ */
 export const startTestSubgraph = async <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
   options: {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Waits until `condition` returns true, and asks it about a hundred times a second. Rejects after `timeoutMs`, and at
- * once if `condition` throws. `what` completes the sentence "waiting until …" of the error.
+ * Waits until `condition` returns true, and asks it about a hundred times a second. Rejects after
+ * `timeoutMs`, and at once if `condition` throws. `what` completes the sentence "waiting until …" of the
+ * error.
  */
 export const until = async (
   condition: () => boolean | Promise<boolean>,
