@@ -93,7 +93,7 @@ export const addScramUser = async (port: number, username: string, password: str
     });
     socket.once('error', reject).once('close', () => reject(new Error('The broker closed the connection.')));
   });
-  // The error code follows length, correlation id, tags, throttle time, number of results and the user's name.
+  // Before the error code come length, correlation id, tags, throttle time, number of results and user name.
   const code = answer.readInt16BE(15 + Buffer.byteLength(username));
   if (code !== 0) throw new Error(`The broker rejected the user with error ${code}.`);
 };
