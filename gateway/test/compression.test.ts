@@ -3,7 +3,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { createHttpServer } from '@cinegraph/service/http/server';
 import { createLogger } from '@cinegraph/service/logger';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { addCompression, minCompressedBytes } from '../src/compression.js';
+import { addCompression, minCompressedBytes } from '../src/http/compression.js';
 import { sendRaw, varies } from './support/raw-http.js';
 import { startWorld } from './support/world.js';
 

@@ -132,7 +132,7 @@ describe('a new supergraph file', () => {
 
   it('that is gone leaves the old one served, and is taken up when it is back', async () => {
     await rm(world.supergraphPath);
-    await eventually(() => logged('the supergraph file is gone').length > 0);
+    await eventually(() => logged('the supergraph file is missing').length > 0);
     expect((await world.ask('{ things { name } }')).body.errors).toBeUndefined();
 
     await writeFile(world.supergraphPath, widened());
