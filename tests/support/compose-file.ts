@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { root } from './dockerfile.js';
+import { root } from './image.js';
 
 /** A service of docker-compose.yml, as far as ours use the format. */
 export interface ComposeService {
