@@ -8,7 +8,10 @@ import { readImage, root } from './image.js';
 
 /** What docker-compose.yml declares, running as plain processes of this clone instead of containers. */
 export interface Composed {
-  /** Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its part. */
+  /**
+   * Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its
+   * part.
+   */
   up(...profiles: readonly string[]): Promise<void>;
   /** Where the port that a service declares answers on this machine. */
   addressOf(service: string): string;
