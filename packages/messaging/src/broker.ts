@@ -69,12 +69,20 @@ export interface SubscriptionOptions {
   readonly onBatch: (messages: readonly IncomingMessage[]) => Promise<void>;
 }
 
+/** The read-only questions about topics and groups that lag reports and the detection of a lost log ask. */
+export interface BrokerAdmin {
+  /** Returns the end offset of each partition of those topics that exist. */
+  endOffsets(topics: readonly string[]): Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
+  /** Returns the positions of a group in all partitions of those topics that exist. */
+  positions(group: string, topics: readonly string[]): Promise<readonly GroupPosition[]>;
+}
+
 /**
  * The seam to the broker, kept by `broker-kafka.ts` (many machines) and `broker-postgres.ts` (one machine). A group that has
  * never committed begins with the oldest message; so does one whose position the broker has lost, or which is beyond the
  * end of its partition since messages are lost.
  */
-export interface Broker {
+export interface Broker extends BrokerAdmin {
   /** Ends what is under way when stopped. Its start does not wait for the broker: a service starts while that is away. */
   readonly part: Part;
   /**
@@ -85,16 +93,12 @@ export interface Broker {
   publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]>;
   /** A part that consumes while it is started. Stopped, it finishes the batches under way and commits them. */
   subscribe(options: SubscriptionOptions): Part;
-  /** The end of each partition of these topics that exist. */
-  ends(topics: readonly string[]): Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
-  /** How far a group is; partitions of topics that exist. */
-  positions(group: string, topics: readonly string[]): Promise<readonly GroupPosition[]>;
   /** Whether the broker was there when it was last spoken to. */
   answers(): boolean;
 }
 
 /** What both brokers are opened with. */
-export interface BrokerTools {
+export interface BrokerOptions {
   /** `<subgraph>`, as the broker's logs name this client. */
   readonly clientId: string;
   /** The topics that this process publishes to or consumes, created when missing. */

@@ -1,4 +1,4 @@
-import type { Broker, BrokerTools } from './broker.js';
+import type { Broker, BrokerOptions } from './broker.js';
 import { databaseUrlVariable, kafkaBrokersVariable, readEnv } from '@cinegraph/service/env';
 import { kafkaSecurityOf, kafkaSecurityVariables, type KafkaSecurity } from './kafka/security.js';
 
@@ -38,7 +38,7 @@ export const readBrokerAddress = (environment: NodeJS.ProcessEnv): BrokerAddress
 };
 
 /** Opens the broker at that address; nothing is asked of it before it is started. Loads only the client that it takes. */
-export const openBroker = async (tools: BrokerTools, address: BrokerAddress): Promise<Broker> => {
+export const openBroker = async (tools: BrokerOptions, address: BrokerAddress): Promise<Broker> => {
   if ('kafka' in address) {
     const { openKafkaBroker } = await import('./kafka/broker.js');
     const { kafka: brokers, tls, sasl } = address;

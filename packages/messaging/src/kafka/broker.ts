@@ -1,4 +1,4 @@
-import { BrokerRefused, type Broker, type BrokerTools } from '../broker.js';
+import { BrokerRefused, type Broker, type BrokerOptions } from '../broker.js';
 import type { KafkaClientOptions } from './client.js';
 import { createKafkaConsumer } from './session.js';
 import { createConnectionState } from './connection-state.js';
@@ -9,11 +9,11 @@ import { openKafkaTopics } from './topics.js';
 /**
  * The seam on Apache Kafka. `brokers` are `host:port`, any of the cluster. Missing topics are created with eight partitions, on
  * up to three brokers, with the times of the broker. What only a person can end (a wrong password, an unknown certificate) rejects
- * with {@link BrokerRefused}, and is in the log once. Nothing waits for the cluster but `publish`, `ends` and `positions`, which
+ * with {@link BrokerRefused}, and is in the log once. Nothing waits for the cluster but `publish`, `endOffsets` and `positions`, which
  * reject when it does not answer in time (30, 15 and 15 seconds); consumers try for ever.
  */
 export const openKafkaBroker = (
-  options: BrokerTools & KafkaSecurity & { readonly brokers: readonly string[] },
+  options: BrokerOptions & KafkaSecurity & { readonly brokers: readonly string[] },
 ): Broker => {
   const { clientId, brokers, tls, sasl, logger } = options;
   const presence = createConnectionState(logger);
@@ -37,7 +37,7 @@ export const openKafkaBroker = (
     },
     publish: publisher.publish,
     subscribe: (subscription) => createKafkaConsumer({ ...client, topics, subscription }),
-    ends: topics.ends,
+    endOffsets: topics.endOffsets,
     positions: topics.positions,
     answers: presence.isHere,
   };

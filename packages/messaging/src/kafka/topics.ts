@@ -19,7 +19,7 @@ export interface KafkaTopics {
    * cluster allows where that is more. Asked again only after `forget`.
    */
   readonly sessionMs: () => Promise<number>;
-  readonly ends: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
+  readonly endOffsets: (names: readonly string[]) => Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
   readonly positions: (group: string, names: readonly string[]) => Promise<readonly GroupPosition[]>;
   readonly stop: () => Promise<void>;
 }
@@ -151,7 +151,7 @@ export const openKafkaTopics = (
       session = undefined;
     },
     sessionMs: async () => (session ??= await ask('asking for the shortest session', shortestSession)),
-    ends: (names) =>
+    endOffsets: (names) =>
       ask('asking for the ends', async (admin) => {
         const there = await existing(admin, names);
         return new Map(
