@@ -1,6 +1,6 @@
 import type { Consumer, ConsumerGroupJoinEvent, EachBatchPayload } from 'kafkajs';
 import { BrokerRefused, type SubscriptionOptions } from '../broker.js';
-import { readCompressed, unreadableIn } from './codecs/index.js';
+import { registerCodecs, unreadableBatchIn } from './codecs/index.js';
 import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
 import { createCommits } from './offset-commits.js';
 import { createPartitionQueue, type Lane } from './partition.js';
@@ -38,7 +38,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
   const { subscription, logger, topics, presence } = options;
   const stopping = new AbortController();
   let lives: Promise<void> | undefined;
-  readCompressed();
+  registerCodecs();
 
   const live = async (): Promise<void> => {
     const { signal } = stopping;
@@ -52,7 +52,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
         life = createLife(options, { stopping: signal, sessionMs, onJoined: () => (failed = 0) });
         await life.run();
       } catch (error) {
-        problem = unreadableIn(error) ?? presence.explained(error);
+        problem = unreadableBatchIn(error) ?? presence.explained(error);
       }
       await life?.end();
       if (signal.aborted) return;
@@ -60,7 +60,7 @@ export const createKafkaConsumer = (options: ConsumerOptions): Part => {
       topics.forget();
       const ms = Math.round(pauseMs(failed));
       // What only a person can end has been said once.
-      const level = problem instanceof BrokerRefused ? 'debug' : unreadableIn(problem) ? 'error' : 'warn';
+      const level = problem instanceof BrokerRefused ? 'debug' : unreadableBatchIn(problem) ? 'error' : 'warn';
       logger[level]({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
       await pause(ms, signal);
     }
