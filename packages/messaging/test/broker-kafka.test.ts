@@ -108,9 +108,9 @@ suite('a Kafka that fails', () => {
 
   test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
     const logger = silentLogger;
-    const presence = createConnectionState(logger);
+    const connectionState = createConnectionState(logger);
     const topics = openKafkaTopics({
-      ...{ clientId: 'faults', brokers: kafka.brokers, logger, presence },
+      ...{ clientId: 'faults', brokers: kafka.brokers, logger, connectionState },
       topics: [],
     });
     stops.push(topics.stop);
