@@ -125,7 +125,7 @@ describeKafka('a Kafka with TLS and SASL', () => {
 
   test('no password is sent in clear to a broker on another machine, even if a local broker advertises it', async () => {
     const sasl = { mechanism: 'plain', username: 'plain', password } as const;
-    // This happens if the configured brokers are on the loopback address and their advertised.listeners are not.
+    // The brokers in KAFKA_BROKERS may be on the loopback address, but their advertised.listeners elsewhere.
     const { broker, topic, warned } = await open({ kafka: ['kafka.example.org:9092'], sasl });
     await expect(publish(broker, topic)).rejects.toThrow(/in clear: set KAFKA_TLS/);
     expect(warned()).toHaveLength(1);
