@@ -149,14 +149,14 @@ describe('the log in PostgreSQL', () => {
 
   it('says of a message that it will never take it, and publishes none of those with it', async () => {
     const broker = await connect(database.url);
-    const before = await broker.ends([happenings.name]);
+    const before = await broker.endOffsets([happenings.name]);
     for (const refused of [
       message('x'.repeat(1_048_577)),
       message('x', 'a', { ...happenings, name: 'a b' }),
     ]) {
       await expect(broker.publish([message('good'), refused])).rejects.toThrow(MessageRefused);
     }
-    expect(await broker.ends([happenings.name])).toEqual(before);
+    expect(await broker.endOffsets([happenings.name])).toEqual(before);
   });
 
   it('gives what a killed member had to another one within seconds, none left out', async () => {
@@ -258,7 +258,7 @@ describe('the log in PostgreSQL', () => {
       await published;
       await until(() => handled > before + 200, 'the group went on');
     }
-    const ends = (await broker.ends([topic])).get(topic) ?? [];
+    const ends = (await broker.endOffsets([topic])).get(topic) ?? [];
     const total = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
     await until(() => handled >= total, 'all was handled');
     expect(total).toBeGreaterThanOrEqual(12 * 400);

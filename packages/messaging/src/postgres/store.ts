@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { partitionsPerTopic, type BrokerTools } from '../broker.js';
+import { partitionsPerTopic, type BrokerOptions } from '../broker.js';
 import { isUnavailable } from '@cinegraph/database/store-errors';
 import { migrate } from '@cinegraph/database/migrate';
 
@@ -50,7 +50,7 @@ export const openPostgresStore = ({
   clientId,
   topics,
   logger,
-}: BrokerTools & { url: string }): LogStore => {
+}: BrokerOptions & { url: string }): LogStore => {
   const pool = new pg.Pool({
     ...connectionOptions(url, clientId),
     max: 4,

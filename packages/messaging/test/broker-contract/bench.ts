@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type {
   Broker,
-  BrokerTools,
+  BrokerOptions,
   IncomingMessage,
   OutgoingMessage,
   RecordPosition,
@@ -14,7 +14,7 @@ import type { TopicDefinition } from '../../src/envelope.js';
 /** A broker to hold against the contract. */
 export interface BrokerUnderTest {
   /** Opens a client of it, as a process of its own would; what one publishes, the others consume. */
-  readonly open: (tools: BrokerTools) => Broker;
+  readonly open: (tools: BrokerOptions) => Broker;
   /** Says that a group without members is there in a partition, as if it had read and committed so far. */
   readonly setPosition: (group: string, topic: string, place: RecordPosition) => Promise<void>;
   readonly close: () => Promise<void>;
