@@ -60,7 +60,7 @@ suite('npm run kafka', () => {
     });
   const countOf = async (brokers: string) => {
     const broker = connect(brokers);
-    const ends = (await broker.ends([topic.name])).get(topic.name) ?? [];
+    const ends = (await broker.endOffsets([topic.name])).get(topic.name) ?? [];
     await broker.part.stop();
     return ends.reduce((sum, { offset }) => sum + Number(offset), 0);
   };

@@ -95,22 +95,22 @@ suite('a Kafka that fails', () => {
       const asked = [] as Promise<unknown>[];
       const looking = broker
         .publish([{ topic: name, key: 'k', value: Buffer.from('v'), headers: {} }])
-        .then(() => asked.push(other.positions(`group.${randomUUID()}`, [name]), other.ends([name])));
+        .then(() => asked.push(other.positions(`group.${randomUUID()}`, [name]), other.endOffsets([name])));
       for (let looks = 0; looks < 5; looks += 1) {
-        await Promise.all([other.positions('group.one', [name]), other.ends([name])]);
+        await Promise.all([other.positions('group.one', [name]), other.endOffsets([name])]);
       }
       await looking;
       await Promise.all(asked);
-      const ends = (await other.ends([name])).get(name) ?? [];
+      const ends = (await other.endOffsets([name])).get(name) ?? [];
       expect(ends.map(({ offset }) => offset).sort()).toEqual([0n, 0n, 0n, 0n, 0n, 0n, 0n, 1n]);
     }
   });
 
   test('is asked for the shortest session that it allows, so that a killed member does not keep its partitions for long', async () => {
     const logger = silentLogger;
-    const presence = createConnectionState(logger);
+    const connectionState = createConnectionState(logger);
     const topics = openKafkaTopics({
-      ...{ clientId: 'faults', brokers: kafka.brokers, logger, presence },
+      ...{ clientId: 'faults', brokers: kafka.brokers, logger, connectionState },
       topics: [],
     });
     stops.push(topics.stop);
@@ -204,7 +204,7 @@ suite('a Kafka that fails', () => {
     const broker = await connect(topic);
     const { messages, stop } = await consume(broker, `away.${randomUUID()}`, topic.name);
     await expect(broker.publish(batchOf(topic.name, 'early', 3))).rejects.toThrow();
-    await expect(broker.ends([topic.name])).rejects.toThrow();
+    await expect(broker.endOffsets([topic.name])).rejects.toThrow();
     expect(broker.answers()).toBe(false);
     await kafka.restart();
     await until(
@@ -253,7 +253,7 @@ suite('a Kafka that fails', () => {
     );
     await until(() => texts(after.messages).size >= 40, 'the new member has all');
     expect(texts(after.messages)).toEqual(news);
-    const [end] = (await broker.ends([topic.name])).get(topic.name)!.map(({ offset }) => offset);
+    const [end] = (await broker.endOffsets([topic.name])).get(topic.name)!.map(({ offset }) => offset);
     expect(end).toBeLessThan(40n);
   }, 120_000);
 

@@ -115,7 +115,10 @@ suite('a Kafka with TLS and passwords', () => {
     const refused = publish(broker, topic);
     await expect(refused).rejects.toThrow(sentence);
     await expect(refused).rejects.toBeInstanceOf(BrokerRefused);
-    await until(() => lines.some((line) => line.includes('consuming anew')), 'the consumer has tried');
+    await until(
+      () => lines.some((line) => line.includes('a consumer session ended')),
+      'the consumer has tried',
+    );
     expect(broker.answers()).toBe(false);
     expect(warned()).toHaveLength(1);
     expect(warned()[0]).toMatch(sentence);

@@ -95,7 +95,7 @@ describe('the variables of a Kafka with TLS and passwords', () => {
       'localhost.example.org:1',
     ]) {
       expect(problemsOf({ KAFKA_BROKERS, ...user })).toEqual({
-        KAFKA_TLS: expect.stringMatching(/never goes to/),
+        KAFKA_TLS: expect.stringMatching(/is never sent in clear/),
       });
     }
   });

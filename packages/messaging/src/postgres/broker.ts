@@ -3,7 +3,7 @@ import type pg from 'pg';
 import {
   MessageRefused,
   type Broker,
-  type BrokerTools,
+  type BrokerOptions,
   type OutgoingMessage,
   type RecordPosition,
 } from '../broker.js';
@@ -33,7 +33,7 @@ const stopTimeoutMs = 4_000;
  * when retention has removed messages that a group has not read, when messages are lost, or when the database
  * is created again, every client continues with the oldest message.
  */
-export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }): Broker => {
+export const openPostgresBroker = (tools: BrokerOptions & { readonly url: string }): Broker => {
   const { topics, logger } = tools;
   const store = openPostgresStore(tools);
   const limits = new Map(topics.map(({ name, maxMessageBytes }) => [name, maxMessageBytes]));
@@ -84,7 +84,7 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
     },
     publish,
     subscribe: (options) => createGroupMember(store, logger, options),
-    ends: async (names) => {
+    endOffsets: async (names) => {
       const { rows } = await store.use(() =>
         store.pool.query<{ topic: string; partition: number; next_offset: string }>(
           'SELECT topic, partition, next_offset FROM partition_end WHERE topic = ANY ($1) ORDER BY 1, 2',

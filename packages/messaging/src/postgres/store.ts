@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { partitionsPerTopic, type BrokerTools } from '../broker.js';
+import { partitionsPerTopic, type BrokerOptions } from '../broker.js';
 import { isUnavailable } from '@cinegraph/database/store-errors';
 import { migrate } from '@cinegraph/database/migrate';
 
@@ -46,7 +46,7 @@ export const openPostgresStore = ({
   clientId,
   topics,
   logger,
-}: BrokerTools & { url: string }): LogStore => {
+}: BrokerOptions & { url: string }): LogStore => {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: `${clientId} log`,

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type {
   Broker,
-  BrokerTools,
+  BrokerOptions,
   IncomingMessage,
   OutgoingMessage,
   RecordPosition,
@@ -14,7 +14,7 @@ import type { TopicDefinition } from '../../src/envelope.js';
 /** A broker that the contract is tested against. */
 export interface BrokerUnderTest {
   /** Opens a client, as another process would; what one client publishes, the others consume. */
-  readonly open: (tools: BrokerTools) => Broker;
+  readonly open: (tools: BrokerOptions) => Broker;
   /** Commits an offset for a group without members. */
   readonly setPosition: (group: string, topic: string, position: RecordPosition) => Promise<void>;
   readonly close: () => Promise<void>;

@@ -194,7 +194,7 @@ export const consumingContract = (bench: Bench): void => {
       true,
     );
     expect(before.map(({ end }) => end).filter((end) => end > 0n)).toEqual([7n]);
-    expect((await broker.ends([topic.name, absent])).has(absent)).toBe(false);
+    expect((await broker.endOffsets([topic.name, absent])).has(absent)).toBe(false);
 
     await consume(broker, { group, topics: [topic.name] });
     await until(async () => {

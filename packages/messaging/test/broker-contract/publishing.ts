@@ -76,7 +76,7 @@ export const publishingContract = (bench: Bench): void => {
     const [writer, reader] = [await connect(topic), await connect(topic)];
     for (let count = 10; count <= 50; count += 10) {
       await writer.publish(numbered(topic.name, null, 10));
-      const ends = (await reader.ends([topic.name])).get(topic.name);
+      const ends = (await reader.endOffsets([topic.name])).get(topic.name);
       expect(ends).toHaveLength(partitionsPerTopic);
       expect(ends!.reduce((sum, { offset }) => sum + Number(offset), 0)).toBe(count);
     }

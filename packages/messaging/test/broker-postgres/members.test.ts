@@ -154,7 +154,7 @@ describe('the members of a consumer group of the PostgreSQL broker', () => {
       await published;
       await until(() => handled > before + 200, 'the group continued');
     }
-    const ends = (await broker.ends([topic])).get(topic) ?? [];
+    const ends = (await broker.endOffsets([topic])).get(topic) ?? [];
     const total = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
     await until(() => handled >= total, 'every message was handled');
     expect(total).toBeGreaterThanOrEqual(12 * 400);

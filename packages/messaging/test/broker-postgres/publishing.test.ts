@@ -31,10 +31,10 @@ describe('publishing to the PostgreSQL broker', () => {
 
   it('a publication with a message that is too large or has an invalid topic is refused as a whole', async () => {
     const broker = await connect(database.url());
-    const before = await broker.ends([orders.name]);
+    const before = await broker.endOffsets([orders.name]);
     for (const refused of [message('x'.repeat(1_048_577)), message('x', 'a', { ...orders, name: 'a b' })]) {
       await expect(broker.publish([message('good'), refused])).rejects.toThrow(MessageRefused);
     }
-    expect(await broker.ends([orders.name])).toEqual(before);
+    expect(await broker.endOffsets([orders.name])).toEqual(before);
   });
 });
