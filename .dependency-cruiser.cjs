@@ -141,9 +141,9 @@ module.exports = {
         path: source,
         pathNot: [
           `${source}(main|subgraph|context)\\.ts$`,
-          // A filtered list is a query with a file of its own; merge.ts is the one statement; rebuild.ts is a command
-          // and command-line/ what runs such from the command line.
-          `${source}(queries|commands|merge|rebuild|[a-z]+-list)\\.ts$`,
+          // A filtered list is a query with a file of its own; merge.ts is the one statement;
+          // command-line/ holds commands that a person runs.
+          `${source}(queries|commands|merge|[a-z]+-list)\\.ts$`,
           `${source}(queries|commands|consumers|import|command-line|generated)/`,
           tests,
         ],

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSchema } from '@apollo/federation-internals';
 import { eventually } from '../../gateway/test/support/world.js';
-import { printPublished } from '../../packages/cli/src/compose-changes.js';
+import { printPublished } from '../../packages/cli/src/compose/changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 const start = join(import.meta.dirname, '../../packages/cli/start.mjs');

@@ -13,7 +13,7 @@ import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIngest } from '../src/consumers/ingest.js';
-import { produce } from '../src/produce.js';
+import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
 import { ratingWorld } from './world.js';
 
@@ -72,7 +72,7 @@ describe('a file that is produced', () => {
       return member;
     };
     const members = [await enter()];
-    const producing = produce(
+    const producing = produceSource(
       {
         broker,
         folder,

@@ -1,14 +1,8 @@
-import { isAccepted, readAccepted, unusedEntries, withoutEntries } from './compose-accepted.js';
-import {
-  changesSince,
-  printBreak,
-  printPublished,
-  readPublished,
-  type SchemaChange,
-} from './compose-changes.js';
-import { count, difference, readText, writeText } from './compose-files.js';
-import { checkOperations } from './compose-operations.js';
-import { printFindings, type Composed } from './compose-schemas.js';
+import { isAccepted, readAccepted, unusedEntries, withoutEntries } from './accepted.js';
+import { changesSince, printBreak, printPublished, readPublished, type SchemaChange } from './changes.js';
+import { count, difference, readText, writeText } from './files.js';
+import { checkOperations } from './operations.js';
+import { printFindings, type Composed } from './schemas.js';
 
 /** Where a run of compose finds and leaves its files, and how it names them to people. */
 export interface Files {

@@ -2,15 +2,9 @@ import { composeServices } from '@apollo/composition';
 import { StartError } from '@cinegraph/service/start-error';
 import { GraphQLError, Source, parse, type GraphQLSchema } from 'graphql';
 import { createRequire } from 'node:module';
-import { count } from './compose-files.js';
-import {
-  findingOfError,
-  findingOfHint,
-  printFinding,
-  type Finding,
-  type ParsedSubgraph,
-} from './compose-report.js';
-import type { SupergraphYaml } from './supergraph-yaml.js';
+import { count } from './files.js';
+import { findingOfError, findingOfHint, printFinding, type Finding, type ParsedSubgraph } from './report.js';
+import type { SupergraphYaml } from '../supergraph-yaml.js';
 
 const require = createRequire(import.meta.url);
 const { version: pinnedVersion } = require('@apollo/composition/package.json') as { version: string };

@@ -14,8 +14,8 @@ import {
 } from 'graphql';
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
-import { consequences, furtherConsequence } from './compose-consequences.js';
-import { readText } from './compose-files.js';
+import { consequences, furtherConsequence } from './advice.js';
+import { readText } from './files.js';
 
 /** How a client that was written for the published schema meets a change. */
 export type Severity = 'breaking' | 'surprising' | 'safe';

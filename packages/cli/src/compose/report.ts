@@ -1,6 +1,6 @@
 import type { CompositionSuccess } from '@apollo/composition';
 import { Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
-import { fixes, furtherHelp } from './compose-fixes.js';
+import { fixes, furtherHelp } from './advice.js';
 
 /** A parsed subgraph; `file` is how its schema is named to people. */
 export interface ParsedSubgraph {

@@ -2,12 +2,12 @@ import { StartError } from '@cinegraph/service/start-error';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { changesSince, printChanges, readPublished } from './compose-changes.js';
-import { passes, publish, warn, type Files, type Voice, type WrittenFiles } from './compose-check.js';
-import { count, writeText } from './compose-files.js';
-import { composeSupergraph, type Composed } from './compose-schemas.js';
-import { watchSchemas } from './compose-watch.js';
-import { readSupergraphYaml, type Variables } from './supergraph-yaml.js';
+import { changesSince, printChanges, readPublished } from './changes.js';
+import { passes, publish, warn, type Files, type Voice, type WrittenFiles } from './check.js';
+import { count, writeText } from './files.js';
+import { composeSupergraph, type Composed } from './schemas.js';
+import { watchSchemas } from './watch.js';
+import { readSupergraphYaml, type Variables } from '../supergraph-yaml.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 

@@ -1,6 +1,6 @@
 import { StartError } from '@cinegraph/service/start-error';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { SubgraphEntry, SupergraphYaml } from './supergraph-yaml.js';
+import type { SubgraphEntry, SupergraphYaml } from '../supergraph-yaml.js';
 
 /**
  * Calls `recompose` at once and after each change of what `read` answers, with words that say what changed, until
