@@ -1,4 +1,6 @@
-// Writes the generated code of a workspace, whose package script "generate" runs this file in its folder. In a subgraph:
+// Writes the generated code of a workspace; its package script "generate" runs this file in its folder.
+//
+// In a subgraph:
 //
 //   prisma/<name>/schema.prisma  ->  src/generated/prisma/       (the Prisma client)
 //   schema.graphql               ->  src/generated/resolvers.ts  (the types of every resolver)
@@ -15,7 +17,8 @@
 //   src/models.ts   exports `<Type>Model`, the parent that the resolvers of the GraphQL type <Type> get;
 //   src/models.ts   exports `ScalarTypes`, an interface with the TypeScript type of every custom scalar.
 //
-// It is plain JavaScript because it runs before anything is compiled. It writes a file only if its content changes.
+// It is plain JavaScript, because it runs before anything is compiled. It writes a file only if its content
+// changes.
 
 import { codegen } from '@graphql-codegen/core';
 import * as typedDocumentPlugin from '@graphql-codegen/typed-document-node';
@@ -69,7 +72,8 @@ function generatePrismaClient(schemaPath) {
       encoding: 'utf8',
       env: {
         ...process.env,
-        // `prisma generate` does not run the schema engine; the name of any executable keeps it from downloading one.
+        // `prisma generate` does not run the schema engine; the name of any executable keeps it from
+        // downloading one.
         PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath,
         PRISMA_HIDE_UPDATE_MESSAGE: '1',
         CHECKPOINT_DISABLE: '1',
@@ -147,7 +151,9 @@ async function generateResolverTypes(schemaPath) {
   );
 }
 
-/** Generates the types of a client's operations, after validating them against the schema that clients see. */
+/**
+ * Generates the types of a client's operations, after validating them against the schema that clients see.
+ */
 async function generateOperationTypes(path) {
   // Imported here, because only a client needs it.
   const { Supergraph } = await import('@apollo/federation-internals');

@@ -2,8 +2,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /*
- * The entry of all npm scripts. It works in a fresh clone: it installs and builds what is missing, then runs the command.
- * Therefore it imports only modules of Node, and nothing that has to be installed or built first.
+ * The entry of all npm scripts. It works in a fresh clone: it installs and builds what is missing, then runs
+ * the command. Therefore it imports only modules of Node, and nothing that has to be installed or built
+ * first.
  */
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -15,7 +16,8 @@ const main = async () => {
   }
   const [command = 'help', ...args] = process.argv.slice(2);
   const stop = new AbortController();
-  // npm forwards each signal once more, and people press Ctrl-C twice: the second signal must not end us earlier.
+  // npm forwards each signal once more, and people press Ctrl-C twice: the second signal must not end us
+  // earlier.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stop.abort(name));
   // The terminal, or the program that reads our output, may close before we end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);

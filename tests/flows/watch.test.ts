@@ -106,7 +106,7 @@ describe('compose --watch', () => {
   it('shows an error with its place, keeps the old file, and goes on when it is mended', async () => {
     const [before, { ino }] = [supergraph(), statSync(join(folder, 'out/supergraph.graphql'))];
     put('films.graphql', films.replace('film: Film', 'film: Flim'));
-    await complained('films changed: out/supergraph.graphql stays as it was\n\nComposition failed');
+    await complained('films changed: out/supergraph.graphql is not changed\n\nComposition failed');
     await complained('at films.graphql:3:9');
 
     rmSync(join(folder, 'films.graphql'));

@@ -32,8 +32,8 @@ export const commandLine = {
 };
 
 /**
- * Generates and builds what is stale, using turbo. If no source has changed since the last build, it starts and prints
- * nothing. Two processes build one after the other.
+ * Generates and builds what is stale, using turbo. If no source has changed since the last build, it starts
+ * and prints nothing. Two processes build one after the other.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -127,7 +127,10 @@ const workspaces = (root, { within }) =>
     .filter((path) => path !== 'package.json' && path.startsWith(within))
     .map((path) => dirname(path));
 
-/** Returns a hash over path, size and modification time of each source, which detects changes without reading the files. */
+/**
+ * Returns a hash over path, size and modification time of each source, which detects changes without reading
+ * the files.
+ */
 const stateOf = (root, scope) => {
   const hash = createHash('sha256');
   const add = (path) => {

@@ -6,8 +6,9 @@ import { BootstrapError } from './run.mjs';
 const explained = new Set(['EACCES', 'EROFS', 'ENOSPC']);
 
 /**
- * Creates the folder and its missing parents. Throws a BootstrapError if a file has that path, or if the folder cannot be
- * created. It creates one folder at a time, because Node's own recursive mkdir never ends below /proc.
+ * Creates the folder and its missing parents. Throws a BootstrapError if a file has that path, or if the
+ * folder cannot be created. It creates one folder at a time, because Node's own recursive mkdir never ends
+ * below /proc.
  * @param {string} folder
  */
 export const ensureFolder = (folder) => {

@@ -1,4 +1,7 @@
-/** The help of each command, which `npm run <command> -- --help` prints. A command without an entry does not exist. */
+/**
+ * The help of each command, which `npm run <command> -- --help` prints. A command without an entry does not
+ * exist.
+ */
 export const helpOf = {
   start: `Starts the whole graph: PostgreSQL, the subgraphs and the gateway.
 

@@ -5,8 +5,8 @@ import { waitForLock } from './lock.mjs';
 import { BootstrapError, run } from './run.mjs';
 
 /**
- * Installs the packages of package-lock.json, without install scripts, if node_modules is missing or stale. If nothing
- * has changed, it returns within a few milliseconds. Two processes install one after the other.
+ * Installs the packages of package-lock.json, without install scripts, if node_modules is missing or stale.
+ * If nothing has changed, it returns within a few milliseconds. Two processes install one after the other.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -41,7 +41,8 @@ const install = async (root, signal, say) => {
     command,
     [
       ...[...args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-      // NODE_ENV=production or npm's own settings may exclude the build tools and the PostgreSQL of this platform.
+      // NODE_ENV=production or npm's own settings may exclude the build tools and the PostgreSQL of this
+      // platform.
       ...['--include=dev', '--include=optional', '--include=peer'],
     ],
     { cwd: root, signal },
@@ -59,7 +60,9 @@ const install = async (root, signal, say) => {
   say(`installed in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 };
 
-/** Returns the packages that package-lock.json requires on every platform and npm does not list as installed. */
+/**
+ * Returns the packages that package-lock.json requires on every platform and npm does not list as installed.
+ */
 const missingPackages = (root) => {
   const present = presentPackages(root);
   return Object.entries(lockedPackages(root))
@@ -83,7 +86,10 @@ const isInstalled = (root) => {
   return stamp === stampOf(root) && nested.every((path) => existsSync(join(root, path)));
 };
 
-/** Returns the package.json files below node_modules of a workspace, which can be deleted without those of the root. */
+/**
+ * Returns the package.json files below node_modules of a workspace, which can be deleted without those of the
+ * root.
+ */
 const nestedManifests = (root) =>
   Object.entries(lockedPackages(root))
     .filter(([path, entry]) => /^(?!node_modules\/).*node_modules\//.test(path) && !entry.optional)
@@ -136,7 +142,9 @@ export const manifests = (root) => {
   );
 };
 
-/** Whether npm lists exactly the packages of package-lock.json as installed, e.g. after an `npm ci` by hand. */
+/**
+ * Whether npm lists exactly the packages of package-lock.json as installed, e.g. after an `npm ci` by hand.
+ */
 const fitsLock = (root) => {
   if (nestedManifests(root).some((path) => !existsSync(join(root, path)))) return false;
   const locked = lockedPackages(root);
@@ -161,7 +169,10 @@ const manifestsFit = (root, packages) =>
 
 const sorted = (dependencies = {}) => JSON.stringify(Object.entries(dependencies).sort());
 
-/** Whether an optional package is for this system. One that names no system is missing along with the one that needs it. */
+/**
+ * Whether an optional package is for this system. One that names no system is missing along with the one that
+ * needs it.
+ */
 const isForHere = ({ os, cpu, libc }) =>
   (os !== undefined || cpu !== undefined) &&
   matches(os, process.platform) &&

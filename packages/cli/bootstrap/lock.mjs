@@ -9,12 +9,12 @@ import { BootstrapError } from './run.mjs';
 const unnamedMs = 2_000;
 
 /**
- * Takes a lock, and returns its `release`, or the `holder` if another process has it. The lock is a file with the
- * holder's process id, its start time (the system uses process ids again) and its purpose. The lock of a process that no
- * longer runs is taken over. All processes must run on one machine.
+ * Takes a lock, and returns its `release`, or the `holder` if another process has it. The lock is a file with
+ * the holder's process id, its start time (the system uses process ids again) and its purpose. The lock of a
+ * process that no longer runs is taken over. All processes must run on one machine.
  * @param {string} path
  * @param {string} purpose
- * @returns {Promise<{ release: () => void, holder?: undefined } | { release?: undefined, holder: { pid: number, purpose: string } }>}
+ * @returns {Promise<{ release?: () => void, holder?: { pid: number, purpose: string } }>}
  */
 export const takeLock = async (path, purpose) => {
   ensureFolder(dirname(path));
@@ -49,8 +49,8 @@ export const takeLock = async (path, purpose) => {
 };
 
 /**
- * Waits until the lock is free, takes it and returns its `release`. If another process holds it, `onWait` is called once
- * with the holder. Rejects when `signal` is aborted.
+ * Waits until the lock is free, takes it and returns its `release`. If another process holds it, `onWait` is
+ * called once with the holder. Rejects when `signal` is aborted.
  * @param {string} path
  * @param {string} purpose
  * @param {(holder: { pid: number, purpose: string }) => void} onWait
@@ -67,7 +67,10 @@ export const waitForLock = async (path, purpose, onWait, signal) => {
   }
 };
 
-/** Removes a stale lock. Two processes may find it stale at once; only the one that renamed this very content removes it. */
+/**
+ * Removes a stale lock. Two processes may find it stale at once; only the one that renamed this very content
+ * removes it.
+ */
 const removeStale = (path, text) => {
   const moved = `${path}.stale-${process.pid}`;
   try {
@@ -120,7 +123,8 @@ const startOf = (pid) => {
       );
     }
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Field 2 is the name in parentheses, which may contain anything. Field 3 follows it; the start time is field 22.
+    // Field 2 is the name in parentheses, which may contain anything. Field 3 follows it; the start time is
+    // field 22.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : `${bootId()}:${fields[19]}`;
   } catch {

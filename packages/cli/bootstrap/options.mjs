@@ -18,7 +18,8 @@ export const readStartOptions = (args, root) => {
 };
 
 /**
- * Takes `--data <folder>` out of the arguments of a command, and returns the folder and the remaining arguments.
+ * Takes `--data <folder>` out of the arguments of a command, and returns the folder and the remaining
+ * arguments.
  * @param {readonly string[]} args
  * @param {string} root
  */
@@ -28,8 +29,8 @@ export const takeDataOption = (args, root) => {
 };
 
 /**
- * Takes `<option> <value>` or `<option>=<value>` out of the arguments. The value is undefined if the option is missing;
- * throws a BootstrapError if the option has no value. `what` names the value in that sentence.
+ * Takes `<option> <value>` or `<option>=<value>` out of the arguments. The value is undefined if the option
+ * is missing; throws a BootstrapError if the option has no value. `what` names the value in that sentence.
  * @param {readonly string[]} args
  * @param {string} option
  * @param {string} what

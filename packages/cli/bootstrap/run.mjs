@@ -3,16 +3,19 @@ import { spawn } from 'node:child_process';
 /** A failure that a person can repair; its message is one sentence that says how. */
 export class BootstrapError extends Error {}
 
-/** An aborted npm undoes its installation before it ends, which may take a minute. We do not wait that long for it. */
+/**
+ * An aborted npm undoes its installation before it ends, which may take a minute. We do not wait that long
+ * for it.
+ */
 const endWithinMs = 5_000;
 
 /**
- * Runs a program to its end and returns its exit code, or 128 + the number of the signal that ended it. The program uses
- * our console, unless `onOutput` takes what it prints. When `signal` is aborted, the program gets SIGTERM, and five
- * seconds later SIGKILL.
+ * Runs a program to its end and returns its exit code, or 128 + the number of the signal that ended it. The
+ * program uses our console, unless `onOutput` takes what it prints. When `signal` is aborted, the program
+ * gets SIGTERM, and five seconds later SIGKILL.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ cwd: string, env?: NodeJS.ProcessEnv, signal: AbortSignal, onOutput?: (text: string) => void }} options
+ * @param {{ cwd: string, env?: NodeJS.ProcessEnv, signal: AbortSignal, onOutput?: (text: string) => void }} o
  * @returns {Promise<number>}
  */
 export const run = (command, args, { cwd, env = process.env, signal, onOutput }) =>
@@ -28,7 +31,8 @@ export const run = (command, args, { cwd, env = process.env, signal, onOutput })
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     child.on('error', reject);
-    // `close` follows when all output has been read. After an abort, or without output to read, `exit` is enough.
+    // `close` follows when all output has been read. After an abort, or without output to read, `exit` is
+    // enough.
     child.on('exit', (code, killedBy) => {
       if (onOutput === undefined || signal.aborted) end(code, killedBy);
     });

@@ -12,7 +12,10 @@ import type { CliEnv, LocalSubgraph } from './graph.js';
 export interface Databases {
   /** The URLs, by the variable `DATABASE_URL_<NAME>` of each. */
   readonly urls: Readonly<Record<string, string>>;
-  /** The databases on the embedded PostgreSQL, and the id of its data, which a reset changes; undefined if it has none of them. */
+  /**
+   * The databases on the embedded PostgreSQL, and the id of its data, which a reset changes; undefined if it
+   * has none of them.
+   */
   readonly embedded: { readonly dataId: string; readonly names: readonly string[] } | undefined;
   stop(): Promise<void>;
 }
@@ -24,9 +27,10 @@ interface DatabasesOptions {
 }
 
 /**
- * Provides a database for each subgraph, and for the event log unless Kafka is the broker: the one that its variable
- * names, or one on the embedded PostgreSQL, which is started if any is needed. If that server dies, it is started again on
- * its port; `onGivenUp` is called if this fails. The caller holds the lock of the data folder.
+ * Provides a database for each subgraph, and for the event log unless Kafka is the broker: the one that its
+ * variable names, or one on the embedded PostgreSQL, which is started if any is needed. If that server dies,
+ * it is started again on its port; `onGivenUp` is called if this fails. The caller holds the lock of the data
+ * folder.
  */
 export const startDatabases = async (
   options: DatabasesOptions & {
@@ -67,7 +71,9 @@ export const startDatabases = async (
   }
 };
 
-/** Provides the same databases while `npm start` runs: waits for its server, uses it, and does not stop it. */
+/**
+ * Provides the same databases while `npm start` runs: waits for its server, uses it, and does not stop it.
+ */
 export const joinDatabases = async (
   options: DatabasesOptions & { readonly signal: AbortSignal; readonly isRunning: () => Promise<boolean> },
 ): Promise<Databases> => {

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
+import { exists } from '@cinegraph/local/exists';
 import { StartError } from '@cinegraph/service/start-error';
 import { formatTables, type Table } from '@cinegraph/service/terminal';
 import { helpOf } from '../bootstrap/help.mjs';
 import { takeDataOption, takeOption } from '../bootstrap/options.mjs';
-import { databasesOf, exists, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
+import { databasesOf, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
 import { jobVariables, runScript, withDatabases } from './jobs.js';
 
 /** What a person asks of the events of the subgraphs. */
@@ -20,8 +21,8 @@ const actionsOnEvents: ReadonlySet<string> = new Set(['show', 'replay', 'drop', 
 const words: readonly string[] = ['lag', 'outbox', 'dlq', 'backfill'];
 
 /**
- * The command `events`: runs `lag`, `outbox`, `dlq` or `backfill` of every subgraph, each as a process on its own
- * database, and returns 0 or the first other exit code. `lag` puts the tables of all subgraphs together.
+ * The command `events`: runs `lag`, `outbox`, `dlq` or `backfill` of every subgraph, each as a process on its
+ * own database, and returns 0 or the first other exit code. `lag` puts the tables of all subgraphs together.
  */
 export const events = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const { data, rest } = takeDataOption(args, root);
@@ -51,7 +52,10 @@ export const events = async (args: readonly string[], signal: AbortSignal): Prom
   });
 };
 
-/** The exit code of a subgraph's process that was called with wrong arguments: it would be the same for the others. */
+/**
+ * The exit code of a subgraph's process that was called with wrong arguments: it would be the same for the
+ * others.
+ */
 const wrongArguments = 2;
 
 const entryOf = ({ folder }: LocalSubgraph): string => join(folder, 'dist', 'command-line', 'events.js');
@@ -69,8 +73,8 @@ const findAble = async (word: string): Promise<readonly LocalSubgraph[]> => {
 };
 
 /**
- * Returns the subgraphs to ask: the requested one, or all of `able`. Throws a StartError if there is no such subgraph, or
- * if ids are given that could belong to several subgraphs, because each subgraph counts its own.
+ * Returns the subgraphs to ask: the requested one, or all of `able`. Throws a StartError if there is no such
+ * subgraph, or if ids are given that could belong to several subgraphs, because each subgraph counts its own.
  */
 export const chooseSubgraphs = (
   { word, args, subgraph }: Request,
@@ -96,7 +100,10 @@ export const chooseSubgraphs = (
   return able;
 };
 
-/** Reads the lag of one subgraph and adds its rows to `tables`; returns the exit code of the subgraph's process. */
+/**
+ * Reads the lag of one subgraph and adds its rows to `tables`; returns the exit code of the subgraph's
+ * process.
+ */
 const collectLag = async (
   local: LocalSubgraph,
   args: readonly string[],

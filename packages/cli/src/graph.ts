@@ -1,7 +1,8 @@
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from '@cinegraph/service/env';
+import { exists } from '@cinegraph/local/exists';
 import { openSecrets } from '@cinegraph/local/secrets';
 import { z } from 'zod';
 import { readSupergraphYaml } from './supergraph-yaml.js';
@@ -20,8 +21,8 @@ export interface LocalSubgraph {
 }
 
 /**
- * Returns the subgraphs of supergraph.yaml that have a build in this clone. The others run elsewhere, at their
- * routing_url.
+ * Returns the subgraphs of supergraph.yaml that have a build in this clone. The others run elsewhere, at
+ * their routing_url.
  */
 export const readLocalSubgraphs = async (): Promise<readonly LocalSubgraph[]> => {
   const { subgraphs } = readSupergraphYaml(join(root, 'supergraph.yaml'), process.env);
@@ -42,7 +43,9 @@ export const readLocalSubgraphs = async (): Promise<readonly LocalSubgraph[]> =>
   return local;
 };
 
-/** Returns the subgraphs of supergraph.yaml that this composed supergraph lacks; none if it cannot be read. */
+/**
+ * Returns the subgraphs of supergraph.yaml that this composed supergraph lacks; none if it cannot be read.
+ */
 export const readUncomposed = async (supergraphPath: string): Promise<readonly string[]> => {
   const sdl = await readFile(supergraphPath, 'utf8').catch(() => undefined);
   if (sdl === undefined) return [];
@@ -84,7 +87,10 @@ export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
 /** The event log in PostgreSQL, which is the broker of every service if there is no Kafka. */
 const events = { name: 'events', databaseVariable: subgraphVariable('DATABASE_URL_', 'events') };
 
-/** Returns the key that the services of this graph share: `SUBGRAPH_KEY`, or one that is kept in the data folder. */
+/**
+ * Returns the key that the services of this graph share: `SUBGRAPH_KEY`, or one that is kept in the data
+ * folder.
+ */
 export const readSubgraphKey = ({ SUBGRAPH_KEY }: CliEnv, data: string): Promise<string> =>
   SUBGRAPH_KEY === undefined
     ? openSecrets(join(data, 'secrets.json')).get('subgraphs')
@@ -94,8 +100,8 @@ export const readSubgraphKey = ({ SUBGRAPH_KEY }: CliEnv, data: string): Promise
 export type CliEnv = ReturnType<typeof readCliEnv>;
 
 /**
- * Returns the environment of a process that we start: the inherited one with `variables`. Addresses of databases are
- * left out, so that each process gets only those of its own databases.
+ * Returns the environment of a process that we start: the inherited one with `variables`. Addresses of
+ * databases are left out, so that each process gets only those of its own databases.
  */
 export const environmentOf = (
   { inherited }: CliEnv,
@@ -105,7 +111,10 @@ export const environmentOf = (
   ...variables,
 });
 
-/** Returns the databases of one subgraph's process, by variable: its own, and the event log if that is the broker. */
+/**
+ * Returns the databases of one subgraph's process, by variable: its own, and the event log if that is the
+ * broker.
+ */
 export const databasesOf = (
   { databaseVariable }: LocalSubgraph,
   urls: Readonly<Record<string, string>>,
@@ -113,10 +122,3 @@ export const databasesOf = (
   [databaseVariable]: urls[databaseVariable],
   [events.databaseVariable]: urls[events.databaseVariable],
 });
-
-/** Whether there is a file or folder with this path. */
-export const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );

@@ -23,9 +23,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export const lockOf = (data: string): string => join(data, 'start.lock');
 
 /**
- * Calls `work` with the URLs of the databases by their variables, and with the environment for processes that use them;
- * returns what `work` returns. The databases are those of a running `npm start`, or are started until `work` ends. Only
- * one such job runs at a time.
+ * Calls `work` with the URLs of the databases by their variables, and with the environment for processes that
+ * use them; returns what `work` returns. The databases are those of a running `npm start`, or are started
+ * until `work` ends. Only one such job runs at a time.
  */
 export const withDatabases = async (
   options: {
@@ -71,8 +71,8 @@ export const withDatabases = async (
 };
 
 /**
- * Runs a compiled file as a process with this console, and returns its exit code. `onOutput` takes its standard output
- * instead of the console. Aborting sends it SIGTERM.
+ * Runs a compiled file as a process with this console, and returns its exit code. `onOutput` takes its
+ * standard output instead of the console. Aborting sends it SIGTERM.
  */
 export const runScript = (
   file: string,
@@ -97,7 +97,10 @@ export const runScript = (
     });
   });
 
-/** Returns the variables that a command of this subgraph needs besides its databases, and creates the folder they name. */
+/**
+ * Returns the variables that a command of this subgraph needs besides its databases, and creates the folder
+ * they name.
+ */
 export const jobVariables = async (subgraph: LocalSubgraph, data: string): Promise<Environment> => {
   const folder = join(data, 'imports');
   await mkdir(folder, { recursive: true });
@@ -105,8 +108,8 @@ export const jobVariables = async (subgraph: LocalSubgraph, data: string): Promi
 };
 
 /**
- * Runs a command of one subgraph's own command line, e.g. `npm run ratings -- rebuild`, on the database of that subgraph,
- * and returns its exit code. `--data` names the folder with the embedded databases.
+ * Runs a command of one subgraph's own command line, e.g. `npm run ratings -- rebuild`, on the database of
+ * that subgraph, and returns its exit code. `--data` names the folder with the embedded databases.
  */
 export const runSubgraphCommand = async (
   name: string,

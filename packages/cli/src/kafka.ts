@@ -10,7 +10,10 @@ import { takeDataOption } from '../bootstrap/options.mjs';
 import { root } from './graph.js';
 import { aborted } from './start/service-process.js';
 
-/** The command `kafka`: runs until `signal` is aborted (returns 0) or the broker ends by itself (throws a StartError). */
+/**
+ * The command `kafka`: runs until `signal` is aborted (returns 0) or the broker ends by itself (throws a
+ * StartError).
+ */
 export const kafka = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const { data, rest } = takeDataOption(args, root);
   const { port, reset } = readOptions(rest);

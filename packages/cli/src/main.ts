@@ -1,6 +1,7 @@
 /**
- * Runs a command of the command line and returns its exit code. `signal` is aborted when a person or the system asks it
- * to end. Throws a StartError for wrong arguments and for anything else that a person can repair.
+ * Runs a command of the command line and returns its exit code. `signal` is aborted when a person or the
+ * system asks it to end. Throws a StartError for wrong arguments and for anything else that a person can
+ * repair.
  */
 export const perform = async (
   command: string,

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** Runs Node to its end, without a database, a broker or a key in its environment; returns what it printed. */
+/**
+ * Runs Node to its end, without a database, a broker or a key in its environment; returns what it printed.
+ */
 const run = async (folder: string, ...args: string[]) =>
   promisify(execFile)(process.execPath, args, {
     cwd: folder,

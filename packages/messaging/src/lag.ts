@@ -49,9 +49,9 @@ export interface ConsumerGroup {
 const answerWithinMs = 5_000;
 
 /**
- * Reads the lag of one subgraph from its database and from the broker. If the broker does not answer within five
- * seconds, `consumers` is undefined and the rest is returned. Rejects if the database is unavailable, and with a
- * {@link BrokerRefused} if the broker rejects the credentials.
+ * Reads the lag of one subgraph from its database and from the broker. If the broker does not answer within
+ * five seconds, `consumers` is undefined and the rest is returned. Rejects if the database is unavailable,
+ * and with a {@link BrokerRefused} if the broker rejects the credentials.
  */
 export const readLag = async (options: {
   readonly subgraph: string;
@@ -94,8 +94,8 @@ const readConsumerLags = async (
       return topics.map((topic): ConsumerLag => {
         const partitions = positions.filter((position) => position.topic === topic);
         const lag = partitions.reduce(
-          // A committed offset beyond the end means that the broker lost messages which this group had read; the group
-          // restarts at the oldest one.
+          // A committed offset beyond the end means that the broker lost messages which this group had read;
+          // the group restarts at the oldest one.
           (sum, { committed, end }) => sum + (committed === null || committed > end ? end : end - committed),
           0n,
         );
@@ -123,8 +123,8 @@ const countDeadLetters = async (pool: pg.Pool): Promise<readonly DeadLetterCount
 };
 
 /**
- * Returns the lag as three tables for a terminal: outbox, consumers and dead letters. Each row names its subgraph, so
- * that the rows of several subgraphs can be put into one table.
+ * Returns the lag as three tables for a terminal: outbox, consumers and dead letters. Each row names its
+ * subgraph, so that the rows of several subgraphs can be put into one table.
  */
 export const lagTables = ({ subgraph, outbox, consumers, deadLetters }: Lag): readonly Table[] => [
   {

@@ -1,14 +1,16 @@
-/** What a breaking change does to clients, and what can be done without hurting them; a sentence each. */
+/**
+ * The effect of a breaking change on clients, and an alternative that does not break them; one sentence each.
+ */
 export interface Consequence {
   readonly clients: string;
   readonly instead: string;
 }
 
 const refused = 'is refused with GRAPHQL_VALIDATION_FAILED';
-const deprecate = 'mark it @deprecated(reason: "…"), and remove it when nobody asks for it any more.';
-const addBeside = 'add a new one beside it and deprecate this one.';
+const deprecate = 'mark it @deprecated(reason: "…"), and remove it when no client selects it any more.';
+const addBeside = 'add a new one and deprecate this one.';
 
-/** By the code of the change. */
+/** The consequences of breaking changes, by the code of the change. */
 export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
   FIELD_REMOVED: { clients: `an operation that selects it ${refused}.`, instead: deprecate },
   TYPE_REMOVED: {
@@ -16,8 +18,8 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
     instead: 'keep it until no field leads to it any more, and deprecate those fields.',
   },
   TYPE_KIND_CHANGED: {
-    clients: `an operation that uses it as what it was ${refused}.`,
-    instead: 'add a type of another name.',
+    clients: `an operation that uses it as its old kind ${refused}.`,
+    instead: 'add a type with another name.',
   },
   ENUM_VALUE_REMOVED: {
     clients: `an operation that sends it ${refused}.`,
@@ -25,23 +27,23 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
   },
   UNION_MEMBER_REMOVED: {
     clients: `an operation with a fragment on it ${refused}.`,
-    instead: 'keep it in the union, and return it no more.',
+    instead: 'keep it in the union, and stop returning it.',
   },
   OBJECT_TYPE_INTERFACE_REMOVED: {
     clients: `an operation with a fragment on it where the interface is returned ${refused}.`,
     instead: 'keep the interface, and deprecate its fields.',
   },
   FIELD_TYPE_CHANGED: {
-    clients: 'answers hold what their generated types do not expect: a null, or a value of another type.',
+    clients: 'responses contain values that generated types do not expect: null, or another type.',
     instead: addBeside,
   },
-  FIELD_ARGUMENT_REMOVED: { clients: `an operation that gives it ${refused}.`, instead: deprecate },
+  FIELD_ARGUMENT_REMOVED: { clients: `an operation that passes it ${refused}.`, instead: deprecate },
   FIELD_ARGUMENT_ADDED: {
-    clients: `an operation that uses the field ${refused}, since it does not give the argument.`,
+    clients: `an operation that uses the field ${refused}, since it does not pass the argument.`,
     instead: 'make the argument nullable, or give it a default.',
   },
   FIELD_ARGUMENT_TYPE_CHANGED: {
-    clients: `an operation that leaves it out, or gives it as it was, ${refused}.`,
+    clients: `an operation that leaves it out, or passes a value of the old type, ${refused}.`,
     instead: addBeside,
   },
   FIELD_ARGUMENT_DEFAULT_CHANGED: {
@@ -54,7 +56,7 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
     instead: 'make the field nullable, or give it a default.',
   },
   INPUT_FIELD_TYPE_CHANGED: {
-    clients: 'a request that leaves the field out, or sends it as it was, is refused.',
+    clients: 'a request that leaves the field out, or sends a value of the old type, is refused.',
     instead: addBeside,
   },
   INPUT_FIELD_DEFAULT_VALUE_CHANGED: {
@@ -67,17 +69,17 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
     instead: 'keep the location.',
   },
   DIRECTIVE_REPEATABLE_REMOVED: {
-    clients: `an operation that has the directive twice in one place ${refused}.`,
+    clients: `an operation that uses the directive twice at one location ${refused}.`,
     instead: 'keep it repeatable.',
   },
-  DIRECTIVE_ARGUMENT_REMOVED: { clients: `an operation that gives it ${refused}.`, instead: 'keep it.' },
+  DIRECTIVE_ARGUMENT_REMOVED: { clients: `an operation that passes it ${refused}.`, instead: 'keep it.' },
   DIRECTIVE_ARGUMENT_ADDED: {
-    clients: `an operation with the directive ${refused}, since it does not give the argument.`,
+    clients: `an operation with the directive ${refused}, since it does not pass the argument.`,
     instead: 'make the argument nullable, or give it a default.',
   },
   DIRECTIVE_ARGUMENT_TYPE_CHANGED: {
-    clients: `an operation that leaves it out, or gives it as it was, ${refused}.`,
-    instead: 'add a new argument beside it.',
+    clients: `an operation that leaves it out, or passes a value of the old type, ${refused}.`,
+    instead: 'add a new argument.',
   },
   DIRECTIVE_ARGUMENT_DEFAULT_VALUE_CHANGED: {
     clients: `an operation that leaves the argument out ${refused}, since it has no default any more.`,
@@ -85,15 +87,16 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
   },
 };
 
-/** For a code that has no sentence here. */
+/** The consequence of a code that is not listed here. */
 export const furtherConsequence: Consequence = {
-  clients: 'an operation that was written for the published schema may be refused, or answered otherwise.',
+  clients:
+    'an operation that was written for the published schema may be refused, or may get another response.',
   instead: addBeside,
 };
-/** What to do about a code of composition, one sentence each; the commonest ones, by what people meet. */
+/** How to correct the most common errors and warnings of composition, by their code; one sentence each. */
 export const fixes: Readonly<Partial<Record<string, string>>> = {
   INVALID_GRAPHQL:
-    'Correct the schema at the place above; a type must be defined in the same file or be built in.',
+    'Correct the schema at the location above; a type must be defined in the same file or be built in.',
   INVALID_FIELD_SHARING:
     'Keep the field in the subgraph that owns it; or, if all of them resolve it to the same value, mark it @shareable in each.',
   FIELD_TYPE_MISMATCH: 'Give the field the same type in every subgraph that defines it.',
@@ -107,10 +110,10 @@ export const fixes: Readonly<Partial<Record<string, string>>> = {
   TYPE_KIND_MISMATCH:
     'Define the type as the same kind (type, interface, union, enum, input, scalar) everywhere.',
   ENUM_VALUE_MISMATCH:
-    'An enum used both in arguments and in answers must have the same values in every subgraph: add the missing ones.',
+    'An enum used both in arguments and in responses must have the same values in every subgraph: add the missing ones.',
   EMPTY_MERGED_ENUM_TYPE: 'Subgraphs must share at least one value of an enum that is used in arguments.',
   EMPTY_MERGED_INPUT_TYPE: 'Subgraphs must share at least one field of an input type.',
-  EXTENSION_WITH_NO_BASE: 'Define the type in one subgraph (leave "extend" away), or correct its name.',
+  EXTENSION_WITH_NO_BASE: 'Define the type in one subgraph (omit "extend"), or correct its name.',
   KEY_INVALID_FIELDS:
     'Name fields in @key that this subgraph defines on the type; one of another subgraph needs @external.',
   KEY_INVALID_FIELDS_TYPE: 'Write the fields of @key as one string: @key(fields: "id").',
@@ -123,13 +126,12 @@ export const fixes: Readonly<Partial<Record<string, string>>> = {
     'Name fields in @requires that exist on this type and are @external in this subgraph.',
   REQUIRES_FIELDS_MISSING_EXTERNAL: 'Mark the field that @requires names @external in this subgraph.',
   PROVIDES_FIELDS_MISSING_EXTERNAL: 'Mark the field that @provides names @external in this subgraph.',
-  EXTERNAL_MISSING_ON_BASE:
-    'Define the field in the subgraph that owns it, or take the @external field away.',
-  EXTERNAL_UNUSED: 'Take the @external field away, or name it in @key, @requires or @provides.',
+  EXTERNAL_MISSING_ON_BASE: 'Define the field in the subgraph that owns it, or remove the @external field.',
+  EXTERNAL_UNUSED: 'Remove the @external field, or name it in @key, @requires or @provides.',
   EXTERNAL_TYPE_MISMATCH: 'Give the @external field the type that it has in the subgraph that owns it.',
   EXTERNAL_ARGUMENT_MISSING: 'Repeat the arguments of the field where it is @external.',
   NO_QUERIES: 'At least one subgraph must define a field of Query.',
-  QUERY_ROOT_TYPE_INACCESSIBLE: 'Take @inaccessible away from Query.',
+  QUERY_ROOT_TYPE_INACCESSIBLE: 'Remove @inaccessible from Query.',
   OVERRIDE_FROM_SELF_ERROR: 'Name the other subgraph, the one that gives the field up, in @override(from:).',
   OVERRIDE_SOURCE_HAS_OVERRIDE: 'Only one subgraph may take a field over with @override.',
   SHAREABLE_HAS_MISMATCHED_RUNTIME_TYPES:
@@ -160,6 +162,6 @@ export const fixes: Readonly<Partial<Record<string, string>>> = {
   FROM_SUBGRAPH_DOES_NOT_EXIST: 'Correct the name in @override(from:); no subgraph of the list has it.',
 };
 
-/** Where to read on about a code that has no sentence here. */
+/** Returns where to read about a code that is not listed here. */
 export const furtherHelp = (code: string): string =>
   `look up ${code} in the federation documentation, "Federation composition rules" and "errors".`;

@@ -13,9 +13,9 @@ interface Progress {
 }
 
 /**
- * Fills empty databases with the default source, one subgraph after the other. In the embedded PostgreSQL, a finished
- * import is not tried again, and an import that was killed is repeated as a whole. A failed import is reported, and the
- * graph starts all the same.
+ * Fills empty databases with the default source, one subgraph after the other. In the embedded PostgreSQL, a
+ * finished import is not tried again, and an import that was killed is repeated as a whole. A failed import
+ * is reported, and the graph starts all the same.
  */
 export const importAtFirstStart = async (options: {
   readonly data: string;
@@ -46,7 +46,7 @@ export const importAtFirstStart = async (options: {
       urls: databases.urls,
     });
     if (code === 0) await keep(subgraph.name, 'done');
-    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it may have been aborted during the import
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- aborted during the import?
     else if (!signal.aborted) {
       say(
         `${subgraph.name}: the ${defaultSource} could not be imported (see the messages above); the graph starts without it.`,

@@ -15,8 +15,9 @@ const handoverFile = 'handover.jsonl';
 export const defaultSource = 'catalogue';
 
 /**
- * The command `import`: reads a source into each subgraph that has an importer for it, one after the other, and returns
- * the exit code. It uses the databases of a running `npm start`, or starts them for as long as it runs.
+ * The command `import`: reads a source into each subgraph that has an importer for it, one after the other,
+ * and returns the exit code. It uses the databases of a running `npm start`, or starts them for as long as it
+ * runs.
  */
 export const importSource = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const subgraphs = await readLocalSubgraphs();
@@ -36,9 +37,9 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
 };
 
 /**
- * Runs the importers of a source one after the other, each as a process with this console. Returns 0, or the exit code
- * of the first importer that failed; those after it are not run. Waits for other imports in the same data folder to end,
- * because what one importer hands over to the next must come from one run.
+ * Runs the importers of a source one after the other, each as a process with this console. Returns 0, or the
+ * exit code of the first importer that failed; those after it are not run. Waits for other imports in the
+ * same data folder to end, because what one importer hands over to the next must come from one run.
  */
 export const runImporters = async (options: {
   readonly subgraphs: readonly LocalSubgraph[];
@@ -48,7 +49,10 @@ export const runImporters = async (options: {
   /** The URLs of the databases, by variable; an importer gets only its own and the event log. */
   readonly urls: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  /** The data folder. In its subfolder `imports`, importers leave what they hand over, and the records they refused. */
+  /**
+   * The data folder. In its subfolder `imports`, importers leave what they hand over, and the records they
+   * refused.
+   */
   readonly data: string;
 }): Promise<number> => {
   const { subgraphs, source, args, env, urls, signal, data } = options;
@@ -72,7 +76,9 @@ export const runImporters = async (options: {
   }
 };
 
-/** Waits until no other run has the lock; returns the function that releases it, or undefined after an abort. */
+/**
+ * Waits until no other run has the lock; returns the function that releases it, or undefined after an abort.
+ */
 const takeTurn = async (lock: string, signal: AbortSignal): Promise<(() => void) | undefined> => {
   try {
     const onWait = ({ pid }: { pid: number }) => say(`process ${pid} is importing; waiting until it ends`);

@@ -11,8 +11,9 @@ export interface ServiceLine {
 }
 
 /**
- * Shortens a line of a service: a JSON log line to its level, its message and the message of its error; any other line
- * stays as it is. Control characters become escapes, because the line may contain text from outside.
+ * Shortens a line of a service: a JSON log line to its level, its message and the message of its error; any
+ * other line stays as it is. Control characters become escapes, because the line may contain text from
+ * outside.
  */
 export const readServiceLine = (name: string, line: string): ServiceLine => {
   const { level, text } = parseLogLine(line) ?? { level: '', text: line };

@@ -41,10 +41,10 @@ const drainBeforeReadyMs = 10_000;
 const stopMarginMs = 2_000;
 
 /**
- * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last error is
- * thrown as a StartError. If it dies later, it is started again on its port after a growing delay, until it has died
- * five times within a minute. A service that does not become ready in time is killed, which counts as a death. A service
- * ends by itself when this process is gone.
+ * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last
+ * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay,
+ * until it has died five times within a minute. A service that does not become ready in time is killed, which
+ * counts as a death. A service ends by itself when this process is gone.
  */
 export const startService = async (options: ServiceOptions): Promise<ServiceProcess> => {
   const { name, signal, onGivenUp } = options;
@@ -100,7 +100,8 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
     env: { ...env, PORT: String(port), OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // A process group of its own, so that Ctrl-C in a terminal reaches only us: we stop the services in order.
+    // A process group of its own, so that Ctrl-C in a terminal reaches only us: we stop the services in
+    // order.
     detached: true,
   });
   let lastFailure = '';

@@ -21,9 +21,9 @@ import { lockOf } from '../jobs.js';
 import { aborted, startService } from './service-process.js';
 
 /**
- * The command `start`: starts the databases, the subgraphs of supergraph.yaml and then the gateway, prints its URLs, and
- * runs until `signal` is aborted (returns 0) or a part keeps failing (throws). In either case everything that was started
- * is stopped in reverse order: the gateway first, PostgreSQL last.
+ * The command `start`: starts the databases, the subgraphs of supergraph.yaml and then the gateway, prints
+ * its URLs, and runs until `signal` is aborted (returns 0) or a part keeps failing (throws). In either case
+ * everything that was started is stopped in reverse order: the gateway first, PostgreSQL last.
  */
 export const start = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const options = readStartOptions(args, root);
@@ -54,16 +54,19 @@ export const start = async (args: readonly string[], signal: AbortSignal): Promi
   return 0;
 };
 
-/** Starts everything, appends the functions that stop it to `started`, and waits. It never resolves, it only throws. */
+/**
+ * Starts everything, appends the functions that stop it to `started`, and waits. It never resolves, it only
+ * throws.
+ */
 const runGraph = async (
   { data, port }: StartOptions,
   signal: AbortSignal,
   started: (() => Promise<void>)[],
 ): Promise<never> => {
   let onGivenUp = (_error: unknown): void => undefined;
-  const givenUp = new Promise<never>((_resolve, reject) => (onGivenUp = reject));
+  const failed = new Promise<never>((_resolve, reject) => (onGivenUp = reject));
   // It may reject before anything waits for it.
-  givenUp.catch(() => undefined);
+  failed.catch(() => undefined);
 
   const subgraphs = await readLocalSubgraphs();
   const env = readCliEnv(subgraphs);
@@ -110,5 +113,5 @@ const runGraph = async (
   started.push(gateway.stop);
   await assertAnswers(gateway.url, signal);
   await printReadyBanner(gateway.url);
-  return Promise.race([givenUp, aborted(signal)]);
+  return Promise.race([failed, aborted(signal)]);
 };

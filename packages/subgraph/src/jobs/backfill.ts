@@ -4,8 +4,9 @@ import type { Command } from './commands.js';
 import type { EventsDefinition } from './events.js';
 
 /**
- * `backfill`: publishes the current state of the subgraph's tables to topics that are younger than those tables. Each
- * topic is filled once, however often the command runs. If it is killed, the next run continues after the last chunk.
+ * `backfill`: publishes the current state of the subgraph's tables to topics that are younger than those
+ * tables. Each topic is filled once, however often the command runs. If it is killed, the next run continues
+ * after the last chunk.
  */
 export const backfillCommand = ({ subgraph, backfills }: EventsDefinition): Command => ({
   what: 'the backfill',

@@ -1,7 +1,10 @@
 import { reasonOf } from '@cinegraph/service/terminal';
 import { runJob, type JobTools } from './run-job.js';
 
-/** One word of a command line that works on a subgraph's database, e.g. `rebuild` of `npm run ratings -- rebuild`. */
+/**
+ * One word of a command line that works on a subgraph's database, e.g. `rebuild` of `npm run ratings --
+ * rebuild`.
+ */
 export interface Command {
   /** The forms in which it may be called, one line each, e.g. `rebuild [--check]`. */
   readonly usage: readonly string[];
@@ -12,8 +15,9 @@ export interface Command {
 }
 
 /**
- * Runs the command that the first argument names as this process, on the subgraph's database. `--help` anywhere prints
- * the usage and opens nothing. A wrong word or wrong arguments print the usage on standard error; the exit code is 2.
+ * Runs the command that the first argument names as this process, on the subgraph's database. `--help`
+ * anywhere prints the usage and opens nothing. A wrong word or wrong arguments print the usage on standard
+ * error; the exit code is 2.
  */
 export const runCommands = async (
   options: {

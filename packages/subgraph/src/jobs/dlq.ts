@@ -119,7 +119,8 @@ const replay = async (
   { pool, variables }: JobTools,
   choice: DeadLetterChoice,
 ): Promise<number> => {
-  // The key is required as it is for the service: without it, a dead letter with a forged signature would be accepted.
+  // The key is required as it is for the service: without it, a dead letter with a forged signature would be
+  // accepted.
   const { SUBGRAPH_KEY: secret } = variables({ SUBGRAPH_KEY: subgraphKeyVariable });
   const logger = createLogger({ name: subgraph, level: 'error' });
   const definitions = new Map(consumers({ variables, secret }).map((consumer) => [consumer.name, consumer]));

@@ -12,8 +12,8 @@ export interface EventsDefinition {
   readonly subgraph: string;
   readonly migrations: URL;
   /**
-   * Returns the definitions of the subgraph's consumers. `secret` is the graph's key; it is undefined if only their
-   * names and topics are needed.
+   * Returns the definitions of the subgraph's consumers. `secret` is the graph's key; it is undefined if only
+   * their names and topics are needed.
    */
   consumers(
     options: Pick<JobTools, 'variables'> & { readonly secret: string | undefined },
@@ -30,8 +30,8 @@ export const eventCommands = (definition: EventsDefinition): Readonly<Record<str
 });
 
 /**
- * Runs `lag`, `outbox`, `dlq` or `backfill` of one subgraph as this process. `npm run events` runs such a process for
- * each subgraph.
+ * Runs `lag`, `outbox`, `dlq` or `backfill` of one subgraph as this process. `npm run events` runs such a
+ * process for each subgraph.
  */
 export const runEvents = (definition: EventsDefinition): Promise<void> =>
   runCommands({ ...definition, call: 'npm run events --', commands: eventCommands(definition) });

@@ -5,8 +5,8 @@ import type { Command } from './commands.js';
 import type { EventsDefinition } from './events.js';
 
 /**
- * `lag`: shows the events that are still on their way: in the outbox, not consumed yet, or dead letters. With `--json` it
- * prints the same tables as JSON, for the command line to put those of all subgraphs together.
+ * `lag`: shows the events that are still on their way: in the outbox, not consumed yet, or dead letters. With
+ * `--json` it prints the same tables as JSON, for the command line to put those of all subgraphs together.
  */
 export const lagCommand = ({ subgraph, consumers }: EventsDefinition): Command => ({
   what: 'reading the lag',

@@ -5,7 +5,10 @@ import { printable, say } from '@cinegraph/service/terminal';
 import type { Command } from './commands.js';
 import type { EventsDefinition } from './events.js';
 
-/** `outbox`: lists the events that are parked because the broker rejected them for good, and publishes them again. */
+/**
+ * `outbox`: lists the events that are parked because the broker rejected them for good, and publishes them
+ * again.
+ */
 export const outboxCommand = ({ subgraph }: EventsDefinition): Command => ({
   what: 'the work on the outbox',
   usage: ['outbox [--limit <n>]', 'outbox resend <name>... | --all'],

@@ -13,21 +13,25 @@ import { printable, reasonOf } from '@cinegraph/service/terminal';
 /** What a job works with. */
 export interface JobTools {
   readonly pool: pg.Pool;
-  /** The folder in which the importers of one run share files: `IMPORT_FOLDER`, undefined if it is not set. */
+  /**
+   * The folder in which the importers of one run share files: `IMPORT_FOLDER`, undefined if it is not set.
+   */
   readonly folder: string | undefined;
   /** Reads further variables of the environment, as `readEnv` does. */
   variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
   /**
-   * Opens the broker that the environment names; its part is not started yet. It writes no log lines, because a person
-   * reads the output of the job. Rejects with a `StartError` that names every variable that is missing or wrong.
+   * Opens the broker that the environment names; its part is not started yet. It writes no log lines, because
+   * a person reads the output of the job. Rejects with a `StartError` that names every variable that is
+   * missing or wrong.
    */
   openBroker(topics: readonly TopicDefinition[]): Promise<Broker>;
 }
 
 /**
- * Runs `work` on the database of one subgraph as this process: applies missing migrations, calls `work` and sets the exit
- * code to the number that it returns, or 0. A failure is one sentence on standard error and exit code 1, never a stack
- * trace; `what` names the work in that sentence, e.g. "the import of catalogue". Needs `DATABASE_URL_<NAME>`.
+ * Runs `work` on the database of one subgraph as this process: applies missing migrations, calls `work` and
+ * sets the exit code to the number that it returns, or 0. A failure is one sentence on standard error and
+ * exit code 1, never a stack trace; `what` names the work in that sentence, e.g. "the import of catalogue".
+ * Needs `DATABASE_URL_<NAME>`.
  */
 export const runJob = async (options: {
   subgraph: string;

@@ -6,8 +6,8 @@ import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { isOutsideProducer } from '../consumers/ingest.js';
 
 /**
- * `key`: prints the key with which an external producer signs its ratings, as base64url. Give it to that producer and to
- * nobody else.
+ * `key`: prints the key with which an external producer signs its ratings, as base64url. Give it to that
+ * producer and to nobody else.
  */
 export const key: Command = {
   what: 'the derivation of the key',

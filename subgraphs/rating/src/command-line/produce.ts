@@ -23,7 +23,10 @@ import { faultText, isExternalFault, readExternalEvent } from '../foreign-event.
 /** How many refused lines are printed one by one. */
 const maxPrintedRefusals = 1_000;
 
-/** `produce`: sends a file of external rating events to the topic `ratings`, and prints the offsets that they got. */
+/**
+ * `produce`: sends a file of external rating events to the topic `ratings`, and prints the offsets that they
+ * got.
+ */
 export const produce: Command = {
   what: 'the sending',
   usage: ['produce <file, or - for standard input> [--rate <ratings per second>]'],
@@ -89,10 +92,11 @@ export interface Production {
 const maxBatch = 1_000;
 
 /**
- * Sends the rating events of a source to the topic `ratings`, keyed by movie, and waits for the acknowledgement of each
- * batch. Lines that ingest would refuse at any scale are not sent, but reported to `onRefused`. The progress is kept in
- * `folder`: after a kill, the next run on the same file continues there, and sends at most one batch twice. If the kept
- * progress cannot be read, it throws a StartError and sends nothing.
+ * Sends the rating events of a source to the topic `ratings`, keyed by movie, and waits for the
+ * acknowledgement of each batch. Lines that ingest would refuse at any scale are not sent, but reported to
+ * `onRefused`. The progress is kept in `folder`: after a kill, the next run on the same file continues there,
+ * and sends at most one batch twice. If the kept progress cannot be read, it throws a StartError and sends
+ * nothing.
  */
 export const produceSource = async (
   tools: {
@@ -168,7 +172,9 @@ const recordOffsets = ({ partitions }: Production, positions: readonly RecordPos
 
 const positionSchema = z.object({ identity: z.string(), records: z.int().min(0) });
 
-/** Keeps how many records of a source are done, in a file named after the source that is replaced as a whole. */
+/**
+ * Keeps how many records of a source are done, in a file named after the source that is replaced as a whole.
+ */
 const openPosition = (folder: string | undefined, identity: string | undefined) => {
   if (folder === undefined || identity === undefined) {
     return { read: async () => 0, write: async () => undefined, clear: async () => undefined };

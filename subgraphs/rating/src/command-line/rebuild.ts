@@ -41,9 +41,9 @@ export interface Drift {
 }
 
 /**
- * Recomputes every aggregate from the ratings and returns those that differ. It is one statement and so one snapshot:
- * concurrent writes are not reported as drift, and nobody who rates has to wait. It reads every rating, so `prisma` must
- * not have a statement timeout.
+ * Recomputes every aggregate from the ratings and returns those that differ. It is one statement and so one
+ * snapshot: concurrent writes are not reported as drift, and nobody who rates has to wait. It reads every
+ * rating, so `prisma` must not have a statement timeout.
  */
 export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
   const rows = await prisma.$queryRawUnsafe<readonly DriftRow[]>(`
@@ -63,8 +63,8 @@ export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]>
 };
 
 /**
- * Makes every aggregate equal to its ratings again, publishes the corrected aggregates, and returns what had drifted.
- * Only drifted movies are locked, 500 in a transaction; ratings are accepted meanwhile.
+ * Makes every aggregate equal to its ratings again, publishes the corrected aggregates, and returns what had
+ * drifted. Only drifted movies are locked, 500 in a transaction; ratings are accepted meanwhile.
  */
 export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
   const drift = await findDrift(prisma);
