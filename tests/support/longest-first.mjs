@@ -14,8 +14,8 @@ const longest = [
 ];
 
 /**
- * Jest begins with what took longest, or failed, the last time. In a fresh clone it knows of no last time and goes by the
- * size of files, so that the longest, which is a small one, would run alone at the end.
+ * Jest begins with what took longest, or failed, the last time. In a fresh clone it knows of no last time and
+ * goes by the size of files, so that the longest, which is a small one, would run alone at the end.
  */
 class LongestFirst extends Sequencer {
   sort(tests) {

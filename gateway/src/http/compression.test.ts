@@ -24,7 +24,7 @@ describe('the choice of an encoding', () => {
     ['gzip;q=x, br;q=', 'identity'],
     [', ,;q=1, gzip', 'gzip'],
     ['zstd, compress', 'identity'],
-  ])('is, for %j, %s', (header, encoding) => {
+  ])('the encoding for Accept-Encoding %j is %s', (header, encoding) => {
     expect(chooseEncoding(header)).toBe(encoding);
   });
 });

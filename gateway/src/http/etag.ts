@@ -4,11 +4,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addVary } from './vary.js';
 
 /**
- * Makes the answers of a GraphQL handler fit for caches at the edge: `Vary` names what they depend on, and an answer to
- * a GET that may be kept has an `ETag`; the request that names it in `If-None-Match` gets 304 without a body. The tag is
- * weak: it stands for the answer before compression, the same in each encoding.
+ * Wraps a GraphQL handler for shared caches: `Vary` names the request headers that the response depends on,
+ * and a cacheable response to a GET gets an `ETag`. A request with that tag in `If-None-Match` gets 304
+ * without a body. The tag is weak because it identifies the response before compression.
  */
-export const revalidated =
+export const withEntityTags =
   (
     handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
     varyOn: readonly string[],
@@ -21,17 +21,19 @@ export const revalidated =
     if (maxAge === 0 || scope === 'PRIVATE') return body;
     const tag = entityTag(String(reply.getHeader('content-type')), body);
     reply.header('etag', tag);
-    if (!names(request.headers['if-none-match'], tag)) return body;
+    if (!includesTag(request.headers['if-none-match'], tag)) return body;
     reply.removeHeader('content-length').removeHeader('content-type');
     return reply.status(304).send();
   };
 
-/** Of media type and text: by `Accept` the same text may go out as either of two media types. */
+/**
+ * Returns the tag of a media type and a body: `Accept` decides in which of two media types a body is sent.
+ */
 const entityTag = (type: string, body: string): string =>
   `W/"${createHash('sha256').update(type).update('\n').update(body).digest('base64url').slice(0, 27)}"`;
 
-/** Weak comparison (RFC 9110, 13.1.2): a tag is the same with and without `W/`. */
-const names = (header: string | undefined, tag: string): boolean =>
+/** Compares weakly (RFC 9110, 13.1.2): a tag is the same with and without `W/`. */
+const includesTag = (header: string | undefined, tag: string): boolean =>
   header !== undefined &&
   (header.trim() === '*' ||
     header.split(',').some((item) => item.trim().replace(/^W\//, '') === tag.slice('W/'.length)));

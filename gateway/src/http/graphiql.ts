@@ -23,7 +23,7 @@ const page = `<!doctype html>
 </html>
 `;
 
-/** Shows the operation of the page's own `?query=`, so that one can be linked to. */
+/** Shows the operation of the page's `?query=`, so that a link can contain one. */
 const start = `const query = new URLSearchParams(location.search).get('query') ?? undefined;
 const fetcher = GraphiQL.createFetcher({ url: '/graphql' });
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
@@ -31,13 +31,22 @@ ReactDOM.createRoot(document.getElementById('graphiql')).render(
 );
 `;
 
-/** Only what this server itself sends; the editor writes style elements, and its fonts are data URLs. */
-const contentSecurityPolicy =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src data:; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** Allows only content of this server; the editor also writes style elements, and its fonts are data URLs. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  'font-src data:',
+  'img-src data:',
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 const script = 'text/javascript; charset=utf-8';
 
-/** The files of the explorer, where npm put them: package, path inside it, media type. */
+/** The files of GraphiQL as npm installs them: package, path in the package, media type. */
 const assets: Readonly<Record<string, readonly [name: string, file: string, type: string]>> = {
   'react.js': ['react', 'umd/react.production.min.js', script],
   'react-dom.js': ['react-dom', 'umd/react-dom.production.min.js', script],
@@ -46,8 +55,8 @@ const assets: Readonly<Record<string, readonly [name: string, file: string, type
 };
 
 /**
- * Adds the offline explorer at `/graphiql`: GraphiQL from the installed packages, nothing from the network. They are
- * development dependencies; where they are not installed the page is answered with 404.
+ * Adds GraphiQL at `/graphiql`, from the installed packages and without any network access. They are
+ * development dependencies: without them the page's scripts cannot be served.
  */
 export const addGraphiql = (app: FastifyInstance): void => {
   const { resolve } = createRequire(import.meta.url);

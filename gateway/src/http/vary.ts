@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 
-/** Tells caches that the answer depends on these headers of the request too; a name is listed once. */
+/** Adds request headers on which the response depends to `Vary`, each once. */
 export const addVary = (reply: FastifyReply, names: readonly string[]): void => {
   const listed = String(reply.getHeader('vary') ?? '')
     .split(',')
