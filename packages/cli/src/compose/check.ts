@@ -1,39 +1,34 @@
-import { isAccepted, readAccepted, unusedEntries, withoutEntries } from './compose-accepted.js';
-import {
-  changesSince,
-  printBreak,
-  printPublished,
-  readPublished,
-  type SchemaChange,
-} from './compose-changes.js';
-import { count, difference, readText, writeText } from './compose-files.js';
-import { checkOperations } from './compose-operations.js';
-import { printFindings, type Composed } from './compose-schemas.js';
+import { isAccepted, readAccepted, unusedEntries, withoutEntries } from './accepted.js';
+import { changesSince, printBreak, printPublished, readPublished, type SchemaChange } from './changes.js';
+import { count, difference, readText, writeText } from './files.js';
+import { checkOperations } from './operations.js';
+import { printFindings, type Composed } from './schemas.js';
 
-/** Where a run of compose finds and leaves its files, and how it names them to people. */
+/** The files that a run of compose reads and writes, and how it names them in its output. */
 export interface Files {
   readonly list: string;
   readonly output: string | undefined;
-  /** Warnings and breaking changes that are accepted. */
+  /** The list of allowed warnings. */
   readonly hints: string;
+  /** The list of accepted breaking changes. */
   readonly accepted: string;
   readonly published: string;
-  /** Our own graph has been published; another list may not have been yet. */
+  /** True for our own graph, which has been published; another list may not have been published yet. */
   readonly mustBePublished: boolean;
   readonly operations: string;
   readonly nameOf: (path: string) => string;
 }
 
-/** With a file for the supergraph. */
+/** The files of a run that writes the supergraph. */
 export type WrittenFiles = Files & { readonly output: string };
 
-/** How a run speaks to people. */
+/** How a run prints results and problems. */
 export interface Voice {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
 }
 
-/** Complains of warnings that are not allowed; answers whether there are none. */
+/** Prints the warnings that are not allowed; returns whether there are none. */
 export const warn = (
   { warnings }: Composed,
   { hints, nameOf }: Files,
@@ -43,12 +38,15 @@ export const warn = (
   const refused = warnings.filter((warning) => !isAccepted(warning, allowed));
   if (refused.length === 0) return true;
   complain(
-    `${count(refused, 'warning')} of composition that ${nameOf(hints)} does not allow:\n\n${printFindings(refused)}`,
+    `${count(refused, 'composition warning')} that ${nameOf(hints)} does not allow:\n\n${printFindings(refused)}`,
   );
   return false;
 };
 
-/** All that CI asks; complains of everything that does not pass, not of the first only. Answers whether it passes. */
+/**
+ * Runs every check of CI and prints each one that fails, not only the first. Returns whether all of them
+ * pass.
+ */
 export const passes = async (
   composed: Composed,
   files: WrittenFiles,
@@ -69,38 +67,41 @@ export const passes = async (
   const schema = readPublished(published, nameOf(published));
   if (!schema && files.mustBePublished)
     fail(
-      `${nameOf(published)}, what clients have, does not exist: take it back from git, or run: npm run compose -- --release`,
+      `${nameOf(published)}, the schema that clients rely on, does not exist. Restore it from git, or run: npm run compose -- --release`,
     );
   const breaks = (schema ? await changesSince(schema, apiSchema) : []).filter(
     ({ severity }) => severity === 'breaking',
   );
   const entries = readAccepted(accepted);
   const refused = breaks.filter((change) => !isAccepted(change, entries));
-  if (refused.length > 0) fail(sayBreaks(refused, files));
+  if (refused.length > 0) fail(describeBreaks(refused, files));
   for (const { code, element } of unusedEntries(breaks, entries))
     fail(`${nameOf(accepted)} accepts ${code} of ${element}, which no longer occurs: remove the entry.`);
 
   const { files: operations, faults } = checkOperations(files.operations, apiSchema, nameOf);
   if (faults.length > 0)
     fail(
-      `${count(faults, 'fault')} in the saved operations: correct them, or the schema.\n\n  ${faults.join('\n  ')}\n`,
+      `${count(faults, 'fault')} in the saved operations. Correct them, or the schema.\n\n  ${faults.join('\n  ')}\n`,
     );
   if (!passed) return false;
   print(`${nameOf(output)} is up to date`);
   if (schema)
-    print(`no client of ${nameOf(published)} breaks${breaks.length > 0 ? ', but as accepted' : ''}`);
-  if (operations > 0) print(`operations in ${nameOf(files.operations)} fit: ${operations} files`);
+    print(`no client of ${nameOf(published)} breaks${breaks.length > 0 ? ', except as accepted' : ''}`);
+  if (operations > 0) print(`operations in ${nameOf(files.operations)} are valid: ${operations} files`);
   return true;
 };
 
-const sayBreaks = (breaks: readonly SchemaChange[], { accepted, published, nameOf }: Files): string =>
+const describeBreaks = (breaks: readonly SchemaChange[], { accepted, published, nameOf }: Files): string =>
   [
     `${count(breaks, 'change')} ${breaks.length === 1 ? 'breaks' : 'break'} clients of ${nameOf(published)}:`,
     ...breaks.map((change) => printBreak(change, nameOf(accepted))),
     '',
   ].join('\n\n');
 
-/** Makes what is composed now what clients have from now on; what was accepted to get here is history, and removed. */
+/**
+ * Writes the composed schema as the published one, and removes the accepted changes, which now are part of
+ * it.
+ */
 export const publish = (
   { apiSchema }: Composed,
   { published, accepted, nameOf }: Files,

@@ -1,12 +1,9 @@
 import { printable } from '@cinegraph/service/terminal';
 
-/** Says something to the person, as a line of its own. */
-export const say = (text: string): void => void process.stdout.write(`${text}\n`);
-
-/** Levels of a service's log lines that end it or are asked for when it ended. */
+/** The levels of log lines that may say why a service ended. */
 const failures: ReadonlySet<string> = new Set(['error', 'fatal']);
 
-/** A line that a service wrote: how it is shown, and whether it tells of a failure. */
+/** A line that a service wrote: how to show it, its message, and whether it reports a failure. */
 export interface ServiceLine {
   readonly shown: string;
   readonly message: string;
@@ -14,8 +11,9 @@ export interface ServiceLine {
 }
 
 /**
- * Makes a service's line short: of a JSON log line the level, the message and the error's message; other lines as they
- * are. Control characters are shown as escapes, because what came from outside may be in it.
+ * Shortens a line of a service: a JSON log line to its level, its message and the message of its error; any
+ * other line stays as it is. Control characters become escapes, because the line may contain text from
+ * outside.
  */
 export const readServiceLine = (name: string, line: string): ServiceLine => {
   const { level, text } = parseLogLine(line) ?? { level: '', text: line };

@@ -1,20 +1,21 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Databases } from './databases.js';
-import { say } from './console.js';
-import type { LocalSubgraph } from './graph.js';
+import { say } from '@cinegraph/service/terminal';
+import type { Databases } from '../databases.js';
+import type { LocalSubgraph } from '../graph.js';
 import { defaultSource, runImporters } from './import.js';
 
-/** How far the first import of each subgraph has come, for the data with this identity. */
+/** The state of the first import of each subgraph, as it is kept in a file. */
 interface Progress {
+  /** The id of the data for which it holds. */
   readonly identity: string;
   readonly states: Readonly<Record<string, 'begun' | 'done'>>;
 }
 
 /**
- * Fills the databases with the default source where they are empty, one subgraph after the other. One that was done in
- * our own data is not asked again; one that was begun and not finished, because the process was killed, is done again as
- * a whole. An import that fails is said, and does not keep the graph from starting.
+ * Fills empty databases with the default source, one subgraph after the other. In the embedded PostgreSQL, a
+ * finished import is not tried again, and an import that was killed is repeated as a whole. A failed import
+ * is reported, and the graph starts all the same.
  */
 export const importAtFirstStart = async (options: {
   readonly data: string;
@@ -25,19 +26,19 @@ export const importAtFirstStart = async (options: {
 }): Promise<void> => {
   const { data, subgraphs, databases, env, signal } = options;
   const path = join(data, 'first-import.json');
-  const identity = databases.embedded?.identity ?? '';
+  const identity = databases.embedded?.dataId ?? '';
   let progress = await readProgress(path, identity);
-  const isOurs = (name: string) => databases.embedded?.names.includes(name) === true;
+  const isEmbedded = (name: string) => databases.embedded?.names.includes(name) === true;
   const keep = async (name: string, state: 'begun' | 'done') => {
-    if (!isOurs(name)) return;
+    if (!isEmbedded(name)) return;
     progress = { identity, states: { ...progress.states, [name]: state } };
     await writeFile(path, `${JSON.stringify(progress)}\n`);
   };
   for (const subgraph of subgraphs) {
-    // A database of the person's own may be another one, or empty again, at each start.
-    const state = isOurs(subgraph.name) ? progress.states[subgraph.name] : undefined;
+    // A database on another server may be a different one, or empty again, at each start.
+    const state = isEmbedded(subgraph.name) ? progress.states[subgraph.name] : undefined;
     if (state === 'done' || signal.aborted) continue;
-    // The importer looks whether there are rows; of an import that was cut off there are some.
+    // `--if-empty` skips tables with rows, and an import that was killed may have left some.
     const args = state === 'begun' ? [] : ['--if-empty'];
     await keep(subgraph.name, 'begun');
     const code = await runImporters({
@@ -45,10 +46,10 @@ export const importAtFirstStart = async (options: {
       urls: databases.urls,
     });
     if (code === 0) await keep(subgraph.name, 'done');
-    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it may have been aborted meanwhile
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- aborted during the import?
     else if (!signal.aborted) {
       say(
-        `${subgraph.name}: the ${defaultSource} could not be imported (why is told above); the graph starts without it.`,
+        `${subgraph.name}: the ${defaultSource} could not be imported (see the messages above); the graph starts without it.`,
       );
     }
   }
@@ -61,7 +62,7 @@ const readProgress = async (path: string, identity: string): Promise<Progress> =
     if (identity === '' || kept?.identity !== identity) return none;
     return typeof kept.states === 'object' ? { ...none, states: { ...kept.states } } : none;
   } catch {
-    // Not there, or half written: the importers look for themselves.
+    // The file is missing or incomplete: the importers check for rows themselves.
     return none;
   }
 };

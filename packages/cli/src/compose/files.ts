@@ -1,13 +1,14 @@
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-/** The file's text; undefined where there is no such file. */
+/** Returns the file's text, or undefined if there is no such file. */
 export const readText = (path: string): string | undefined =>
   existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 
 /**
- * Replaces the file in one step, so that a gateway that watches it never sees half of it; answers whether it changed.
- * Throws a StartError where it cannot be written.
+ * Replaces the file in one step, so that a gateway that watches it never reads half of it. Returns whether it
+ * changed. Throws a StartError if it cannot be written.
  */
 export const writeText = (path: string, content: string): boolean => {
   if (readText(path) === content) return false;
@@ -16,16 +17,14 @@ export const writeText = (path: string, content: string): boolean => {
     writeFileSync(next, content);
     renameSync(next, path);
   } catch (error) {
-    throw new StartError(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new StartError(`Cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }
   return true;
 };
 
 const shownLines = 12;
 
-/** The lines between the equal head and the equal tail of both texts, at most some; undefined when they are equal. */
+/** Returns the first lines that differ between two texts, or undefined if the texts are equal. */
 export const difference = (committed: string | undefined, composed: string): string | undefined => {
   if (committed === composed) return undefined;
   if (committed === undefined) return '  the file does not exist';
@@ -42,12 +41,12 @@ export const difference = (committed: string | undefined, composed: string): str
   ];
   const more = changed.length - shownLines;
   return [
-    `  from line ${head + 1} on:`,
+    `  from line ${head + 1}:`,
     ...changed.slice(0, shownLines),
     ...(more > 0 ? [`… and ${more} more`] : []),
   ].join('\n');
 };
 
-/** "1 change", "2 changes". */
+/** Returns the number with the noun, e.g. "1 change" or "2 changes". */
 export const count = ({ length }: readonly unknown[], noun: string): string =>
   `${length} ${noun}${length === 1 ? '' : 's'}`;

@@ -1,5 +1,6 @@
 import { CriticalityLevel, diff, type Change } from '@graphql-inspector/core';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import {
   GraphQLError,
   Source,
@@ -14,38 +15,41 @@ import {
 } from 'graphql';
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
-import { consequences, furtherConsequence } from './compose-consequences.js';
-import { readText } from './compose-files.js';
+import { consequences, furtherConsequence } from './advice.js';
+import { readText } from './files.js';
 
-/** How a client that was written for the published schema meets a change. */
+/** What a change means for a client that was written for the published schema. */
 export type Severity = 'breaking' | 'surprising' | 'safe';
 
-/** A difference between the published schema and the composed one; code and element are what it is accepted by. */
+/** A difference between the published and the composed schema. It is accepted by its code and element. */
 export interface SchemaChange {
   readonly severity: Severity;
   readonly code: string;
   /**
-   * `Type`, `Type.field`, `Type.field(argument:)`, `Union | Member`, `Type implements Interface`, `@directive`, `@directive on
-   * PLACE`; with its new type (`Type.field: Int`, `Type.field(argument: Int!)`) where that is the change, so that whoever
-   * accepts it accepts no other.
+   * `Type`, `Type.field`, `Type.field(argument:)`, `Union | Member`, `Type implements Interface`,
+   * `@directive` or `@directive on LOCATION`. If the type of a field or argument changed, the new type is
+   * part of the element (`Type.field: Int`, `Type.field(argument: Int!)`), so that an acceptance holds for
+   * this type only.
    */
   readonly element: string;
   readonly message: string;
 }
 
-/** The text of the schema that clients see, as it is kept in the file of the published one. */
+/** Returns the content of the file of the published schema. */
 export const printPublished = (apiSchema: GraphQLSchema): string => {
   const sdl = printSchema(apiSchema);
   return `# What clients have: the API schema of the last release. Moved on by: npm run compose -- --release\n# ${sealOf(buildSchema(sdl))}\n\n${sdl}\n`;
 };
 
-/** Tells an edit by hand, by mistake or to silence the check, from a release; of what the text says, not of its layout. */
+/**
+ * Returns the checksum that distinguishes a release from an edit by hand. It ignores the layout of the text.
+ */
 const sealOf = (schema: GraphQLSchema): string =>
   `sha256 ${createHash('sha256').update(printSchema(schema)).digest('hex')}`;
 
 /**
- * Reads the published schema; undefined where nothing was published yet. Throws a StartError for what is no schema, or is
- * not as a release left it.
+ * Reads the published schema; returns undefined if nothing was published yet. Throws a StartError if the file
+ * is not a valid schema, or was changed since the release that wrote it.
  */
 export const readPublished = (path: string, name: string): GraphQLSchema | undefined => {
   const sdl = readText(path);
@@ -54,29 +58,29 @@ export const readPublished = (path: string, name: string): GraphQLSchema | undef
   try {
     schema = buildSchema(new Source(sdl, name));
   } catch (error) {
-    const [place] = error instanceof GraphQLError ? (error.locations ?? []) : [];
-    const where = place ? `${name}:${place.line}:${place.column}` : name;
+    const [location] = error instanceof GraphQLError ? (error.locations ?? []) : [];
+    const where = location ? `${name}:${location.line}:${location.column}` : name;
     throw new StartError(
-      `${where} is no schema: ${error instanceof Error ? error.message : String(error)}\nIt is written by npm run compose -- --release only: take it back from git.`,
+      `${where} is not a valid schema: ${reasonOf(error)}\nOnly npm run compose -- --release writes it. Restore it from git.`,
       { cause: error },
     );
   }
   if (!sdl.includes(`# ${sealOf(schema)}`))
     throw new StartError(
-      `${name} is not as npm run compose -- --release left it: what clients have does not change by an edit. Take it back from git; to accept a break, name it as the check prints it.`,
+      `${name} was changed since npm run compose -- --release wrote it. An edit does not change the schema that clients rely on. Restore it from git; to accept a breaking change, add the entry that the check prints.`,
     );
   return schema;
 };
 
-/** What changed for clients since the published schema, the worst first, each group by element. */
+/** Returns what changed for clients since the published schema, the most severe first, ordered by element. */
 export const changesSince = async (
   published: GraphQLSchema,
   apiSchema: GraphQLSchema,
 ): Promise<readonly SchemaChange[]> => {
-  // Both sides go through text, so that nothing differs but what the text says.
+  // Both schemas are built from text, so that they differ in their texts only.
   const next = buildSchema(printSchema(apiSchema));
   const changes = (await diff(published, next))
-    // The package's own type of a code is lost on the way here.
+    // The type of `change.type` is lost in the generics of the package, so it is stated here.
     .map((change) => ({ change, code: change.type as string }))
     .filter(({ code }) => !code.startsWith('DIRECTIVE_USAGE_'))
     .map(({ change, code }) => ({
@@ -92,7 +96,10 @@ export const changesSince = async (
   );
 };
 
-/** A breaking change as some lines: what, what clients see, what to do instead, and the entry that accepts it. */
+/**
+ * Returns a breaking change as lines: what it is, its effect on clients, the alternative, and the entry that
+ * accepts it.
+ */
 export const printBreak = ({ code, element, message }: SchemaChange, acceptedIn: string): string => {
   const { clients, instead } = consequences[code] ?? furtherConsequence;
   return [
@@ -107,7 +114,7 @@ export const printBreak = ({ code, element, message }: SchemaChange, acceptedIn:
   ].join('\n');
 };
 
-/** All changes, a line each. */
+/** Returns all changes, one line each. */
 export const printChanges = (changes: readonly SchemaChange[]): string =>
   changes
     .map(({ severity, element, code, message }) => `  ${severity.padEnd(10)} ${element}  ${code}: ${message}`)
@@ -118,17 +125,22 @@ const severities: readonly Severity[] = ['breaking', 'surprising', 'safe'];
 const severityOf = (change: Change, next: GraphQLSchema): Severity => {
   if (change.criticality.level === CriticalityLevel.Breaking || becameRequired(change, next))
     return 'breaking';
-  // An operation that has it twice is refused, whatever diff calls it.
+  // An operation that uses the directive twice is rejected, although `diff` does not call this breaking.
   if (change.type === 'DIRECTIVE_REPEATABLE_REMOVED') return 'breaking';
   return change.criticality.level === CriticalityLevel.Dangerous ? 'surprising' : 'safe';
 };
 
-/** Taking the default from a non-null argument or input field makes it required, which diff only calls dangerous. */
+/**
+ * Whether a non-null argument or input field lost its default and so became required, which `diff` calls
+ * dangerous only.
+ */
 const becameRequired = ({ type, path }: Change, next: GraphQLSchema): boolean => {
   const [typeName = '', fieldName = '', argumentName = ''] = (path ?? '').split('.');
   if (type === 'DIRECTIVE_ARGUMENT_DEFAULT_VALUE_CHANGED') {
-    const given = next.getDirective(typeName.slice('@'.length))?.args.find(({ name }) => name === fieldName);
-    return given !== undefined && isRequiredArgument(given);
+    const argument = next
+      .getDirective(typeName.slice('@'.length))
+      ?.args.find(({ name }) => name === fieldName);
+    return argument !== undefined && isRequiredArgument(argument);
   }
   const owner = next.getType(typeName);
   if (type === 'INPUT_FIELD_DEFAULT_VALUE_CHANGED' && isInputObjectType(owner)) {
@@ -147,8 +159,8 @@ const elementOf = ({ path = 'schema', meta }: Change, code: string): string => {
   if (typeof member === 'string') return `${path} | ${member}`;
   const interfaceName = names['removedInterfaceName'] ?? names['addedInterfaceName'];
   if (typeof interfaceName === 'string') return `${path} implements ${interfaceName}`;
-  const place = names['removedDirectiveLocation'] ?? names['addedDirectiveLocation'];
-  if (typeof place === 'string') return `${path} on ${place}`;
+  const location = names['removedDirectiveLocation'] ?? names['addedDirectiveLocation'];
+  if (typeof location === 'string') return `${path} on ${location}`;
   const newType = newTypes.map((name) => names[name]).find((type) => typeof type === 'string');
   const typed = newType === undefined ? '' : ` ${newType}`;
   const steps = path.split('.');
@@ -158,5 +170,5 @@ const elementOf = ({ path = 'schema', meta }: Change, code: string): string => {
   return `${path.replace(/\.@.*$/, '')}${typed && `:${typed}`}`;
 };
 
-/** Where diff puts the type that something has now. */
+/** The names under which `diff` reports the new type. */
 const newTypes = ['newFieldType', 'newArgumentType', 'newInputFieldType', 'newDirectiveArgumentType'];

@@ -1,49 +1,50 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { StartError } from '@cinegraph/service/start-error';
+import { backoffMs } from '@cinegraph/service/backoff';
 import type { ReadyMessage } from '@cinegraph/service/run-service';
-import { readServiceLine, say } from './console.js';
+import { StartError } from '@cinegraph/service/start-error';
+import { say } from '@cinegraph/service/terminal';
+import { readServiceLine } from './service-line.js';
 
-/** A service that runs as a process of its own and is started again when it dies. */
+/** A service that runs as a process of its own, and is started again when it dies. */
 export interface ServiceProcess {
   readonly name: string;
-  /** Where it answers; the same after each restart. */
+  /** Its URL, which stays the same after a restart. */
   readonly url: string;
-  /** Lets it finish what is under way; resolves when the process is gone. */
+  /** Lets it finish its work in progress; resolves when the process has ended. */
   stop(): Promise<void>;
 }
 
-/** What a service is started with. */
+/** How to start a service. */
 export interface ServiceOptions {
   readonly name: string;
-  /** Its compiled entry. */
+  /** The path of its compiled entry. */
   readonly main: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Where it listens at first; 0 lets the system choose. */
+  /** The port on which it listens; 0 lets the system choose one at the first start. */
   readonly port: number;
-  /** Called when it keeps dying, with the reason; it is not started again then. */
+  /** Called with the reason when the service keeps dying and is not started again. */
   readonly onGivenUp: (error: StartError) => void;
-  /** Once aborted, nothing is started (again). */
+  /** After it is aborted, nothing is started (again). */
   readonly signal: AbortSignal;
-  /** How long it may take until it answers, in milliseconds; a minute unless set. */
+  /** How many milliseconds it may take to become ready; the default is one minute. */
   readonly readyWithinMs?: number;
 }
 
-/** A service that dies so often within the time is given up. */
+/** A service that dies this many times within this time is not started again. */
 const deathsToGiveUp = 5;
 const deathsWithinMs = 60_000;
-const firstDelayMs = 250;
-const longestDelayMs = 8_000;
-/** How long one may take to stop that has not said yet how long it takes. */
+const restartBackoff = { firstMs: 250, longestMs: 8_000 };
+/** How long a service may take to stop that was not ready yet, and so has not reported how long it takes. */
 const drainBeforeReadyMs = 10_000;
-/** Beyond its own bound, at which it ends by itself. */
+/** How long to wait for the end of a service after the time that it reported. */
 const stopMarginMs = 2_000;
 
 /**
- * Starts a service and waits until it answers. One that ends before that is not tried again: its own words are thrown
- * as a StartError. One that dies later is started again on its port, each time after a longer pause, until it has died
- * five times within a minute; one that does not get ready in time is ended, which counts as a death. It ends by itself
- * when this process is gone, however that ends.
+ * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last
+ * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay,
+ * until it has died five times within a minute. A service that does not become ready in time is killed, which
+ * counts as a death. A service ends by itself when this process is gone.
  */
 export const startService = async (options: ServiceOptions): Promise<ServiceProcess> => {
   const { name, signal, onGivenUp } = options;
@@ -72,8 +73,8 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
       onGivenUp(new StartError(`${name} keeps dying (${recent} times within a minute): ${reason}`));
       return;
     }
-    const delayMs = Math.min(firstDelayMs * 2 ** (recent - 1), longestDelayMs);
-    say(`${name} died (${reason}); starting it again in ${delayMs / 1000} s`);
+    const delayMs = backoffMs(recent - 1, restartBackoff);
+    say(`${name} died (${reason}); starting it again in ${(delayMs / 1000).toFixed(2)} s`);
     timer = setTimeout(() => {
       current = spawnService(options, port);
       current.ready.then(
@@ -87,7 +88,7 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
   return { name, url, stop };
 };
 
-/** Rejects when the signal is aborted, at once if it is already. */
+/** Returns a promise that rejects when the signal is aborted, immediately if it is aborted already. */
 export const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
     const end = () => reject(new Error('asked to stop'));
@@ -99,7 +100,8 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
     env: { ...env, PORT: String(port), OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    // Its own process group: a terminal's Ctrl-C is for us, who stop the services in their order.
+    // A process group of its own, so that Ctrl-C in a terminal reaches only us: we stop the services in
+    // order.
     detached: true,
   });
   let lastFailure = '';
@@ -113,7 +115,7 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
   }
   const gone = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    // `close`, not `exit`: by then its last words have been read.
+    // `close`, not `exit`: by then all of its output has been read.
     child.once('close', (code, signal) =>
       resolve(lastFailure || (signal ? `ended by ${signal}` : `exit code ${code}`)),
     );
@@ -122,20 +124,20 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
   let timer: NodeJS.Timeout | undefined;
   const ready = new Promise<string>((resolve, reject) => {
     child.on('message', (message) => {
-      const told = message as Partial<ReadyMessage>;
-      if (told.type !== 'ready' || told.url === undefined) return;
-      drainMs = told.drainMs ?? drainMs;
-      resolve(told.url);
+      const { type, url, drainMs: reported } = message as Partial<ReadyMessage>;
+      if (type !== 'ready' || url === undefined) return;
+      drainMs = reported ?? drainMs;
+      resolve(url);
     });
     timer = setTimeout(() => {
-      const late = `did not get ready within ${readyWithinMs / 1000} s`;
+      const late = `did not become ready within ${readyWithinMs / 1000} s`;
       lastFailure = lastFailure === '' ? late : `${late}: ${lastFailure}`;
       reject(new StartError(`${name} ${lastFailure}`));
       child.kill('SIGKILL');
     }, readyWithinMs);
     void gone.then((reason) => reject(new StartError(`${name} could not start: ${reason}`)));
   }).finally(() => clearTimeout(timer));
-  // Nobody waits for it any more when we stop first.
+  // If the service is stopped first, nothing waits for this promise any more.
   ready.catch(() => undefined);
   return {
     ready,

@@ -1,32 +1,32 @@
 import type { CompositionSuccess } from '@apollo/composition';
 import { Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
-import { fixes, furtherHelp } from './compose-fixes.js';
+import { fixes, furtherHelp } from './advice.js';
 
-/** A parsed subgraph; `file` is how its schema is named to people. */
+/** A parsed subgraph; `file` names its schema in messages. */
 export interface ParsedSubgraph {
   readonly name: string;
   readonly file: string;
   readonly document: DocumentNode;
 }
 
-/** What composition says, as a person needs it: which code, which field, where it is written, what to do. */
+/** An error or a warning of composition with everything that a person needs to correct it. */
 export interface Finding {
   readonly code: string;
-  /** `Type.field`, `Type`, `Type.field(argument:)`; undefined where the finding is about a whole schema. */
+  /** `Type.field`, `Type` or `Type.field(argument:)`; undefined if the finding is about a whole schema. */
   readonly element: string | undefined;
   readonly subgraphs: readonly string[];
   readonly message: string;
-  readonly places: readonly string[];
+  readonly locations: readonly string[];
 }
 
 /**
- * Turns an error of composition into a finding. Its places come from the nodes that composition names; where it names
- * none (an unsatisfiable query), from the fields that its message quotes.
+ * Turns an error of composition into a finding. Its locations are those of the nodes that composition names.
+ * If it names none (an unsatisfiable query), they are those of the fields that the message quotes.
  */
 export const findingOfError = (error: GraphQLError, subgraphs: readonly ParsedSubgraph[]): Finding => {
   const code = error.extensions['code'];
-  const fromNodes = (error.nodes ?? []).flatMap((node) => placesOfNode(node, subgraphs));
-  const placed = fromNodes.length > 0 ? fromNodes : placesOfMessage(error.message, subgraphs);
+  const fromNodes = (error.nodes ?? []).flatMap((node) => locationsOfNode(node, subgraphs));
+  const located = fromNodes.length > 0 ? fromNodes : locationsOfMessage(error.message, subgraphs);
   const prefixed = /^\[([^\]]+)\] /.exec(error.message);
   const named = [...error.message.matchAll(/subgraphs? "([^"]+)"(?: and "([^"]+)")?/g)].flatMap((match) =>
     match.slice(1),
@@ -34,32 +34,32 @@ export const findingOfError = (error: GraphQLError, subgraphs: readonly ParsedSu
   const known = new Set(subgraphs.map(({ name }) => name));
   return {
     code: typeof code === 'string' ? code : 'INVALID_GRAPHQL',
-    element: placed[0]?.element,
-    subgraphs: unique([prefixed?.[1], ...placed.map(({ subgraph }) => subgraph), ...named]).filter((name) =>
+    element: located[0]?.element,
+    subgraphs: unique([prefixed?.[1], ...located.map(({ subgraph }) => subgraph), ...named]).filter((name) =>
       known.has(name),
     ),
     message: error.message.replace(/^\[[^\]]+\] /, ''),
-    places: unique(placed.map(({ place }) => place)),
+    locations: unique(located.map(({ location }) => location)),
   };
 };
 
-/** Turns a hint of composition into a finding; its element is the name to allow it by. */
+/** Turns a hint of composition into a finding; its element is the name by which it can be allowed. */
 export const findingOfHint = (
   hint: CompositionSuccess['hints'][number],
   subgraphs: readonly ParsedSubgraph[],
 ): Finding => {
-  const placed = (hint.nodes ?? []).flatMap((node) => placesOfNode(node, subgraphs));
+  const located = (hint.nodes ?? []).flatMap((node) => locationsOfNode(node, subgraphs));
   return {
     code: hint.definition.code,
-    element: hint.coordinate ?? placed[0]?.element,
-    subgraphs: unique(placed.map(({ subgraph }) => subgraph)),
+    element: hint.coordinate ?? located[0]?.element,
+    subgraphs: unique(located.map(({ subgraph }) => subgraph)),
     message: hint.message,
-    places: unique(placed.map(({ place }) => place)),
+    locations: unique(located.map(({ location }) => location)),
   };
 };
 
-/** A finding as some lines of text, what to do about it last. */
-export const printFinding = ({ code, element, subgraphs, message, places }: Finding): string => {
+/** Returns a finding as lines of text; the last one says how to correct it. */
+export const printFinding = ({ code, element, subgraphs, message, locations }: Finding): string => {
   const indented = message.trim().split('\n').join('\n    ');
   return [
     `  ${[element, code].filter((part) => part !== undefined).join('  ')}`,
@@ -67,18 +67,18 @@ export const printFinding = ({ code, element, subgraphs, message, places }: Find
       ? [`    subgraph${subgraphs.length > 1 ? 's' : ''} ${subgraphs.join(', ')}`]
       : []),
     `    ${indented}`,
-    ...places.map((place) => `    at ${place}`),
+    ...locations.map((location) => `    at ${location}`),
     `    fix: ${fixes[code] ?? furtherHelp(code)}`,
   ].join('\n');
 };
 
-interface Place {
+interface Located {
   readonly subgraph: string;
   readonly element: string | undefined;
-  readonly place: string;
+  readonly location: string;
 }
 
-const placesOfNode = (node: ASTNode, subgraphs: readonly ParsedSubgraph[]): Place[] => {
+const locationsOfNode = (node: ASTNode, subgraphs: readonly ParsedSubgraph[]): Located[] => {
   const source = node.loc?.source;
   const subgraph = subgraphs.find(({ document }) => document.loc?.source === source);
   if (!node.loc || !subgraph) return [];
@@ -87,24 +87,24 @@ const placesOfNode = (node: ASTNode, subgraphs: readonly ParsedSubgraph[]): Plac
     {
       subgraph: subgraph.name,
       element: elementAt(subgraph.document, node.loc.start),
-      place: `${subgraph.file}:${line}:${column}`,
+      location: `${subgraph.file}:${line}:${column}`,
     },
   ];
 };
 
-/** Where the fields are defined that a message quotes as "Type.field". */
-const placesOfMessage = (message: string, subgraphs: readonly ParsedSubgraph[]): Place[] => {
+/** Returns the locations of the fields that a message quotes as "Type.field". */
+const locationsOfMessage = (message: string, subgraphs: readonly ParsedSubgraph[]): Located[] => {
   const quoted = new Set([...message.matchAll(/"(\w+\.\w+)"/g)].map((match) => match[1]));
-  const places: Place[] = [];
+  const located: Located[] = [];
   for (const subgraph of subgraphs) {
     visitFields(subgraph.document, (element, node) => {
-      if (quoted.has(element)) places.push(...placesOfNode(node, [subgraph]));
+      if (quoted.has(element)) located.push(...locationsOfNode(node, [subgraph]));
     });
   }
-  return places;
+  return located;
 };
 
-/** The innermost type or field that surrounds a position of the schema. */
+/** Returns the innermost type or field that contains this position of the schema. */
 const elementAt = (document: DocumentNode, position: number): string | undefined => {
   let found: string | undefined;
   for (const definition of document.definitions) {

@@ -2,11 +2,11 @@ import { GraphQLError, Source, parse, validate, type GraphQLSchema } from 'graph
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-const leftOut = new Set(['node_modules', 'dist', 'generated']);
+const ignored = new Set(['node_modules', 'dist', 'generated']);
 
 /**
- * Holds the saved operations below a folder against the schema that clients see; a file stands for itself, as it is
- * pasted. Answers a line for each fault, `file:line:column message`, and how many files there were.
+ * Validates the saved operations in a folder and its subfolders against the schema that clients see, each
+ * file by itself. Returns a line for each fault, `file:line:column message`, and the number of files.
  */
 export const checkOperations = (
   folder: string,
@@ -20,27 +20,27 @@ export const checkOperations = (
   };
 };
 
-/** The files with operations below a folder, in the order of their names. */
+/** Returns the files with operations in a folder and its subfolders, ordered by name. */
 const operationFiles = (folder: string): readonly string[] => {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) return leftOut.has(entry.name) ? [] : operationFiles(path);
+      if (entry.isDirectory()) return ignored.has(entry.name) ? [] : operationFiles(path);
       return entry.name.endsWith('.graphql') ? [path] : [];
     });
 };
 
 const faultsOf = (text: string, name: string, schema: GraphQLSchema): readonly string[] => {
-  const tell = ({ message, locations }: GraphQLError) => {
-    const [place] = locations ?? [];
-    return `${place ? `${name}:${place.line}:${place.column}` : name}  ${message}`;
+  const describe = ({ message, locations }: GraphQLError) => {
+    const [location] = locations ?? [];
+    return `${location ? `${name}:${location.line}:${location.column}` : name}  ${message}`;
   };
   try {
-    return validate(schema, parse(new Source(text, name))).map(tell);
+    return validate(schema, parse(new Source(text, name))).map(describe);
   } catch (error) {
-    if (error instanceof GraphQLError) return [tell(error)];
+    if (error instanceof GraphQLError) return [describe(error)];
     throw error;
   }
 };

@@ -1,68 +1,54 @@
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { changesSince, printChanges, readPublished } from './compose-changes.js';
-import { passes, publish, warn, type Files, type Voice, type WrittenFiles } from './compose-check.js';
-import { count, writeText } from './compose-files.js';
-import { composeSupergraph, type Composed } from './compose-schemas.js';
-import { watchSchemas } from './compose-watch.js';
-import { readSupergraphYaml, type Variables } from './supergraph-yaml.js';
+import { helpOf } from '../../bootstrap/help.mjs';
+import { changesSince, printChanges, readPublished } from './changes.js';
+import { passes, publish, warn, type Files, type Voice, type WrittenFiles } from './check.js';
+import { count, writeText } from './files.js';
+import { composeSupergraph, type Composed } from './schemas.js';
+import { watchSchemas } from './watch.js';
+import { readSupergraphYaml, type Variables } from '../supergraph-yaml.js';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
-const help = `Composes the supergraph from the list of subgraphs, offline.
-
-  npm run compose                       supergraph.yaml -> gateway/supergraph.graphql, and what changes for clients
-  npm run compose -- --check            writes nothing; fails when that file is stale, on errors, on a warning that
-                                        supergraph.hints.yaml does not allow, on a change that breaks clients of
-                                        gateway/published.graphql and that supergraph.changes.yaml does not accept,
-                                        and on an operation in examples/ that does not fit
-  npm run compose -- --release          the same check; then gateway/published.graphql is what clients have from now
-                                        on, and supergraph.changes.yaml is emptied
-  npm run compose -- --watch            composes again on each change of the list or of a schema, until Ctrl-C;
-                                        a running gateway takes the new file by itself
-  npm run compose -- --config <file>    another list in rover's format; the supergraph goes to standard output
-                     --output <file>    … or to this file; published.graphql is looked for beside it, the YAML files
-                                        and examples/ beside the list
-`;
-
-/** What a run of compose touches besides files. */
+/** What a run of compose uses besides files. */
 export interface Surroundings extends Voice {
   readonly variables: Variables;
-  /** Folder that paths of the command line are relative to. */
+  /** The folder to which paths in the arguments are relative. */
   readonly folder: string;
-  /** Ends --watch. */
+  /** Ends `--watch` when it is aborted. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * The command `compose`: reads the list of subgraphs, composes, and writes, compares (`--check`), publishes
- * (`--release`) or keeps composing (`--watch`). Equal schemas give an equal file, byte for byte. Answers the exit code:
- * 0, or 1 after saying what to do.
+ * The command `compose`: reads the list of subgraphs, composes, and writes the supergraph, compares it
+ * (`--check`), publishes it (`--release`) or composes again after each change (`--watch`). Equal schemas give
+ * an equal file, byte for byte. Returns the exit code: 0, or 1 after printing what to do.
  */
 export const compose = async (
   args: readonly string[],
-  given: Partial<Surroundings> = {},
+  overrides: Partial<Surroundings> = {},
 ): Promise<number> => {
-  const surroundings = { ...ofThisProcess(), ...given };
+  const surroundings = { ...ofThisProcess(), ...overrides };
   const { folder, variables, print, complain } = surroundings;
   try {
     const options = readArgs(args);
     const { check, release, watch } = options;
     if (options.help) {
-      print(help);
+      print(helpOf.compose);
       return 0;
     }
     const modes = Object.entries({ check, release, watch }).flatMap(([name, on]) =>
       on ? [`--${name}`] : [],
     );
-    if (modes.length > 1) throw new StartError(`${modes.join(' and ')} exclude each other.`);
+    if (modes.length > 1) throw new StartError(`${modes.join(' and ')} cannot be combined.`);
     const files = filesOf(folder, options);
     const read = () => readSupergraphYaml(files.list, variables);
     if (files.output === undefined) {
       if (modes[0] !== undefined)
-        throw new StartError(`${modes[0]} with --config needs --output: the supergraph file.`);
+        throw new StartError(`${modes[0]} with --config needs --output, the path of the supergraph file.`);
       print(composeAndWarn(read(), files, surroundings).supergraph);
       return 0;
     }
@@ -110,7 +96,7 @@ const composeAndWarn = (
   return composed;
 };
 
-/** Writes the supergraph; answers what was written and how clients of the published schema see it. */
+/** Writes the supergraph; returns a text that says what was written and what changed for clients. */
 const writeSupergraph = async (
   composed: Composed,
   { output, published, nameOf }: WrittenFiles,
@@ -130,14 +116,14 @@ const keepComposing = async (
 ): Promise<number> => {
   const { print, complain, signal = new AbortController().signal } = surroundings;
   const name = files.nameOf(files.output);
-  print(`watching ${files.nameOf(files.list)} and the schemas that it lists; Ctrl-C ends`);
+  print(`watching ${files.nameOf(files.list)} and the schemas that it lists; Ctrl-C stops`);
   await watchSchemas({
     read,
     signal,
     recompose: async (list, what) => {
       print(`${what}: ${await writeSupergraph(composeAndWarn(list, files, surroundings), files)}`);
     },
-    refuse: (reason, what) => complain(`${what}: ${name} stays as it was\n\n${reason}`),
+    refuse: (reason, what) => complain(`${what}: ${name} is not changed\n\n${reason}`),
   });
   print('stopped');
   return 0;
@@ -157,7 +143,7 @@ const readArgs = (args: readonly string[]) => {
       },
     }).values;
   } catch (error) {
-    throw new StartError(`${error instanceof Error ? error.message : String(error)}\n\n${help}`, {
+    throw new StartError(`${reasonOf(error)}\n\n${helpOf.compose}`, {
       cause: error,
     });
   }
@@ -165,7 +151,7 @@ const readArgs = (args: readonly string[]) => {
 
 const ofThisProcess = (): Surroundings => ({
   variables: process.env,
-  // npm goes to the root before it runs a script, and says here where the command was typed.
+  // npm changes to the root before it runs a script; INIT_CWD is the folder in which the command was typed.
   folder: process.env['INIT_CWD'] ?? process.cwd(),
   print: (text) => process.stdout.write(`${text.trimEnd()}\n`),
   complain: (text) => process.stderr.write(`${text.trimEnd()}\n`),

@@ -1,36 +1,36 @@
 import { join } from 'node:path';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { StartError } from '@cinegraph/service/start-error';
-import { takeLock } from '../bootstrap/lock.mjs';
-import { readStartOptions, type StartOptions } from '../bootstrap/options.mjs';
-import { announce, assertAnswers } from './ready-banner.js';
-import { say } from './console.js';
-import { startDatabases } from './databases.js';
+import { say } from '@cinegraph/service/terminal';
+import { takeLock } from '../../bootstrap/lock.mjs';
+import { readStartOptions, type StartOptions } from '../../bootstrap/options.mjs';
+import { assertAnswers, printReadyBanner } from './ready-banner.js';
+import { startDatabases } from '../databases.js';
 import {
+  composedSupergraph,
   databasesOf,
   environmentOf,
-  ownSupergraph,
   readCliEnv,
   readLocalSubgraphs,
   readSubgraphKey,
   readUncomposed,
   root,
-} from './graph.js';
-import { importAtFirstStart } from './first-import.js';
-import { lockOf } from './jobs.js';
+} from '../graph.js';
+import { importAtFirstStart } from '../import/first-import.js';
+import { lockOf } from '../jobs.js';
 import { aborted, startService } from './service-process.js';
 
 /**
- * The command `start`: brings up the databases, the subgraphs of supergraph.yaml and last the gateway, says where to
- * click, and runs until `signal` is aborted (answers 0) or a part cannot be kept alive (throws). Whatever ends it, all
- * that was started is stopped in reverse: the gateway first, PostgreSQL last.
+ * The command `start`: starts the databases, the subgraphs of supergraph.yaml and then the gateway, prints
+ * its URLs, and runs until `signal` is aborted (returns 0) or a part keeps failing (throws). In either case
+ * everything that was started is stopped in reverse order: the gateway first, PostgreSQL last.
  */
 export const start = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const options = readStartOptions(args, root);
   const { release, holder } = await takeLock(lockOf(options.data), 'start');
   if (holder) {
     throw new StartError(
-      `${options.data} is in use: process ${holder.pid} runs "${holder.purpose}" on it. Stop that one first, or start a second graph with --data <folder> --port <port>.`,
+      `${options.data} is in use: process ${holder.pid} runs "${holder.purpose}" on it. Stop that process first, or start a second graph with --data <folder> --port <port>.`,
     );
   }
   const started: (() => Promise<void>)[] = [];
@@ -54,22 +54,26 @@ export const start = async (args: readonly string[], signal: AbortSignal): Promi
   return 0;
 };
 
-/** Starts everything, puts how to stop it into `started`, and waits; it only ever ends by throwing. */
+/**
+ * Starts everything, appends the functions that stop it to `started`, and waits. It never resolves, it only
+ * throws.
+ */
 const runGraph = async (
   { data, port }: StartOptions,
   signal: AbortSignal,
   started: (() => Promise<void>)[],
 ): Promise<never> => {
   let onGivenUp = (_error: unknown): void => undefined;
-  const givenUp = new Promise<never>((_resolve, reject) => (onGivenUp = reject));
-  // It may come before anybody waits for it.
-  givenUp.catch(() => undefined);
+  const failed = new Promise<never>((_resolve, reject) => (onGivenUp = reject));
+  // It may reject before anything waits for it.
+  failed.catch(() => undefined);
 
   const subgraphs = await readLocalSubgraphs();
   const env = readCliEnv(subgraphs);
-  const uncomposed = env.SUPERGRAPH_PATH === ownSupergraph ? await readUncomposed(ownSupergraph) : [];
+  const uncomposed =
+    env.SUPERGRAPH_PATH === composedSupergraph ? await readUncomposed(composedSupergraph) : [];
   if (uncomposed.length > 0) {
-    say(`supergraph.graphql does not know ${uncomposed.join(', ')} yet: npm run compose`);
+    say(`supergraph.graphql does not contain ${uncomposed.join(', ')} yet. Run: npm run compose`);
   }
   const key = await readSubgraphKey(env, data);
   const databases = await startDatabases({ data, env, subgraphs, onProgress: say, onGivenUp });
@@ -98,7 +102,7 @@ const runGraph = async (
   });
   const gateway = await startService({
     ...{ name: 'gateway', main: join(root, 'gateway', 'dist', 'main.js'), signal, onGivenUp, port },
-    // The gateway has nothing to do with events.
+    // The gateway does not use the broker, so it does not get its password.
     env: {
       ...common,
       KAFKA_PASSWORD: undefined,
@@ -108,6 +112,6 @@ const runGraph = async (
   });
   started.push(gateway.stop);
   await assertAnswers(gateway.url, signal);
-  await announce(gateway.url);
-  return Promise.race([givenUp, aborted(signal)]);
+  await printReadyBanner(gateway.url);
+  return Promise.race([failed, aborted(signal)]);
 };

@@ -2,31 +2,25 @@ import { composeServices } from '@apollo/composition';
 import { StartError } from '@cinegraph/service/start-error';
 import { GraphQLError, Source, parse, type GraphQLSchema } from 'graphql';
 import { createRequire } from 'node:module';
-import { count } from './compose-files.js';
-import {
-  findingOfError,
-  findingOfHint,
-  printFinding,
-  type Finding,
-  type ParsedSubgraph,
-} from './compose-report.js';
-import type { SupergraphYaml } from './supergraph-yaml.js';
+import { count } from './files.js';
+import { findingOfError, findingOfHint, printFinding, type Finding, type ParsedSubgraph } from './report.js';
+import type { SupergraphYaml } from '../supergraph-yaml.js';
 
 const require = createRequire(import.meta.url);
 const { version: pinnedVersion } = require('@apollo/composition/package.json') as { version: string };
 
-/** What a list of subgraphs composes to. */
+/** The result of composing a list of subgraphs. */
 export interface Composed {
   readonly supergraph: string;
-  /** The schema that clients see: without what federation adds and what is @inaccessible. */
+  /** Returns the schema that clients see, without what federation adds and what is @inaccessible. */
   readonly apiSchema: () => GraphQLSchema;
   readonly warnings: readonly Finding[];
 }
 
 /**
- * The supergraph of a list of subgraphs and the warnings of its composition. Throws a StartError with every error, each
- * with its field, subgraph, place and what to do; also when the list asks for another version than the installed one,
- * since another version may compose another supergraph.
+ * Composes a list of subgraphs; returns the supergraph and the warnings. Throws a StartError with every error
+ * of the composition, each with its field, subgraph, location and correction. Throws one, too, if the list
+ * requests another version than the installed one, because another version may compose another supergraph.
  */
 export const composeSupergraph = (
   { federationVersion, subgraphs }: SupergraphYaml,
@@ -41,13 +35,13 @@ export const composeSupergraph = (
       parsed.push({ name, url: routingUrl, file, document: parse(new Source(sdl, file)) });
     } catch (error) {
       if (!(error instanceof GraphQLError)) throw error;
-      const [place] = error.locations ?? [];
+      const [location] = error.locations ?? [];
       errors.push({
         code: 'INVALID_GRAPHQL',
         element: undefined,
         subgraphs: [name],
         message: error.message,
-        places: [place ? `${file}:${place.line}:${place.column}` : file],
+        locations: [location ? `${file}:${location.line}:${location.column}` : file],
       });
     }
   }
@@ -67,23 +61,23 @@ export const composeSupergraph = (
   };
 };
 
-/** Findings as text, a blank line between them. */
+/** Returns the findings as text, with an empty line between two of them. */
 export const printFindings = (findings: readonly Finding[]): string =>
   `${findings.map(printFinding).join('\n\n')}\n`;
 
 const checkVersion = (written: string | undefined) => {
   const exact = /^[=v](\d+\.\d+\.\d+.*)$/.exec(written ?? '')?.[1];
   if (exact === pinnedVersion) return;
-  const asked =
+  const requested =
     written === undefined
       ? 'federation_version is missing'
       : ['0', '1', 'latest-0', 'latest-1'].includes(written) || exact?.startsWith('0.')
-        ? `federation_version ${written} is Federation 1, which is not composed here`
+        ? `federation_version ${written} is Federation 1, which is not supported`
         : ['2', 'latest-2'].includes(written)
-          ? `federation_version ${written} means whatever is newest`
+          ? `federation_version ${written} means the newest version`
           : `federation_version is ${written}`;
   throw new StartError(
-    `${asked}, but the installed @apollo/composition is ${pinnedVersion}. Write "federation_version: =${pinnedVersion}", or install the version you want.`,
+    `${requested}, but the installed @apollo/composition is ${pinnedVersion}. Write "federation_version: =${pinnedVersion}", or install the version you want.`,
   );
 };
 

@@ -1,12 +1,13 @@
 import { StartError } from '@cinegraph/service/start-error';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { SubgraphEntry, SupergraphYaml } from './supergraph-yaml.js';
+import type { SubgraphEntry, SupergraphYaml } from '../supergraph-yaml.js';
 
 /**
- * Calls `recompose` at once and after each change of what `read` answers, with words that say what changed, until
- * `signal` is aborted. Contents are compared, not times or events, so that it sees a file that an editor replaced, that
- * appeared, or that lies on a mounted disk; a content that is still being written is left until it stays the same for
- * one look. A StartError of either is handed to `refuse`, and the watch goes on.
+ * Calls `recompose` immediately, and after each change of what `read` returns, with a text that says what
+ * changed, until `signal` is aborted. It compares contents and not times or events, so it notices a file that
+ * an editor replaced, a new file, and a file on a mounted disk. A change counts only when two reads in a row
+ * agree, because the file may still be in writing. A StartError of `read` or `recompose` is passed to
+ * `refuse`, and the watch continues.
  */
 export const watchSchemas = async (options: {
   read: () => SupergraphYaml;
@@ -36,7 +37,7 @@ export const watchSchemas = async (options: {
   }
 };
 
-/** What the files say at one moment: a list, or in `state` the reason why there is none. */
+/** One reading of the files: the list, or in `state` the reason why it cannot be read. */
 interface Look {
   readonly state: string;
   readonly list: SupergraphYaml | undefined;

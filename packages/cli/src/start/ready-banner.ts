@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '@cinegraph/service/start-error';
-import { say } from './console.js';
-import { root } from './graph.js';
+import { reasonOf, say } from '@cinegraph/service/terminal';
+import { root } from '../graph.js';
 
 const answersWithinMs = 10_000;
 
-/** Waits until the gateway at `url` is ready and answers a query; throws a StartError after ten seconds. */
+/** Waits until the gateway at `url` is ready and answers a query. Throws a StartError after ten seconds. */
 export const assertAnswers = async (url: string, signal: AbortSignal): Promise<void> => {
   const deadline = Date.now() + answersWithinMs;
   let seen = '';
@@ -15,7 +15,7 @@ export const assertAnswers = async (url: string, signal: AbortSignal): Promise<v
     signal.throwIfAborted();
     try {
       const health = await fetch(`${url}/health/ready`, { signal });
-      seen = `/health/ready says ${health.status} ${await health.text()}`;
+      seen = `/health/ready returns ${health.status} ${await health.text()}`;
       if (health.ok) {
         const answer = await fetch(`${url}/graphql`, {
           method: 'POST',
@@ -25,19 +25,19 @@ export const assertAnswers = async (url: string, signal: AbortSignal): Promise<v
         });
         const body = await answer.text();
         if (answer.ok && body.replaceAll(' ', '').includes('"__typename":"Query"')) return;
-        seen = `a query is answered with ${answer.status} ${body}`;
+        seen = `a query returns ${answer.status} ${body}`;
       }
     } catch (error) {
       signal.throwIfAborted();
-      seen = error instanceof Error ? error.message : String(error);
+      seen = reasonOf(error);
     }
     await delay(50, undefined, { signal });
   }
   throw new StartError(`The graph does not answer: ${seen.slice(0, 500)}`);
 };
 
-/** Prints where the running graph is, and a query to try it with. */
-export const announce = async (url: string): Promise<void> => {
+/** Prints the URLs of the running graph, and a query to try. */
+export const printReadyBanner = async (url: string): Promise<void> => {
   const shown = url.replace(/\/\/(0\.0\.0\.0|\[::\])/, '//localhost');
   const endpoint = `${shown}/graphql`;
   const query = await readFile(join(root, 'examples', 'first-query.graphql'), 'utf8').catch(
@@ -60,6 +60,6 @@ or from a shell:
 
   curl -s ${endpoint} -H 'content-type: application/json' -d '${body}'
 
-Ctrl-C ends all of it.
+Ctrl-C stops everything.
 `);
 };

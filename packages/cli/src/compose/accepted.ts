@@ -2,22 +2,22 @@ import { StartError } from '@cinegraph/service/start-error';
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
-/** Something a check would refuse, accepted by name; `element` is the type, field or argument it is about. */
+/** An entry that accepts one finding of a check; `element` is the type, field or argument of the finding. */
 export interface Accepted {
   readonly code: string;
   readonly element: string;
   readonly reason: string;
 }
 
-/** What is accepted by its code and element. */
+/** A finding that can be accepted by its code and element. */
 interface Named {
   readonly code: string;
   readonly element: string | undefined;
 }
 
 /**
- * Reads a list of what is accepted; a list that does not exist accepts nothing. Throws a StartError for an entry
- * without code, element or reason: each is accepted by itself and with a reason, or not at all.
+ * Reads a list of accepted findings; a missing file is an empty list. Throws a StartError for an entry
+ * without code, element or reason, because every acceptance needs its reason.
  */
 export const readAccepted = (path: string): readonly Accepted[] => {
   if (!existsSync(path)) return [];
@@ -37,21 +37,23 @@ export const readAccepted = (path: string): readonly Accepted[] => {
       typeof reason !== 'string' ||
       !reason.trim()
     ) {
-      throw new StartError(`${path}: entry ${index + 1} needs code, element and reason, each a text.`);
+      throw new StartError(`${path}: entry ${index + 1} needs code, element and reason, each a string.`);
     }
     return { code, element, reason };
   });
 };
 
-/** Whether the list has an entry for this very code and element. */
+/** Whether the list has an entry for this code and element. */
 export const isAccepted = (found: Named, accepted: readonly Accepted[]): boolean =>
   accepted.some((entry) => matches(entry, found));
 
-/** Entries for what occurs no more; they are to be removed, lest they hide a new one. */
+/**
+ * Returns the entries without a finding. They have to be removed, because they would accept a new one unseen.
+ */
 export const unusedEntries = (found: readonly Named[], accepted: readonly Accepted[]): readonly Accepted[] =>
   accepted.filter((entry) => !found.some((one) => matches(entry, one)));
 
-/** The text of a list without its entries: the comment at its head. */
+/** Returns the text of a list without its entries: only the comment at its beginning. */
 export const withoutEntries = (text: string): string => {
   const lines = text.split('\n');
   const first = lines.findIndex((line) => line.trim() !== '' && !line.startsWith('#'));
