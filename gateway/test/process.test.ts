@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { buildGateway, type GatewayProcess, runGateway } from './support/process.js';
 import { answers, type StubSubgraph } from './support/stub-subgraph.js';
-import { askAt, compose, eventually, startStubs } from './support/world.js';
+import { askAt, compose, startStubs } from './support/world.js';
 
 let stubs: { things: StubSubgraph; scores: StubSubgraph };
 let folder: string;
@@ -54,7 +55,7 @@ describe('the gateway as a process', () => {
       /^SUPERGRAPH_PATH: the supergraph in .* cannot be served: .*\n/,
     ],
   ])(
-    'does not start with %s, and says so in a sentence',
+    'the gateway does not start with %s, and says so in one sentence',
     async (_what, env, said) => {
       const { code, stderr, stdout } = await run({ ...env, PORT: '0' }).exited;
 
@@ -66,7 +67,7 @@ describe('the gateway as a process', () => {
     30_000,
   );
 
-  it('says in a sentence that its port is taken', async () => {
+  it('a port that is taken ends the start with one sentence', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as AddressInfo;
@@ -78,7 +79,7 @@ describe('the gateway as a process', () => {
     expect(stderr).not.toMatch(/^ {4}at /m);
   }, 30_000);
 
-  it('needs nothing but a file and a port, and is then ready without asking a subgraph', async () => {
+  it('the gateway needs only a file and a port, and becomes ready without asking a subgraph', async () => {
     const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0' });
     const url = await gateway.url;
     const ready = await fetch(`${url}/health/ready`);
@@ -90,7 +91,7 @@ describe('the gateway as a process', () => {
     expect((await gateway.exited).code).toBe(0);
   }, 30_000);
 
-  it('finishes every request under way when it is asked to stop, tells that it is unready, and ends with 0', async () => {
+  it('on SIGTERM the gateway reports unready, finishes every request under way, and exits with 0', async () => {
     const count = 200;
     const waiting: (() => void)[] = [];
     stubs.things.misbehave((response) => {
@@ -110,9 +111,9 @@ describe('the gateway as a process', () => {
     expect(await readiness()).toBe(200);
 
     const asked = Array.from({ length: count }, () => askAt(url, '{ things { id score } }'));
-    await eventually(() => waiting.length === count);
+    await until(() => waiting.length === count);
     gateway.child.kill('SIGTERM');
-    await eventually(async () => (await readiness().catch(() => 'closed')) !== 200);
+    await until(async () => (await readiness().catch(() => 'closed')) !== 200);
     stubs.things.misbehave(undefined);
     for (const answer of waiting) answer();
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { enterIngest } from './members.js';
 import {
   chanceRatings,
@@ -17,7 +18,7 @@ import {
   type SentRating,
 } from './messages.js';
 import { clearRatings, expectEffectOf, isThrough, readTopic, tablesOf } from './oracle.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openChance, reportFault, sized, faultTimeoutMs } from './support.js';
 import { brokerKinds, startFaultWorld, type FaultWorld } from './world.js';
 
 const topic = incomingRatings.name;
@@ -67,7 +68,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     await world.publish(source.map((rating) => externalMessage(rating, null)));
     await world.settled();
     for (const group of ['again.ingest', 'once-more.ingest']) {
-      await until(`the end of the log for ${group}`, () => isThrough(world, group, topic));
+      await until(() => isThrough(world, group, topic), `${group} is at the end of the log`, faultTimeoutMs);
     }
     await Promise.all(again.map((member) => member.stop()));
     const appended = await readTopic(world, topic);
@@ -110,7 +111,8 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     const file = join(folder, 'ratings.jsonl');
     await writeFile(file, ratings.map((rating) => JSON.stringify(externalValue(rating))).join('\n'));
     const clock = `const { now } = Date; Date.now = () => now() + ${skewMs};`;
-    const { code, stdout } = await world.runRatings(
+    const { code, stdout } = await world.runCommand(
+      'main',
       ['produce', file],
       [`--import=data:text/javascript,${encodeURIComponent(clock)}`],
     );
@@ -171,8 +173,10 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     // One of the kinds is good by now.
     await world.pool.query(`UPDATE known_movie SET deleted = false, version = 2 WHERE id = 'f11:deleted'`);
     const late = bad.filter(({ code }) => code === 'MOVIE_DELETED').length;
-    const replays = await Promise.all([1, 2].map(() => world.runRatings(['dlq', 'replay', '--all'])));
-    replays.push(await world.runRatings(['dlq', 'replay', '--all']));
+    const replays = await Promise.all(
+      [1, 2].map(() => world.runCommand('events', ['dlq', 'replay', '--all'])),
+    );
+    replays.push(await world.runCommand('events', ['dlq', 'replay', '--all']));
     const replayed = replays.map(({ stdout }) => Number(/(\d+) replayed/.exec(stdout)?.[1]));
     expect(replayed.reduce((sum, one) => sum + one, 0)).toBe(late);
     const { lost, double } = await expectEffectOf(world, [

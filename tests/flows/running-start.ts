@@ -63,7 +63,7 @@ export const runStart = (...args: string[]): RunningStart => {
     prints,
     ready: async () => {
       const endpoint = await prints(/GraphQL +(http\S+)\/graphql/);
-      await prints(/Ctrl-C ends all of it/);
+      await prints(/Ctrl-C stops everything/);
       return endpoint;
     },
     processes: async () => (await listProcesses()).filter(({ parent }) => parent === pid),
@@ -85,11 +85,6 @@ export const stillAlive = async (processes: readonly Process[]): Promise<readonl
   return processes.filter(({ pid, command }) =>
     now.some((other) => other.pid === pid && other.command === command),
   );
-};
-
-/** Waits until the condition holds; jest's time limit of the test ends a wait in vain. */
-export const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
-  while (!(await holds())) await delay(50);
 };
 
 /** What the graph answered. */

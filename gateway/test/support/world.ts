@@ -26,7 +26,10 @@ export const thingNames = ['zero', 'one', 'two'];
 
 const thing = (id: number) => ({ id: String(id), name: thingNames[id] ?? `thing ${id}` });
 
-/** `things` owns Thing and its name; `scores` adds a nullable score, a non-null rank, and refuses odd ids for `odd`. */
+/**
+ * `things` owns Thing and its name; `scores` adds a nullable score, a non-null rank, and refuses odd ids for
+ * `odd`.
+ */
 export const startStubs = async (): Promise<{ things: StubSubgraph; scores: StubSubgraph }> => ({
   things: await startStubSubgraph({
     name: 'things',
@@ -158,16 +161,4 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
       await rm(folder, { recursive: true, force: true });
     },
   };
-};
-
-/** Waits until the condition holds, looking every few milliseconds; fails after `withinMs`. */
-export const eventually = async (
-  condition: () => boolean | Promise<boolean>,
-  withinMs = 10_000,
-): Promise<void> => {
-  const endAt = Date.now() + withinMs;
-  while (!(await condition())) {
-    if (Date.now() > endAt) throw new Error(`still not so after ${withinMs} ms: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 };
