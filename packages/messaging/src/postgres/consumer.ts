@@ -8,7 +8,7 @@ import { createWakeUp } from '@cinegraph/service/wake-up';
 import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
 import { beyondEnd, endClient, lockNumber, messagesChannel, type LogStore } from './store.js';
 
-/** How often a standby tries to take the lock, and the active member looks for messages without a notification. */
+/** How often a standby tries to take the lock, and the active member looks for messages unasked. */
 const pollMs = 1_000;
 
 /** Maximum number of bytes in a batch, unless its only message is larger. */

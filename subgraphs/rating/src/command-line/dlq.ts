@@ -100,7 +100,7 @@ const describe = (letter: DeadLetter): readonly (readonly [string, string])[] =>
     ['code', letter.code],
     ['reason', letter.reason],
     ['consumer', letter.consumer],
-    ['identity', letter.identity],
+    ['identity', letter.dedupKey],
     ['place', `${message.topic}, partition ${message.partition}, offset ${message.offset}`],
     ['appended', message.appendedAt.toISOString()],
     ...Object.entries(message.headers).map(
