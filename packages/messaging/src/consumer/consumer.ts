@@ -12,9 +12,7 @@ import type { Broker, IncomingMessage } from '../broker.js';
 import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
 import { claimDedupKeys, recordDedupKey } from './inbox.js';
 
-/**
- * A decoded message: an event to handle, or a fault that makes it a dead letter; with its deduplication key.
- */
+/** A message as an event to handle, or as a fault that makes it a dead letter, with its deduplication key. */
 export type DecodedMessage<Event> =
   | { readonly dedupKey: string; readonly event: Event; readonly trace?: string | null }
   | ({ readonly dedupKey: string } & MessageFault);
@@ -68,10 +66,7 @@ export const createConsumer = <Event>(
   tools: {
     readonly subgraph: string;
     readonly broker: Pick<Broker, 'subscribe'>;
-    /**
-     * The pool of the subgraph's database; the consumer opens a few connections of its own with the same
-     * options.
-     */
+    /** The pool of the subgraph's database; the consumer opens a smaller one with the same options. */
     readonly pool: pg.Pool;
     readonly logger: Logger;
   },
@@ -80,8 +75,7 @@ export const createConsumer = <Event>(
   const { subgraph, broker } = tools;
   const { name, topics, maxBatch } = definition;
   const logger = tools.logger.child({ consumer: name });
-  // A batch of thousands takes longer than a command may, and waits longer for rows that commands have
-  // locked.
+  // A batch of thousands takes longer than a command, and waits longer for rows that commands lock.
   const pool = openSidePool(tools.pool, {
     maxConnections: 8,
     statementTimeoutMs: 30_000,
@@ -186,7 +180,7 @@ const consumeEntries = async <Event>(
   }
 };
 
-/** Whether fewer of the entries could succeed. */
+/** Returns true if some of the entries could succeed without the others. */
 const isCausedByEntries = (error: unknown, entries: readonly unknown[]): boolean => {
   if (isTimedOut(error)) return entries.length > smallestTimedBatch;
   return !isConflict(error) && !isUnavailable(error) && !isStoreBroken(error);

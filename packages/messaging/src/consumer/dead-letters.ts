@@ -20,10 +20,7 @@ export interface RefusedMessage extends MessageFault {
   readonly dedupKey: string;
 }
 
-/**
- * A stored dead letter. Key and value have the bytes of the message; only the headers of an allow-list are
- * kept.
- */
+/** A stored dead letter: the message with its bytes, but only with the headers of an allow-list. */
 export interface DeadLetter extends MessageFault {
   readonly id: string;
   readonly consumer: string;
@@ -42,7 +39,7 @@ const maxHeaderLength = 500;
 export const maxReasonLength = 500;
 const maxCopiedKeyBytes = 1_000;
 
-/** Limits of one statement. */
+/** One statement writes at most this much. */
 const maxPieceLetters = 500;
 const maxPieceBytes = 4 * 2 ** 20;
 
@@ -154,9 +151,7 @@ export const countDeadLetters = (
      GROUP BY consumer, code ORDER BY count(*) DESC, consumer, code`,
   );
 
-/**
- * Returns a dead letter in any state, with key and value. `locked` locks its row until the transaction ends.
- */
+/** Returns a dead letter in any state, with key and value; `locked` locks its row in the transaction. */
 export const findDeadLetter = async (
   tx: RawTransaction,
   id: string,

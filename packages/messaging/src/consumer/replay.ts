@@ -50,8 +50,7 @@ const replayIn = async <Event>(
   const decoded = decodeMessage(definition, letter.message, logger);
   if (decoded && !('event' in decoded)) return refuseAgain(tx, id, decoded);
   if (decoded) {
-    // A message that could not be decoded before is now an event with an id, which other messages may have
-    // brought.
+    // A message that could not be decoded before may now be an event that another message has brought, too.
     const renamed = decoded.dedupKey !== letter.dedupKey;
     if (renamed && (await claimDedupKeys(tx, definition.name, [decoded.dedupKey])).size === 0) {
       await close(tx, id);
