@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
-import { migrate } from '@cinegraph/database/migrate';
+import { migrateAll } from '@cinegraph/database/migrate';
 import { testPool } from '@cinegraph/testing/database';
 import * as metadata from '@cinegraph/metadata/migrations';
 import * as rating from '@cinegraph/rating/migrations';
@@ -41,7 +41,7 @@ try {
 
 async function measureRatings() {
   const url = await server.ensureDatabase('rating');
-  await migrate({ url, migrations: rating.migrations });
+  await migrateAll(url, rating.migrations);
   await fill(url, [
     // One movie of 10 and one of 1,000,000; pages of 100 movies of 10 and of 10,000 each.
     ratingsOf('ten', 10),
@@ -82,7 +82,7 @@ async function measureRatings() {
 
 async function measureSearch() {
   const url = await server.ensureDatabase('metadata');
-  await migrate({ url, migrations: metadata.migrations });
+  await migrateAll(url, metadata.migrations);
   // Words of two to four syllables, as many as titles of real catalogues have; names of given and family name.
   const word = (seed) => {
     const syllables = [

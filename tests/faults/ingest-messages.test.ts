@@ -150,7 +150,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
       value: Buffer | null;
       reason: string;
     }>(
-      `SELECT partition || '/' || "offset" AS place, code, value, reason FROM dead_letter WHERE topic = $1`,
+      `SELECT partition || '/' || "offset" AS place, code, value, reason FROM messaging.dead_letter WHERE topic = $1`,
       [topic],
     );
     expect(rows.map(({ place, code, value }) => letterOf(place, code, value)).sort()).toEqual(expected);

@@ -98,7 +98,7 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     );
     expect(rows).toEqual([{ disordered: 0, taken: sent.length }]);
     // Nobody was there to publish it.
-    await world.pool.query('TRUNCATE outbox');
+    await world.pool.query('TRUNCATE messaging.outbox');
     reportFault({ fault: name, runs: changes, events: sent.length, lost, double, note: 'order violated 0' });
   });
 
@@ -179,7 +179,7 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     await world.publish([...messages, ...news.map((rating) => externalMessage(rating))]);
     await world.settled();
     const { lost, double } = await expectEffectOf(world, [...own, ...foreign, ...news]);
-    expect((await world.pool.query('SELECT FROM dead_letter')).rowCount).toBe(0);
+    expect((await world.pool.query('SELECT FROM messaging.dead_letter')).rowCount).toBe(0);
     reportFault({ fault: name, runs: 1, events: messages.length * 2 + news.length, lost, double });
   });
 });

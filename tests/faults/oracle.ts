@@ -62,7 +62,7 @@ export const tablesOf = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<stri
 
 /** Empties what ratings come to; what was seen, and where the group is, stays. */
 export const clearRatings = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<void> => {
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, dead_letter');
+  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.dead_letter');
 };
 
 /** Does `work` at a moment when a batch is in the middle of its transaction, which it keeps from ending. */

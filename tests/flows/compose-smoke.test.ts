@@ -6,18 +6,20 @@ import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
+import type { MigrationSet } from '@cinegraph/database/migrate';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { root } from '../support/image.js';
 
-const events = { name: 'events', migrations: new URL('../../prisma/events/migrations/', import.meta.url) };
+const events = { name: 'events', migrations: [brokerMigrations] };
 const databases: TestDatabase[] = [];
 let composed: Composed;
 
 /** A database without a table: what the services find when they are started for the first time. */
-const emptyDatabase = async (definition: { name: string; migrations: URL }) => {
+const emptyDatabase = async (definition: { name: string; migrations: readonly MigrationSet[] }) => {
   const database = await testDatabase(definition);
   databases.push(database);
   const pool = testPool(database.url);
-  await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  await pool.query('DROP SCHEMA public, messaging CASCADE; CREATE SCHEMA public');
   await pool.end();
   return database.url;
 };

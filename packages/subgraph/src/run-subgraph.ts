@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import { readFile } from 'node:fs/promises';
 import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
@@ -44,8 +45,8 @@ export interface SubgraphDefinition<Context extends BaseContext> {
   readonly name: string;
   /** The SDL file that is the contract. */
   readonly schema: URL;
-  /** The Prisma migrations of its database. */
-  readonly migrations: URL;
+  /** The migrations of its database: its own, and those of the tables for messaging that it uses. */
+  readonly migrations: readonly MigrationSet[];
   /** What it publishes to and consumes; made where they are missing. */
   readonly topics: readonly TopicDefinition[];
   /** What it reads of the environment beyond what every subgraph does; `SubgraphTools.variables` gives it. */

@@ -15,6 +15,7 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ingest.js';
 import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { ratingWorld } from './world.js';
 
 const logger = silentLogger;
@@ -25,7 +26,7 @@ beforeAll(async () => {
   world = await ratingWorld();
   events = await testDatabase({
     name: 'events',
-    migrations: new URL('../../../prisma/events/migrations/', import.meta.url),
+    migrations: [brokerMigrations],
   });
 });
 afterAll(async () => {
@@ -96,7 +97,7 @@ describe('a file that is produced', () => {
     );
     expect(await world.drift()).toEqual([]);
     const { rows: counts } = await world.subgraph.pool.query(
-      'SELECT (SELECT count(*)::int FROM inbox) AS seen, (SELECT count(*)::int FROM dead_letter) AS dead',
+      'SELECT (SELECT count(*)::int FROM messaging.inbox) AS seen, (SELECT count(*)::int FROM messaging.dead_letter) AS dead',
     );
     expect(counts).toEqual([{ seen: 6_000, dead: 0 }]);
     await rm(folder, { recursive: true });

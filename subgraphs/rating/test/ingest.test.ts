@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => world.subgraph.stop());
 beforeEach(async () => {
   await world.subgraph.pool.query(
-    'TRUNCATE rating, aggregated_rating, known_movie, inbox, dead_letter, outbox',
+    'TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.dead_letter, messaging.outbox',
   );
   ingest = await openDeliveries({ subgraph: 'rating', pool: world.subgraph.pool }, ingestWith());
 });
@@ -62,7 +62,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await world.aggregateOf('vega:1')).toMatchObject({ count: 3, average: 7 });
     expect(await world.drift()).toEqual([]);
     const { rows } = await world.subgraph.pool.query(
-      `SELECT type, count(*)::int FROM outbox_event GROUP BY type ORDER BY type`,
+      `SELECT type, count(*)::int FROM messaging.outbox_event GROUP BY type ORDER BY type`,
     );
     expect(rows).toEqual([
       { type: 'AggregatedRatingChanged', count: 1 },
@@ -80,7 +80,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await standing()).toEqual(['m cinema:ann 9', 'm:x ratings:1 4']);
     expect(await world.aggregateOf('m')).toMatchObject({ count: 1, average: 9 });
     const { rows } = await world.subgraph.pool.query(
-      `SELECT count(*)::int AS told FROM outbox_event WHERE type = 'RatingSubmitted'`,
+      `SELECT count(*)::int AS told FROM messaging.outbox_event WHERE type = 'RatingSubmitted'`,
     );
     expect(rows).toEqual([{ told: 2 }]);
   });
@@ -225,7 +225,7 @@ describe('poison', () => {
     const expected = log.filter(({ code }) => code !== 'good');
     const { rows } = await world.subgraph.pool.query<{ code: string; offset: string; same: boolean }>(`
       SELECT d.code, d."offset"::text, o.topic = 'ratings.dlq' AND o.value IS NOT DISTINCT FROM d.value AS same
-      FROM dead_letter d JOIN outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text ORDER BY d."offset"`);
+      FROM messaging.dead_letter d JOIN messaging.outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text ORDER BY d."offset"`);
     expect(rows).toEqual(
       expected.map(({ code, message }) => ({ code, offset: String(message.offset), same: true })),
     );
@@ -331,7 +331,7 @@ describe('whatever the order', () => {
     );
     for (const order of [...orders, ...orders.map((one) => one.toReversed())]) {
       for (const size of [1, 2, 5]) {
-        await world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, inbox');
+        await world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, messaging.inbox');
         for (let at = 0; at < order.length; at += size) await ingest.deliver(order.slice(at, at + size));
         expect(await standing()).toEqual(['vega:m ratings:1 8']);
       }
@@ -341,7 +341,7 @@ describe('whatever the order', () => {
   it('of arrival, and however often, the result is that of the events one after another', async () => {
     const random = seededRandom('order');
     for (let round = 0; round < 5; round += 1) {
-      await world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, inbox');
+      await world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, messaging.inbox');
       const log = randomLog(random, 400, 3);
       const disorder = random.shuffled([...log, ...log, ...log]);
       for (const batch of batchesOf(random, disorder)) await ingest.deliver(batch);

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import { mkdir, open, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -60,7 +61,7 @@ export interface ImportTables<Item> {
 export interface Importer<Item> {
   readonly subgraph: string;
   readonly source: string;
-  readonly migrations: URL;
+  readonly migrations: readonly MigrationSet[];
   /** What the report calls the records, in the plural. */
   readonly items: string;
   /** Names of options with a value, as `scale` for `--scale 5`. */
