@@ -1,3 +1,5 @@
+import { integrationTests, systemTests } from './tests/support/tiers.mjs';
+
 const common = {
   testEnvironment: 'node',
   testEnvironmentOptions: { customExportConditions: ['cinegraph-source', 'node', 'node-addons'] },
@@ -10,9 +12,15 @@ const common = {
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
 };
 
-/** One run from the root: `unit` needs nothing, `integration` gets a real PostgreSQL from its global set-up. */
+const withPostgres = {
+  ...common,
+  globalSetup: '<rootDir>/packages/testing/dist/global-setup.js',
+  globalTeardown: '<rootDir>/packages/testing/dist/global-teardown.js',
+};
+
+/** One run from the root, in three tiers: tests/support/tiers.mjs says what each may use. */
 export default {
-  // The machine may be slow and shared; nothing here measures time.
+  // The machine may be slow and shared; no test measures time.
   testTimeout: 60_000,
   // Two at a time on two cores: much of a test is waiting for processes.
   maxWorkers: '100%',
@@ -23,16 +31,7 @@ export default {
       displayName: 'unit',
       testMatch: ['<rootDir>/{packages,subgraphs}/*/src/**/*.test.ts', '<rootDir>/gateway/src/**/*.test.ts'],
     },
-    {
-      ...common,
-      displayName: 'integration',
-      testMatch: [
-        '<rootDir>/{packages,subgraphs}/*/test/**/*.test.ts',
-        '<rootDir>/gateway/test/**/*.test.ts',
-        '<rootDir>/tests/**/*.test.ts',
-      ],
-      globalSetup: '<rootDir>/packages/testing/dist/global-setup.js',
-      globalTeardown: '<rootDir>/packages/testing/dist/global-teardown.js',
-    },
+    { ...withPostgres, displayName: 'integration', testMatch: integrationTests },
+    { ...withPostgres, displayName: 'system', testMatch: systemTests },
   ],
 };

@@ -4,7 +4,7 @@ import { readConfig, subgraphUrlVariable } from './config.js';
 const needed = { SUPERGRAPH_PATH: 'supergraph.graphql' };
 
 describe('the environment', () => {
-  it('needs nothing but the supergraph file, and then means production', () => {
+  it('an empty environment means production', () => {
     expect(readConfig(needed)).toMatchObject({
       environment: 'production',
       port: 4000,
@@ -16,7 +16,7 @@ describe('the environment', () => {
     });
   });
 
-  it('is refused with every problem at once', () => {
+  it('an invalid environment is refused with every problem at once', () => {
     expect(() =>
       readConfig({
         PORT: 'x',
@@ -35,13 +35,13 @@ describe('the environment', () => {
     'host',
     'content-length',
     'Transfer-Encoding',
-  ])('cannot have the gateway hand on %s', (name) => {
+  ])('FORWARD_HEADERS may not list %s', (name) => {
     expect(() => readConfig({ ...needed, FORWARD_HEADERS: `accept-language, ${name}` })).toThrow(
       'FORWARD_HEADERS',
     );
   });
 
-  it('lists headers and origins with commas between, in any case', () => {
+  it('headers and origins are lists with commas, in any case', () => {
     const { forwardHeaders, corsOrigins } = readConfig({
       ...needed,
       FORWARD_HEADERS: 'Authorization , X-Tenant,',
@@ -52,11 +52,11 @@ describe('the environment', () => {
     expect(corsOrigins).toEqual(['https://example.org', 'http://localhost:8080']);
   });
 
-  it('names a subgraph in upper case with _ for all but letters and digits', () => {
+  it("a subgraph's variable has its name in upper case with _ for all but letters and digits", () => {
     expect(subgraphUrlVariable('user-reviews.v2')).toBe('SUBGRAPH_URL_USER_REVIEWS_V2');
   });
 
-  it('overrides URLs by subgraph, an empty one is unset', () => {
+  it('SUBGRAPH_URL_<NAME> overrides a URL, and an empty value is unset', () => {
     const { subgraphUrls } = readConfig({
       ...needed,
       SUBGRAPH_URL_A: 'http://a:1/graphql',

@@ -12,25 +12,31 @@ import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import { identityHeader } from '@cinegraph/service/identity';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
 
-/** All that the gateway is told from outside. Times in milliseconds. */
+/** The settings of the gateway. Times are in milliseconds. */
 export type Config = ReturnType<typeof readConfig>;
 
-/** Headers that the gateway writes itself, or that belong to one connection: a client's are never handed on. */
-const ownHeaders: ReadonlySet<string> = new Set([
+/**
+ * Headers that the gateway writes or that belong to one connection; a client's values are never forwarded.
+ */
+const reservedHeaders: ReadonlySet<string> = new Set([
   identityHeader,
   developmentViewerHeader,
   deadlineHeader,
-  ...[
-    'accept',
-    'accept-encoding',
-    'connection',
-    'content-encoding',
-    'content-length',
-    'content-type',
-    'expect',
-  ],
-  ...['host', 'keep-alive', 'origin'],
-  ...['proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'origin',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
 ]);
 
 const listVariable = z
@@ -48,13 +54,16 @@ const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https U
 const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
 
 /** The supergraph that is committed beside the gateway. */
-const ownSupergraph = fileURLToPath(new URL('../supergraph.graphql', import.meta.url));
+const committedSupergraph = fileURLToPath(new URL('../supergraph.graphql', import.meta.url));
 
-/** The variables that the gateway reads, beside `SUBGRAPH_URL_<NAME>`; deployment files are checked against it. */
+/**
+ * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>`. A test checks deployment files against
+ * them.
+ */
 export const gatewayVariables = {
   ...serviceVariables,
   PORT: portVariable.default(4000),
-  SUPERGRAPH_PATH: z.string().default(ownSupergraph),
+  SUPERGRAPH_PATH: z.string().default(committedSupergraph),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable
@@ -64,7 +73,7 @@ export const gatewayVariables = {
       'must be header names with commas between',
     )
     .refine(
-      (names) => !names.some((name) => ownHeaders.has(name)),
+      (names) => !names.some((name) => reservedHeaders.has(name)),
       'names a header that the gateway writes itself',
     ),
   CORS_ORIGINS: listVariable.refine(
@@ -75,13 +84,13 @@ export const gatewayVariables = {
 
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 
-/** The variable that overrides a subgraph's routing_url. */
+/** Returns the name of the variable that overrides a subgraph's routing_url. */
 export const subgraphUrlVariable = (subgraph: string): string =>
   subgraphVariable(subgraphUrlPrefix, subgraph);
 
 /**
- * Reads the gateway's environment; every problem is reported at once, as a StartError.
- * `subgraphUrls` holds what `SUBGRAPH_URL_<NAME>` says, by the variable's name.
+ * Reads the gateway's environment, and throws a StartError that lists every problem. `subgraphUrls` has the
+ * values of `SUBGRAPH_URL_<NAME>` by the variable's name.
  */
 export const readConfig = (source: NodeJS.ProcessEnv) => {
   const urlVariables = Object.keys(source).filter((name) => name.startsWith(subgraphUrlPrefix));

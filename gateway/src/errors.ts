@@ -3,7 +3,7 @@ import { shortMessage } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
-/** Codes of refusals that the gateway itself makes. */
+/** The codes with which the gateway itself refuses. */
 export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
@@ -12,72 +12,82 @@ export const gatewayCode = {
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
 
-/** Codes that pass when the gateway said them: about the request, or its own refusals. */
-const ownCodes: ReadonlySet<string> = new Set([
+/** Codes that pass the mask on errors of the gateway: faults of the request, and the gateway's refusals. */
+const passedCodes: ReadonlySet<string> = new Set([
   ...Object.values(ApolloServerErrorCode).filter((code) => code !== internalCode),
   ...Object.values(gatewayCode),
 ]);
 
-/** Codes that every subgraph may refuse with. What only the gateway can judge (parsing, validity) is not among them. */
+/** Codes with which every subgraph may refuse. Parsing and validation are judged by the gateway alone. */
 const subgraphCodes: readonly string[] = ['BAD_USER_INPUT', 'UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'];
 
 /**
- * Apollo Server's `formatError`: an error passes with message, place, code and flat details when its code is listed;
- * for a subgraph's error (stock marks it with `serviceName`) that is a common one or one of `schemaCodes()`, the values
- * of the supergraph's own `ErrorCode` enum. All else is logged whole and becomes "Internal error".
+ * Returns Apollo Server's `formatError`. An error passes with message, path, locations, code and flat details
+ * if its code is known: for a subgraph's error, which carries `serviceName`, a common code or one of
+ * `schemaCodes()`, the values of the supergraph's enum `ErrorCode`. Any other error is logged whole and
+ * becomes "Internal error".
  */
 export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; logger: Logger }) => {
   const { schemaCodes, logger } = options;
-  // One failed fetch may be told at many places of an answer; its cause is logged once.
+  // One failed fetch can cause errors at many paths of a response; its cause is logged once.
   const logged = new WeakSet<object>();
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
     const { details, serviceName, validationErrorCode } = formatted.extensions ?? {};
     const code = isRequestFault(thrown) ? ApolloServerErrorCode.BAD_REQUEST : formatted.extensions?.['code'];
-    const place = {
+    const position = {
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
     };
     const ofSubgraph = serviceName !== undefined;
     const passes =
       typeof code === 'string' &&
-      (ofSubgraph ? subgraphCodes.includes(code) || schemaCodes().has(code) : ownCodes.has(code));
+      (ofSubgraph ? subgraphCodes.includes(code) || schemaCodes().has(code) : passedCodes.has(code));
     if (!passes) {
       const cause = unwrapResolverError(thrown);
       const seen = typeof cause === 'object' && cause !== null && logged.has(cause);
       if (typeof cause === 'object' && cause !== null) logged.add(cause);
       if (!seen) logger.error({ err: cause, path: formatted.path, subgraph: serviceName }, 'masked error');
-      return { message: 'Internal error', ...place, extensions: { code: internalCode } };
+      return { message: 'Internal error', ...position, extensions: { code: internalCode } };
     }
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
         : shortMessage(formatted.message);
     const shown = ofSubgraph ? flatDetails(details) : undefined;
-    return { message, ...place, extensions: shown === undefined ? { code } : { code, details: shown } };
+    return { message, ...position, extensions: shown === undefined ? { code } : { code, details: shown } };
   };
 };
 
-/** Apollo Server's refusals without a code (a persisted query whose hash is wrong) say by status whose fault it is. */
+/**
+ * Apollo Server refuses some requests without a code, e.g. a wrong hash of a persisted query, but with a 4xx
+ * status.
+ */
 const isRequestFault = (thrown: unknown): boolean => {
   if (!(thrown instanceof GraphQLError) || thrown.extensions['code'] !== undefined) return false;
   const { status } = (thrown.extensions['http'] ?? {}) as { status?: unknown };
   return typeof status === 'number' && status >= 400 && status < 500;
 };
 
-/** The details of a refusal, as far as they are a flat object of plain values. */
+/** Returns those details of a refusal that are plain values; undefined if there are none. */
 const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
   if (typeof details !== 'object' || details === null || Array.isArray(details)) return undefined;
   const plain = Object.entries(details).filter(([, value]) => value === null || typeof value !== 'object');
   return plain.length === 0 ? undefined : Object.fromEntries(plain);
 };
 
-/** An error of the gateway's own about a subgraph; its text names neither subgraph nor address. */
+/** Creates the refusal of a whole operation, before any subgraph is asked: HTTP 400. */
+export const refusedOperation = (code: string, message: string): GraphQLError =>
+  new GraphQLError(message, { extensions: { code, http: { status: 400 } } });
+
+/**
+ * Creates the error of fields whose subgraph has no usable response; it names neither subgraph nor address.
+ */
 export const subgraphUnavailable = (): GraphQLError =>
   new GraphQLError('This part of the graph cannot be reached at the moment. Try again later.', {
     extensions: { code: gatewayCode.subgraphUnavailable },
   });
 
-/** The answer that was not there when the request's time was up. */
+/** Creates the error of fields whose subgraph did not respond before the request's deadline. */
 export const deadlineExceeded = (): GraphQLError =>
   new GraphQLError('This part of the graph did not answer in time. Ask for less, or try again later.', {
     extensions: { code: gatewayCode.deadlineExceeded },

@@ -1,4 +1,4 @@
-// First: it traces only what is loaded after it.
+// Must be first: it traces only modules that are loaded after it.
 import '@cinegraph/service/telemetry/start';
 import { createLogger } from '@cinegraph/service/logger';
 import { runService } from '@cinegraph/service/run-service';

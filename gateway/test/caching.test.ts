@@ -50,20 +50,20 @@ describe('for how long an answer may be kept', () => {
 
   it.each([
     ['the least of both subgraphs', 'max-age=60, public', 'max-age=5, public', 'max-age=5, public'],
-    ['whichever says it', 'max-age=7, public', 'max-age=300, public', 'max-age=7, public'],
+    [
+      'the least, whichever subgraph says it',
+      'max-age=7, public',
+      'max-age=300, public',
+      'max-age=7, public',
+    ],
     ['nothing where one of them says nothing', 'max-age=60, public', undefined, 'no-store'],
     ['nothing where one of them says 0', 'max-age=60', 'max-age=0', 'no-store'],
     ['nothing where one of them says no-store', 'max-age=60', 'no-store', 'no-store'],
-    ['nothing where one of them wants to be asked', 'max-age=60', 'no-cache, max-age=60', 'no-store'],
+    ['nothing where one of them says no-cache', 'max-age=60', 'no-cache, max-age=60', 'no-store'],
     ['nothing where one of them cannot be read', 'max-age=60', 'max-age=soon', 'no-store'],
-    [
-      'nothing, and for nobody else, where one is private',
-      'max-age=60',
-      'max-age=60, private',
-      'private, no-store',
-    ],
+    ['nothing where one is private', 'max-age=60', 'max-age=60, private', 'private, no-store'],
     ['the lesser of two kinds of caches', 'max-age=60', 's-maxage=9, max-age=60', 'max-age=9, public'],
-  ])('is %s', async (_what, things, scores, expected) => {
+  ])('the cache lifetime of a response from two subgraphs is %s', async (_what, things, scores, expected) => {
     keep(things, scores);
     const answer = await get(fromBoth);
 
@@ -71,14 +71,14 @@ describe('for how long an answer may be kept', () => {
     expect(cacheControlOf(await post(fromBoth))).toBe(expected);
   });
 
-  it('depends only on the subgraphs that were asked', async () => {
+  it('the cache lifetime of a response depends only on the subgraphs that were asked', async () => {
     keep('max-age=60', 'no-store');
 
     expect(cacheControlOf(await get(fromOne))).toBe('max-age=60, public');
     expect(cacheControlOf(await get('{ __typename }'))).toBe('no-store');
   });
 
-  it('is nothing, and for nobody else, as soon as a viewer asks', async () => {
+  it('a response to a viewer is private and not stored', async () => {
     keep('max-age=60');
     const answer = await get(fromOne, { 'x-viewer-id': 'ann' });
 
@@ -86,7 +86,7 @@ describe('for how long an answer may be kept', () => {
     expect(cacheControlOf(await post(fromOne, { 'x-viewer-id': 'ann' }))).toBe('private, no-store');
   });
 
-  it('is nothing for a mutation', async () => {
+  it('a response to a mutation is not stored', async () => {
     keep('max-age=60');
 
     expect(cacheControlOf(await post('mutation { rename(id: "1", name: "x") { id } }'))).toBe(
@@ -98,7 +98,7 @@ describe('for how long an answer may be kept', () => {
     ['a field', '{ things { name odd } }', 200],
     ['the document', '{ things { ', 400],
     ['validation', '{ nothing }', 400],
-  ])('is nothing where %s fails', async (_what, query, status) => {
+  ])('a response is private and not stored where %s fails', async (_what, query, status) => {
     keep('max-age=60', 'max-age=60');
     const answer = await get(query);
 
@@ -106,7 +106,7 @@ describe('for how long an answer may be kept', () => {
     expect(answer.headers.etag).toBeUndefined();
   });
 
-  it('is nothing where a subgraph brought no usable answer', async () => {
+  it('a response with an unusable subgraph response is not stored', async () => {
     keep('max-age=60', 'max-age=60');
     world().scores.misbehave((response) => {
       response.setHeader('cache-control', 'max-age=60');
@@ -129,7 +129,7 @@ describe('for how long an answer may be kept', () => {
     ['PUT', () => sendRaw(`${world().url}/graphql`, { method: 'PUT' }), 405],
     ['what is not there', () => sendRaw(`${world().url}/nothing`), 404],
     ['health', () => sendRaw(`${world().url}/health/ready`), 200],
-  ])('is nothing for %s', async (_what, send, status) => {
+  ])('a response is not stored for %s', async (_what, send, status) => {
     const answer = await send();
 
     expect([answer.status, cacheControlOf(answer)]).toEqual([status, 'no-store']);
@@ -139,7 +139,7 @@ describe('for how long an answer may be kept', () => {
 describe('an answer at the edge', () => {
   const { world, keep, get, post } = startedIn({});
 
-  it('is not sent again to whoever has it, in any encoding', async () => {
+  it('a cached response is revalidated with 304, in any encoding', async () => {
     keep('max-age=60');
     const first = await get(fromOne);
     const tag = String(first.headers.etag);
@@ -154,7 +154,7 @@ describe('an answer at the edge', () => {
     expect([unchanged.status, unchanged.bytes]).toEqual([200, first.bytes]);
   });
 
-  it('has another tag when it is another answer, or of another media type', async () => {
+  it('the entity tag differs for another response and for another media type', async () => {
     keep('max-age=60');
     const tags = await Promise.all([
       get(fromOne),
@@ -165,7 +165,7 @@ describe('an answer at the edge', () => {
     expect(new Set(tags.map(({ headers }) => headers.etag)).size).toBe(3);
   });
 
-  it('has no tag, and is sent whole, where it may not be kept, or was asked for by POST', async () => {
+  it('an uncacheable response and a response to a POST have no entity tag and are sent whole', async () => {
     keep('max-age=60');
     const tag = String((await get(fromOne)).headers.etag);
     const posted = await post(fromOne, { 'if-none-match': tag });
@@ -176,13 +176,13 @@ describe('an answer at the edge', () => {
       expect([status, headers.etag]).toEqual([200, undefined]);
   });
 
-  it('says on what it depends: the media type, the encoding, the origin, and in development the viewer', async () => {
+  it('Vary names media type, encoding, origin and, in development, the viewer header', async () => {
     keep('max-age=60');
 
     expect(varies(await get(fromOne))).toEqual(['accept', 'accept-encoding', 'origin', 'x-viewer-id']);
   });
 
-  it('gives a foreign origin no leave, with a 304 neither', async () => {
+  it('an unknown origin gets no CORS permission, not even with a 304', async () => {
     keep('max-age=60');
     const origin = 'https://evil.example';
     const tag = String((await get(fromOne)).headers.etag);
@@ -193,7 +193,7 @@ describe('an answer at the edge', () => {
     for (const { headers } of [answer, again]) expect(headers['access-control-allow-origin']).toBeUndefined();
   });
 
-  it('is found by the hash of its query alone, and the unknown hash is not kept', async () => {
+  it('a persisted query is served by its hash alone, and the error for an unknown hash is not stored', async () => {
     keep('max-age=60');
     const query = '{ things(count: 1) { name } }';
     const extensions = JSON.stringify({
@@ -222,7 +222,7 @@ describe('an answer at the edge', () => {
 describe('an answer that depends on a header handed on', () => {
   const { keep, get } = startedIn({ NODE_ENV: 'production', FORWARD_HEADERS: 'authorization,x-tenant' });
 
-  it('is kept by nobody where the header came, and says so to caches where it did not', async () => {
+  it('a response is not stored if a forwarded header was sent, and Vary names that header if it was not', async () => {
     keep('max-age=60');
     const [plain, forwarded] = [await get(fromOne), await get(fromOne, { 'x-tenant': 'a' })];
 
@@ -231,7 +231,7 @@ describe('an answer that depends on a header handed on', () => {
     expect(varies(plain)).toEqual(['accept', 'accept-encoding', 'authorization', 'origin', 'x-tenant']);
   });
 
-  it('does not heed the development viewer in production', async () => {
+  it('the development viewer header does not change a response in production', async () => {
     keep('max-age=60');
 
     expect(cacheControlOf(await get(fromOne, { 'x-viewer-id': 'ann' }))).toBe('max-age=60, public');

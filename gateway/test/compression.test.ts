@@ -3,7 +3,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { createHttpServer } from '@cinegraph/service/http/server';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
-import { addCompression, minCompressedBytes } from '../src/compression.js';
+import { addCompression, minCompressedBytes } from '../src/http/compression.js';
 import { sendRaw, varies } from './support/raw-http.js';
 import { startWorld } from './support/world.js';
 
@@ -34,19 +34,22 @@ describe('an answer of the graph', () => {
     ['br', 'gzip;q=0.9, br', brotliDecompressSync],
     ['gzip', 'br;q=0.5, gzip;q=0.8', gunzipSync],
     ['gzip', 'gzip', gunzipSync],
-  ] as const)('is compressed as %s for %s', async (encoding, encodings, decompress) => {
-    const [plain, answer] = [await ask(wide), await ask(wide, encodings)];
+  ] as const)(
+    'a response is compressed as %s for Accept-Encoding %s',
+    async (encoding, encodings, decompress) => {
+      const [plain, answer] = [await ask(wide), await ask(wide, encodings)];
 
-    expect(answer.status).toBe(200);
-    expect(answer.headers['content-encoding']).toBe(encoding);
-    expect(answer.headers['content-length']).toBe(String(answer.bytes.length));
-    expect(answer.bytes.length).toBeLessThan(plain.bytes.length / 3);
-    expect(decompress(answer.bytes)).toEqual(plain.bytes);
-    expect(varies(answer)).toEqual(varies(plain));
-  });
+      expect(answer.status).toBe(200);
+      expect(answer.headers['content-encoding']).toBe(encoding);
+      expect(answer.headers['content-length']).toBe(String(answer.bytes.length));
+      expect(answer.bytes.length).toBeLessThan(plain.bytes.length / 3);
+      expect(decompress(answer.bytes)).toEqual(plain.bytes);
+      expect(varies(answer)).toEqual(varies(plain));
+    },
+  );
 
   it.each([undefined, '', 'identity', 'deflate', 'gzip;q=0', '*;q=0', 'gzip;q=0.5, identity'])(
-    'is sent as it is for %s, and says that it depends on the encodings',
+    'a response is not compressed for Accept-Encoding %s, and varies on it',
     async (encodings) => {
       const answer = await ask(wide, encodings);
 
@@ -56,7 +59,7 @@ describe('an answer of the graph', () => {
     },
   );
 
-  it('is sent as it is below 1 KB, errors too', async () => {
+  it('a response below 1 KB is not compressed, and neither is an error', async () => {
     for (const query of ['{ things { id } }', '{ nothing }']) {
       const answer = await ask(query, browser);
       expect(answer.headers['content-encoding']).toBeUndefined();
@@ -65,7 +68,7 @@ describe('an answer of the graph', () => {
     }
   });
 
-  it('is compressed by GET as well', async () => {
+  it('a response to a GET is compressed too', async () => {
     const answer = await sendRaw(`${world.url}/graphql?query=${encodeURIComponent(wide)}`, {
       headers: { 'apollo-require-preflight': 'yes', 'accept-encoding': browser },
     });
@@ -78,7 +81,7 @@ describe('an answer of the graph', () => {
   });
 
   it.each(['/graphiql/graphiql.js', '/graphiql/graphiql.css', '/graphql'])(
-    'goes for the page %s too',
+    'the page %s is compressed too',
     async (path) => {
       const [plain, small] = await Promise.all(
         ['identity', 'br'].map((encodings) =>
@@ -130,7 +133,7 @@ describe('a server with compression', () => {
   const get = (path: string) =>
     sendRaw(`${server.url()}${path}`, { headers: { 'accept-encoding': browser } });
 
-  it('compresses from 1,024 bytes on, and says that it depends on the encodings below too', async () => {
+  it('a response is compressed from 1,024 bytes on, and varies on Accept-Encoding below that too', async () => {
     const seen = [];
     for (const size of bounds) {
       const { headers } = await get(`/text/${size}`);
@@ -143,13 +146,13 @@ describe('a server with compression', () => {
     ]);
   });
 
-  it('leaves alone what is no text', async () => {
+  it('a response that is not text is not compressed', async () => {
     const { headers } = await get('/image');
 
     expect([headers['content-encoding'], headers.vary]).toEqual([undefined, undefined]);
   });
 
-  it('lets a stream out part by part', async () => {
+  it('a stream is sent part by part', async () => {
     const response = await fetch(`${server.url()}/parts`, { headers: { 'accept-encoding': browser } });
     const reader = response.body?.getReader();
     const first = await reader?.read();

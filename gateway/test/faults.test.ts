@@ -35,7 +35,7 @@ describe('a subgraph that fails', () => {
     expect(text).not.toMatch(internals);
   };
 
-  it('costs only its fields when it is down, and is told as unreachable until it is back', async () => {
+  it('a subgraph that is down costs only its fields, and is reported as unreachable until it is back', async () => {
     await world.scores.stop();
     await expectScoresMissing('SUBGRAPH_UNAVAILABLE');
     const ready = await fetch(`${world.url}/health/ready`);
@@ -50,14 +50,14 @@ describe('a subgraph that fails', () => {
     });
   });
 
-  it('costs no more than the deadline when it never answers', async () => {
+  it('a subgraph that never responds costs no more than the deadline', async () => {
     world.scores.misbehave(neverAnswers);
 
     await expectScoresMissing('DEADLINE_EXCEEDED');
     expect(world.scores.seen).toHaveLength(1);
   });
 
-  it('costs no more than the deadline when it stops in the middle of its answer', async () => {
+  it('a subgraph that stops in the middle of its response costs no more than the deadline', async () => {
     world.scores.misbehave(
       (response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{"da'),
     );
@@ -91,7 +91,7 @@ describe('a subgraph that fails', () => {
       }),
     ],
   ] as const satisfies readonly (readonly [string, Parameters<World['scores']['misbehave']>[0]])[])(
-    'costs only its fields when it answers %s',
+    'a subgraph costs only its fields when it responds with %s',
     async (_what, misbehaviour) => {
       world.scores.misbehave(misbehaviour);
 
@@ -100,7 +100,7 @@ describe('a subgraph that fails', () => {
     },
   );
 
-  it('ends the path at the null that the client sees when null spreads', async () => {
+  it('the path of an error ends at the null that the client sees when null spreads', async () => {
     world.scores.misbehave(answers('', 500));
     const { body, text } = await world.ask('{ thing(id: "1") { id rank } loose { name rank } }');
 
@@ -114,7 +114,7 @@ describe('a subgraph that fails', () => {
     expect(text).not.toMatch(internals);
   });
 
-  it('is told at the root field that it owns', async () => {
+  it('a failed fetch of a root field is reported at that field', async () => {
     world.scores.misbehave(answers('', 500));
     const { status, body } = await world.ask('{ top: best { id } things { name } }');
 
@@ -123,7 +123,7 @@ describe('a subgraph that fails', () => {
     expect(body.errors?.map(({ path }) => path)).toEqual([['top']]);
   });
 
-  it('leaves a data of null with an error when all that was asked is gone', async () => {
+  it('data is null and has an error when every requested field has failed', async () => {
     world.things.misbehave(answers('', 500));
     const { body } = await world.ask('{ things { name } }');
 
@@ -131,7 +131,7 @@ describe('a subgraph that fails', () => {
     expect(body.errors).toHaveLength(1);
   });
 
-  it('is not asked a second time for a mutation', async () => {
+  it('a failed mutation is not sent a second time', async () => {
     world.things.misbehave((response) => void response.destroy());
     const { body } = await world.ask('mutation { rename(id: "1", name: "x") { name } }');
 
@@ -139,7 +139,7 @@ describe('a subgraph that fails', () => {
     expect(world.things.seen).toHaveLength(1);
   });
 
-  it('cannot make an object of ours its own by naming __proto__', async () => {
+  it('a subgraph response with a key __proto__ does not change the prototype of an object', async () => {
     world.scores.misbehave(
       answers('{"data":{"_entities":[{"__proto__":{"polluted":1},"score":1},null,null]}}'),
     );
@@ -148,7 +148,7 @@ describe('a subgraph that fails', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
-  it('speaks only in listed codes, and never in its own words otherwise', async () => {
+  it('a subgraph error passes only with a listed code, and is masked otherwise', async () => {
     for (const code of [
       'INTERNAL_SERVER_ERROR',
       'DB_DOWN',
@@ -170,7 +170,7 @@ describe('a subgraph that fails', () => {
     expect(JSON.stringify(masked)).toContain('hunter2');
   });
 
-  it('refuses with the codes of its schema, with message, flat details and place', async () => {
+  it('a refusal with a code of the schema passes with message, flat details and path', async () => {
     const { status, body } = await world.ask('{ things { id odd } }');
 
     expect(status).toBe(200);
@@ -183,14 +183,14 @@ describe('a subgraph that fails', () => {
     ]);
   });
 
-  it('shows of its details only plain values, and cannot set our status', async () => {
+  it("a refusal's details are reduced to plain values, and it cannot set the HTTP status", async () => {
     const { status, body } = await world.ask('{ broken(code: "NOT_FOUND") }');
 
     expect(status).toBe(200);
     expect(body.errors?.[0]?.extensions).toEqual({ code: 'NOT_FOUND', details: { limit: 3 } });
   });
 
-  it('whose error names no place is given the place of the fetch', async () => {
+  it('a subgraph error without a path gets the path of the fetch', async () => {
     world.scores.misbehave(
       answers({ data: null, errors: [{ message: 'locked', extensions: { code: 'THING_LOCKED' } }] }),
     );
@@ -214,8 +214,8 @@ describe('a client that leaves', () => {
   afterAll(() => world.stop());
 
   it.each([
-    ['ends the fetches of a query', '{ things { id } }', true],
-    ['does not end a mutation', 'mutation { rename(id: "1", name: "x") { id } }', false],
+    ['a client that leaves ends the fetches of a query', '{ things { id } }', true],
+    ['a client that leaves does not end a mutation', 'mutation { rename(id: "1", name: "x") { id } }', false],
   ])('%s', async (_what, query, ends) => {
     let closed = false;
     let finish = (): void => undefined;
@@ -242,7 +242,7 @@ describe('a client that leaves', () => {
 });
 
 describe('a subgraph that cannot be connected to', () => {
-  it('has its URL from the environment, and costs only its fields', async () => {
+  it('a subgraph whose URL from the environment cannot be connected to costs only its fields', async () => {
     const world = await startWorld({ SUBGRAPH_URL_SCORES: 'http://127.0.0.1:1/graphql' });
     try {
       const { body } = await world.ask('{ things { id score } }');

@@ -96,7 +96,7 @@ describe('the HTTP side in production', () => {
   });
 
   it.each(['PUT', 'DELETE', 'PATCH', 'HEAD', 'TRACE'])(
-    'answers %s with 405 and what is allowed',
+    'the method %s gets 405 and the allowed methods',
     async (method) => {
       const { status, allow } = await new Promise<{ status: number | undefined; allow: string | undefined }>(
         (resolve, reject) => {
@@ -113,7 +113,7 @@ describe('the HTTP side in production', () => {
   );
 
   it.each(['https://evil.example', 'https://studio.apollographql.com', 'http://localhost:3000', 'null'])(
-    'gives the foreign origin %s no leave, neither before nor with the request',
+    'the unknown origin %s gets no CORS permission, neither in a preflight nor in a request',
     async (origin) => {
       const preflight = await send({
         method: 'OPTIONS',
@@ -129,7 +129,7 @@ describe('the HTTP side in production', () => {
     },
   );
 
-  it('gives a configured origin leave, and tells caches that it depends on the origin', async () => {
+  it('a configured origin gets CORS permission, and the response varies on the origin', async () => {
     const origin = 'https://app.example.org';
     const preflight = await send({
       method: 'OPTIONS',
@@ -148,7 +148,7 @@ describe('the HTTP side in production', () => {
     }
   });
 
-  it('tells browsers not to guess, and nobody what it is built with', async () => {
+  it('a response forbids content sniffing, and has no header that names the server software', async () => {
     const { headers } = await post('{"query":"{__typename}"}');
 
     expect(headers.get('x-content-type-options')).toBe('nosniff');
@@ -157,7 +157,7 @@ describe('the HTTP side in production', () => {
   });
 
   it.each(['{__schema{types{name}}}', '{...F} fragment F on Query{a:__type(name:"Thing"){name}}'])(
-    'does not tell its schema: %s',
+    'introspection is refused in production: %s',
     async (query) => {
       const { status, text } = await post(JSON.stringify({ query }));
 
@@ -166,21 +166,24 @@ describe('the HTTP side in production', () => {
     },
   );
 
-  it('does not guess what a misspelt field may have meant', async () => {
+  it('a misspelt field gets no suggestion in production', async () => {
     const { status, text } = await post('{"query":"{thing(id:1){nam}}"}');
 
     expect(status).toBe(400);
     expect(text).not.toMatch(/did you mean|"name/i);
   });
 
-  it.each(['/graphql', '/graphiql', '/graphiql/start.js', '/'])('has no page at %s', async (path) => {
-    const response = await fetch(`${world().url}${path}`, { headers: { accept: 'text/html' } });
+  it.each(['/graphql', '/graphiql', '/graphiql/start.js', '/'])(
+    'there is no page at %s in production',
+    async (path) => {
+      const response = await fetch(`${world().url}${path}`, { headers: { accept: 'text/html' } });
 
-    expect(response.status).toBeGreaterThanOrEqual(400);
-    expect(response.headers.get('content-type')).toContain('json');
-  });
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(response.headers.get('content-type')).toContain('json');
+    },
+  );
 
-  it('answers 20,000 unknown keys of an input with one short error, and does not choke on them', async () => {
+  it('20,000 unknown keys of an input get one short error, quickly', async () => {
     const filter = Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`key${n}`, n]));
     const { status, text } = await post(
       JSON.stringify({
@@ -198,13 +201,13 @@ describe('the HTTP side in production', () => {
     ['a field', `{${'x'.repeat(900_000)}}`, {}],
     ['many fields', `{${Array.from({ length: 20 }, (_, n) => `f${n}${'x'.repeat(40_000)}`).join(' ')}}`, {}],
     ['a variable', 'query($n:Int){things(count:$n){id}}', { n: 'x'.repeat(900_000) }],
-  ])('does not repeat %s of a megabyte in its answer', async (_what, query, variables) => {
+  ])('an error does not repeat %s of a megabyte', async (_what, query, variables) => {
     const { status, text } = await post(JSON.stringify({ query, variables }));
     expect(status).toBe(400);
     expect(text.length).toBeLessThan(20_000);
   });
 
-  it('remembers a persisted query by its hash', async () => {
+  it('a persisted query is remembered by its hash', async () => {
     const query = '{ things(count: 1) { name } }';
     const extensions = {
       persistedQuery: { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') },
@@ -221,7 +224,7 @@ describe('the HTTP side in production', () => {
     expect(JSON.parse(known.text)).toEqual({ data: { things: [{ name: 'zero' }] } });
   });
 
-  it('lives through bodies of every kind and never blames itself', async () => {
+  it('malformed bodies of many kinds get a 4xx, never a 5xx, and the gateway stays up', async () => {
     // Deterministic noise: the same bodies in every run.
     const noise = (n: number) => createHash('sha512').update(String(n)).digest();
     const whole = JSON.stringify({
@@ -275,14 +278,14 @@ describe('the HTTP side in development', () => {
     return { status: response.status, headers: response.headers, text: await response.text() };
   };
 
-  it('shows Sandbox to a browser at the endpoint', async () => {
+  it('a browser gets Sandbox at the endpoint in development', async () => {
     const { status, headers, text } = await get('/graphql', { accept: 'text/html' });
 
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html']);
     expect(text).toContain('embeddable-sandbox.cdn.apollographql.com');
   });
 
-  it('serves GraphiQL whole from its own files', async () => {
+  it('GraphiQL is served from local files alone', async () => {
     const page = await get('/graphiql');
     const files = [...page.text.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, file]) => String(file));
 
@@ -299,7 +302,7 @@ describe('the HTTP side in development', () => {
   });
 
   it.each(['https://studio.apollographql.com', 'http://localhost:3000', 'http://127.0.0.1:8080'])(
-    'lets %s read its answers',
+    'the origin %s may read responses in development',
     async (origin) => {
       const { headers } = await world().ask('{ __typename }', { headers: { origin } });
       expect(headers.get('access-control-allow-origin')).toBe(origin);
@@ -310,12 +313,12 @@ describe('the HTTP side in development', () => {
     'https://evil.example',
     'https://localhost.evil.example',
     'https://studio.apollographql.com.evil.example',
-  ])('does not let %s', async (origin) => {
+  ])('the origin %s may not read responses in development', async (origin) => {
     const { headers } = await world().ask('{ __typename }', { headers: { origin } });
     expect(headers.get('access-control-allow-origin')).toBeNull();
   });
 
-  it('tells its schema and what a misspelt field may have meant, but no stack', async () => {
+  it('introspection and suggestions work in development, and no stack is shown', async () => {
     const introspected = await world().ask('{ __schema { queryType { name } } }');
     const misspelt = await world().ask('{ thing(id: 1) { nam } }');
 

@@ -55,7 +55,7 @@ describe('the gateway as a process', () => {
       /^SUPERGRAPH_PATH: the supergraph in .* cannot be served: .*\n/,
     ],
   ])(
-    'does not start with %s, and says so in a sentence',
+    'the gateway does not start with %s, and says so in one sentence',
     async (_what, env, said) => {
       const { code, stderr, stdout } = await run({ ...env, PORT: '0' }).exited;
 
@@ -67,7 +67,7 @@ describe('the gateway as a process', () => {
     30_000,
   );
 
-  it('says in a sentence that its port is taken', async () => {
+  it('a port that is taken ends the start with one sentence', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as AddressInfo;
@@ -79,7 +79,7 @@ describe('the gateway as a process', () => {
     expect(stderr).not.toMatch(/^ {4}at /m);
   }, 30_000);
 
-  it('needs nothing but a file and a port, and is then ready without asking a subgraph', async () => {
+  it('the gateway needs only a file and a port, and becomes ready without asking a subgraph', async () => {
     const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0' });
     const url = await gateway.url;
     const ready = await fetch(`${url}/health/ready`);
@@ -91,7 +91,7 @@ describe('the gateway as a process', () => {
     expect((await gateway.exited).code).toBe(0);
   }, 30_000);
 
-  it('finishes every request under way when it is asked to stop, tells that it is unready, and ends with 0', async () => {
+  it('on SIGTERM the gateway reports unready, finishes every request under way, and exits with 0', async () => {
     const count = 200;
     const waiting: (() => void)[] = [];
     stubs.things.misbehave((response) => {

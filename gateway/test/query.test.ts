@@ -29,7 +29,7 @@ const seenBy = (subgraph: World['things']) => {
 describe('a query over two subgraphs', () => {
   const world = startedIn({});
 
-  it('is answered whole, with exactly one fetch to each', async () => {
+  it('a query over two subgraphs takes exactly one fetch from each', async () => {
     const { status, body } = await world().ask('{ things(count: 100) { id name score } }');
 
     expect(status).toBe(200);
@@ -40,7 +40,7 @@ describe('a query over two subgraphs', () => {
     expect(seenBy(world().scores).variables['representations']).toHaveLength(100);
   });
 
-  it('hands variables on, also those of a GET', async () => {
+  it('variables reach the subgraph, also those of a GET', async () => {
     const search = new URLSearchParams({
       query: 'query Of($count: Int) { things(count: $count) { label: name } }',
       variables: '{"count":2}',
@@ -53,14 +53,14 @@ describe('a query over two subgraphs', () => {
     expect(await response.json()).toEqual({ data: { things: [{ label: 'zero' }, { label: 'one' }] } });
   });
 
-  it('uses a connection again', async () => {
+  it('a connection to a subgraph is used again', async () => {
     for (let n = 0; n < 5; n += 1) await world().ask('{ things { id } }');
 
     expect(world().things.seen).toHaveLength(5);
     expect(world().things.connections()).toBe(1);
   });
 
-  it('tells the subgraph how much of the time is left', async () => {
+  it('a fetch carries how many milliseconds of the deadline are left', async () => {
     await world().ask('{ things { score } }');
 
     for (const subgraph of [world().things, world().scores]) {
@@ -76,7 +76,7 @@ describe('who is asking', () => {
   const readAs = (subgraph: World['things'], name: string) =>
     createIdentityReader(subgraphKey, name, systemClock)(String(seenBy(subgraph).headers[identityHeader]));
 
-  it('is told each subgraph in a signature of its own', async () => {
+  it('the viewer is signed for each subgraph with another key', async () => {
     await world().ask('{ things { score } }', { headers: { 'x-viewer-id': 'alice' } });
 
     expect(readAs(world().things, 'things')).toEqual({ id: 'alice' });
@@ -84,19 +84,19 @@ describe('who is asking', () => {
     expect(readAs(world().scores, 'things')).toBe('invalid');
   });
 
-  it('is nobody without the header, and that is signed too', async () => {
+  it('a request without the viewer header is signed as nobody', async () => {
     await world().ask('{ things { id } }');
 
     expect(readAs(world().things, 'things')).toBeNull();
   });
 
-  it('is never what a client claims in the signed header', async () => {
+  it("a client's own identity header is ignored", async () => {
     await world().ask('{ things { id } }', { headers: { [identityHeader]: 'v1.9999999999.YWxpY2U.forged' } });
 
     expect(readAs(world().things, 'things')).toBeNull();
   });
 
-  it('is refused when the development header is no id', async () => {
+  it('an invalid development viewer header is refused', async () => {
     const { status, body } = await world().ask('{ things { id } }', { headers: { 'x-viewer-id': 'a b' } });
 
     expect(status).toBe(400);
@@ -116,7 +116,7 @@ describe('headers of the client', () => {
     'x-tenant': 'north',
   };
 
-  it('reach a subgraph only when they are listed', async () => {
+  it('client headers reach a subgraph only if they are listed in FORWARD_HEADERS', async () => {
     await world().ask('{ things { id } }', { headers });
 
     const sent = seenBy(world().things).headers;
@@ -131,7 +131,7 @@ describe('headers of the client', () => {
 describe('in production', () => {
   const world = startedIn({ NODE_ENV: 'production', SUBGRAPH_KEY: subgraphKey });
 
-  it('the development header is ignored, usable or not', async () => {
+  it('the development viewer header is ignored in production, valid or not', async () => {
     for (const id of ['alice', 'not an id']) {
       const { status } = await world().ask('{ things { id } }', { headers: { 'x-viewer-id': id } });
       expect(status).toBe(200);

@@ -57,7 +57,7 @@ describe('a new supergraph file', () => {
     };
   };
 
-  it('is served when it is renamed into place, and no request fails meanwhile', async () => {
+  it('a supergraph file that is replaced by a rename is served, and no request fails meanwhile', async () => {
     const stop = underLoad('{ things { name score } }');
     await replaceBy(widened());
     await until(hasNews);
@@ -68,13 +68,13 @@ describe('a new supergraph file', () => {
     expect(logged('a new supergraph is served')).toHaveLength(1);
   });
 
-  it('is served when it is written in place', async () => {
+  it('a supergraph file that is rewritten is served', async () => {
     await writeFile(world.supergraphPath, widened());
 
     await until(hasNews);
   });
 
-  it('is served when a link above it is swapped, as a mounted ConfigMap does it', async () => {
+  it('a supergraph file behind an exchanged symbolic link, as in a mounted ConfigMap, is served', async () => {
     const mount = path.join(world.folder, 'mount');
     const file = 'supergraph.graphql';
     const version = async (name: string, content: string) => {
@@ -115,32 +115,35 @@ describe('a new supergraph file', () => {
           '@link(url: "https://specs.example.org/lock/v1.0", for: SECURITY) @link(url: "https://specs.apollo.dev/join/',
         ),
     ],
-  ])('is refused with its reason and the old one kept when it %s', async (_what, content) => {
-    const stop = underLoad('{ things { name score } }');
-    await replaceBy(content());
-    await until(() => logged('the new supergraph is refused').length > 0);
-    const { failed } = await stop();
+  ])(
+    'a new supergraph is refused with its reason, and the old one kept, when it %s',
+    async (_what, content) => {
+      const stop = underLoad('{ things { name score } }');
+      await replaceBy(content());
+      await until(() => logged('the new supergraph is refused').length > 0);
+      const { failed } = await stop();
 
-    expect(failed).toEqual([]);
-    expect(logged('the new supergraph is refused')[0]?.['err']).toMatchObject({
-      message: expect.stringMatching(/\w/),
-    });
-    expect((await fetch(`${world.url}/health/ready`)).status).toBe(200);
+      expect(failed).toEqual([]);
+      expect(logged('the new supergraph is refused')[0]?.['err']).toMatchObject({
+        message: expect.stringMatching(/\w/),
+      });
+      expect((await fetch(`${world.url}/health/ready`)).status).toBe(200);
 
-    await replaceBy(widened());
-    await until(hasNews);
-  });
+      await replaceBy(widened());
+      await until(hasNews);
+    },
+  );
 
-  it('that is gone leaves the old one served, and is taken up when it is back', async () => {
+  it('a missing supergraph file leaves the old one served, and is loaded when it is back', async () => {
     await rm(world.supergraphPath);
-    await until(() => logged('the supergraph file is gone').length > 0);
+    await until(() => logged('the supergraph file is missing').length > 0);
     expect((await world.ask('{ things { name } }')).body.errors).toBeUndefined();
 
     await writeFile(world.supergraphPath, widened());
     await until(hasNews);
   });
 
-  it('leaves a request that is under way on the supergraph it began with', async () => {
+  it('a request under way ends on the supergraph it began with', async () => {
     let release = (): void => undefined;
     const begun = new Promise<void>((resolve) => {
       world.things.misbehave((response) => {
@@ -162,7 +165,7 @@ describe('a new supergraph file', () => {
     expect((await world.ask('{ things { score } }')).status).toBe(400);
   });
 
-  it('may move a subgraph, and leaves those that stay on their connections', async () => {
+  it('a new supergraph may move one subgraph, and keeps the connections of the others', async () => {
     await world.ask('{ things { id } }');
     await replaceBy(compose(stubs(), { scores: 'http://127.0.0.1:1/graphql' }));
     await until(async () => (await world.ask('{ things { score } }')).body.errors !== undefined);

@@ -8,7 +8,7 @@ import { ingestVariables } from '@cinegraph/rating/consumers/ingest';
 import { readTelemetrySettings } from '@cinegraph/service/telemetry/settings';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { composeText, expand, readComposeFile, type ComposeService } from '../support/compose-file.js';
-import { readDockerfile, root } from '../support/dockerfile.js';
+import { readImage, root } from '../support/image.js';
 
 const key = 'k'.repeat(32);
 const services = readComposeFile({ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key });
@@ -29,12 +29,7 @@ const environmentOf = (name: string): Record<string, string> =>
   );
 
 /** What the image sets itself. */
-const imageEnvironment = Object.fromEntries(
-  readDockerfile()
-    .stages.at(-1)!
-    .instructions.filter(({ keyword }) => keyword === 'ENV')
-    .flatMap(({ text }) => text.split(' ').map((pair) => pair.split('=') as [string, string])),
-);
+const imageEnvironment = readImage().env;
 
 /** A container's environment, as the process in it finds it. */
 const wholeEnvironmentOf = (name: string) => ({ ...imageEnvironment, ...environmentOf(name) });

@@ -50,8 +50,12 @@ export interface FaultWorld {
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
   /** Waits until everything that was published to `ratings` is taken in, and everything told is published. */
   settled(withinMs?: number): Promise<void>;
-  /** Runs `npm run ratings -- <args>` as a process, with these options of Node. */
-  runRatings(args: readonly string[], nodeOptions?: readonly string[]): Promise<EndedProcess>;
+  /** Runs a word of rating's command line as a process, such as `main produce` or `events dlq`, with these options of Node. */
+  runCommand(
+    entry: 'main' | 'events',
+    args: readonly string[],
+    nodeOptions?: readonly string[],
+  ): Promise<EndedProcess>;
   /** The broker goes away and comes back with nothing of what it had: topics, messages, groups. */
   loseLog(): Promise<void>;
   stop(): Promise<void>;
@@ -168,8 +172,9 @@ export const startFaultWorld = async (options: {
         withinMs,
       );
     },
-    runRatings: (args, nodeOptions = []) =>
-      runFile('subgraphs/rating/dist/ratings.js', { args, nodeOptions, env: environment }).ended,
+    runCommand: (entry, args, nodeOptions = []) =>
+      runFile(`subgraphs/rating/dist/command-line/${entry}.js`, { args, nodeOptions, env: environment })
+        .ended,
     loseLog: async () => {
       if (kafka) {
         await kafka.kill();

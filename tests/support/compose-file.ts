@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { root } from './dockerfile.js';
+import { root } from './image.js';
 
 /** A service of docker-compose.yml, as far as ours use the format. */
 export interface ComposeService {
@@ -34,8 +34,9 @@ export const readComposeFile = (
 };
 
 /**
- * Expands `${NAME}`, `${NAME:-default}`, `${NAME-default}` (where it is not set at all) and `${NAME:?message}` as Compose does, nested ones too; `$$` is a dollar sign.
- * Throws the message where a variable that must be set is not.
+ * Expands `${NAME}`, `${NAME:-default}`, `${NAME-default}` (where it is not set at all) and
+ * `${NAME:?message}` as Compose does, nested ones too; `$$` is a dollar sign. Throws the message where a
+ * variable that must be set is not.
  */
 export const expand = (text: string, variables: Readonly<Record<string, string>>): string => {
   let result = text.replaceAll('$$', '\0');

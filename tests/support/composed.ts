@@ -1,14 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { posix } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readComposeFile, type ComposeService } from './compose-file.js';
-import type { Image, ImageBuilder } from './image.js';
+import { readImage, root } from './image.js';
 
-/** What docker-compose.yml declares, running as plain processes of images made without an engine. */
+/** What docker-compose.yml declares, running as plain processes of this clone instead of containers. */
 export interface Composed {
-  /** Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its part. */
+  /**
+   * Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its
+   * part.
+   */
   up(...profiles: readonly string[]): Promise<void>;
   /** Where the port that a service declares answers on this machine. */
   addressOf(service: string): string;
@@ -20,7 +23,7 @@ export interface Composed {
 
 interface Running {
   readonly child: ChildProcess;
-  readonly image: Image;
+  readonly workdir: string;
   readonly env: Readonly<Record<string, string>>;
   readonly ended: Promise<number | null>;
   output: string;
@@ -33,9 +36,9 @@ interface Running {
 export const openComposed = async (options: {
   readonly variables: Readonly<Record<string, string>>;
   readonly outside: readonly string[];
-  readonly builder: ImageBuilder;
 }): Promise<Composed> => {
-  const { variables, outside, builder } = options;
+  const { variables, outside } = options;
+  const image = readImage();
   const services = readComposeFile(variables);
   const running = new Map<string, Running>();
   const addresses = new Map<string, { declared: string; port: number }>();
@@ -56,22 +59,21 @@ export const openComposed = async (options: {
       }),
     );
 
-  const start = async (name: string, service: ComposeService): Promise<Running> => {
-    const image = await builder.build(service.build?.args ?? {});
+  const start = (name: string, service: ComposeService): void => {
+    const workdir = join(root, service.build?.args['SERVICE'] ?? '');
     const env = { ...image.env, ...environmentOf(name, service) };
-    const child = runIn(image, service.command ?? image.command, env);
-    const started: Running = { child, image, env, output: '', ended: endOf(child) };
+    const child = runIn(workdir, service.command ?? image.command, env);
+    const started: Running = { child, workdir, env, output: '', ended: endOf(child) };
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => (started.output += text));
     }
     running.set(name, started);
-    return started;
   };
 
   const becomesHealthy = async (name: string, one: Running) => {
-    const { child, image, env } = one;
+    const { child, workdir, env } = one;
     while (child.exitCode === null && child.signalCode === null) {
-      const check = runIn(image, image.healthcheck, env);
+      const check = runIn(workdir, image.healthcheck, env);
       if ((await endOf(check)) === 0) return;
       await delay(200);
     }
@@ -97,8 +99,6 @@ export const openComposed = async (options: {
         ),
         services,
       ).filter((name) => !outside.includes(name));
-      // All at once, as Compose does it: each waits for npm and the disk most of the time.
-      await Promise.all(wanted.map((name) => builder.build(services[name]?.build?.args ?? {})));
       for (const name of wanted) {
         const service = services[name];
         if (!service) continue;
@@ -106,7 +106,7 @@ export const openComposed = async (options: {
           if (outside.includes(other)) continue;
           if (required || wanted.includes(other)) await fulfils(other, condition);
         }
-        await start(name, service);
+        start(name, service);
       }
       // As `up --wait` does, and `run` for what ends by itself.
       for (const name of wanted) {
@@ -119,7 +119,7 @@ export const openComposed = async (options: {
       for (const name of inOrder([...running.keys()], services).reverse()) {
         const one = running.get(name);
         if (!one) continue;
-        one.child.kill(one.image.stopSignal);
+        one.child.kill(image.stopSignal);
         codes[name] = await one.ended;
       }
       running.clear();
@@ -140,15 +140,12 @@ const inOrder = (names: readonly string[], services: Readonly<Record<string, Com
   return ordered.filter((name) => names.includes(name));
 };
 
-/** A command in an image, with nothing of this process's environment but where programs are; as its account, if we may. */
-const runIn = (image: Image, command: readonly string[], env: Readonly<Record<string, string>>) => {
+/** Runs a command in a folder with `env` alone, besides the location of programs. */
+const runIn = (workdir: string, command: readonly string[], env: Readonly<Record<string, string>>) => {
   const [program = '', ...args] = command;
-  const [uid, gid] = image.user.split(':').map(Number);
-  const isRoot = process.getuid?.() === 0;
   return spawn(program === 'node' ? process.execPath : program, args, {
-    cwd: image.locate(posix.resolve(image.workdir)),
+    cwd: workdir,
     env,
-    ...(isRoot && uid !== undefined && gid !== undefined ? { uid, gid } : {}),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 };

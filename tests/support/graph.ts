@@ -16,7 +16,9 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 /** The committed supergraph, which CI holds equal to a fresh composition. */
 const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url));
 
-/** The whole graph in the test's process: both subgraphs on databases of their own, the gateway before them. */
+/**
+ * The whole graph in the test's process: both subgraphs on databases of their own, the gateway before them.
+ */
 export interface TestGraph {
   readonly url: string;
   readonly subgraphs: { readonly metadata: TestSubgraph; readonly rating: TestSubgraph };

@@ -6,6 +6,7 @@ const longest = [
   'tests/faults/ingest.test.ts',
   'tests/faults/outbox.test.ts',
   'packages/messaging/test/broker-kafka.test.ts',
+  'packages/messaging/test/broker-kafka-faults.test.ts',
   'tests/faults/store.test.ts',
   'tests/flows/start.test.ts',
   'tests/faults/ingest-messages.test.ts',
@@ -14,8 +15,8 @@ const longest = [
 ];
 
 /**
- * Jest begins with what took longest, or failed, the last time. In a fresh clone it knows of no last time and goes by the
- * size of files, so that the longest, which is a small one, would run alone at the end.
+ * Jest begins with what took longest, or failed, the last time. In a fresh clone it knows of no last time and
+ * goes by the size of files, so that the longest, which is a small one, would run alone at the end.
  */
 class LongestFirst extends Sequencer {
   sort(tests) {

@@ -1,5 +1,6 @@
-// Checks comments, messages and names against the words that CONTRIBUTING.md rules out, and comment lines against the
-// line width. `node tests/support/prose.mjs [folders]` prints each finding; prose.test.ts keeps the sources free of them.
+// Checks comments, messages and names against the words that CONTRIBUTING.md rules out, and comment lines
+// against the line width. `node tests/support/prose.mjs [folders]` prints each finding; prose.test.ts keeps
+// the sources free of them.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,9 @@ import { pathToFileURL } from 'node:url';
 /** The width that Prettier gives code; it does not touch comments. */
 export const maxColumns = 110;
 
-/** Words that are not the field's, with the word to use instead. Names in camel case are checked word by word. */
+/**
+ * Words that are not the field's, with the word to use instead. Names in camel case are checked word by word.
+ */
 const rules = [
   [/\b(un)?told\b|\btell(s|ing)?\b/i, 'publish, record, report or say'],
   [/\baside\b/i, 'parked'],
@@ -68,7 +71,11 @@ export const sourcesIn = (folder) =>
     return /\.(m?ts|mjs|cjs)$/.test(entry.name) ? [path] : [];
   });
 
-/** Words are checked in what ships; tests may quote. */
+/**
+ * Words are checked in what ships; tests may quote.
+ * @param {string} path
+ * @returns {boolean}
+ */
 export const checksWords = (path) => !/(^|\/)(test|tests|testing)\/|\.test\.ts$/.test(path);
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

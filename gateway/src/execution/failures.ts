@@ -1,24 +1,41 @@
-import { GraphQLError } from 'graphql';
-import type { FetchFailure } from '../request.js';
+import { GraphQLError, Kind, parse, type SelectionSetNode } from 'graphql';
 
 type Path = (string | number)[];
 
-/** More places than this of one failed fetch are not told: they say the same. */
-const maxPlaces = 100;
+/**
+ * A fetch without a usable response: where in the client's response its fields belong, and what went wrong.
+ */
+export interface FetchFailure {
+  /** The response path of the fetch; `@` stands for each item of a list. Empty for a fetch of root fields. */
+  readonly path: readonly (string | number)[];
+  /** The response names of the fields that the fetch would have returned. */
+  readonly fields: readonly string[];
+  readonly error: GraphQLError;
+}
 
 /**
- * The errors of failed fetches in the client's terms: one for each field that the failed fetch left null in `data`, with
- * its response path. Where null spread upwards (a non-null field), the path ends at the null the client sees.
+ * Maximum number of errors reported for one failed fetch; more of them would only repeat the same message.
  */
-export const placeFailures = (failures: readonly FetchFailure[], data: unknown): GraphQLError[] =>
+const maxErrorsPerFailure = 100;
+
+/**
+ * Returns the errors of failed fetches with the client's response paths: one for each field that a failed
+ * fetch left null in `data`. Where null spread upwards through a non-null field, the path ends at the null
+ * that the client sees.
+ *
+ * Only the stock executor needs this: it drops the errors of a data source, so that the error goes from the
+ * client of a subgraph past the executor into a list of the request, and is assigned to the nulls of the
+ * response afterwards.
+ */
+export const errorsOfFailures = (failures: readonly FetchFailure[], data: unknown): GraphQLError[] =>
   failures.flatMap(({ path, fields, error }) => {
     const found = findNulls(data, path, fields);
     const beforeList = path.indexOf('@');
-    const places = found.length > 0 ? found : [path.slice(0, beforeList === -1 ? path.length : beforeList)];
-    return places.slice(0, maxPlaces).map(
-      (place) =>
+    const paths = found.length > 0 ? found : [path.slice(0, beforeList === -1 ? path.length : beforeList)];
+    return paths.slice(0, maxErrorsPerFailure).map(
+      (clientPath) =>
         new GraphQLError(error.message, {
-          ...(place.length > 0 && { path: place }),
+          ...(clientPath.length > 0 && { path: clientPath }),
           extensions: error.extensions,
           originalError: error,
         }),
@@ -45,6 +62,31 @@ const findNulls = (data: unknown, path: readonly (string | number)[], fields: re
     }
   };
   visit(data, 0, []);
-  // A null on the way may be as the subgraph meant it; it stands for the failure only when nothing else does.
+  // A null above the fields may be what the subgraph returned; it stands for the failure only if no field is
+  // null.
   return missing.length > 0 ? missing : spread;
+};
+
+/** Returns the response names of the fields that a fetch asks for: of its entities, or of the root type. */
+export const fieldsOfFetch = (query: string): string[] => {
+  const document = parse(query, { noLocation: true });
+  const names = new Set<string>();
+  const collect = (selections: SelectionSetNode): void => {
+    for (const selection of selections.selections) {
+      if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet);
+      else if (selection.kind === Kind.FRAGMENT_SPREAD) {
+        for (const definition of document.definitions) {
+          if (definition.kind !== Kind.FRAGMENT_DEFINITION) continue;
+          if (definition.name.value === selection.name.value) collect(definition.selectionSet);
+        }
+      } else if (selection.name.value === '_entities' && selection.selectionSet)
+        collect(selection.selectionSet);
+      else if (selection.name.value !== '__typename')
+        names.add(selection.alias?.value ?? selection.name.value);
+    }
+  };
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.OPERATION_DEFINITION) collect(definition.selectionSet);
+  }
+  return [...names];
 };

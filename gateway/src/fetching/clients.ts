@@ -1,24 +1,41 @@
-import type { Logger } from '@cinegraph/service/logger';
 import type { Clock } from '@cinegraph/service/clock';
 import { createIdentitySigner } from '@cinegraph/service/identity';
+import type { Logger } from '@cinegraph/service/logger';
 import { createSubgraphClient, type SubgraphClient, type SubgraphState } from './client.js';
 
-/**
- * The clients of the supergraph that is served. `open` hands out the one there is for a name and URL, so that a new
- * supergraph finds its connections warm; `serve` makes a set the current one. A client that is no longer in it still
- * finishes what older requests want of it, and its idle connections close by themselves.
- */
+/** A client, and the URL that it was opened for. */
+export interface OpenedClient {
+  readonly url: string;
+  readonly client: SubgraphClient;
+}
+
+/** The clients of the supergraph that is served, by subgraph name. */
+export interface ClientSet {
+  /**
+   * Returns the current client of this name and URL, so that a new supergraph uses open connections, or a new
+   * one.
+   */
+  open(name: string, url: string): SubgraphClient;
+  /**
+   * Makes these clients the current ones. A client that is no longer among them still serves older requests.
+   */
+  serve(next: ReadonlyMap<string, OpenedClient>): void;
+  states(): Record<string, SubgraphState>;
+  close(): Promise<void>;
+}
+
+/** Creates an empty set. With a `subgraphKey` each client signs its fetches for its subgraph. */
 export const createClientSet = (options: {
   logger: Logger;
   clock: Clock;
   subgraphKey: string | undefined;
   forwardsHeaders: boolean;
-}) => {
+}): ClientSet => {
   const { logger, clock, subgraphKey, forwardsHeaders } = options;
-  let current: ReadonlyMap<string, { url: string; client: SubgraphClient }> = new Map();
+  let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
-    open: (name: string, url: string): SubgraphClient => {
+    open: (name, url) => {
       const known = current.get(name);
       if (known?.url === url) return known.client;
       return createSubgraphClient({
@@ -29,12 +46,11 @@ export const createClientSet = (options: {
         passesRefusal: forwardsHeaders,
       });
     },
-    serve: (next: ReadonlyMap<string, { url: string; client: SubgraphClient }>): void => {
+    serve: (next) => {
       current = next;
     },
-    states: (): Record<string, SubgraphState> =>
-      Object.fromEntries([...current].map(([name, { client }]) => [name, client.state()])),
-    close: async (): Promise<void> => {
+    states: () => Object.fromEntries([...current].map(([name, { client }]) => [name, client.state()])),
+    close: async () => {
       await Promise.all([...current.values()].map(({ client }) => client.close()));
     },
   };

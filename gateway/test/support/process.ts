@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const gatewayFolder = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Compiles the gateway, and what it needs, as far as it has changed; the processes below run what is shipped. */
+/**
+ * Compiles the gateway, and what it needs, as far as it has changed; the processes below run what is shipped.
+ */
 export const buildGateway = async (): Promise<void> => {
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const build = spawn(process.execPath, [compiler, '-b', gatewayFolder], {

@@ -26,7 +26,10 @@ export const thingNames = ['zero', 'one', 'two'];
 
 const thing = (id: number) => ({ id: String(id), name: thingNames[id] ?? `thing ${id}` });
 
-/** `things` owns Thing and its name; `scores` adds a nullable score, a non-null rank, and refuses odd ids for `odd`. */
+/**
+ * `things` owns Thing and its name; `scores` adds a nullable score, a non-null rank, and refuses odd ids for
+ * `odd`.
+ */
 export const startStubs = async (): Promise<{ things: StubSubgraph; scores: StubSubgraph }> => ({
   things: await startStubSubgraph({
     name: 'things',

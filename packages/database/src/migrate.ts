@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
 
-/** One `<timestamp>_<name>/migration.sql` of a migrations folder. The checksum is Prisma's: SHA-256 in hex. */
+/**
+ * One `<timestamp>_<name>/migration.sql` of a migrations folder. The checksum is Prisma's: SHA-256 in hex.
+ */
 interface Migration {
   readonly name: string;
   readonly sql: string;
@@ -16,16 +18,16 @@ interface Migration {
 const advisoryLock = 72_707_369;
 
 /**
- * Applies the migrations of a Prisma migrations folder that the database at `url` lacks, and returns their names in
- * order. Each applied migration is recorded as `prisma migrate deploy` records it, in the table `history`; if that
- * name has a schema, the schema is created when it is missing.
+ * Applies the migrations of a Prisma migrations folder that the database at `url` lacks, and returns their
+ * names in order. Each applied migration is recorded as `prisma migrate deploy` records it, in the table
+ * `history`; if that name has a schema, the schema is created when it is missing.
  *
- * All migrations are applied in one transaction under an advisory lock. Replicas that start together therefore wait
- * for the first one, and a failed migration or a killed process leaves the database unchanged. For the same reason a
- * migration must not contain statements that PostgreSQL refuses in a transaction.
+ * All migrations are applied in one transaction under an advisory lock. Replicas that start together
+ * therefore wait for the first one, and a failed migration or a killed process leaves the database unchanged.
+ * For the same reason a migration must not contain statements that PostgreSQL refuses in a transaction.
  *
- * Throws a {@link StartError} if an applied migration was changed or did not finish, if the database has migrations
- * that the folder lacks, or if its schema has tables but no history.
+ * Throws a {@link StartError} if an applied migration was changed or did not finish, if the database has
+ * migrations that the folder lacks, or if its schema has tables but no history.
  */
 export const migrate = async (options: {
   readonly url: string;
@@ -46,7 +48,7 @@ export const migrate = async (options: {
   try {
     await client.connect();
     if (missing(migrations, await readApplied(client, history)).length === 0) return [];
-    // The lock comes before BEGIN: a transaction that waited for it could not see the rows of the replica before.
+    // The lock comes before BEGIN, so that the transaction sees what the previous holder committed.
     await client.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
     await client.query('BEGIN');
     const pending = missing(migrations, await readApplied(client, history));
@@ -100,13 +102,15 @@ const readApplied = async (client: pg.Client, history: string): Promise<AppliedM
   return rows;
 };
 
-/** Returns the migrations that are not applied yet. Throws if those that are applied differ from the folder. */
+/**
+ * Returns the migrations that are not applied yet. Throws if those that are applied differ from the folder.
+ */
 const missing = (migrations: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] => {
   const byName = new Map(applied.map((row) => [row.migration_name, row]));
   for (const { migration_name: name, finished } of applied) {
     if (!finished) {
       throw new StartError(
-        `The migration ${name} did not finish in this database. Repair what it left behind, mark it with "prisma migrate resolve", then start again.`,
+        `The migration ${name} did not finish in this database. Repair its partial changes, mark it with "prisma migrate resolve", then start again.`,
       );
     }
   }

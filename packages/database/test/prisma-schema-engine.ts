@@ -18,7 +18,10 @@ interface Bindings {
   readonly __wbg_set_wasm: (exports: object) => void;
 }
 
-/** Applies a migrations folder with Prisma's schema engine, as `prisma migrate deploy` does; returns the names. */
+/**
+ * Applies a migrations folder with Prisma's schema engine, as `prisma migrate deploy` does; returns the
+ * names.
+ */
 export const migrateWithPrisma = async (url: string, folder: string): Promise<string[]> => {
   const engine = await connect(url);
   const { appliedMigrationNames } = await engine.applyMigrations({
@@ -28,7 +31,9 @@ export const migrateWithPrisma = async (url: string, folder: string): Promise<st
   return appliedMigrationNames;
 };
 
-/** Compares a database with a migrations folder by Prisma's schema engine, as `prisma migrate status` does. */
+/**
+ * Compares a database with a migrations folder by Prisma's schema engine, as `prisma migrate status` does.
+ */
 export const diagnoseWithPrisma = async (
   url: string,
   folder: string,

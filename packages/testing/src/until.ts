@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Waits until `condition` returns true, and asks it about a hundred times a second. Rejects after `timeoutMs`, and at
- * once if `condition` throws. `what` completes the sentence "waiting until …" of the error.
+ * Waits until `condition` returns true; calls it about a hundred times a second. Rejects after `timeoutMs`,
+ * or as soon as `condition` throws. `what` completes the sentence "Gave up waiting until …" of the error.
  */
 export const until = async (
   condition: () => boolean | Promise<boolean>,
@@ -11,8 +11,7 @@ export const until = async (
 ): Promise<void> => {
   const endsAt = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > endsAt)
-      throw new Error(`Gave up after ${timeoutMs} ms of waiting until ${what}.`);
+    if (performance.now() > endsAt) throw new Error(`Gave up waiting until ${what} after ${timeoutMs} ms.`);
     await delay(10);
   }
 };

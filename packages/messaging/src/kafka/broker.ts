@@ -24,8 +24,7 @@ export const openKafkaBroker = (
     part: {
       name: 'broker',
       start: async () => {
-        // Publishers and consumers ensure their topics themselves; this only saves the first of them the
-        // time.
+        // Publishers and consumers do this as well; here it only saves the first of them the time.
         topics.ensure(options.topics.map(({ name }) => name)).catch((error: unknown) => {
           if (error instanceof BrokerRefused) return;
           logger.warn({ err: error }, 'the broker is not available yet');

@@ -68,8 +68,7 @@ export const openKafkaClient = (options: KafkaClientOptions): KafkaClient => {
       });
       socket.on('close', () => {
         sockets.delete(socket);
-        // kafkajs calls `unref` at each disconnect, and Node would then wait for a connection that never
-        // comes.
+        // kafkajs calls `unref` at each disconnect, and on a closed socket each call would add a listener.
         socket.unref = () => socket;
       });
       return socket;
@@ -114,9 +113,7 @@ const saslOptions = ({ mechanism, username, password }: KafkaSasl): SASLOptions 
  */
 const ignoredLines = /^Limiting retries for the idempotent producer|sasl/iu;
 
-/**
- * Lowers the level of each line by one: kafkajs logs a failed attempt as an error, although it tries again.
- */
+/** Lowers each line by one level: kafkajs logs an attempt as an error even if it will try again. */
 const createLog =
   (logger: Logger, connectionState: ConnectionState, isAbandoned: () => boolean): logCreator =>
   () =>

@@ -15,10 +15,7 @@ export interface ConnectionState {
   readonly explain: (error: unknown) => unknown;
   /** Returns whether the cluster refuses us; other errors are then consequences of the refusal. */
   readonly isRefused: () => boolean;
-  /**
-   * Returns whether the same line was logged within the last ten seconds; otherwise notes that it is logged
-   * now.
-   */
+  /** Returns whether the line was logged in the last ten seconds; if not, it counts as logged now. */
   readonly isRepeated: (line: string) => boolean;
 }
 

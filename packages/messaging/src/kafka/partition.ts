@@ -4,9 +4,7 @@ import type { Logger } from '@cinegraph/service/logger';
 import type { SubscriptionOptions } from '../broker.js';
 import { incomingMessage, type FetchedMessages } from './message.js';
 
-/**
- * One partition of a consumer session: its queue, running batch, back-off, next offset and offset to commit.
- */
+/** One partition of a session: its queue, running batch, back-off, next offset and offset to commit. */
 export interface Partition {
   readonly topic: string;
   readonly partition: number;
@@ -14,13 +12,11 @@ export interface Partition {
   readonly isAssigned: () => boolean;
   /** Returns whether a batch is being handled. */
   readonly isRunning: () => boolean;
-  /**
-   * Called for each group join that assigns the partition to this member. Queued messages are fetched again.
-   */
+  /** Called for each group join that assigns the partition to this member. Drops the queue. */
   readonly assign: () => void;
   /**
-   * Called for each group join that assigns the partition to another member. Nothing of it is committed any
-   * more.
+   * Called for each group join that assigns the partition elsewhere. Drops the queue; the running batch
+   * finishes, but is not committed.
    */
   readonly revoke: () => void;
   /**
@@ -104,7 +100,7 @@ export const createPartition = (options: PartitionOptions): Partition => {
     try {
       await onBatch(messages.map((message) => incomingMessage(topic, partition, message)));
     } catch (error) {
-      // If the partition was revoked meanwhile, its messages and their failures are another member's.
+      // The partition was revoked meanwhile: the failure concerns only its new member.
       if (batch !== current) return;
       dropQueue();
       batch = undefined;
@@ -176,13 +172,13 @@ const maxQueuedBytes = 1_048_576;
 const createQueue = (maxMessages: number) => {
   let messages: KafkaMessage[] = [];
   let bytes = 0;
-  let capacity: { readonly available: Promise<void>; readonly resolve: () => void } | undefined;
+  let waiting: (() => void)[] = [];
 
   const isFull = () => messages.length >= maxMessages || bytes >= maxQueuedBytes;
   const notifyCapacity = () => {
     if (isFull()) return;
-    capacity?.resolve();
-    capacity = undefined;
+    for (const resolve of waiting) resolve();
+    waiting = [];
   };
 
   return {
@@ -206,17 +202,10 @@ const createQueue = (maxMessages: number) => {
       bytes = 0;
       notifyCapacity();
     },
-    waitForCapacity: (): Promise<void> => {
-      if (!isFull()) return Promise.resolve();
-      return (capacity ??= createCapacity()).available;
+    waitForCapacity: async (): Promise<void> => {
+      if (isFull()) await new Promise<void>((resolve) => waiting.push(resolve));
     },
   };
-};
-
-const createCapacity = () => {
-  let resolve = (): void => undefined;
-  const available = new Promise<void>((resolveAvailable) => (resolve = resolveAvailable));
-  return { available, resolve: () => resolve() };
 };
 
 const bytesOf = ({ key, value }: KafkaMessage): number => (key?.length ?? 0) + (value?.length ?? 0);

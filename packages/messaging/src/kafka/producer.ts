@@ -67,8 +67,7 @@ export const openKafkaPublisher = (
     signal.throwIfAborted();
     const records = messages.map((message) => ({
       message,
-      // Chosen once, because kafkajs would choose another partition for each retry of a message without a
-      // key.
+      // Chosen once: for a message without a key, kafkajs would choose another partition for each retry.
       partition: choosePartition(message, partitionCounts.get(message.topic) ?? 1),
     }));
     const producer = await (opened ??= open()).producer;
@@ -139,10 +138,7 @@ interface PartitionedRecord {
   readonly partition: number;
 }
 
-/**
- * Chooses a partition by murmur2 of the key, as Kafka's own clients do, and round-robin for messages without
- * a key.
- */
+/** Chooses a partition: by murmur2 of the key, as Kafka's own clients do; without a key, round-robin. */
 const createPartitioner = () => {
   const byKey = Partitioners.DefaultPartitioner();
   const metadata: PartitionMetadata[][] = [];
@@ -196,10 +192,7 @@ const messageBytes = ({ key, value, headers }: OutgoingMessage): number => {
   return bytes;
 };
 
-/**
- * Returns an upper bound of the record's size in a batch: each length or delta is a varint of at most ten
- * bytes.
- */
+/** Returns the largest size of the record in a batch: a length or delta is a varint of up to ten bytes. */
 const recordBytes = (message: OutgoingMessage): number =>
   messageBytes(message) + 40 + 20 * Object.keys(message.headers).length;
 

@@ -19,10 +19,7 @@ const leaveTimeoutMs = 3_000;
 const silenceMs = 90_000;
 /** Fetches at this distance return more messages each, and cost less. */
 const fetchEveryMs = 25;
-/**
- * kafkajs passes on this many partitions of one fetch concurrently; each only waits for capacity in its
- * queue.
- */
+/** How many partitions of a fetch are received concurrently; each only waits for capacity in its queue. */
 const concurrentPartitions = 64;
 
 /** What a consumer session is created with. */
@@ -51,10 +48,7 @@ export const createSession = (
   const client = openKafkaClient(options);
   const consumer = client.kafka.consumer(consumerConfig(subscription.group, sessionMs));
   let isClosed = false;
-  /**
-   * From the start of a rebalance to the group join, fetched messages are left to the next owner of their
-   * partition.
-   */
+  /** True from the start of a rebalance until the group join; fetched messages are dropped meanwhile. */
   let isRejoining = false;
   let joins = 0;
   let nextFetch: Promise<void> | undefined;
@@ -70,8 +64,7 @@ export const createSession = (
       try {
         await within(commitTimeoutMs, 'committing offsets', commitOffsets(offsets));
       } catch (error) {
-        // A commit that is refused after a new join was refused to the membership before it, which is over
-        // anyway.
+        // An error from before the latest group join says nothing about the present membership.
         if (joinsBefore === joins && !noteLostMembership(error)) fail(error);
       }
     },
@@ -99,7 +92,7 @@ export const createSession = (
     // A process that was blocked since it joined may have missed heartbeats.
     await beat();
     const partition = partitions.find(batch.topic, batch.partition);
-    // Messages that were fetched before a seek come again; those of a revoked partition are another member's.
+    // Messages fetched before a seek are fetched again; those of a revoked one belong to another member.
     if (isClosed || isRejoining || isStale() || !partition?.isAssigned()) return;
     commitOffsets = payload.commitOffsetsIfNecessary;
     if (!partition.enqueue(fetchedMessages(batch))) return;

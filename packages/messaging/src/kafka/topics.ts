@@ -6,9 +6,7 @@ import { partitionsPerTopic, type GroupPosition, type RecordPosition } from '../
 import type { TopicDefinition } from '../envelope.js';
 import { openKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.js';
 
-/**
- * The administrative requests to the cluster. Each rejects if the cluster does not respond within 15 seconds.
- */
+/** Administrative requests to the cluster; each rejects if it gets no response within 15 seconds. */
 export interface KafkaTopics {
   /**
    * Creates those of the topics that are missing, and returns the number of partitions of each. The result is
@@ -32,18 +30,14 @@ export const defaultMaxMessageBytes = 1_048_576;
 
 /** The size of a record batch beyond that of its messages. */
 const framingBytes = 4_096;
-/**
- * Our own Kafka allows this. With a shorter timeout, members on a busy machine would lose their partitions.
- */
+/** Our own Kafka allows this. If it were shorter, members on a busy machine would lose their partitions. */
 const shortSessionMs = 2_000;
 /** The default of `group.min.session.timeout.ms`. */
 const defaultMinSessionMs = 6_000;
 const weekMs = String(7 * 24 * 60 * 60 * 1_000);
 const responseTimeoutMs = 15_000;
 
-/**
- * Opens the administrative client, which connects when it is first used. `topics` are those it may create.
- */
+/** Opens the administrative client, which connects at first use. It may create `topics` and no others. */
 export const openKafkaTopics = (
   options: KafkaClientOptions & { readonly topics: readonly TopicDefinition[] },
 ): KafkaTopics => {
@@ -180,10 +174,7 @@ const topicSettings = (definition: TopicDefinition | undefined, replicas: number
       : { 'cleanup.policy': 'delete', 'retention.ms': weekMs }),
   }).map(([name, value]) => ({ name, value }));
 
-/**
- * Existing topics keep their settings. With the timestamps of producers, `appendedAt` would not be the append
- * time.
- */
+/** Existing topics keep their settings. `appendedAt` is only the append time with LogAppendTime. */
 const warnOfProducerTimestamps = async (
   admin: Admin,
   names: readonly string[],
@@ -256,10 +247,7 @@ const shortestSessionMs = async (admin: Admin): Promise<number> => {
   return minimums.length === 0 ? defaultMinSessionMs : Math.max(shortSessionMs, ...minimums);
 };
 
-/**
- * Brokers learn of a new topic or group coordinator with a delay. Until then, they return one of these
- * errors.
- */
+/** The errors of a broker that does not yet know a new topic or the coordinator of a group. */
 const propagationErrors: ReadonlySet<string> = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
   'LEADER_NOT_AVAILABLE',

@@ -1,0 +1,91 @@
+import { ApolloServer } from '@apollo/server';
+import {
+  ApolloServerPluginInlineTraceDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
+import { cacheControl } from '@cinegraph/service/http/cache-control';
+import type { Logger } from '@cinegraph/service/logger';
+import type { DocumentNode } from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { Config } from './config.js';
+import { maskErrors } from './errors.js';
+import { dependsOnClient, type RequestContext } from './request/context.js';
+import type { CurrentSupergraph } from './supergraph/current.js';
+
+/**
+ * A document with more tokens is refused while it is parsed; generated operations of large pages stay below
+ * 5,000.
+ */
+const maxTokens = 15_000;
+
+/** Maximum number of validation errors returned for one operation. */
+const maxValidationErrors = 20;
+
+/** Size of the document store: characters of source text. Parsed documents take many times as much memory. */
+const documentStoreSize = 500_000;
+
+/**
+ * Creates the Apollo Server that owns the HTTP request from parsing to the response: persisted queries,
+ * validation, error masking and `Cache-Control`. It executes on the supergraph that is current when a request
+ * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
+ */
+export const createApolloServer = (
+  { environment }: Pick<Config, 'environment'>,
+  supergraph: CurrentSupergraph,
+  logger: Logger,
+): ApolloServer<RequestContext> => {
+  const inProduction = environment === 'production';
+  return new ApolloServer<RequestContext>({
+    gateway: {
+      onSchemaLoadOrUpdate: (listener) =>
+        supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
+      load: async () => {
+        await supergraph.start();
+        return { executor: (request) => supergraph.bySchema(request.schema).execute(request) };
+      },
+      stop: supergraph.stop,
+    },
+    nodeEnv: environment,
+    logger: logger.child({}, { level: 'warn' }),
+    stopOnTerminationSignals: false,
+    csrfPrevention: true,
+    allowBatchedHttpRequests: false,
+    introspection: !inProduction,
+    hideSchemaDetailsFromClientErrors: inProduction,
+    includeStacktraceInErrorResponses: false,
+    maxRecursiveSelections: true,
+    parseOptions: { maxLexicalTokens: maxTokens },
+    validationOptions: { maxErrors: maxValidationErrors },
+    cache: 'bounded',
+    documentStore: createDocumentStore(),
+    formatError: maskErrors({ schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(), logger }),
+    stringifyResult: (result) => JSON.stringify(result),
+    plugins: [
+      ApolloServerPluginUsageReportingDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      ApolloServerPluginInlineTraceDisabled(),
+      ...cacheControl(dependsOnClient),
+      environment === 'development'
+        ? ApolloServerPluginLandingPageLocalDefault()
+        : ApolloServerPluginLandingPageDisabled(),
+    ],
+  });
+};
+
+/** Creates a store of parsed and validated documents by hash; the least recently used ones are evicted. */
+const createDocumentStore = () => {
+  const documents = new LRUCache<string, DocumentNode>({
+    maxSize: documentStoreSize,
+    sizeCalculation: ({ loc }) => loc?.source.body.length ?? documentStoreSize,
+  });
+  return {
+    get: async (key: string) => documents.get(key),
+    set: async (key: string, document: DocumentNode) => {
+      documents.set(key, document);
+    },
+    delete: async (key: string) => documents.delete(key),
+  };
+};

@@ -1,0 +1,30 @@
+import { ApolloServerErrorCode } from '@apollo/server/errors';
+import { getVariableValues, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { refusedOperation } from '../errors.js';
+
+/**
+ * Returns the operation to execute. Throws with HTTP 400, before any subgraph is asked, if the document has
+ * no such operation, if it is a subscription, or if a variable does not have the type that the operation
+ * declares.
+ */
+export const checkOperation = (
+  schema: GraphQLSchema,
+  operation: OperationDefinitionNode | undefined,
+  variables: Readonly<Record<string, unknown>>,
+): OperationDefinitionNode => {
+  if (!operation) {
+    throw refusedOperation(
+      ApolloServerErrorCode.OPERATION_RESOLUTION_FAILURE,
+      'The document holds no operation of this name, or several and none was named in "operationName".',
+    );
+  }
+  if (operation.operation === 'subscription') {
+    throw refusedOperation(ApolloServerErrorCode.BAD_REQUEST, 'Subscriptions are not served here.');
+  }
+  // The executor would report each fault of the variables, with the whole value in each message.
+  const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables, {
+    maxErrors: 1,
+  });
+  if (errors?.[0]) throw refusedOperation(ApolloServerErrorCode.BAD_USER_INPUT, errors[0].message);
+  return operation;
+};

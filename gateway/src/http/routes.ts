@@ -1,0 +1,69 @@
+import type { ApolloServer } from '@apollo/server';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { requestError } from '@cinegraph/service/http/server';
+import { developmentViewerHeader } from '@cinegraph/service/viewer';
+import cors from '@fastify/cors';
+import type { FastifyInstance } from 'fastify';
+import type { Config } from '../config.js';
+import { createRequestContext, type RequestContext } from '../request/context.js';
+import { addCompression } from './compression.js';
+import { withEntityTags } from './etag.js';
+import { addGraphiql } from './graphiql.js';
+
+/**
+ * Origins that may read responses of a gateway outside production: Apollo's explorer, and pages of this
+ * machine.
+ */
+const developmentOrigins = [
+  'https://studio.apollographql.com',
+  /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/,
+];
+
+/**
+ * Adds CORS, compression, `/graphql` and, in development, GraphiQL to `app`. Apollo Server must have been
+ * started.
+ */
+export const addRoutes = async (
+  app: FastifyInstance,
+  apollo: ApolloServer<RequestContext>,
+  config: Pick<Config, 'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders'>,
+): Promise<void> => {
+  const { environment, corsOrigins, deadlineMs, forwardHeaders } = config;
+  const inProduction = environment === 'production';
+  await app.register(cors, {
+    origin: [...corsOrigins, ...(inProduction ? [] : developmentOrigins)],
+    methods: ['GET', 'POST'],
+    maxAge: 3_600,
+  });
+  addCompression(app);
+  const handle = fastifyApolloHandler(apollo, {
+    context: async (request, reply) => {
+      const context = createRequestContext({
+        headers: request.headers,
+        developmentViewers: !inProduction,
+        forwardHeaders,
+        deadlineMs,
+      });
+      reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
+      return context;
+    },
+  });
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    handler: withEntityTags(
+      async (request, reply) => handle.call(app, request, reply),
+      [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
+    ),
+  });
+  app.route({
+    method: ['DELETE', 'HEAD', 'PATCH', 'PUT', 'TRACE'],
+    url: '/graphql',
+    handler: async (_request, reply) =>
+      reply
+        .status(405)
+        .header('allow', 'GET, POST, OPTIONS')
+        .send(requestError('BAD_REQUEST', 'Send operations by POST, or queries by GET.')),
+  });
+  if (environment === 'development') addGraphiql(app);
+};
