@@ -181,8 +181,8 @@ const totalsLike = async ({ pool }: FaultWorld, prefix: string): Promise<Totals>
   new Map([...(await storedTotals(pool))].filter(([id]) => id.startsWith(prefix)));
 
 /**
- * Waits `outageMs` without a broker, in which the service at `url` stays ready. Returns how many outbox entries
- * wait.
+ * Cuts the broker off for `outageMs`, in which the service at `url` stays ready. Returns how many outbox
+ * entries wait.
  */
 const withoutBroker = async (
   world: FaultWorld,
