@@ -55,7 +55,7 @@ describe('the typed client, as a process', () => {
     await create({ title: 'Land', releaseYear: 2005, genres: ['Land story'] });
   });
 
-  it('reads every page of a filter, rates, is told by code what it did wrong, and takes the rating back', async () => {
+  it('the typed client reads all pages of a filter, rates, gets the code of its mistake, and retracts the rating', async () => {
     expect(await ofGraph('--viewer', 'ann')).toEqual({
       code: 0,
       stderr: '',
@@ -72,7 +72,7 @@ describe('the typed client, as a process', () => {
     });
   });
 
-  it('learns that nobody may not rate', async () => {
+  it('the typed client without a viewer is refused a rating', async () => {
     const { code, stdout } = await ofGraph('--from', '2005');
     expect(code).toBe(0);
     expect(stdout).toContain('3 movies on 1 page\n  Sea 5 (2005), 6.00 of 1 vote\n');
@@ -82,15 +82,18 @@ describe('the typed client, as a process', () => {
   it.each([
     ['from', 'last year'],
     ['page', 'ten'],
-  ])('ends with 1 where --%s is no number, and shows no other list instead', async (option, value) => {
-    expect(await ofGraph(`--${option}`, value)).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: `--${option} must be a whole number, not "${value}".\n`,
-    });
-  });
+  ])(
+    'the typed client exits with 1 if --%s is not a number, and prints no other list instead',
+    async (option, value) => {
+      expect(await ofGraph(`--${option}`, value)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `--${option} must be a whole number, not "${value}".\n`,
+      });
+    },
+  );
 
-  it('ends with 1 and a sentence where nothing answers', async () => {
+  it('the typed client exits with 1 and one sentence if nothing listens at its address', async () => {
     const { code, stdout, stderr } = await runClient('--url', 'http://127.0.0.1:1/graphql');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^fetch failed \(.+\)\n$/);
@@ -119,16 +122,20 @@ describe('the saved operations', () => {
     );
   });
 
-  it.each(files)('$name is answered without an error, with its own headers and variables', async (file) => {
-    const variables = { ...file.variables };
-    if (variables['id']?.startsWith('<') === true) variables['id'] = await create({ title: 'To be changed' });
-    const { data, errors, status } = await graph.ask(file.text, variables, file.headers);
-    expect({ status, errors }).toEqual({ status: 200, errors: undefined });
-    for (const answered of Object.values(data!)) expect(answered).not.toBeNull();
-  });
+  it.each(files)(
+    'the saved operation $name has a response without errors, with its own headers and variables',
+    async (file) => {
+      const variables = { ...file.variables };
+      if (variables['id']?.startsWith('<') === true)
+        variables['id'] = await create({ title: 'To be changed' });
+      const { data, errors, status } = await graph.ask(file.text, variables, file.headers);
+      expect({ status, errors }).toEqual({ status: 200, errors: undefined });
+      for (const answered of Object.values(data!)) expect(answered).not.toBeNull();
+    },
+  );
 
-  it('use every field of Query and Mutation', async () => {
-    // The format that lint holds them in: root fields stand two spaces in.
+  it('the saved operations use every field of Query and Mutation', async () => {
+    // Lint keeps this format: root fields are indented by two spaces.
     const used = new Set(
       files.flatMap(({ text }) => {
         const [operation = ''] = /^(query|mutation)/m.exec(text) ?? [];
@@ -148,7 +155,7 @@ describe('the saved operations', () => {
     expect(all.filter((field) => !used.has(field))).toEqual([]);
   });
 
-  it('hold the first query of the README', () => {
+  it('the saved operations contain the first query of the README', () => {
     const [, query = ''] = /```graphql\n([^]+?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
     const fieldsOf = (text: string) =>
       text
