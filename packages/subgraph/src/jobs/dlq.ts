@@ -93,7 +93,7 @@ const describe = (letter: DeadLetter): readonly (readonly [string, string])[] =>
     ['code', letter.code],
     ['reason', letter.reason],
     ['consumer', letter.consumer],
-    ['dedup key', letter.identity],
+    ['dedup key', letter.dedupKey],
     ['position', `${message.topic}, partition ${message.partition}, offset ${message.offset}`],
     ['appended', message.appendedAt.toISOString()],
     ...Object.entries(message.headers).map(
