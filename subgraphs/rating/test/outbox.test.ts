@@ -172,3 +172,20 @@ rating: 3 parked:
     expect(await run(args)).toEqual({ code: 'usage', printed: '' });
   });
 });
+
+describe('backfill', () => {
+  it('backfill publishes the current state to a topic once, however often it runs', async () => {
+    await pool.query(
+      `INSERT INTO aggregated_rating (movie_id, sum, count, s9, version) VALUES ('m', 9, 1, 1, 4)`,
+    );
+    const backfill = () => runCommand(pool, ratingEvents['backfill'], []);
+    expect(await backfill()).toEqual({
+      code: 0,
+      printed: `rating: ${topic}: 1 aggregated ratings published\n`,
+    });
+    await done();
+    expect(sent()).toEqual(['m@4']);
+    expect(await backfill()).toEqual({ code: 0, printed: `rating: ${topic}: was filled before\n` });
+    expect(await runCommand(pool, ratingEvents['backfill'], ['again'])).toMatchObject({ code: 'usage' });
+  });
+});
