@@ -67,7 +67,7 @@ const said = (text: string) => eventually(() => stdout.includes(text), withinMs)
 const complained = (text: string) => eventually(() => stderr.includes(text), withinMs);
 
 describe('compose --watch', () => {
-  it('lets a running gateway serve what was just written into a schema', async () => {
+  it('compose --watch lets a running gateway serve a change of a schema', async () => {
     gateway = runService('gateway', {
       NODE_ENV: 'development',
       PORT: '0',
@@ -91,7 +91,7 @@ describe('compose --watch', () => {
     expect(await fields()).toEqual(['id', 'title', 'stars']);
   });
 
-  it('says in one line each time what changed and what was written', async () => {
+  it('compose --watch prints one line for each change, with what was written', async () => {
     replace('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
     await said('films changed: wrote out/supergraph.graphql\n');
     put('supergraph.yaml', list('films', 'stars'));
@@ -103,7 +103,7 @@ describe('compose --watch', () => {
     expect(stderr).toBe('');
   });
 
-  it('shows an error with its place, keeps the old file, and goes on when it is mended', async () => {
+  it('compose --watch prints an error with its location, keeps the old file, and continues after the correction', async () => {
     const [before, { ino }] = [supergraph(), statSync(join(folder, 'out/supergraph.graphql'))];
     put('films.graphql', films.replace('film: Film', 'film: Flim'));
     await complained('films changed: out/supergraph.graphql is not changed\n\nComposition failed');
@@ -122,7 +122,7 @@ describe('compose --watch', () => {
     expect(supergraph()).toContain('best: Film');
   });
 
-  it('tells a change that breaks clients of what was published', async () => {
+  it('compose --watch prints a change that breaks clients of the published schema', async () => {
     put(
       'out/published.graphql',
       printPublished(
@@ -134,7 +134,7 @@ describe('compose --watch', () => {
     await said('safe       Film.title  FIELD_ADDED');
   });
 
-  it('ends on a signal', async () => {
+  it('compose --watch ends on a signal', async () => {
     watch.kill('SIGINT');
     await ended;
     expect({ code: watch.exitCode, stderr }).toEqual({ code: 0, stderr: '' });
