@@ -3,9 +3,10 @@ import { aggregatedRatings, ratings } from '@cinegraph/events/topics';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
 import { startTestKafkaCluster } from '@cinegraph/testing/kafka';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { startProxy, type Proxy } from './proxy.js';
 import { auditAll, drained, readPublished, type PublishedLog } from './published.js';
-import { openChance, reportFault, sized, until, type Chance } from './support.js';
+import { openChance, reportFault, sized, type Chance, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, externalVote, startVoting } from './votes.js';
 import { brokerKinds, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
@@ -44,7 +45,7 @@ describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
     const awayMs = sized({ short: 3_000, long: 30_000 });
     const name = `f7-${kind}`;
     const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
-    await until('votes', async () => voting.votes.length > 50);
+    await until(async () => voting.votes.length > 50, 'enough votes are in', faultTimeoutMs);
     const waited = await away(world, url, awayMs, {
       cut: async () => (way ? way.cut() : world.kafka?.kill()),
       restore: async () => (way ? way.restore() : world.kafka?.restart()),
@@ -98,7 +99,7 @@ if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
       const name = 'f7-three';
       const url = await world.startRating().url;
       const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
-      await until('votes', async () => voting.votes.length > 50);
+      await until(async () => voting.votes.length > 50, 'enough votes are in', faultTimeoutMs);
       await log.caughtUp();
       const stopComing = keepComing(world, chance);
 
@@ -106,9 +107,17 @@ if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
       await one.kill();
       const killedAt = performance.now();
       const told = await lastEntry(world);
-      await until('what was told at the kill to be published by two', async () => isPublished(world, told));
+      await until(
+        async () => isPublished(world, told),
+        'what was recorded at the kill is published by two relays',
+        faultTimeoutMs,
+      );
       const withTwoMs = performance.now() - killedAt;
-      await until('it to have been away long enough', async () => performance.now() - killedAt > awayMs);
+      await until(
+        async () => performance.now() - killedAt > awayMs,
+        'the broker was unavailable long enough',
+        faultTimeoutMs,
+      );
       await one.restart();
 
       const waited = await away(world, url, awayMs, {
@@ -156,7 +165,7 @@ const keepComing = (world: FaultWorld, chance: Chance) => {
           () => true,
           () => false,
         );
-      await until('the broker to have it', isThere, 120_000);
+      await until(isThere, 'the broker has the message', 120_000);
       await delay(50);
     }
   })();
@@ -180,13 +189,21 @@ const away = async (
 ): Promise<number> => {
   await broker.cut();
   const awayFrom = performance.now();
-  await until('the broker to be told as away', async () => {
-    const response = await fetch(`${url}/health/ready`);
-    expect(response.status).toBe(200);
-    const { checks } = (await response.json()) as { readonly checks: Readonly<Record<string, string>> };
-    return checks['broker'] === 'away';
-  });
-  await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
+  await until(
+    async () => {
+      const response = await fetch(`${url}/health/ready`);
+      expect(response.status).toBe(200);
+      const { checks } = (await response.json()) as { readonly checks: Readonly<Record<string, string>> };
+      return checks['broker'] === 'away';
+    },
+    'readiness reports the broker as unavailable',
+    faultTimeoutMs,
+  );
+  await until(
+    async () => performance.now() - awayFrom > awayMs,
+    'the broker was unavailable long enough',
+    faultTimeoutMs,
+  );
   const { rows } = await world.pool.query<{ waiting: number }>(
     'SELECT coalesce(sum(size), 0)::int AS waiting FROM outbox WHERE published_at IS NULL',
   );

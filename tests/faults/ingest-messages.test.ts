@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { enterIngest } from './members.js';
 import {
   chanceRatings,
@@ -17,7 +18,7 @@ import {
   type SentRating,
 } from './messages.js';
 import { clearRatings, expectEffectOf, isThrough, readTopic, tablesOf } from './oracle.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openChance, reportFault, sized, faultTimeoutMs } from './support.js';
 import { brokerKinds, startFaultWorld, type FaultWorld } from './world.js';
 
 const topic = incomingRatings.name;
@@ -67,7 +68,7 @@ describe.each(brokerKinds)('rating events over %s', (kind) => {
     await world.publish(source.map((rating) => externalMessage(rating, null)));
     await world.settled();
     for (const group of ['again.ingest', 'once-more.ingest']) {
-      await until(`the end of the log for ${group}`, () => isThrough(world, group, topic));
+      await until(() => isThrough(world, group, topic), `${group} is at the end of the log`, faultTimeoutMs);
     }
     await Promise.all(again.map((member) => member.stop()));
     const appended = await readTopic(world, topic);

@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { GroupPosition } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
 import { enterIngest, ingest, keepPublishing } from './members.js';
 import { chanceRatings, chanceVersions, externalMessage, ownMessage } from './messages.js';
 import { amidBatch, clearRatings, expectEffectOf, isThrough } from './oracle.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openChance, reportFault, sized, faultTimeoutMs } from './support.js';
 import { brokerKinds, crash, startFaultWorld, type FaultWorld } from './world.js';
 
 const topic = incomingRatings.name;
@@ -68,7 +69,11 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
       await delay(sized({ short: 800, long: 2_000 }));
     }
     const sent = source.slice(0, await stopPublishing());
-    await until('all of it to be taken in', () => isThrough(world, 'rating.ingest', topic));
+    await until(
+      () => isThrough(world, 'rating.ingest', topic),
+      'everything published is consumed',
+      faultTimeoutMs,
+    );
     await Promise.all(members.map((member) => member.stop()));
     const { lost, double } = await expectEffectOf(world, sent);
     const { rows } = await world.pool.query(
@@ -117,9 +122,13 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
           return before.every((one) => (now.find(isOf(one))?.committed ?? 0n) >= of(one));
         };
         // Other partitions than those of the dead never stopped: each has to get on.
-        await until('something of each partition', () => passed(({ committed }) => (committed ?? 0n) + 1n));
+        await until(
+          () => passed(({ committed }) => (committed ?? 0n) + 1n),
+          'something of each partition is consumed',
+          faultTimeoutMs,
+        );
         resumedMs.push(performance.now() - killedAt);
-        await until('what was there at the kill', () => passed(({ end }) => end));
+        await until(() => passed(({ end }) => end), 'what was there at the kill is consumed', faultTimeoutMs);
         caughtUpMs.push(performance.now() - killedAt);
       }
       const sent = source.slice(0, await stopPublishing());

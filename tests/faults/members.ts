@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OutgoingMessage } from '@cinegraph/messaging/broker';
 import { systemClock } from '@cinegraph/service/clock';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
-import { createLogger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIngest } from '@cinegraph/rating/consumers/ingest';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type { Chance } from './support.js';
 import type { FaultWorld } from './world.js';
 
@@ -21,7 +21,7 @@ export const enterIngest = async (
   group: string,
   definition = ingest,
 ): Promise<Part> => {
-  const logger = createLogger({ name: group, level: 'silent' });
+  const logger = silentLogger;
   const member = createConsumer({ subgraph: group, broker, pool, logger }, definition);
   await member.start();
   return member;

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { expect } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import type { SentRating } from './messages.js';
-import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
+import { faultTimeoutMs } from './support.js';
 
 /** Everything that a topic holds, in order within each partition. */
 export const readTopic = async (world: FaultWorld, topic: string): Promise<readonly IncomingMessage[]> => {
@@ -16,7 +17,7 @@ export const readTopic = async (world: FaultWorld, topic: string): Promise<reado
   });
   await reader.start();
   try {
-    await until(`the end of ${topic}`, () => isThrough(world, group, topic));
+    await until(() => isThrough(world, group, topic), `${group} is at the end of ${topic}`, faultTimeoutMs);
   } finally {
     await reader.stop();
   }
@@ -70,13 +71,17 @@ export const amidBatch = async (pool: FaultWorld['pool'], work: () => Promise<un
   try {
     await client.query('BEGIN');
     await client.query('LOCK TABLE aggregated_rating IN SHARE MODE');
-    await until('a batch to be under way', async () => {
-      // Within the transaction it would stay as it was first seen.
-      const { rowCount } = await pool.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return rowCount !== 0;
-    });
+    await until(
+      async () => {
+        // Within the transaction it would stay as it was first seen.
+        const { rowCount } = await pool.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return rowCount !== 0;
+      },
+      'a batch waits for the lock',
+      faultTimeoutMs,
+    );
     await work();
   } finally {
     await client.query('ROLLBACK');

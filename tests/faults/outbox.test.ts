@@ -5,6 +5,7 @@ import { aggregatedRatings, movies, ratings } from '@cinegraph/events/topics';
 import { batchLimits } from '@cinegraph/messaging/outbox/table';
 import { testDatabase, testPool } from '@cinegraph/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
+import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
 import { startFailingKafka } from './kafka-faults.js';
 import {
@@ -15,7 +16,7 @@ import {
   readPublished,
   type PublishedLog,
 } from './published.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openChance, reportFault, sized, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, cast, externalVote, startVoting } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
@@ -87,20 +88,21 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     for (let kill = 1; kill <= kills; kill += 1) {
       const before = acknowledged(voting.votes).length;
       await until(
-        'votes between two kills',
         async () => acknowledged(voting.votes).length >= before + 10,
+        'there were enough votes between two kills',
         generousMs,
       );
       await delay(chance.int(300));
-      const killed = await until('a relay to be active', holder, generousMs);
-      const service = alive.get(killed);
-      if (!service) throw new Error(`${killed} is not alive, but has the lock`);
+      let killed: string | undefined;
+      await until(async () => (killed = await holder()) !== undefined, 'a relay is active', generousMs);
+      const service = alive.get(String(killed));
+      if (killed === undefined || !service) throw new Error(`${killed} is not alive, but has the lock`);
       ready.delete(killed);
       alive.delete(killed);
       await crash(service);
       const killedAt = performance.now();
       const next = launch();
-      await until('another relay to be active', async () => (await holder()) !== undefined, generousMs);
+      await until(async () => (await holder()) !== undefined, 'another relay is active', generousMs);
       slowestMs = Math.max(slowestMs, performance.now() - killedAt);
       // Another one has to be there to take over from the next.
       await (ready.size === 0 ? next : undefined);
@@ -187,7 +189,6 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       await world.publish([externalVote(`f26-${kind}:0`, 'f26-first', 5)]);
       await world.settled();
       const watching = until(
-        'all of it to be visible',
         async () => {
           const { rows } = await world.pool.query<{ viewer: string }>(
             'SELECT viewer_id AS viewer FROM rating WHERE movie_id = $1 AND viewer_id = ANY ($2)',
@@ -200,6 +201,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
           }
           return published && waiting.size === 0;
         },
+        'all events are visible',
         180_000,
       );
       for (let at = 0; at < messages; at += 1) {
@@ -235,7 +237,6 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
       const incoming: { movieId: string; viewerId: string; score: number }[] = [];
       await until(
-        'enough of them',
         async () => {
           const some = Array.from({ length: 10 }, (_, at) => ({
             movieId: `f8-incoming:${chance.int(20)}`,
@@ -246,6 +247,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
           incoming.push(...some);
           return failing.injected.records >= faults && failing.injected.groups >= faults;
         },
+        'there are enough of them',
         180_000,
       );
       const votes = await voting.stop();
@@ -311,11 +313,17 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const known = async (pool: FaultWorld['pool'], query: string) =>
         (await pool.query<{ id: string; deleted: boolean }>(query)).rows;
       const allKnown = () =>
-        until('all movies to be known', async () =>
-          isDeepStrictEqual(
-            await known(world.pool, 'SELECT id, deleted FROM known_movie ORDER BY id'),
-            await known(metadataPool, 'SELECT id, deleted_at IS NOT NULL AS deleted FROM movie ORDER BY id'),
-          ),
+        until(
+          async () =>
+            isDeepStrictEqual(
+              await known(world.pool, 'SELECT id, deleted FROM known_movie ORDER BY id'),
+              await known(
+                metadataPool,
+                'SELECT id, deleted_at IS NOT NULL AS deleted FROM movie ORDER BY id',
+              ),
+            ),
+          'rating knows all movies',
+          faultTimeoutMs,
         );
 
       await addMovies(20);
@@ -330,15 +338,23 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       await world.kafka?.restart({ emptied: true });
       await addMovies(5);
       const votes = await voting.stop();
-      await until('metadata to have told all again', async () => {
-        await told.caughtUp();
-        const audited = await auditPublished(metadataPool, told);
-        return audited.lost === 0 && audited.entries > (entries.rowCount ?? 0);
-      });
-      await until('rating to have told all again', async () => {
-        await log.caughtUp();
-        return (await auditPublished(world.pool, log)).lost === 0;
-      });
+      await until(
+        async () => {
+          await told.caughtUp();
+          const audited = await auditPublished(metadataPool, told);
+          return audited.lost === 0 && audited.entries > (entries.rowCount ?? 0);
+        },
+        'metadata has published everything again',
+        faultTimeoutMs,
+      );
+      await until(
+        async () => {
+          await log.caughtUp();
+          return (await auditPublished(world.pool, log)).lost === 0;
+        },
+        'rating has published everything again',
+        faultTimeoutMs,
+      );
       await takeIn(50);
       const published = await auditAll(world, log);
       const movieEvents = await auditPublished(metadataPool, told);

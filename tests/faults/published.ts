@@ -3,8 +3,9 @@ import type { GroupPosition } from '@cinegraph/messaging/broker';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { expect } from '@jest/globals';
-import { until } from './support.js';
+import { until } from '@cinegraph/testing/until';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
+import { faultTimeoutMs } from './support.js';
 
 /** An event as the broker has it. */
 export interface PublishedEvent {
@@ -58,14 +59,18 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
     },
     caughtUp: async () => {
       let wanted: readonly GroupPosition[] | undefined;
-      await until('the test to read all that is published', async () => {
-        // Not while the broker is away. What is published meanwhile is not waited for: it may never end.
-        const now = await world.broker.positions(group, topics).catch(() => undefined);
-        wanted ??= now;
-        const passed = ({ topic, partition, end }: GroupPosition): boolean =>
-          (now?.find((one) => one.topic === topic && one.partition === partition)?.committed ?? 0n) >= end;
-        return wanted?.every(passed) ?? false;
-      });
+      await until(
+        async () => {
+          // Not while the broker is away. What is published meanwhile is not waited for: it may never end.
+          const now = await world.broker.positions(group, topics).catch(() => undefined);
+          wanted ??= now;
+          const passed = ({ topic, partition, end }: GroupPosition): boolean =>
+            (now?.find((one) => one.topic === topic && one.partition === partition)?.committed ?? 0n) >= end;
+          return wanted?.every(passed) ?? false;
+        },
+        'the test has read everything published',
+        faultTimeoutMs,
+      );
     },
     forget: () => {
       byPlace = new Map();
@@ -78,13 +83,13 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
 export const drained = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<number> => {
   const from = performance.now();
   await until(
-    'the outbox to be empty',
     async () => {
       const { rows } = await pool.query<{ waiting: boolean }>(
         'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
       );
       return rows[0]?.waiting === false;
     },
+    'the outbox is empty',
     30_000,
   );
   return performance.now() - from;

@@ -11,9 +11,10 @@ import {
 } from '@cinegraph/local/postgres/embedded';
 import { testPool } from '@cinegraph/testing/database';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
 import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
-import { openChance, reportFault, sized, until, type Chance } from './support.js';
+import { openChance, reportFault, sized, type Chance, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, externalVote, startVoting, submitRating } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld } from './world.js';
@@ -114,19 +115,25 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     const [toldAway, toServe]: [number[], number[]] = [[], []];
     for (let kill = 0; kill < kills; kill += 1) {
       const before = acknowledged(voting.votes).length;
-      await until('votes', async () => acknowledged(voting.votes).length > before + 50);
+      await until(
+        async () => acknowledged(voting.votes).length > before + 50,
+        'enough votes are in',
+        faultTimeoutMs,
+      );
       await delay(chance.int(300));
       const killedAt = performance.now();
       process.kill(server.pid, 'SIGKILL');
-      await until('readiness to say no', async () => (await ready()) === 503);
+      await until(async () => (await ready()) === 503, 'readiness is 503', faultTimeoutMs);
       toldAway.push(performance.now() - killedAt);
       server = await startEmbeddedPostgres({ directory, port: server.port });
       const acceptsAt = performance.now();
-      await until('rating to serve', async () =>
-        acknowledged(voting.votes).some(({ askedAt }) => askedAt > acceptsAt),
+      await until(
+        async () => acknowledged(voting.votes).some(({ askedAt }) => askedAt > acceptsAt),
+        'rating serves',
+        faultTimeoutMs,
       );
       toServe.push(performance.now() - acceptsAt);
-      await until('readiness to say yes', async () => (await ready()) === 200);
+      await until(async () => (await ready()) === 200, 'readiness is 200', faultTimeoutMs);
     }
     const votes = await voting.stop();
     const incoming = await stopIncoming();
@@ -169,7 +176,11 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     for (let cut = 0; cut < cuts; cut += 1) {
       // So many requests that those that a cut can break, one a client, are below one in a hundred.
       const before = voting.votes.length + reads;
-      await until('requests', async () => voting.votes.length + reads >= before + 300);
+      await until(
+        async () => voting.votes.length + reads >= before + 300,
+        'there were enough requests',
+        faultTimeoutMs,
+      );
       await delay(chance.int(30));
       const { rowCount } = await superuser.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -1,6 +1,5 @@
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { Broker, OutgoingMessage } from '@cinegraph/messaging/broker';
-import { createLogger } from '@cinegraph/service/logger';
 import { openBroker, type BrokerAddress } from '@cinegraph/messaging/open-broker';
 import { testDatabase, testPool } from '@cinegraph/testing/database';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
@@ -9,6 +8,8 @@ import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/test
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { systemClock } from '@cinegraph/service/clock';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import {
   runFile,
   runService,
@@ -16,7 +17,6 @@ import {
   type RunningProcess,
   type ServiceProcess,
 } from '../support/service-process.js';
-import { until } from './support.js';
 
 /** The brokers that a fault is tried on: those that are there. */
 export const brokerKinds: readonly ('postgres' | 'kafka')[] =
@@ -99,7 +99,7 @@ export const startFaultWorld = async (options: {
     {
       clientId: 'fault-tests',
       topics: rating.topics,
-      logger: createLogger({ name: 'fault-tests', level: 'silent' }),
+      logger: silentLogger,
     },
     address,
   );
@@ -153,7 +153,6 @@ export const startFaultWorld = async (options: {
     },
     settled: async (withinMs = 60_000) => {
       await until(
-        'everything published to be taken in',
         async () => {
           // Not while the broker is away.
           const positions = await broker
@@ -161,14 +160,15 @@ export const startFaultWorld = async (options: {
             .catch(() => undefined);
           return positions?.every(({ committed, end }) => end === 0n || committed === end) ?? false;
         },
+        'everything published is consumed',
         withinMs,
       );
       await until(
-        'everything told to be published',
         async () => {
           const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL LIMIT 1');
           return rowCount === 0;
         },
+        'everything recorded is published',
         withinMs,
       );
     },

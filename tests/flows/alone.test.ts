@@ -4,7 +4,7 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { rating } from '@cinegraph/rating/subgraph';
-import { until } from './running-start.js';
+import { until } from '@cinegraph/testing/until';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;

@@ -4,9 +4,9 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
-import { until } from './running-start.js';
 
 const events = { name: 'events', migrations: new URL('../../prisma/events/migrations/', import.meta.url) };
 const databases: TestDatabase[] = [];
@@ -59,10 +59,14 @@ describe('the services of docker-compose.yml, as plain processes', () => {
     }
     // The log was migrated from what is in the images.
     for (const name of ['metadata', 'rating']) {
-      await until(async () => {
-        const health = await fetch(`${composed.addressOf(name)}/health/ready`);
-        return (await health.text()).includes('"broker":"answers"');
-      });
+      await until(
+        async () => {
+          const health = await fetch(`${composed.addressOf(name)}/health/ready`);
+          return (await health.text()).includes('"broker":"answers"');
+        },
+        `the broker of ${name} answers`,
+        120_000,
+      );
     }
   }, 600_000);
 

@@ -9,7 +9,7 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { migrations as metadataMigrations } from '@cinegraph/metadata/migrations';
 import { migrations as ratingMigrations } from '@cinegraph/rating/migrations';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { until } from './running-start.js';
+import { until } from '@cinegraph/testing/until';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const data = join(root, '..', 'shared', 'data', 'ml-latest-small');

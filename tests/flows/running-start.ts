@@ -87,11 +87,6 @@ export const stillAlive = async (processes: readonly Process[]): Promise<readonl
   );
 };
 
-/** Waits until the condition holds; jest's time limit of the test ends a wait in vain. */
-export const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
-  while (!(await holds())) await delay(50);
-};
-
 /** What the graph answered. */
 export interface Answer {
   readonly status: number;

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { until } from '@cinegraph/testing/until';
 import {
   ask,
   listProcesses,
   printedBy,
   runStart,
   stillAlive,
-  until,
   type Process,
   type RunningStart,
 } from './running-start.js';
@@ -143,7 +143,7 @@ describe('npm start', () => {
     expect(run.output()).toMatch(/^The data folder .* is damaged or cannot be used: .* --reset .*$/m);
     expect(run.output()).not.toMatch(/ at .*:\d+:\d+/);
     const anew = start('--port', '0', '--reset');
-    await anew.prints(/making a database/);
+    await anew.prints(/creating a database/);
     anew.signal('SIGTERM');
     expect(await anew.ended).toBe(0);
     expect(await serversOn(data)).toEqual([]);

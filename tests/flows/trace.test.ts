@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '@cinegraph/service/clock';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import {
   closedAddress,
   startCollector,
@@ -55,13 +55,6 @@ const stop = async (service: ServiceProcess) => {
   const ended = await service.ended;
   running.delete(service);
   return ended;
-};
-
-const until = async (what: string, isSo: () => boolean): Promise<void> => {
-  for (let round = 0; !isSo(); round += 1) {
-    if (round > 400) throw new Error(`waited in vain until ${what}`);
-    await pause(50);
-  }
 };
 
 const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
@@ -140,10 +133,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     );
     expect(answer.errors).toBeUndefined();
     await until(
-      'the server spans of all three came',
       () =>
         named('gateway', 'POST /graphql', clientTrace).length === 1 &&
         ['metadata', 'rating'].every((name) => named(name, 'POST /graphql', clientTrace).length === 1),
+      'the server spans of all three came',
     );
     const [server] = named('gateway', 'POST /graphql', clientTrace);
     expect(server).toMatchObject({ parentSpanId: clientSpan, kind: 2 });
@@ -173,10 +166,14 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(answer).toMatchObject({ data: { createMovie: { id: expect.any(String) } } });
     const takenIn = () => named('rating', 'process metadata.movies.v1', trace);
     const published = () => named('metadata', 'publish metadata.movies.v1', trace);
-    await until('all of it was told of', () =>
-      [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(({ length }) => length === 1),
+    await until(
+      () =>
+        [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(
+          ({ length }) => length === 1,
+        ),
+      'all of it was told of',
     );
-    await until('the spans between were told of', () => lineage(takenIn()[0]!).at(-1)!.service === 'gateway');
+    await until(() => lineage(takenIn()[0]!).at(-1)!.service === 'gateway', 'the spans between were told of');
     // 4 is a producer's, 5 a consumer's.
     expect(takenIn()).toMatchObject([{ kind: 5, parentSpanId: published()[0]!.spanId }]);
     expect(published()).toMatchObject([{ kind: 4 }]);
@@ -200,10 +197,12 @@ describe('the trace of a request through gateway and subgraphs', () => {
     await askGraphQL(url, { query: 'query Own { movie(id: "traced:1") { aggregatedRating { count } } }' });
     const fresh = () =>
       new Set(collector.spans.map(({ traceId }) => traceId).filter((id) => !before.has(id)));
-    await until('rating and gateway told of it', () =>
-      ['gateway', 'rating'].every((name) =>
-        [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
-      ),
+    await until(
+      () =>
+        ['gateway', 'rating'].every((name) =>
+          [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
+        ),
+      'rating and gateway told of it',
     );
     expect(fresh().size).toBe(1);
   });
@@ -241,10 +240,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     });
     await fetch(url.replace('graphql', 'secretToken'), { headers });
     await until(
-      'the last request was told of',
       () => named('gateway', 'GET unknown', clientTrace).length === 1,
+      'the last request was told of',
     );
-    await until('both mutations were told of', () => named('rating', /^mutation/, clientTrace).length === 2);
+    await until(() => named('rating', /^mutation/, clientTrace).length === 2, 'both mutations were told of');
     const sentText = collector.text();
     for (const secret of [...secrets, testSubgraphKey]) {
       expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
@@ -274,7 +273,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(faults).toHaveLength(1);
     const { trace_id, span_id } = JSON.parse(faults[0]!) as { trace_id: string; span_id: string };
     expect(trace_id).toBe(clientTrace);
-    await until('the span of the line came', () => collector.spans.some(({ spanId }) => spanId === span_id));
+    await until(() => collector.spans.some(({ spanId }) => spanId === span_id), 'the span of the line came');
     const ready = services.rating
       .written()
       .stdout.split('\n')
@@ -315,7 +314,7 @@ describe('a service whose collector does not take its traces', () => {
     });
     const url = await service.url;
     await askOften(url);
-    await until('it warned', () => service.written().stdout.includes('collector'));
+    await until(() => service.written().stdout.includes('collector'), 'it warned');
     await askOften(url);
     const { code, stdout, stderr } = await stop(service);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -330,7 +329,7 @@ describe('a service whose collector does not take its traces', () => {
     const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     const url = await service.url;
     await askOften(url);
-    await until('it was connected to', () => hung.connections() > 0);
+    await until(() => hung.connections() > 0, 'it was connected to');
     await askOften(url);
     const { code, stderr } = await stop(service);
     await hung.stop();

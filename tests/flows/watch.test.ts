@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSchema } from '@apollo/federation-internals';
-import { eventually } from '../../gateway/test/support/world.js';
+import { until } from '@cinegraph/testing/until';
 import { printPublished } from '../../packages/cli/src/compose/changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
@@ -63,8 +63,8 @@ const replace = (path: string, content: string) => {
   renameSync(join(folder, `${path}.swp`), join(folder, path));
 };
 const supergraph = () => readFileSync(join(folder, 'out/supergraph.graphql'), 'utf8');
-const said = (text: string) => eventually(() => stdout.includes(text), withinMs);
-const complained = (text: string) => eventually(() => stderr.includes(text), withinMs);
+const said = (text: string) => until(() => stdout.includes(text), `stdout says "${text}"`, withinMs);
+const complained = (text: string) => until(() => stderr.includes(text), `stderr says "${text}"`, withinMs);
 
 describe('compose --watch', () => {
   it('compose --watch lets a running gateway serve a change of a schema', async () => {
@@ -81,10 +81,18 @@ describe('compose --watch', () => {
     expect(await fields()).toEqual(['id']);
 
     put('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
-    await eventually(async () => (await fields()).join() === 'id,title', withinMs);
+    await until(
+      async () => (await fields()).join() === 'id,title',
+      'the gateway serves id and title',
+      withinMs,
+    );
 
     put('supergraph.yaml', list('films', 'stars'));
-    await eventually(async () => (await fields()).join() === 'id,title,stars', withinMs);
+    await until(
+      async () => (await fields()).join() === 'id,title,stars',
+      'the gateway serves the new field',
+      withinMs,
+    );
 
     put('stars.graphql', stars.replace('stars: Int', 'stars: Itn'));
     await complained('Film.stars  INVALID_GRAPHQL');

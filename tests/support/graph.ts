@@ -2,7 +2,6 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '@cinegraph/gateway/config';
 import { startGateway } from '@cinegraph/gateway/server';
-import { createLogger } from '@cinegraph/service/logger';
 import {
   askGraphQL,
   startTestSubgraph,
@@ -12,6 +11,7 @@ import {
 } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 
 /** The committed supergraph, which CI holds equal to a fresh composition. */
 const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url));
@@ -46,7 +46,7 @@ export const startTestGraph = async (): Promise<TestGraph> => {
       SUBGRAPH_URL_METADATA: `${subgraphs.metadata.url}/graphql`,
       SUBGRAPH_URL_RATING: `${subgraphs.rating.url}/graphql`,
     }),
-    createLogger({ name: 'gateway', level: 'silent' }),
+    silentLogger,
   );
   const names = new Map(Object.entries(subgraphs).map(([name, { url }]) => [url, name]));
   return {

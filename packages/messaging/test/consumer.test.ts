@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type { IncomingMessage, SubscriptionOptions } from '../src/broker.js';
 import type { ConsumerDefinition } from '../src/consumer/consumer.js';
 import { replayDeadLetter } from '../src/consumer/replay.js';
@@ -12,14 +13,13 @@ import {
 } from '../src/consumer/dead-letters.js';
 import { Refusal } from '@cinegraph/service/refusal';
 import { recordDedupKey, pruneInbox } from '../src/consumer/inbox.js';
-import { createLogger } from '@cinegraph/service/logger';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { setTracing, type Tracing } from '@cinegraph/service/telemetry/tracing';
 import { inTransaction } from '@cinegraph/database/transaction';
 
 const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
-const logger = createLogger({ name: 'test', level: 'silent' });
+const logger = silentLogger;
 
 let database: TestDatabase;
 let pool: pg.Pool;

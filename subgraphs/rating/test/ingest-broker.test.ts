@@ -1,23 +1,23 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
 import { openPostgresBroker } from '@cinegraph/messaging/postgres/broker';
 import { systemClock } from '@cinegraph/service/clock';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
-import { createLogger } from '@cinegraph/service/logger';
 import { openSource } from '@cinegraph/subgraph/import/source';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ingest.js';
 import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
 import { ratingWorld } from './world.js';
 
-const logger = createLogger({ name: 'test', level: 'silent' });
+const logger = silentLogger;
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 let events: TestDatabase;
@@ -38,14 +38,6 @@ const openBroker = async () => {
   const broker = openPostgresBroker({ clientId: 'test', topics, logger, url: events.url });
   await broker.part.start();
   return broker;
-};
-
-const until = async (what: string, look: () => Promise<boolean>) => {
-  for (let looks = 0; looks < 600; looks += 1) {
-    if (await look()) return;
-    await delay(50);
-  }
-  throw new Error(`${what} did not come`);
 };
 
 describe('a file that is produced', () => {
@@ -91,7 +83,7 @@ describe('a file that is produced', () => {
       (await broker.positions('rating.ingest', [incomingRatings.name])).every(
         ({ committed, end }) => (committed ?? 0n) >= end,
       );
-    await until('the end of all partitions', isDone);
+    await until(isDone, 'the end of all partitions');
     await Promise.all(members.map((member) => member.stop()));
     await broker.part.stop();
     // Keyed by movie, so that the lines of one stay in order whatever partition they take.

@@ -3,11 +3,11 @@ import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { systemClock } from '@cinegraph/service/clock';
 import { replayDeadLetter } from '@cinegraph/messaging/consumer/replay';
 import { findOpenDeadLetters, listDeadLetters } from '@cinegraph/messaging/consumer/dead-letters';
-import { createLogger } from '@cinegraph/service/logger';
 import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom, type SeededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { inTransaction } from '@cinegraph/database/transaction';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest, type IngestSettings } from '../src/consumers/ingest.js';
 import { foreign, own, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
@@ -44,7 +44,7 @@ const standing = async () =>
 const replayAll = async (more: Partial<IngestSettings> = {}) => {
   const { pool } = world.subgraph;
   const open = await inTransaction(pool, async (tx) => findOpenDeadLetters(tx, { all: true }));
-  const logger = createLogger({ name: 'test', level: 'silent' });
+  const logger = silentLogger;
   const outcomes = [];
   for (const { id } of open) outcomes.push(await replayDeadLetter({ pool, logger }, ingestWith(more), id));
   return outcomes.map(({ outcome }) => outcome);

@@ -1,34 +1,37 @@
 import { newId, type Clock } from '@cinegraph/service/clock';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
 import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import { checkIdempotencyKey, createKeyPruning, withIdempotency } from '@cinegraph/subgraph/idempotency';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
-import { codes } from './codes.js';
-import type { Prisma, PrismaClient } from './generated/prisma/client.js';
-import type { ExternalIdInput, MovieChanges, MovieInput } from './generated/resolvers.js';
-import type { MovieModel } from './models.js';
-import { checkExternalId, checkMovie, checkMovieId } from './rules.js';
-import { tellOfDeletion } from './movie-events.js';
-import { changeMovie, insertMovie } from './movie-write.js';
-import { findMovieLists, lockMovie } from './queries.js';
+import { codes } from '../codes.js';
+import type { Prisma, PrismaClient } from '../generated/prisma/client.js';
+import type { ExternalIdInput, MovieChanges, MovieInput } from '../generated/resolvers.js';
+import type { MovieModel } from '../models.js';
+import { findMovieLists } from '../queries/movie-details.js';
+import { lockMovie } from '../queries/movies.js';
+import { checkExternalId, checkMovie, checkMovieId } from '../rules.js';
+import { appendDeletion } from './movie-events.js';
+import { changeMovie, insertMovie } from './write-movie.js';
 
-/** The writes of metadata, each in one transaction, which also appends the event that tells of it to the outbox. */
+/** The commands of metadata. Each is one transaction, which also appends its event to the outbox. */
 export interface MovieCommands {
-  /** Adds a movie; under a key it is added once, and a repeat gets the movie as it was answered then. */
+  /** Adds a movie. With an idempotency key it is added once; a repeat returns the movie as it was then. */
   createMovie(viewerId: string, input: MovieInput, idempotencyKey: string | null): Promise<MovieModel>;
-  /** Changes a movie that is still at `version`; refuses with VERSION_CONFLICT otherwise. */
+  /** Changes a movie that is still at `version`. Otherwise throws VERSION_CONFLICT. */
   updateMovie(id: string, version: number, changes: MovieChanges): Promise<MovieModel>;
-  /** Changes the movie of an id or external id, or adds it. */
+  /** Changes the movie with this id or external id, or adds it if there is none. */
   upsertMovie(
     by: { id: string | null; externalId: ExternalIdInput | null },
     input: MovieInput,
   ): Promise<MovieModel>;
-  /** Marks a movie as deleted; harmless when it is already. Answers its id. */
+  /** Marks a movie as deleted and returns its id. Has no effect if the movie is already deleted. */
   deleteMovie(id: string, version: number | null): Promise<string>;
   readonly parts: readonly Part[];
 }
 
+/** Creates the commands. `parts` must run with the service: they delete expired idempotency keys. */
 export const createMovieCommands = ({
   prisma,
   clock,
@@ -38,18 +41,14 @@ export const createMovieCommands = ({
   clock: Clock;
   logger: Logger;
 }): MovieCommands => {
-  const inTransaction = async <Result>(
+  const inTransaction = <Result>(
     work: (tx: Prisma.TransactionClient, now: Date) => Promise<Result>,
-    attempts = 3,
-  ): Promise<Result> => {
-    try {
-      return await prisma.$transaction((tx) => work(tx, clock.now()), { maxWait: 2_000, timeout: 10_000 });
-    } catch (error) {
-      // Somebody else took a unique key, or PostgreSQL cut a deadlock: the second time the transaction sees the other's.
-      if (attempts <= 1 || !(isDuplicate(error) || isConflict(error))) throw error;
-      return inTransaction(work, attempts - 1);
-    }
-  };
+  ): Promise<Result> =>
+    retryOnConflict(
+      () => prisma.$transaction((tx) => work(tx, clock.now()), { maxWait: 2_000, timeout: 10_000 }),
+      // A concurrent transaction may have taken a unique key; the next attempt sees its row.
+      { attempts: 3, isRetryable: (error) => isDuplicate(error) || isConflict(error) },
+    );
 
   return {
     createMovie: async (viewerId, input, key) => {
@@ -80,7 +79,7 @@ export const createMovieCommands = ({
       if ((id === null) === (externalId === null)) {
         throw new Refusal(
           refusalCode.badUserInput,
-          'Say which movie by exactly one of "id" and "externalId".',
+          'Name the movie by exactly one of "id" and "externalId".',
         );
       }
       if (id !== null) checkMovieId(id);
@@ -89,10 +88,11 @@ export const createMovieCommands = ({
       return inTransaction(async (tx, now) => {
         const knownId = id ?? (externalId && (await findIdByExternalId(tx, externalId)));
         const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
-        const given = externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
-        if (!locked) return insertMovie(tx, knownId ?? newId(), given, now);
+        const complete =
+          externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
+        if (!locked) return insertMovie(tx, knownId ?? newId(), complete, now);
         if (locked === 'deleted') throw movieDeleted();
-        return changeMovie(tx, locked, given, now);
+        return changeMovie(tx, locked, complete, now);
       });
     },
 
@@ -107,7 +107,7 @@ export const createMovieCommands = ({
           data: { deletedAt: now, updatedAt: now, version: { increment: 1 } },
           select: { version: true },
         });
-        await tellOfDeletion(tx, id, deleted.version);
+        await appendDeletion(tx, id, deleted.version);
         return id;
       }),
 
@@ -139,7 +139,10 @@ const findIdByExternalId = async (tx: Prisma.TransactionClient, { source, value 
   return found?.movieId ?? null;
 };
 
-/** The input with the external id by which the movie was asked for; a movie that has it keeps it only if the list says so. */
+/**
+ * Returns the input with the external id that names the movie among its external ids. A known movie already
+ * has that id, so an input without a list stays without one and leaves the movie's external ids as they are.
+ */
 const withExternalId = (input: MovieInput, id: ExternalIdInput, known: boolean): MovieInput => {
   if (known && input.externalIds === undefined) return input;
   const others = (input.externalIds ?? []).filter(

@@ -1,12 +1,13 @@
 import type pg from 'pg';
-import type { SearchHitModel, SearchResultsModel } from './models.js';
-import { movieColumns, toMovie, type MovieRow } from './movie-row.js';
+import type { SearchHitModel, SearchResultsModel } from '../models.js';
+import { movieColumns, toMovie, type MovieRow } from './movies.js';
 import { highlight, wordsIn, wordSeparators } from './search-highlight.js';
 
 /**
- * The movies by title and people by name that fit a text, the best first, at most `first`: a single statement, whose
- * work is bounded however long the text is or common its words are. `pool` is the one for searches, with a short
- * statement time-out and few connections of its own, so that no search keeps other requests waiting.
+ * Returns at most `first` movies whose title and people whose name match a text, the best match first. One
+ * statement does the work, which is bounded however long the text is or however common its words are. `pool`
+ * is the pool of the searches: it has few connections and a short statement time-out, so that searches cannot
+ * delay other requests.
  */
 export const findHits = async (pool: pg.Pool, text: string, first: number): Promise<SearchResultsModel> => {
   const { rows } = await pool.query<HitRow>({
@@ -25,28 +26,28 @@ type HitRow = Omit<MovieRow, 'id'> & {
   readonly personName: string | null;
 };
 
-const toHit = (row: HitRow, place: number): SearchHitModel => {
+const toHit = (row: HitRow, index: number): SearchHitModel => {
   const { id, score, personName: name, terms, corrections, folded } = row;
   const text = name ?? row.title;
   const segments = highlight(wordsIn(text), folded, { terms, corrections });
   return {
     node: name === null ? toMovie(row) : { id, name },
-    rank: place + 1,
+    rank: index + 1,
     score,
     highlights: [{ field: name === null ? 'TITLE' : 'NAME', segments }],
   };
 };
 
-/** How many candidates of each way of finding are ranked; beyond them a text is too common to tell the best by. */
+/** How many candidates each way of matching adds. A text that matches more is too common to rank. */
 const candidates = { byBeginning: 100, byWords: 300, byLikeness: 200 } as const;
 
-/** For how many words of the text corrections are looked up, and how many for each. */
+/** How many words of the text get corrections, and how many corrections each word gets. */
 const corrected = { words: 8, each: 20 } as const;
 
-/** How alike, from 0 to 1, words must be for one to correct the other: the share of trigrams in common (pg_trgm). */
+/** The least similarity, from 0 to 1, of a word and its correction: pg_trgm's share of common trigrams. */
 const leastLikeness = 0.35;
 
-/** What is searched: the text of which rows, and the year by which equals are ordered. */
+/** The searched tables: the text of each row, and the year that sorts hits with equal scores. */
 const sources = {
   movie: {
     kind: 'movie',
@@ -76,18 +77,22 @@ const factsOf = ({ kind, from, text, year }: Source) => `
   SELECT c.kind, x.id, search_fold(${text}) AS folded, ${year} AS year
   FROM candidate c JOIN ${from} ON x.id = c.id WHERE c.kind = '${kind}'`;
 
-/** Whether the strict ways left room on the page; what is looked for only then costs nothing otherwise. */
-const thereIsRoom = '(SELECT count(*) FROM strict) < $2::integer';
+/** SQL that is true if the strict matches do not fill the page. If it is false, nothing loose is computed. */
+const hasRoom = '(SELECT count(*) FROM strict) < $2::integer';
 
 /**
- * $1 the text, $2 how many hits (one more is answered where there is one), $3 what separates words.
+ * The statement of a search. Parameters: $1 is the text, $2 the number of hits, $3 the pattern that
+ * separates words. One row more than $2 shows that there are more hits.
  *
- * 1. `strict`: titles that begin with the text, and titles that have all of its words (from two letters on also as the
- *    beginning of a word). Letters and digits are all that is left of a folded word, so a tsquery can be written from it.
- * 2. Where that leaves room on the page, `loose`: each word may also be one of its `correction`s, words of the catalogue
- *    that contain it, look like it, or have two of its letters exchanged (which trigrams do not see in short words).
- * 3. Every candidate's score, from 0 to 1: three fifths how well its words are met, long ones counting more; a fifth how
- *    much of the title the text covers; a fifth where: the whole title, its beginning (an article does not count), or the
+ * 1. `strict` finds titles that begin with the text, and titles that have all of its words. A word of two
+ *    letters or more also matches as the beginning of a word. A folded word has only letters and digits,
+ *    so it is safe in a tsquery.
+ * 2. If the strict matches leave room on the page, `loose` also accepts each word's `correction`s: words
+ *    of the catalogue that contain it, are similar to it, or have two neighbouring letters swapped, which
+ *    trigrams miss in short words.
+ * 3. `ranked` computes the score of each candidate, from 0 to 1. Three fifths are how well the words
+ *    match, weighted by their length. One fifth is the share of the title that the text covers. One fifth
+ *    is the position of the match: the whole title, its beginning (a leading article is ignored), or the
  *    beginning of a word.
  */
 const searchStatement = `
@@ -98,15 +103,15 @@ WITH asked AS MATERIALIZED (
   FROM (SELECT nullif(search_fold($1::text), '') AS text) AS folded
 ),
 term AS MATERIALIZED (
-  SELECT word, length(word) AS size, min(place) AS place
-  FROM asked, string_to_table(text, ' ') WITH ORDINALITY AS w (word, place) GROUP BY word
+  SELECT word, length(word) AS size, min(ordinal) AS ordinal
+  FROM asked, string_to_table(text, ' ') WITH ORDINALITY AS w (word, ordinal) GROUP BY word
 ),
 strict AS MATERIALIZED (
   ${[sources.movie, sources.person].flatMap((source) => [byBeginning(source), byWords(source, 'asked', candidates.byWords)]).join(' UNION ')}
 ),
 correction AS MATERIALIZED (
   SELECT term.word AS term, alike.word, alike.grade
-  FROM (SELECT * FROM term WHERE size >= 3 ORDER BY place LIMIT ${corrected.words}) AS term
+  FROM (SELECT * FROM term WHERE size >= 3 ORDER BY ordinal LIMIT ${corrected.words}) AS term
   CROSS JOIN LATERAL (
     SELECT word, max(grade) AS grade FROM (
       SELECT s.word, similarity(s.word, term.word) AS grade FROM search_word s
@@ -121,7 +126,7 @@ correction AS MATERIALIZED (
     ) AS found
     WHERE grade >= ${leastLikeness} GROUP BY word ORDER BY grade DESC, word LIMIT ${corrected.each}
   ) AS alike
-  WHERE ${thereIsRoom}
+  WHERE ${hasRoom}
 ),
 loose AS MATERIALIZED (
   SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM (
@@ -131,7 +136,7 @@ loose AS MATERIALIZED (
 ),
 candidate AS MATERIALIZED (
   SELECT kind, id FROM strict
-  ${[sources.movie, sources.person].map((source) => `UNION ${byWords(source, 'loose', candidates.byLikeness, thereIsRoom)}`).join('')}
+  ${[sources.movie, sources.person].map((source) => `UNION ${byWords(source, 'loose', candidates.byLikeness, hasRoom)}`).join('')}
 ),
 fact AS MATERIALIZED (${factsOf(sources.movie)} UNION ALL ${factsOf(sources.person)}),
 ranked AS (
@@ -160,7 +165,7 @@ best AS MATERIALIZED (
   SELECT * FROM ranked ORDER BY score DESC, kind, year DESC NULLS LAST, id COLLATE "C" LIMIT $2::integer + 1
 )
 SELECT ${movieColumns.replace('m.id,', 'b.id,')}, b.score, p.name AS "personName",
-  ARRAY(SELECT word FROM term ORDER BY place) AS terms,
+  ARRAY(SELECT word FROM term ORDER BY ordinal) AS terms,
   ARRAY(SELECT DISTINCT word FROM correction) AS corrections,
   ARRAY(SELECT search_fold(w) FROM regexp_split_to_table(coalesce(m.title, p.name), $3::text) WITH ORDINALITY AS s (w, n)
     WHERE w <> '' ORDER BY n) AS folded

@@ -4,8 +4,8 @@ import { handOverMovies } from './handover.js';
 import type { SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
 
-/** metadata's half of `import -- ratings`: the file holds no movies, so it only tells rating which there are. */
-export const knownMovies: Importer<SourceMovie> = {
+/** Runs first in `import -- ratings`: imports nothing and hands the known movies over to rating. */
+export const handoverOnly: Importer<SourceMovie> = {
   subgraph: 'metadata',
   source: 'ratings',
   items: 'movies',

@@ -1,24 +1,24 @@
-/** A piece of a text, and whether the search matched it. The pieces of a text, put together, are the text. */
+/** A part of a text, and whether the search matched it. The segments of a text, joined, are the text. */
 export interface Segment {
   readonly text: string;
   readonly matched: boolean;
 }
 
-/** A text cut into words, with where each begins and ends in UTF-16 units. */
-export interface CutText {
+/** A text split into words. `start` and `end` of a word count UTF-16 units. */
+export interface SplitText {
   readonly text: string;
   readonly words: readonly { readonly start: number; readonly end: number }[];
 }
 
-/** What separates words, inside a bracket of a regular expression: the list of `search_fold` in the migration. */
+/** The characters between words, for a bracket expression. `search_fold` in the migration lists the same. */
 export const wordSeparators =
   '\\u0001-\\u0026\\u0028-\\u002f\\u003a-\\u0040\\u005b-\\u0060\\u007b-\\u00a9\\u00ab-\\u00b1\\u00b4\\u00b6-\\u00b8\\u00bb\\u00bf\\u00d7\\u00f7' +
   '\\u2000-\\u2018\\u201a-\\u206f\\u20a0-\\u20cf\\u2190-\\u2bff\\u2e00-\\u2e7f\\u3000-\\u3004\\u3008-\\u3020\\u3030\\ufe10-\\ufe6f\\ufeff\\uff01-\\uff0f\\uff1a-\\uff20';
 
 const word = new RegExp(`[^${wordSeparators}]+`, 'gu');
 
-/** The words of a text, as PostgreSQL cuts it with the same separators. */
-export const wordsIn = (text: string): CutText => ({
+/** Splits a text into words exactly as PostgreSQL splits it with the same separators. */
+export const wordsIn = (text: string): SplitText => ({
   text,
   words: Array.from(text.matchAll(word), ({ 0: { length }, index }) => ({
     start: index,
@@ -27,12 +27,15 @@ export const wordsIn = (text: string): CutText => ({
 });
 
 /**
- * The segments of a text. `folded` are its words in folded form, in order; a word is matched whole where it is a term or
- * a correction, and in part where a term is its beginning or stands within it (of one or two letters only the last term,
- * which may be half typed). Where folding changed a word's length its letters cannot be told apart: it is matched whole.
+ * Returns the segments of a text. `folded` holds the folded form of each of its words, in order.
+ *
+ * A word that equals a term or a correction is matched as a whole. A word that begins with a term or contains
+ * it is matched in part; of the terms of one or two letters only the last one counts, which may be half
+ * typed. If folding changed the length of a word, its letters cannot be mapped to the folded ones, so it is
+ * matched as a whole.
  */
 export const highlight = (
-  { text, words }: CutText,
+  { text, words }: SplitText,
   folded: readonly string[],
   { terms, corrections }: { terms: readonly string[]; corrections: readonly string[] },
 ): readonly Segment[] => {
@@ -54,7 +57,7 @@ export const highlight = (
   return segments;
 };
 
-/** Where in a word the match lies, in UTF-16 units; two zeros where there is none. */
+/** Returns the matched range of a word in UTF-16 units, or two zeros if nothing matches. */
 const matchIn = (
   original: string,
   folded: string,

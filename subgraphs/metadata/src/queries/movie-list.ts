@@ -1,19 +1,20 @@
 import type { Page } from '@cinegraph/subgraph/pagination';
 import type pg from 'pg';
-import { Prisma, type PrismaClient } from './generated/prisma/client.js';
-import type { MovieFilter, MovieSort } from './generated/resolvers.js';
-import type { MovieModel } from './models.js';
-import { movieColumns, toMovie, type MovieRow } from './movie-row.js';
+import { Prisma, type PrismaClient } from '../generated/prisma/client.js';
+import type { MovieFilter, MovieSort } from '../generated/resolvers.js';
+import type { MovieModel } from '../models.js';
+import { movieColumns, toMovie, type MovieRow } from './movies.js';
 
-/** A movie of a list and the values that its cursor holds. */
+/** A movie in a list, with the values that its cursor holds. */
 export interface ListedMovie {
   readonly movie: MovieModel;
   readonly sortValues: readonly [value: string, id: string];
 }
 
 /**
- * How each order of movies is read. `by` is word for word the expression of an index (see the migration); a missing
- * value stands as the last there can be in its direction, so that a page boundary is one row comparison without nulls.
+ * The SQL of each sort order. `by` must be exactly the expression of an index in the migration, or the list
+ * is not an index scan. A missing value sorts last in both directions, because the row comparison at a page
+ * boundary cannot order nulls.
  */
 const orders: Readonly<Record<MovieSort, { by: string; type: string; descending: boolean }>> = {
   TITLE_ASC: { by: `lower(m.title) COLLATE "C"`, type: 'text', descending: false },
@@ -35,10 +36,12 @@ const orders: Readonly<Record<MovieSort, { by: string; type: string; descending:
 };
 
 /**
- * The movies of a filter beyond the page's cursor, in the order of walking, one more than the page holds where there is
- * one: a single statement, an index scan from the cursor on. Hot, as most operations begin with it, so it goes over the
- * shared pool; a list without a filter is a prepared statement of its order (a third of the CPU of `$queryRaw`, for 100
- * movies). A filter is planned anew each time: the best plan depends on how much it lets through.
+ * Returns the movies that match a filter after the page's cursor, in the direction of the page. One movie
+ * more than the page size shows that there are more. One statement scans an index from the cursor on.
+ *
+ * This path is hot, because most operations begin with it. A list without a filter is a prepared statement,
+ * which costs a third of the CPU of `$queryRaw` for 100 movies. A list with a filter is planned each time,
+ * because the best plan depends on how many movies match.
  */
 export const findMovieList = async (
   pool: pg.Pool,
@@ -53,31 +56,34 @@ export const findMovieList = async (
     ? Prisma.sql`AND (${Prisma.raw(by)}, m.id COLLATE "C") ${Prisma.raw(down ? '<' : '>')}
         (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
     : Prisma.empty;
-  const wanted = conditions(filter);
+  const matching = conditions(filter);
   const { text, values } = Prisma.sql`
     SELECT ${Prisma.raw(movieColumns)}, (${Prisma.raw(by)})::text AS "sortValue"
     FROM movie m
-    WHERE ${Prisma.join(wanted, ' AND ')} ${beyond}
+    WHERE ${Prisma.join(matching, ' AND ')} ${beyond}
     ORDER BY ${Prisma.raw(by)} ${direction}, m.id COLLATE "C" ${direction}
     LIMIT ${page.size + 1}`;
   const name = `movies_${sort}${page.backward ? '_backward' : ''}${page.cursor ? '_beyond' : ''}`;
-  const isWhole = wanted.length === 1;
+  const isUnfiltered = matching.length === 1;
   const { rows } = await pool.query<MovieRow & { sortValue: string }>({
     text,
     values,
-    ...(isWhole && { name }),
+    ...(isUnfiltered && { name }),
   });
   return rows.map((row) => ({ movie: toMovie(row), sortValues: [row.sortValue, row.id] }));
 };
 
-/** How many movies fit a filter. */
+/** Returns how many movies match a filter. */
 export const countMovies = async (prisma: PrismaClient, filter: MovieFilter): Promise<number> => {
   const rows = await prisma.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM movie m WHERE ${Prisma.join(conditions(filter), ' AND ')}`;
   return rows[0]?.count ?? 0;
 };
 
-/** What identifies the list of a filter and order, whatever way the arguments were written; cursors are bound to it. */
+/**
+ * Returns a text that is equal for equal filters and orders, however the arguments were written. A cursor is
+ * valid only in the list whose scope it was sealed with.
+ */
 export const movieListScope = (filter: MovieFilter, sort: MovieSort): string => {
   const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
   const values = [
