@@ -51,7 +51,9 @@ export const events = async (args: readonly string[], signal: AbortSignal): Prom
   });
 };
 
-/** The exit code of a subgraph's process for wrong arguments, which are wrong for the other subgraphs, too. */
+/**
+ * The exit code of a subgraph's process for wrong arguments, which are wrong for the other subgraphs, too.
+ */
 const wrongArguments = 2;
 
 const entryOf = ({ folder }: LocalSubgraph): string => join(folder, 'dist', 'command-line', 'events.js');
@@ -69,8 +71,9 @@ const subgraphsWith = async (word: string): Promise<readonly LocalSubgraph[]> =>
 };
 
 /**
- * Returns the subgraphs to run the command for: the requested one, or all of `able`. Throws a StartError if there is no such
- * subgraph, or if ids are given that could belong to several subgraphs, because each subgraph numbers its own.
+ * Returns the subgraphs to run the command for: the requested one, or all of `able`. Throws a StartError if
+ * there is no such subgraph, or if ids are given that could belong to several subgraphs, because each
+ * subgraph numbers its own.
  */
 export const chooseSubgraphs = (
   { word, args, subgraph }: EventsCall,

@@ -1,7 +1,9 @@
 import { reasonOf } from '@cinegraph/service/terminal';
 import { runJob, type JobTools } from './run-job.js';
 
-/** One command of a command line that works on a subgraph's database, e.g. `lag` of `npm run events -- lag`. */
+/**
+ * One command of a command line that works on a subgraph's database, e.g. `lag` of `npm run events -- lag`.
+ */
 export interface Command {
   /** The forms in which it may be called, one line each, e.g. `outbox [--limit <n>]`. */
   readonly usage: readonly string[];
