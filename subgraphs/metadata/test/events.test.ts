@@ -7,6 +7,7 @@ import { until } from '@cinegraph/testing/until';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { movieBackfill } from '../src/backfill.js';
+import { nothingKnown } from '../src/import/source-movie.js';
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
@@ -137,10 +138,9 @@ describe('an import', () => {
     const movieOf = (title: string, votes: number) => ({
       id: 'source:1',
       facts: {
-        ...{ title, description: null, release: { date: null, year: 1985 }, runtimeMinutes: null },
-        ...{ certification: null, languages: [], posterUrl: null, productionBudget: null },
-        ...{ worldwideGross: null, domesticGross: null, domesticDvdSales: null },
-        ...{ genres: [], directors: [], cast: [], externalIds: [] },
+        ...nothingKnown,
+        title,
+        release: { date: null, year: 1985 },
       },
       externalRatings: [{ source: 'imdb', average: 7.9, votes, scaleTop: 10 }],
     });
