@@ -1,13 +1,14 @@
 /*
- * What ratings cost on their way in and out, each figure against another of the same run:
+ * Measures the cost of consumed and published ratings, each figure relative to another one of the same run:
  *
- *   ingest    Kafka -> database, 200,000 events through one consumer process, against the same set-based statement fed directly
- *   mutations 256 at a time on one movie: batches against one transaction each
- *   growth    cost of an event with 5,000,000 ratings stored, against 10,000
- *   lag       from a broker's acknowledgement to the aggregate that a query shows, at half the ingest's rate; and from a
- *             mutation's answer to its event at a Kafka consumer, idle
+ *   ingest    from Kafka to the database, 200,000 events through one consumer process; relative to the same
+ *             set-based statement without a broker
+ *   mutations 256 at a time on one movie; batches relative to one transaction each
+ *   growth    cost of an event with 5,000,000 ratings stored; relative to 10,000
+ *   lag       from a broker's acknowledgement to the aggregate that a query returns, at half the rate of
+ *             ingest; and from the response to a mutation to its event at a Kafka consumer, when idle
  *
- * npm run bench -- events [names; all unless told]
+ * npm run bench -- events [names; by default all]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -129,7 +130,7 @@ async function measureMutations() {
   );
 }
 
-/** Applies events n to n + count directly, in batches as the consumer has them; answers seconds. */
+/** Applies events n to n + count directly, in batches like the consumer's. Returns the seconds. */
 async function feedDirectly(pool, from, count, batch = 5_000) {
   const began = performance.now();
   for (let at = from; at < from + count; at += batch) {

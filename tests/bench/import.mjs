@@ -1,6 +1,8 @@
 /*
- * How fast a file of ratings is imported, against raw COPY of the same rows into a table of the same shape in the same run, and
- * with how much memory. npm run bench -- import [ratings, 1000000 unless told]
+ * Measures how fast and with how much memory a file of ratings is imported, relative to a raw COPY of the
+ * same rows into a table of the same shape in the same run.
+ *
+ * npm run bench -- import [ratings, by default 1000000]
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';

@@ -1,6 +1,6 @@
 /*
- * The fault tests by themselves, with a table of what they did at the end. By hand: npm run test:faults [-- --long]
- * [-- <jest's arguments>]; TEST_SEED repeats a run.
+ * Runs only the fault tests, and prints a table of their results: npm run test:faults [-- --long]
+ * [-- <jest's arguments>]. TEST_SEED repeats a run.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

@@ -17,7 +17,7 @@ import {
 
 jest.setTimeout(60_000);
 
-/** What both subgraphs have to answer together: the first movies of the catalogue and their aggregated ratings. */
+/** A query for both subgraphs: the first movies of the catalogue with their aggregated ratings. */
 const query = `{ movies(first: 3) { nodes { id title aggregatedRating { count average } } } }`;
 
 describe('npm start', () => {
@@ -51,7 +51,7 @@ describe('npm start', () => {
     return found;
   };
 
-  it('npm start ends cleanly when it gets SIGTERM while it is still starting', async () => {
+  it('npm start ends cleanly on a signal while it is still starting', async () => {
     const run = start('--port', '0');
     await run.prints(/starting PostgreSQL/);
     const processes = await run.processes();
@@ -61,7 +61,7 @@ describe('npm start', () => {
     expect(run.output()).toMatch(/stopped\n$/);
   });
 
-  it('npm start fills an empty database, answers over all subgraphs, and leaves no process running', async () => {
+  it('npm start fills an empty database, serves all subgraphs, and leaves no process running', async () => {
     const run = start('--port', '0');
     const gateway = await run.ready();
     const { status, body } = await ask(gateway, query);
@@ -76,7 +76,7 @@ describe('npm start', () => {
     expect(await stillAlive(processes)).toEqual([]);
   });
 
-  it('npm start starts a killed service and a killed PostgreSQL again by itself', async () => {
+  it('npm start restarts a service and PostgreSQL by itself when they are killed', async () => {
     const run = start('--port', '0');
     const gateway = await run.ready();
     const before = await ask(gateway, query);
@@ -99,7 +99,7 @@ describe('npm start', () => {
     expect(await stillAlive(now)).toEqual([]);
   });
 
-  it('npm start recovers after a SIGKILL, and lets no other process use its data while it runs', async () => {
+  it('npm start recovers after it was killed, and no other process may use its data meanwhile', async () => {
     const killed = start('--port', '0');
     const before = await ask(await killed.ready(), query);
 
@@ -150,7 +150,7 @@ describe('npm start', () => {
   });
 });
 
-/** The servers that work on data below the folder. */
+/** Returns the servers that use data below the folder. */
 const serversOn = async (folder: string) =>
   (await listProcesses()).filter(({ command }) => command.includes('postgres') && command.includes(folder));
 

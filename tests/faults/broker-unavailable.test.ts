@@ -6,17 +6,17 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
 import { startProxy, type Proxy } from './proxy.js';
 import { auditAll, drained, readPublished, type PublishedLog } from './published.js';
-import { openChance, reportFault, sized, type Chance, faultTimeoutMs } from './support.js';
+import { openRandom, reportFault, sized, type FaultRandom, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, externalVote, startVoting } from './votes.js';
 import { brokerKinds, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
 
 const topics = [ratings.name, aggregatedRatings.name];
 
-describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
+describe.each(brokerKinds)('an unavailable broker, %s', (kind) => {
   let world: FaultWorld;
   let log: PublishedLog;
-  /** Only the log in PostgreSQL is reached through it. */
+  /** The proxy in front of the broker in PostgreSQL; Kafka is used without one. */
   let way: Proxy | undefined;
   let url = '';
   const closing: (() => Promise<unknown>)[] = [];
@@ -40,13 +40,13 @@ describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
     await way?.stop();
   }, 60_000);
 
-  it('mutations go on and are told afterwards (F7)', async () => {
-    const chance = openChance(`F7 over ${kind}`);
-    const awayMs = sized({ short: 3_000, long: 30_000 });
+  it('mutations succeed while the broker is unavailable, and are published afterwards (F7)', async () => {
+    const random = openRandom(`F7 over ${kind}`);
+    const outageMs = sized({ short: 3_000, long: 30_000 });
     const name = `f7-${kind}`;
-    const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+    const voting = startVoting(world, { random, name, clients: 4, pauseMs: 10, urls: () => [url] });
     await until(async () => voting.votes.length > 50, 'enough votes are in', faultTimeoutMs);
-    const waited = await away(world, url, awayMs, {
+    const waited = await withoutBroker(world, url, outageMs, {
       cut: async () => (way ? way.cut() : world.kafka?.kill()),
       restore: async () => (way ? way.restore() : world.kafka?.restart()),
     });
@@ -59,7 +59,7 @@ describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
     expect(waited).toBeGreaterThan(0);
     expect(stored).toEqual({ lost: 0, double: 0 });
     reportFault({
-      fault: `F7 broker away ${awayMs / 1_000} s, ${kind}`,
+      fault: `F7 broker unavailable ${outageMs / 1_000} s, ${kind}`,
       runs: 1,
       events: votes.length,
       lost: published.lost + stored.lost,
@@ -69,9 +69,9 @@ describe.each(brokerKinds)('while the broker is away, %s', (kind) => {
   }, 240_000);
 });
 
-// Three brokers and a minute without one of them or all: not with every change.
+// It takes three brokers and some minutes, and therefore runs only in the long form.
 if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
-  describe('while one of three Kafka brokers is away, and then all', () => {
+  describe('an unavailable broker, one of three in Kafka and then all', () => {
     let cluster: readonly KafkaServer[];
     let world: FaultWorld;
     let log: PublishedLog;
@@ -93,39 +93,39 @@ if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
       for (const close of closing.reverse()) await close();
     }, 120_000);
 
-    it('mutations go on and are told: by two at once, by all afterwards; and all that comes in counts once (F7)', async () => {
-      const chance = openChance('F7 over three brokers');
-      const awayMs = 30_000;
+    it('mutations are published while one broker is down, or after all were; each consumed rating counts once (F7)', async () => {
+      const random = openRandom('F7 over three brokers');
+      const outageMs = 30_000;
       const name = 'f7-three';
       const url = await world.startRating().url;
-      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+      const voting = startVoting(world, { random, name, clients: 4, pauseMs: 10, urls: () => [url] });
       await until(async () => voting.votes.length > 50, 'enough votes are in', faultTimeoutMs);
       await log.caughtUp();
-      const stopComing = keepComing(world, chance);
+      const stopPublishing = keepPublishingVotes(world, random);
 
-      const one = cluster[chance.int(cluster.length)]!;
+      const one = cluster[random.int(cluster.length)]!;
       await one.kill();
       const killedAt = performance.now();
-      const told = await lastEntry(world);
+      const lastPosition = await lastEntry(world);
       await until(
-        async () => isPublished(world, told),
+        async () => isPublished(world, lastPosition),
         'what was recorded at the kill is published by two relays',
         faultTimeoutMs,
       );
       const withTwoMs = performance.now() - killedAt;
       await until(
-        async () => performance.now() - killedAt > awayMs,
+        async () => performance.now() - killedAt > outageMs,
         'the broker was unavailable long enough',
         faultTimeoutMs,
       );
       await one.restart();
 
-      const waited = await away(world, url, awayMs, {
+      const waited = await withoutBroker(world, url, outageMs, {
         cut: () => Promise.all(cluster.map(({ kill }) => kill())),
         restore: () => Promise.all(cluster.map(({ restart }) => restart())),
       });
       const backAt = performance.now();
-      const [votes, came] = await Promise.all([voting.stop(), stopComing()]);
+      const [votes, came] = await Promise.all([voting.stop(), stopPublishing()]);
       await drained(world);
       const tookMs = performance.now() - backAt;
       await world.settled();
@@ -137,7 +137,7 @@ if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
       expect(waited).toBeGreaterThan(0);
       expect({ stored, taken }).toEqual({ stored: { lost: 0, double: 0 }, taken: { lost: 0, double: 0 } });
       reportFault({
-        fault: `F7 one of three brokers away ${awayMs / 1_000} s, then all, kafka`,
+        fault: `F7 one of three brokers unavailable ${outageMs / 1_000} s, then all, kafka`,
         runs: 1,
         events: votes.length + came.length,
         lost: published.lost + stored.lost + taken.lost,
@@ -147,16 +147,16 @@ if (brokerKinds.includes('kafka') && sized({ short: false, long: true }))
     }, 300_000);
   });
 
-/** Ratings of others that go on to come in, each batch until the broker has it; stopped, it answers all of them. */
-const keepComing = (world: FaultWorld, chance: Chance) => {
+/** Publishes external ratings, each batch until the broker has it; `stop` returns all of them. */
+const keepPublishingVotes = (world: FaultWorld, random: FaultRandom) => {
   const ratings: { movieId: string; viewerId: string; score: number }[] = [];
   const stopping = new AbortController();
   const coming = (async () => {
     while (!stopping.signal.aborted) {
       const some = Array.from({ length: 10 }, (_, at) => ({
-        movieId: `f7-coming:${chance.int(20)}`,
+        movieId: `f7-coming:${random.int(20)}`,
         viewerId: String(ratings.length + at),
-        score: 1 + chance.int(10),
+        score: 1 + random.int(10),
       }));
       ratings.push(...some);
       const messages = some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score));
@@ -180,15 +180,18 @@ const keepComing = (world: FaultWorld, chance: Chance) => {
 const totalsLike = async ({ pool }: FaultWorld, prefix: string): Promise<Totals> =>
   new Map([...(await storedTotals(pool))].filter(([id]) => id.startsWith(prefix)));
 
-/** The broker is away for so long, which the service at `url` tells and stays ready; answers how many entries waited for it. */
-const away = async (
+/**
+ * Cuts the broker off for `outageMs`, in which the service at `url` stays ready. Returns how many outbox
+ * entries wait.
+ */
+const withoutBroker = async (
   world: FaultWorld,
   url: string,
-  awayMs: number,
+  outageMs: number,
   broker: { readonly cut: () => Promise<unknown>; readonly restore: () => Promise<unknown> },
 ): Promise<number> => {
   await broker.cut();
-  const awayFrom = performance.now();
+  const unavailableFrom = performance.now();
   await until(
     async () => {
       const response = await fetch(`${url}/health/ready`);
@@ -200,7 +203,7 @@ const away = async (
     faultTimeoutMs,
   );
   await until(
-    async () => performance.now() - awayFrom > awayMs,
+    async () => performance.now() - unavailableFrom > outageMs,
     'the broker was unavailable long enough',
     faultTimeoutMs,
   );
