@@ -136,15 +136,12 @@ module.exports = {
     ),
     error(
       'only-data-code-touches-prisma',
-      'Only queries, commands, consumers, importers, context and what puts the subgraph together touch Prisma or pg: move the statement to queries.ts or commands.ts.',
+      'Only queries, commands, sql, consumers, importers, context and what puts the subgraph together touch Prisma or pg: move the statement to queries or commands.',
       {
         path: source,
         pathNot: [
           `${source}(main|subgraph|context)\\.ts$`,
-          // A filtered list is a query with a file of its own; merge.ts is the one statement; rebuild.ts is a command
-          // and command-line/ what runs such from the command line.
-          `${source}(queries|commands|merge|rebuild|[a-z]+-list)\\.ts$`,
-          `${source}(queries|commands|consumers|import|command-line|generated)/`,
+          `${source}(queries|commands|sql|consumers|import|command-line|generated)(/|\\.ts$)`,
           tests,
         ],
       },

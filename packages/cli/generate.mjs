@@ -1,20 +1,24 @@
-// Writes a workspace's generated code; its package script "generate" runs this in its folder. In a subgraph:
+// Writes the generated code of a workspace; its package script "generate" runs this file in its folder.
+//
+// In a subgraph:
 //
 //   prisma/<name>/schema.prisma  ->  src/generated/prisma/       (the Prisma client)
 //   schema.graphql               ->  src/generated/resolvers.ts  (the types of every resolver)
 //
-// In a client, which has src/operations.graphql instead of a schema:
+// In a client, which has src/operations.graphql and no schema:
 //
-//   src/operations.graphql       ->  src/generated/operations.ts (types and typed documents, by gateway/supergraph.graphql)
+//   src/operations.graphql       ->  src/generated/operations.ts
+//                                    (types and typed documents, checked against gateway/supergraph.graphql)
 //
 // A client's src/scalars.ts exports `ScalarTypes`.
 //
-// The resolver types follow three conventions, so that nothing is listed twice:
+// The resolver types follow three conventions:
 //   src/context.ts  exports `Context`;
-//   src/models.ts   exports `<Type>Model` for what the resolvers of the GraphQL type <Type> get as their parent;
+//   src/models.ts   exports `<Type>Model`, the parent that the resolvers of the GraphQL type <Type> get;
 //   src/models.ts   exports `ScalarTypes`, an interface with the TypeScript type of every custom scalar.
 //
-// It runs before anything is compiled, therefore it is plain JavaScript. Files are touched only when they change.
+// It is plain JavaScript, because it runs before anything is compiled. It writes a file only if its content
+// changes.
 
 import { codegen } from '@graphql-codegen/core';
 import * as typedDocumentPlugin from '@graphql-codegen/typed-document-node';
@@ -47,7 +51,7 @@ try {
   process.exitCode = 1;
 }
 
-/** The Prisma client, unless it was made from this very schema by this very version of Prisma. */
+/** Generates the Prisma client, unless it comes from this very schema and version of Prisma. */
 function generatePrismaClient(schemaPath) {
   if (!existsSync(schemaPath)) {
     console.log(`${name} has no ${relative(root, schemaPath)}: no Prisma client`);
@@ -68,7 +72,8 @@ function generatePrismaClient(schemaPath) {
       encoding: 'utf8',
       env: {
         ...process.env,
-        // Generating never runs the schema engine; naming any executable keeps Prisma from downloading one.
+        // `prisma generate` does not run the schema engine; the name of any executable keeps it from
+        // downloading one.
         PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath,
         PRISMA_HIDE_UPDATE_MESSAGE: '1',
         CHECKPOINT_DISABLE: '1',
@@ -85,7 +90,7 @@ function generatePrismaClient(schemaPath) {
   write(stampPath, stamp);
 }
 
-/** The types that resolvers are checked against, federation's `__resolveReference` included. */
+/** Generates the types of resolvers, including federation's `__resolveReference`. */
 async function generateResolverTypes(schemaPath) {
   if (!existsSync(schemaPath)) throw new Error(`it has no ${relative(root, schemaPath)}`);
   const schema = parse(readFileSync(schemaPath, 'utf8'));
@@ -93,7 +98,7 @@ async function generateResolverTypes(schemaPath) {
   const { models, scalarTypes } = readModels(modelsPath);
 
   const declared = new Set();
-  // _FieldSet is the type of the arguments of federation's own directives.
+  // _FieldSet is a scalar in the arguments of federation's directives.
   const scalars = { ID: { input: 'string', output: 'string' }, _FieldSet: 'string' };
   const missing = [];
   for (const definition of schema.definitions) {
@@ -106,7 +111,7 @@ async function generateResolverTypes(schemaPath) {
   }
   if (missing.length > 0) {
     throw new Error(
-      `src/models.ts does not say what TypeScript type the scalar ${missing.join(', ')} has: add it to "export interface ScalarTypes"`,
+      `src/models.ts has no TypeScript type for the scalar ${missing.join(', ')}: add it to "export interface ScalarTypes"`,
     );
   }
 
@@ -139,16 +144,18 @@ async function generateResolverTypes(schemaPath) {
   write(
     join(generated, 'resolvers.ts'),
     [
-      `// Generated from schema.graphql by "npm run generate"; not edited by hand.`,
+      `// Generated from schema.graphql by "npm run generate"; do not edit.`,
       ...(importsScalars ? [`import type { ScalarTypes } from '../models.js';`] : []),
       withoutAny(content),
     ].join('\n'),
   );
 }
 
-/** The types of a client's operations, held against the schema that clients see. */
+/**
+ * Generates the types of a client's operations, after validating them against the schema that clients see.
+ */
 async function generateOperationTypes(path) {
-  // Loaded here, since only a client needs it.
+  // Imported here, because only a client needs it.
   const { Supergraph } = await import('@apollo/federation-internals');
   const supergraphPath = join(root, 'gateway/supergraph.graphql');
   const schema = Supergraph.build(readFileSync(supergraphPath, 'utf8')).apiSchema().toGraphQLJSSchema();
@@ -157,7 +164,7 @@ async function generateOperationTypes(path) {
     const [{ line, column } = {}] = locations ?? [];
     return `${source?.name}:${line}:${column}  ${message}`;
   });
-  if (faults.length > 0) throw new Error(`its operations do not fit\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0) throw new Error(`its operations are not valid\n  ${faults.join('\n  ')}`);
 
   const { scalarTypes } = readModels(join(folder, 'src/scalars.ts'));
   const scalars = { ID: { input: 'string', output: 'string' } };
@@ -166,7 +173,7 @@ async function generateOperationTypes(path) {
   )) {
     if (!scalarTypes.has(scalar))
       throw new Error(
-        `src/scalars.ts does not say what TypeScript type the scalar ${scalar} has: add it to "export interface ScalarTypes"`,
+        `src/scalars.ts has no TypeScript type for the scalar ${scalar}: add it to "export interface ScalarTypes"`,
       );
     scalars[scalar] = { input: `ScalarTypes['${scalar}']`, output: `ScalarTypes['${scalar}']` };
   }
@@ -185,7 +192,7 @@ async function generateOperationTypes(path) {
       scalars,
       enumsAsTypes: true,
       immutableTypes: true,
-      // graphql's own typed document, so that a client needs no further package.
+      // The typed document of graphql itself, so that a client needs no further package.
       documentNodeImport: 'graphql#TypedQueryDocumentNode',
       skipTypename: true,
       avoidOptionals: { field: true },
@@ -196,14 +203,14 @@ async function generateOperationTypes(path) {
   write(
     join(generated, 'operations.ts'),
     [
-      `// Generated from operations.graphql by "npm run generate"; not edited by hand.`,
+      `// Generated from operations.graphql by "npm run generate"; do not edit.`,
       `import type { ScalarTypes } from '../scalars.js';`,
       withoutAny(content),
     ].join('\n'),
   );
 }
 
-/** The names that src/models.ts exports by the conventions above. */
+/** Returns the names that src/models.ts exports according to the conventions above. */
 function readModels(path) {
   const models = [];
   const scalarTypes = new Set();
@@ -221,7 +228,7 @@ function readModels(path) {
   return { models: models.sort(), scalarTypes };
 }
 
-/** The plug-ins write `any` into types that we never use; `unknown` is as good there and keeps the code strict. */
+/** Replaces `any`, which the plug-ins write into types that we do not use, by `unknown`. */
 function withoutAny(content) {
   return content
     .split('\n')

@@ -2,24 +2,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /*
- * The first thing that runs in a fresh clone: installs and builds what is missing, then hands over to the command.
- * Node's own modules only, since there may be nothing else yet.
+ * The entry of all npm scripts. It works in a fresh clone: it installs and builds what is missing, then runs
+ * the command. Therefore it imports only modules of Node, and nothing that has to be installed or built
+ * first.
  */
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-
-const help = `npm start                       the whole graph on this machine (npm start -- --help)
-npm test                        all tests; test:unit and test:integration are parts of them
-npm run import -- <source>      read an outside source into the databases
-npm run ratings -- rebuild      recompute the aggregated ratings and report drift
-npm run kafka                   a real Apache Kafka on this machine (npm run kafka -- --help)
-npm run announce                tell the present state of all databases to topics that are younger
-npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
-npm run build                   generate and build what is stale
-npm run generate                only generate
-npm run lint, npm run types     what is checked without running anything
-
-start, import, ratings and announce keep the data in .data, or where --data <folder> says.
-`;
 
 const main = async () => {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -29,9 +16,10 @@ const main = async () => {
   }
   const [command = 'help', ...args] = process.argv.slice(2);
   const stop = new AbortController();
-  // npm hands each signal on a second time, and people press Ctrl-C twice: the second changes nothing.
+  // npm forwards each signal once more, and people press Ctrl-C twice: the second signal must not end us
+  // earlier.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stop.abort(name));
-  // The terminal, or the program that read our words, may be gone before we are.
+  // The terminal, or the program that reads our output, may close before we end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   try {
     return await perform(command, args, stop.signal);
@@ -45,7 +33,7 @@ const main = async () => {
   }
 };
 
-/** One sentence for what a person can put right, and everything for what only we can. */
+/** Returns one sentence for a failure that a person can repair, and the stack trace for any other. */
 const explain = (error) => {
   if (['BootstrapError', 'StartError'].includes(error?.constructor?.name)) return error.message;
   const where = error?.path ? ` in ${error.path}` : '';
@@ -58,39 +46,26 @@ const explain = (error) => {
 
 const say = (text) => process.stdout.write(`${text}\n`);
 
+/** Runs a command and returns its exit code. A command's help needs nothing installed, built or started. */
 const perform = async (command, args, signal) => {
-  const { ensureInstalled } = await import('./bootstrap/install.mjs');
-  const { commandLine, ensureBuilt, everything, generate } = await import('./bootstrap/build.mjs');
-  if (command === 'help' || command === '--help') {
-    say(help);
+  const { helpOf, overview } = await import('./bootstrap/help.mjs');
+  if (command === 'help' || command === '--help' || command === '-h') {
+    say(overview);
     return 0;
   }
-  if (
-    ![
-      'start',
-      'test',
-      'test:unit',
-      'test:integration',
-      'import',
-      'ratings',
-      'kafka',
-      'announce',
-      'compose',
-      'build',
-      'generate',
-    ].includes(command)
-  ) {
-    process.stderr.write(`There is no command "${command}".\n\n${help}`);
+  if (!Object.hasOwn(helpOf, command)) {
+    process.stderr.write(`There is no command "${command}".\n\n${overview}`);
     return 1;
   }
+  if (args.some((arg) => arg === '--help' || arg === '-h')) {
+    say(helpOf[command]);
+    return 0;
+  }
+  const { ensureInstalled } = await import('./bootstrap/install.mjs');
+  const { commandLine, ensureBuilt, everything, generate } = await import('./bootstrap/build.mjs');
   if (command === 'start') {
-    const { assertPortFree, readStartOptions, startHelp } = await import('./bootstrap/options.mjs');
-    const options = readStartOptions(args, root);
-    if (options.help) {
-      say(startHelp);
-      return 0;
-    }
-    await assertPortFree(options.port, process.env.HOST || '127.0.0.1');
+    const { assertPortFree, readStartOptions } = await import('./bootstrap/options.mjs');
+    await assertPortFree(readStartOptions(args, root).port, process.env.HOST || '127.0.0.1');
   }
   await ensureInstalled(root, signal, say);
   if (command === 'generate') {
@@ -98,26 +73,40 @@ const perform = async (command, args, signal) => {
     return 0;
   }
   await ensureBuilt(root, signal, say, ['compose', 'kafka'].includes(command) ? commandLine : everything);
-  if (command === 'build') return 0;
-  if (command.startsWith('test')) return test(command.split(':')[1], args, signal);
-  const { perform: performCommand } = await import('./dist/main.js');
-  return performCommand(command, args, signal);
+  switch (command) {
+    case 'build':
+      return 0;
+    case 'test':
+      return test(args, signal);
+    case 'test:unit':
+    case 'test:integration':
+      // Last, because Jest takes all words that follow --selectProjects as names of projects.
+      return test([...args, '--selectProjects', command.slice('test:'.length)], signal);
+    case 'test:faults':
+      return runNode([join(root, 'tests', 'faults', 'run.mjs'), ...args], signal);
+    case 'bench':
+      return runNode([join(root, 'tests', 'bench', 'run.mjs'), ...args], signal);
+    default: {
+      const { perform: performCommand } = await import('./dist/main.js');
+      return performCommand(command, args, signal);
+    }
+  }
 };
 
-/** Behind the person's own arguments, because jest takes all words that follow --selectProjects as projects. */
-const test = async (project, args, signal) => {
-  const { run } = await import('./bootstrap/run.mjs');
-  return run(
-    process.execPath,
+const test = (args, signal) =>
+  runNode(
     [
       '--experimental-vm-modules',
       '--disable-warning=ExperimentalWarning',
       join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
       ...args,
-      ...(project ? ['--selectProjects', project] : []),
     ],
-    { cwd: root, signal },
+    signal,
   );
+
+const runNode = async (args, signal) => {
+  const { run } = await import('./bootstrap/run.mjs');
+  return run(process.execPath, args, { cwd: root, signal });
 };
 
 process.exit(await main());

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { compose } from '../../packages/cli/src/compose.js';
+import { compose } from '../../packages/cli/src/compose/command.js';
 
 const root = join(import.meta.dirname, '../..');
 const films = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])
@@ -249,7 +249,7 @@ describe('a change that breaks clients', () => {
       expect(await run('--check')).toMatchObject({
         code: 0,
         complained: '',
-        printed: expect.stringContaining('breaks, but as accepted'),
+        printed: expect.stringContaining('breaks, except as accepted'),
       });
     },
   );
@@ -360,7 +360,7 @@ describe('releasing', () => {
   it('cannot be asked for together with another mode', async () => {
     expect(await run('--release', '--check')).toMatchObject({
       code: 1,
-      complained: '--check and --release exclude each other.',
+      complained: '--check and --release cannot be combined.',
     });
   });
 
@@ -370,7 +370,9 @@ describe('releasing', () => {
     put('published.graphql', released.replace('  year: Int\n', ''));
     const edited = {
       code: 1,
-      complained: expect.stringMatching(/^published\.graphql is not as .+ --release left it.+back from git/),
+      complained: expect.stringMatching(
+        /^published\.graphql was changed since .+ --release wrote it.+Restore it from git/,
+      ),
     };
     for (const mode of ['--check', '--release']) expect(await run(mode)).toMatchObject(edited);
     // Line ends and layout are no edit.
@@ -383,7 +385,7 @@ describe('releasing', () => {
     expect(await run('--check')).toMatchObject({
       code: 1,
       complained: expect.stringMatching(
-        /^published\.graphql:\d+:6 is no schema: .+\n.+take it back from git/,
+        /^published\.graphql:\d+:6 is not a valid schema: .+\n.+Restore it from git/,
       ),
     });
   });
@@ -406,7 +408,7 @@ describe('saved operations', () => {
     rmSync(join(folder, 'examples/cut.graphql'));
     expect(await run('--check')).toMatchObject({
       code: 0,
-      printed: expect.stringContaining('operations in examples fit: 1 files'),
+      printed: expect.stringContaining('operations in examples are valid: 1 files'),
     });
   });
 

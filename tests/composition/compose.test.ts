@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { compose } from '../../packages/cli/src/compose.js';
+import { compose } from '../../packages/cli/src/compose/command.js';
 
 const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])`;
 const films = `${link}
@@ -208,7 +208,7 @@ describe('the list, read by the rules of rover', () => {
   it('is refused when it asks for another federation version than the installed one', async () => {
     for (const [version, reason] of [
       ['=2.13.0', 'federation_version is =2.13.0'],
-      ['2', 'means whatever is newest'],
+      ['2', 'means the newest version'],
       ['1', 'Federation 1'],
       ['=0.36.0', 'Federation 1'],
     ] as const) {

@@ -111,7 +111,8 @@ describe.each(brokerKinds)('consumed rating events, %s', (kind) => {
     const file = join(folder, 'ratings.jsonl');
     await writeFile(file, ratings.map((rating) => JSON.stringify(externalValue(rating))).join('\n'));
     const clock = `const { now } = Date; Date.now = () => now() + ${skewMs};`;
-    const { code, stdout } = await world.runRatings(
+    const { code, stdout } = await world.runCommand(
+      'main',
       ['produce', file],
       [`--import=data:text/javascript,${encodeURIComponent(clock)}`],
     );
@@ -172,8 +173,10 @@ describe.each(brokerKinds)('consumed rating events, %s', (kind) => {
     // One of the kinds has become valid by now.
     await world.pool.query(`UPDATE known_movie SET deleted = false, version = 2 WHERE id = 'f11:deleted'`);
     const late = bad.filter(({ code }) => code === 'MOVIE_DELETED').length;
-    const replays = await Promise.all([1, 2].map(() => world.runRatings(['dlq', 'replay', '--all'])));
-    replays.push(await world.runRatings(['dlq', 'replay', '--all']));
+    const replays = await Promise.all(
+      [1, 2].map(() => world.runCommand('events', ['dlq', 'replay', '--all'])),
+    );
+    replays.push(await world.runCommand('events', ['dlq', 'replay', '--all']));
     const replayed = replays.map(({ stdout }) => Number(/(\d+) replayed/.exec(stdout)?.[1]));
     expect(replayed.reduce((sum, one) => sum + one, 0)).toBe(late);
     const { lost, double } = await expectEffectOf(world, [

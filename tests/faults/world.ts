@@ -52,8 +52,15 @@ export interface FaultWorld {
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
   /** Waits until everything on the topic `ratings` is consumed and the outbox is empty. */
   settled(withinMs?: number): Promise<void>;
-  /** Runs `npm run ratings -- <args>` as a process, with these options of Node. */
-  runRatings(args: readonly string[], nodeOptions?: readonly string[]): Promise<EndedProcess>;
+  /**
+   * Runs a command of rating as a process, such as `main produce` or `events dlq`, with these options of
+   * Node.
+   */
+  runCommand(
+    entry: 'main' | 'events',
+    args: readonly string[],
+    nodeOptions?: readonly string[],
+  ): Promise<EndedProcess>;
   /** Restarts the broker without its data: topics, messages and groups. */
   loseLog(): Promise<void>;
   stop(): Promise<void>;
@@ -170,8 +177,9 @@ export const startFaultWorld = async (options: {
         withinMs,
       );
     },
-    runRatings: (args, nodeOptions = []) =>
-      runFile('subgraphs/rating/dist/ratings.js', { args, nodeOptions, env: environment }).ended,
+    runCommand: (entry, args, nodeOptions = []) =>
+      runFile(`subgraphs/rating/dist/command-line/${entry}.js`, { args, nodeOptions, env: environment })
+        .ended,
     loseLog: async () => {
       if (kafka) {
         await kafka.kill();

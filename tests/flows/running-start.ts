@@ -63,7 +63,7 @@ export const runStart = (...args: string[]): RunningStart => {
     prints,
     ready: async () => {
       const endpoint = await prints(/GraphQL +(http\S+)\/graphql/);
-      await prints(/Ctrl-C ends all of it/);
+      await prints(/Ctrl-C stops everything/);
       return endpoint;
     },
     processes: async () => (await listProcesses()).filter(({ parent }) => parent === pid),

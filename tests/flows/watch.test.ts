@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSchema } from '@apollo/federation-internals';
 import { until } from '@cinegraph/testing/until';
-import { printPublished } from '../../packages/cli/src/compose-changes.js';
+import { printPublished } from '../../packages/cli/src/compose/changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 const start = join(import.meta.dirname, '../../packages/cli/start.mjs');
@@ -114,7 +114,7 @@ describe('compose --watch', () => {
   it('an error is shown with its location; the old file is kept, and the next valid schema is composed', async () => {
     const [before, { ino }] = [supergraph(), statSync(join(folder, 'out/supergraph.graphql'))];
     put('films.graphql', films.replace('film: Film', 'film: Flim'));
-    await complained('films changed: out/supergraph.graphql stays as it was\n\nComposition failed');
+    await complained('films changed: out/supergraph.graphql is not changed\n\nComposition failed');
     await complained('at films.graphql:3:9');
 
     rmSync(join(folder, 'films.graphql'));

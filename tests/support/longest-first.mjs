@@ -6,6 +6,7 @@ const longest = [
   'tests/faults/ingest.test.ts',
   'tests/faults/outbox.test.ts',
   'packages/messaging/test/broker-kafka.test.ts',
+  'packages/messaging/test/broker-kafka-faults.test.ts',
   'tests/faults/store.test.ts',
   'tests/flows/start.test.ts',
   'tests/faults/ingest-messages.test.ts',

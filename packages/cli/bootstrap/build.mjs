@@ -5,8 +5,8 @@ import { manifests } from './install.mjs';
 import { waitForLock } from './lock.mjs';
 import { BootstrapError, run } from './run.mjs';
 
-/** What is made from sources, or no source of a build. */
-const leftOut = new Set([
+/** Folders without sources of a build: generated ones, tests, documents. */
+const ignored = new Set([
   'node_modules',
   'dist',
   'generated',
@@ -20,10 +20,10 @@ const leftOut = new Set([
 
 /** @typedef {{ name: string, within: string, sources: string[], filter: string[] }} Scope */
 
-/** All workspaces. */
+/** The scope of all workspaces. */
 export const everything = { name: 'all', within: '', sources: ['prisma'], filter: [] };
 
-/** Only what the command line itself consists of, so that composing works while a subgraph does not compile. */
+/** The scope of the command line alone, so that composing works while a subgraph does not compile. */
 export const commandLine = {
   name: 'cli',
   within: 'packages/',
@@ -32,8 +32,8 @@ export const commandLine = {
 };
 
 /**
- * Generates and builds what is stale, through turbo. Nothing is started, and nothing said, when no source changed since
- * the last build; two at once build one after the other.
+ * Generates and builds what is stale, using turbo. If no source has changed since the last build, it starts
+ * and prints nothing. Two processes build one after the other.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -55,7 +55,7 @@ export const ensureBuilt = async (root, signal, say, scope = everything) => {
 };
 
 /**
- * Generates what is stale, and builds nothing: what lint and the compiler need.
+ * Generates what is stale, as lint and the compiler need it, without a build.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -63,7 +63,7 @@ export const ensureBuilt = async (root, signal, say, scope = everything) => {
 export const generate = (root, signal, say) =>
   alone(root, signal, say, () => turbo(root, signal, say, 'generate', []));
 
-/** One at a time writes what is made from sources. */
+/** Runs `work` while no other process generates or builds. */
 const alone = async (root, signal, say, work) => {
   const release = await waitForLock(
     join(root, '.data', 'build.lock'),
@@ -78,11 +78,11 @@ const alone = async (root, signal, say, work) => {
   }
 };
 
-/** Runs a task of all workspaces; what turbo prints is shown only when it failed. */
+/** Runs a task in all workspaces. The output of turbo is printed only if the task fails. */
 const turbo = async (root, signal, say, task, filter) => {
   const began = Date.now();
   const ticker = setInterval(() => {
-    if (process.stdout.isTTY) say(`… still at it, ${Math.round((Date.now() - began) / 1000)} s`);
+    if (process.stdout.isTTY) say(`… still building, ${Math.round((Date.now() - began) / 1000)} s`);
   }, 10_000);
   let output = '';
   const code = await run(
@@ -103,7 +103,7 @@ const turbo = async (root, signal, say, task, filter) => {
         TURBO_TELEMETRY_DISABLED: '1',
         TURBO_NO_UPDATE_NOTIFIER: '1',
         DO_NOT_TRACK: '1',
-        // Called by its path instead of by npm, it would not find the binaries of the root by itself.
+        // turbo is started by its path and not by npm, so it needs the path of the root's binaries.
         PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`,
       },
     },
@@ -111,9 +111,7 @@ const turbo = async (root, signal, say, task, filter) => {
   if (signal.aborted) return signal.throwIfAborted();
   if (code !== 0) {
     process.stderr.write(output);
-    throw new BootstrapError(
-      `The build failed (what is wrong is told above); turbo ended with code ${code}.`,
-    );
+    throw new BootstrapError(`The build failed (see the messages above); turbo ended with code ${code}.`);
   }
 };
 
@@ -129,7 +127,10 @@ const workspaces = (root, { within }) =>
     .filter((path) => path !== 'package.json' && path.startsWith(within))
     .map((path) => dirname(path));
 
-/** Name, size and time of change of each source: enough to see that nothing changed without reading it. */
+/**
+ * Returns a hash over path, size and modification time of each source, which detects changes without reading
+ * the files.
+ */
 const stateOf = (root, scope) => {
   const hash = createHash('sha256');
   const add = (path) => {
@@ -138,7 +139,7 @@ const stateOf = (root, scope) => {
   };
   const walk = (folder) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-      if (leftOut.has(entry.name)) continue;
+      if (ignored.has(entry.name)) continue;
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) walk(path);
       else if (entry.isFile() && !entry.name.endsWith('.test.ts')) add(path);

@@ -2,12 +2,13 @@ import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BootstrapError } from './run.mjs';
 
-/** Failures that start.mjs has a sentence for. */
+/** Codes of failures that start.mjs explains. */
 const explained = new Set(['EACCES', 'EROFS', 'ENOSPC']);
 
 /**
- * Makes the folder and those above it where they are missing; throws a sentence where a file is in the way or none can
- * be made. Step by step, because Node's own recursive mkdir never ends below /proc.
+ * Creates the folder and its missing parents. Throws a BootstrapError if a file has that path, or if the
+ * folder cannot be created. It creates one folder at a time, because Node's own recursive mkdir never ends
+ * below /proc.
  * @param {string} folder
  */
 export const ensureFolder = (folder) => {
@@ -19,27 +20,29 @@ export const ensureFolder = (folder) => {
     try {
       mkdirSync(path);
     } catch (error) {
-      if (error.code !== 'EEXIST') throw cannotBeWritten(path, error);
+      if (error.code !== 'EEXIST') throw cannotBeCreated(path, error);
       assertFolder(path);
     }
   }
 };
 
 /**
- * What is thrown for a file or folder that cannot be made.
+ * Returns the error to throw for a file or folder that cannot be created.
  * @param {string} path
  * @param {NodeJS.ErrnoException} error
  */
-export const cannotBeWritten = (path, error) =>
+export const cannotBeCreated = (path, error) =>
   explained.has(error.code)
     ? error
-    : new BootstrapError(`${path} cannot be made (${error.code}). Keep the data elsewhere: --data <folder>`);
+    : new BootstrapError(
+        `${path} cannot be created (${error.code}). Keep the data elsewhere: --data <folder>`,
+      );
 
 const existing = (path) => {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    // Something above it is a file; that one is found next.
+    // One of its parents is a file; the next step finds it.
     if (error.code === 'ENOTDIR') return undefined;
     throw error;
   }

@@ -1,3 +1,4 @@
+/** Installs the packages of package-lock.json if node_modules is missing or stale. */
 export declare const ensureInstalled: (
   root: string,
   signal: AbortSignal,

@@ -5,8 +5,8 @@ import { waitForLock } from './lock.mjs';
 import { BootstrapError, run } from './run.mjs';
 
 /**
- * Installs what package-lock.json says where node_modules is missing or stale, without install scripts. Does nothing,
- * in a few milliseconds, when nothing changed since; two at once install one after the other.
+ * Installs the packages of package-lock.json, without install scripts, if node_modules is missing or stale.
+ * If nothing has changed, it returns within a few milliseconds. Two processes install one after the other.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -16,7 +16,7 @@ export const ensureInstalled = async (root, signal, say) => {
   const release = await waitForLock(
     join(root, '.data', 'install.lock'),
     'installing',
-    ({ pid }) => say(`waiting for process ${pid}, which is installing`),
+    ({ pid }) => say(`waiting for process ${pid}, which is installing the packages`),
     signal,
   );
   try {
@@ -41,7 +41,8 @@ const install = async (root, signal, say) => {
     command,
     [
       ...[...args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-      // NODE_ENV=production, or the person's npm, would leave out what builds and the PostgreSQL of this platform.
+      // NODE_ENV=production or npm's own settings may exclude the build tools and the PostgreSQL of this
+      // platform.
       ...['--include=dev', '--include=optional', '--include=peer'],
     ],
     { cwd: root, signal },
@@ -49,7 +50,7 @@ const install = async (root, signal, say) => {
   if (signal.aborted) return signal.throwIfAborted();
   if (code !== 0) {
     throw new BootstrapError(
-      `The packages could not be installed: npm ended with code ${code} (its own words are above).`,
+      `The packages could not be installed: npm ended with code ${code} (see its messages above).`,
     );
   }
   const [leftOut] = missingPackages(root);
@@ -59,17 +60,19 @@ const install = async (root, signal, say) => {
   say(`installed in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 };
 
-/** What package-lock.json wants on every platform and npm does not say it has installed. */
+/**
+ * Returns the packages that package-lock.json requires on every platform and npm does not list as installed.
+ */
 const missingPackages = (root) => {
   const present = presentPackages(root);
-  return Object.entries(wantedPackages(root))
+  return Object.entries(lockedPackages(root))
     .filter(([path, { link, optional, devOptional, peer }]) => {
       return path.includes('node_modules/') && !(link || optional || devOptional || peer) && !present[path];
     })
     .map(([path]) => path);
 };
 
-/** The npm that runs us, or the one on the path. */
+/** Returns the command of the npm that runs us, or of the one on the path. */
 const npm = () => {
   const path = process.env.npm_execpath;
   return path && /\.c?js$/.test(path) && existsSync(path) ? [process.execPath, path] : ['npm'];
@@ -83,15 +86,18 @@ const isInstalled = (root) => {
   return stamp === stampOf(root) && nested.every((path) => existsSync(join(root, path)));
 };
 
-/** Workspaces have packages of their own where the root's are of another version; they are cleaned away separately. */
+/**
+ * Returns the package.json files below node_modules of a workspace, which can be deleted without those of the
+ * root.
+ */
 const nestedManifests = (root) =>
-  Object.entries(wantedPackages(root))
+  Object.entries(lockedPackages(root))
     .filter(([path, entry]) => /^(?!node_modules\/).*node_modules\//.test(path) && !entry.optional)
     .map(([path]) => `${path}/package.json`);
 
-const wantedPackages = (root) => readJson(join(root, 'package-lock.json')).packages ?? {};
+const lockedPackages = (root) => readJson(join(root, 'package-lock.json')).packages ?? {};
 
-/** What npm says it has installed; nothing where its file is missing or half written. */
+/** Returns what npm lists as installed, or nothing if its file is missing or incomplete. */
 const presentPackages = (root) => {
   try {
     return JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'))?.packages ?? {};
@@ -106,9 +112,9 @@ const readJson = (path) => {
     if (typeof value === 'object' && value !== null) return value;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new BootstrapError(`${path} is no valid JSON: ${error.message.split('\n')[0]}`);
+    throw new BootstrapError(`${path} is not valid JSON: ${error.message.split('\n')[0]}`);
   }
-  throw new BootstrapError(`${path} holds no JSON object.`);
+  throw new BootstrapError(`${path} does not contain a JSON object.`);
 };
 
 const stampOf = (root) => {
@@ -118,7 +124,7 @@ const stampOf = (root) => {
 };
 
 /**
- * The package.json files of the root and its workspaces.
+ * Returns the paths of the package.json files of the root and its workspaces.
  * @param {string} root
  * @returns {string[]}
  */
@@ -136,24 +142,26 @@ export const manifests = (root) => {
   );
 };
 
-/** Whether what npm says it has installed is what package-lock.json wants, so that a fresh `npm ci` is not repeated. */
+/**
+ * Whether npm lists exactly the packages of package-lock.json as installed, e.g. after an `npm ci` by hand.
+ */
 const fitsLock = (root) => {
   if (nestedManifests(root).some((path) => !existsSync(join(root, path)))) return false;
-  const wanted = wantedPackages(root);
+  const locked = lockedPackages(root);
   const present = presentPackages(root);
-  for (const [path, entry] of Object.entries(wanted)) {
+  for (const [path, entry] of Object.entries(locked)) {
     if (!path.includes('node_modules/') || entry.link) continue;
     const found = present[path];
     if (!found ? !(entry.optional && !isForHere(entry)) : found.version !== entry.version) return false;
   }
-  return manifestsFit(root, wanted);
+  return manifestsFit(root, locked);
 };
 
-/** Whether each package.json still says what the lock file was made from; if not, `npm ci` tells what differs. */
-const manifestsFit = (root, wanted) =>
+/** Whether each package.json still agrees with the lock file; if not, `npm ci` prints what differs. */
+const manifestsFit = (root, packages) =>
   manifests(root).every((path) => {
     const manifest = readJson(join(root, path));
-    const locked = wanted[path === 'package.json' ? '' : dirname(path)] ?? {};
+    const locked = packages[path === 'package.json' ? '' : dirname(path)] ?? {};
     return ['dependencies', 'devDependencies', 'optionalDependencies'].every(
       (kind) => sorted(manifest[kind]) === sorted(locked[kind]),
     );
@@ -161,7 +169,10 @@ const manifestsFit = (root, wanted) =>
 
 const sorted = (dependencies = {}) => JSON.stringify(Object.entries(dependencies).sort());
 
-/** An optional package that names no system came with one that does, and is missing where that one is. */
+/**
+ * Whether an optional package is for this system. One that names no system is missing along with the one that
+ * needs it.
+ */
 const isForHere = ({ os, cpu, libc }) =>
   (os !== undefined || cpu !== undefined) &&
   matches(os, process.platform) &&

@@ -11,7 +11,7 @@ export declare const takeLock: (
   | { readonly release?: undefined; readonly holder: LockHolder }
 >;
 
-/** Rejects when `signal` is aborted while it waits. */
+/** Waits for the lock; rejects when `signal` is aborted meanwhile. */
 export declare const waitForLock: (
   path: string,
   purpose: string,

@@ -2,41 +2,43 @@ import { execFileSync } from 'node:child_process';
 import { openSync, closeSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { cannotBeWritten, ensureFolder } from './folder.mjs';
+import { cannotBeCreated, ensureFolder } from './folder.mjs';
 import { BootstrapError } from './run.mjs';
 
-/** How long a lock may be without its holder's name: between making the file and writing into it. */
+/** How long a lock file may be empty: the time between creating the file and writing the holder into it. */
 const unnamedMs = 2_000;
 
 /**
- * Takes a lock that belongs to one living process: a file with the holder's number, the time it was started (a number is
- * given to another process sooner or later) and what it does. One left behind by a killed process is taken over.
- * Answers `release`, or the `holder` that has it. Both ends must be on one machine.
+ * Takes a lock, and returns its `release`, or the `holder` if another process has it. The lock is a file with
+ * the holder's process id, its start time (the system uses process ids again) and its purpose. The lock of a
+ * process that no longer runs is taken over. All processes must run on one machine.
  * @param {string} path
  * @param {string} purpose
- * @returns {Promise<{ release: () => void, holder?: undefined } | { release?: undefined, holder: { pid: number, purpose: string } }>}
+ * @returns {Promise<{ release?: () => void, holder?: { pid: number, purpose: string } }>}
  */
 export const takeLock = async (path, purpose) => {
   ensureFolder(dirname(path));
   const started = startOf(process.pid);
   if (started === undefined) {
-    throw new BootstrapError('This needs /proc (on Linux) or ps, to tell a living process from a dead one.');
+    throw new BootstrapError(
+      'The start time of this process is unknown: /proc (on Linux) or the program ps is needed for it.',
+    );
   }
-  const own = JSON.stringify({ pid: process.pid, started, purpose });
+  const content = JSON.stringify({ pid: process.pid, started, purpose });
   for (;;) {
     try {
       const file = openSync(path, 'wx', 0o600);
       try {
-        writeSync(file, own);
+        writeSync(file, content);
       } catch (error) {
         rmSync(path, { force: true });
         throw error;
       } finally {
         closeSync(file);
       }
-      return { release: () => releaseLock(path, own) };
+      return { release: () => releaseLock(path, content) };
     } catch (error) {
-      if (error.code !== 'EEXIST') throw cannotBeWritten(path, error);
+      if (error.code !== 'EEXIST') throw cannotBeCreated(path, error);
     }
     const text = read(path);
     const holder = parse(text);
@@ -47,7 +49,8 @@ export const takeLock = async (path, purpose) => {
 };
 
 /**
- * Waits for the lock as long as another holds it; `onWait` is called once, with the holder.
+ * Waits until the lock is free, takes it and returns its `release`. If another process holds it, `onWait` is
+ * called once with the holder. Rejects when `signal` is aborted.
  * @param {string} path
  * @param {string} purpose
  * @param {(holder: { pid: number, purpose: string }) => void} onWait
@@ -55,29 +58,32 @@ export const takeLock = async (path, purpose) => {
  * @returns {Promise<() => void>}
  */
 export const waitForLock = async (path, purpose, onWait, signal) => {
-  for (let told = false; ;) {
+  for (let reported = false; ;) {
     const { release, holder } = await takeLock(path, purpose);
     if (release) return release;
-    if (!told) onWait(holder);
-    told = true;
+    if (!reported) onWait(holder);
+    reported = true;
     await delay(200, undefined, { signal });
   }
 };
 
-/** Two may find the same lock stale: only the one whose rename moved that very text has removed it. */
+/**
+ * Removes a stale lock. Two processes may find it stale at once; only the one that renamed this very content
+ * removes it.
+ */
 const removeStale = (path, text) => {
-  const aside = `${path}.stale-${process.pid}`;
+  const moved = `${path}.stale-${process.pid}`;
   try {
-    renameSync(path, aside);
-    if (read(aside) === text) rmSync(aside);
-    else renameSync(aside, path);
+    renameSync(path, moved);
+    if (read(moved) === text) rmSync(moved);
+    else renameSync(moved, path);
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
   }
 };
 
-const releaseLock = (path, own) => {
-  if (read(path) === own) rmSync(path, { force: true });
+const releaseLock = (path, content) => {
+  if (read(path) === content) rmSync(path, { force: true });
 };
 
 const read = (path) => {
@@ -88,7 +94,7 @@ const read = (path) => {
   }
 };
 
-/** The holder; undefined where the text names none, so that nobody holds it for ever. */
+/** Returns the holder, or undefined if the text names none: such a lock is taken over. */
 const parse = (text) => {
   try {
     const { pid, started, purpose } = JSON.parse(text);
@@ -108,7 +114,7 @@ const ageOf = (path) => {
   }
 };
 
-/** When a process was started, as the system tells it; undefined when there is none of that number. */
+/** Returns the start time of a process in the system's format, or undefined if no such process runs. */
 const startOf = (pid) => {
   try {
     if (process.platform !== 'linux') {
@@ -117,7 +123,8 @@ const startOf = (pid) => {
       );
     }
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Behind the name, which is in parentheses and may hold anything, comes field 3; the start is field 22.
+    // Field 2 is the name in parentheses, which may contain anything. Field 3 follows it; the start time is
+    // field 22.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : `${bootId()}:${fields[19]}`;
   } catch {

@@ -3,22 +3,8 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BootstrapError } from './run.mjs';
 
-/** What `npm start -- --help` prints. */
-export const startHelp = `Starts the whole graph: PostgreSQL, the subgraphs, the gateway.
-
-  npm start                     everything on free ports, the gateway on 4000
-  npm start -- --port <port>    the gateway on another port (0: any free one)
-  npm start -- --data <folder>  keep data there instead of in .data
-  npm start -- --reset          remove all data first
-  npm start -- --help           this
-
-It installs and builds what is missing, and fills empty databases with the default catalogue.
-Ctrl-C ends all of it. DATABASE_URL_<NAME> puts a subgraph on a PostgreSQL of your own, DATABASE_URL_EVENTS
-the log of events; KAFKA_BROKERS has Kafka in its place.
-`;
-
 /**
- * Reads the options of `start`; throws a sentence for one that there is not.
+ * Reads the options of `start`. Throws a BootstrapError if one is unknown or has a wrong value.
  * @param {readonly string[]} args
  * @param {string} root
  */
@@ -28,27 +14,41 @@ export const readStartOptions = (args, root) => {
   if (!/^\d+$/.test(values.port) || port > 65_535) {
     throw new BootstrapError(`--port must be a number from 0 to 65535, not "${values.port}".`);
   }
-  return { port, data: dataFolder(values.data, root), reset: values.reset, help: values.help };
+  return { port, data: dataFolder(values.data, root), reset: values.reset };
 };
 
 /**
- * Takes `--data <folder>` out of the arguments of a command that hands on the `rest`.
+ * Takes `--data <folder>` out of the arguments of a command, and returns the folder and the remaining
+ * arguments.
  * @param {readonly string[]} args
  * @param {string} root
  */
 export const takeDataOption = (args, root) => {
-  const rest = [...args];
-  const at = rest.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
-  if (at < 0) return { data: dataFolder(undefined, root), rest };
-  const [option] = rest.splice(at, 1);
-  const folder = option === '--data' ? rest.splice(at, 1)[0] : option.slice('--data='.length);
-  if (!folder || folder.startsWith('-')) throw new BootstrapError('--data needs a folder: --data <folder>');
-  return { data: dataFolder(folder, root), rest };
+  const { value, rest } = takeOption(args, '--data', 'folder');
+  return { data: dataFolder(value, root), rest };
 };
 
-/** Relative to where the command was typed: npm itself goes to the root. */
-const dataFolder = (given, root) =>
-  given === undefined ? join(root, '.data') : resolve(process.env.INIT_CWD ?? process.cwd(), given);
+/**
+ * Takes `<option> <value>` or `<option>=<value>` out of the arguments. The value is undefined if the option
+ * is missing; throws a BootstrapError if the option has no value. `what` names the value in that sentence.
+ * @param {readonly string[]} args
+ * @param {string} option
+ * @param {string} what
+ */
+export const takeOption = (args, option, what) => {
+  const rest = [...args];
+  const at = rest.findIndex((arg) => arg === option || arg.startsWith(`${option}=`));
+  if (at < 0) return { value: undefined, rest };
+  const [found] = rest.splice(at, 1);
+  const value = found === option ? rest.splice(at, 1)[0] : found.slice(option.length + 1);
+  if (!value || value.startsWith('-'))
+    throw new BootstrapError(`${option} needs a ${what}: ${option} <${what}>`);
+  return { value, rest };
+};
+
+/** Resolves a folder against the folder in which the command was typed: npm itself changes to the root. */
+const dataFolder = (folder, root) =>
+  folder === undefined ? join(root, '.data') : resolve(process.env.INIT_CWD ?? process.cwd(), folder);
 
 const parse = (args) => {
   try {
@@ -58,16 +58,15 @@ const parse = (args) => {
         port: { type: 'string', default: '4000' },
         data: { type: 'string' },
         reset: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
       },
     });
   } catch (error) {
-    throw new BootstrapError(`${error.message.split('. ')[0]}. What there is: npm start -- --help`);
+    throw new BootstrapError(`${error.message.split('. ')[0]}. For the options, see: npm start -- --help`);
   }
 };
 
 /**
- * Throws a sentence when another program has the port.
+ * Throws a BootstrapError if nothing can listen on the port, e.g. because another program does.
  * @param {number} port
  * @param {string} host
  */

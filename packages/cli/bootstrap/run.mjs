@@ -1,18 +1,21 @@
 import { spawn } from 'node:child_process';
 
-/** What keeps a command from going on, said in one sentence. */
+/** A failure that a person can repair; its message is one sentence that says how. */
 export class BootstrapError extends Error {}
 
-/** npm takes back what it installed before it ends, a minute long; what it leaves is not taken for installed. */
+/**
+ * An aborted npm undoes its installation before it ends, which may take a minute. We do not wait that long
+ * for it.
+ */
 const endWithinMs = 5_000;
 
 /**
- * Runs a program to its end with our console, or, where `onOutput` takes what it prints, without; answers its exit code,
- * or 128 + the signal's number.
- * When `signal` is aborted the program is asked to end, and after five seconds made to.
+ * Runs a program to its end and returns its exit code, or 128 + the number of the signal that ended it. The
+ * program uses our console, unless `onOutput` takes what it prints. When `signal` is aborted, the program
+ * gets SIGTERM, and five seconds later SIGKILL.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ cwd: string, env?: NodeJS.ProcessEnv, signal: AbortSignal, onOutput?: (text: string) => void }} options
+ * @param {{ cwd: string, env?: NodeJS.ProcessEnv, signal: AbortSignal, onOutput?: (text: string) => void }} o
  * @returns {Promise<number>}
  */
 export const run = (command, args, { cwd, env = process.env, signal, onOutput }) =>
@@ -28,7 +31,8 @@ export const run = (command, args, { cwd, env = process.env, signal, onOutput })
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     child.on('error', reject);
-    // All it printed has been read at `close`; one that was made to end is not waited for until then.
+    // `close` follows when all output has been read. After an abort, or without output to read, `exit` is
+    // enough.
     child.on('exit', (code, killedBy) => {
       if (onOutput === undefined || signal.aborted) end(code, killedBy);
     });

@@ -5,15 +5,18 @@ import {
   type EmbeddedPostgres,
 } from '@cinegraph/local/postgres/embedded';
 import { StartError } from '@cinegraph/service/start-error';
-import { say } from './console.js';
+import { say } from '@cinegraph/service/terminal';
 import type { CliEnv, LocalSubgraph } from './graph.js';
 
-/** The databases of the subgraphs and of the log, and the server of ours behind those that have none of the person's own. */
+/** The databases of the subgraphs and of the event log. */
 export interface Databases {
-  /** `DATABASE_URL_<NAME>` of each. */
+  /** The URLs, by the variable `DATABASE_URL_<NAME>` of each. */
   readonly urls: Readonly<Record<string, string>>;
-  /** Which databases are on our server, and which data that has; undefined where none is. */
-  readonly embedded: { readonly identity: string; readonly names: readonly string[] } | undefined;
+  /**
+   * The databases on the embedded PostgreSQL, and the id of its data, which a reset changes; undefined if it
+   * has none of them.
+   */
+  readonly embedded: { readonly dataId: string; readonly names: readonly string[] } | undefined;
   stop(): Promise<void>;
 }
 
@@ -24,9 +27,10 @@ interface DatabasesOptions {
 }
 
 /**
- * Makes a database available for each subgraph, and for the log unless there is Kafka: the one its variable names, or one on the embedded PostgreSQL, which is
- * started if any is needed. A server that dies is started again on its port; `onGivenUp` is told when that fails.
- * The caller holds the lock of the data folder.
+ * Provides a database for each subgraph, and for the event log unless Kafka is the broker: the one that its
+ * variable names, or one on the embedded PostgreSQL, which is started if any is needed. If that server dies,
+ * it is started again on its port; `onGivenUp` is called if this fails. The caller holds the lock of the data
+ * folder.
  */
 export const startDatabases = async (
   options: DatabasesOptions & {
@@ -35,7 +39,7 @@ export const startDatabases = async (
   },
 ): Promise<Databases> => {
   const { data, onProgress, onGivenUp } = options;
-  if (ownNames(options).length === 0) {
+  if (embeddedNames(options).length === 0) {
     return { urls: await urlsOf(options), embedded: undefined, stop: async () => undefined };
   }
   let stopping = false;
@@ -67,42 +71,47 @@ export const startDatabases = async (
   }
 };
 
-/** The same databases from beside a start that runs: its server is waited for, used, and left alone. */
+/**
+ * Provides the same databases while `npm start` runs: waits for its server, uses it, and does not stop it.
+ */
 export const joinDatabases = async (
   options: DatabasesOptions & { readonly signal: AbortSignal; readonly isRunning: () => Promise<boolean> },
 ): Promise<Databases> => {
   const stop = async () => undefined;
-  if (ownNames(options).length === 0) {
+  if (embeddedNames(options).length === 0) {
     return { urls: await urlsOf(options), embedded: undefined, stop };
   }
   for (;;) {
     const server = await findEmbeddedPostgres(options.data);
     if (server) return { urls: await urlsOf(options, server), embedded: describe(options, server), stop };
     if (!(await options.isRunning())) {
-      throw new StartError('The start that was running has ended. Try again.');
+      throw new StartError('The npm start that was running has ended. Try again.');
     }
     await delay(200, undefined, { signal: options.signal });
   }
 };
 
 const describe = (options: DatabasesOptions, { dataId }: EmbeddedPostgres) => ({
-  identity: dataId,
-  names: ownNames(options).map(({ name }) => name),
+  dataId,
+  names: embeddedNames(options),
 });
 
-const wanted = ({ env, subgraphs }: DatabasesOptions) => [...subgraphs, ...env.furtherDatabases];
+const requested = ({ env, subgraphs }: DatabasesOptions) => [...subgraphs, ...env.furtherDatabases];
 
-const ownNames = (options: DatabasesOptions) =>
-  wanted(options).filter(({ databaseVariable }) => options.env.databaseUrls[databaseVariable] === undefined);
+/** Returns the names of the databases that no variable puts on another server. */
+const embeddedNames = (options: DatabasesOptions): readonly string[] =>
+  requested(options)
+    .filter(({ databaseVariable }) => options.env.databaseUrls[databaseVariable] === undefined)
+    .map(({ name }) => name);
 
 const urlsOf = async (
   options: DatabasesOptions,
   server?: EmbeddedPostgres,
 ): Promise<Record<string, string>> => {
   const urls: Record<string, string> = {};
-  for (const { name, databaseVariable } of wanted(options)) {
-    const given = options.env.databaseUrls[databaseVariable] ?? (await server?.ensureDatabase(name));
-    if (given !== undefined) urls[databaseVariable] = given;
+  for (const { name, databaseVariable } of requested(options)) {
+    const url = options.env.databaseUrls[databaseVariable] ?? (await server?.ensureDatabase(name));
+    if (url !== undefined) urls[databaseVariable] = url;
   }
   return urls;
 };

@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '@cinegraph/service/start-error';
+import { say } from '@cinegraph/service/terminal';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
-import { say } from './console.js';
 import { joinDatabases, startDatabases } from './databases.js';
 import {
+  databasesOf,
   environmentOf,
-  exists,
   readCliEnv,
   readLocalSubgraphs,
   readSubgraphKey,
@@ -16,12 +16,16 @@ import {
   type LocalSubgraph,
 } from './graph.js';
 
-/** The file that says which process has the data folder. */
+/** The variables of a process's environment. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Returns the path of the lock file of a data folder. */
 export const lockOf = (data: string): string => join(data, 'start.lock');
 
 /**
- * Hands `work` the databases by their variables, and the environment of processes on them: those of a start that runs
- * beside us, or brought up for as long as `work` takes. One job at a time; answers what `work` answers.
+ * Calls `work` with the URLs of the databases by their variables, and with the environment for processes that
+ * use them; returns what `work` returns. The databases are those of a running `npm start`, or are started
+ * until `work` ends. Only one such job runs at a time.
  */
 export const withDatabases = async (
   options: {
@@ -31,17 +35,14 @@ export const withDatabases = async (
     readonly subgraphs: readonly LocalSubgraph[];
     readonly signal: AbortSignal;
   },
-  work: (
-    urls: Readonly<Record<string, string>>,
-    env: Readonly<Record<string, string | undefined>>,
-  ) => Promise<number>,
+  work: (urls: Readonly<Record<string, string>>, env: Environment) => Promise<number>,
 ): Promise<number> => {
   const { purpose, data, subgraphs, signal } = options;
   const env = readCliEnv(subgraphs);
   const lock = await takeLock(lockOf(data), purpose);
   if (lock.holder && lock.holder.purpose !== 'start') {
     throw new StartError(
-      `Process ${lock.holder.pid} runs "${lock.holder.purpose}" on the data. Wait for its end.`,
+      `Process ${lock.holder.pid} runs "${lock.holder.purpose}" on the data. Wait until it ends.`,
     );
   }
   let lost: unknown;
@@ -69,78 +70,63 @@ export const withDatabases = async (
   }
 };
 
-/** Runs a compiled file as a process with this console; answers its exit code. Aborting asks it to end. */
+/**
+ * Runs a compiled file as a process with this console, and returns its exit code. `onOutput` takes its
+ * standard output instead of the console. Aborting sends it SIGTERM.
+ */
 export const runScript = (
   file: string,
   args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   signal: AbortSignal,
+  onOutput?: (text: string) => void,
 ): Promise<number> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--enable-source-maps', file, ...args], {
       env,
-      stdio: 'inherit',
+      stdio: ['inherit', onOutput ? 'pipe' : 'inherit', 'inherit'],
     });
+    if (onOutput) child.stdout?.setEncoding('utf8').on('data', onOutput);
     const stop = () => child.kill('SIGTERM');
     signal.addEventListener('abort', stop, { once: true });
     child.once('error', reject);
-    child.once('exit', (code) => {
+    // `close`, not `exit`: by then all output has been read.
+    child.once('close', (code) => {
       signal.removeEventListener('abort', stop);
       resolve(code ?? 1);
     });
   });
 
 /**
- * A command that a subgraph brings along, as `npm run ratings`: runs `dist/<command>.js` of the subgraph that has it, on
- * the databases (where its own is given by a variable, those that are given), the broker, with the graph's secret, in the
- * folder that `--data` names. Answers its exit code.
+ * Returns the variables that a command of this subgraph needs besides its databases, and creates the folder
+ * they name.
  */
-export const runSubgraphCommand = async (
-  command: string,
-  args: readonly string[],
-  signal: AbortSignal,
-): Promise<number> => {
-  const { data, rest } = takeDataOption(args, root);
-  const all = await readLocalSubgraphs();
-  for (const subgraph of all) {
-    const file = join(subgraph.folder, 'dist', `${command}.js`);
-    if (!(await exists(file))) continue;
-    const { databaseUrls } = readCliEnv(all);
-    const isGiven = ({ databaseVariable }: LocalSubgraph) => databaseUrls[databaseVariable] !== undefined;
-    // It may look at the databases of the others as well, as `lag` does.
-    const subgraphs = isGiven(subgraph) ? all.filter(isGiven) : all;
-    return withDatabases({ purpose: command, data, subgraphs, signal }, async (urls, env) => {
-      const folder = join(data, 'imports');
-      await mkdir(folder, { recursive: true });
-      const own = {
-        SUBGRAPH_KEY: await readSubgraphKey(readCliEnv([subgraph]), data),
-        IMPORT_FOLDER: folder,
-      };
-      return runScript(file, rest, { ...env, ...urls, ...own }, signal);
-    });
-  }
-  throw new StartError(`No subgraph of supergraph.yaml has the command "${command}".`);
+export const jobVariables = async (subgraph: LocalSubgraph, data: string): Promise<Environment> => {
+  const folder = join(data, 'imports');
+  await mkdir(folder, { recursive: true });
+  return { SUBGRAPH_KEY: await readSubgraphKey(readCliEnv([subgraph]), data), IMPORT_FOLDER: folder };
 };
 
 /**
- * A command that every subgraph may have, as `npm run announce`: runs `dist/<command>.js` of each that has it, one after the
- * other, each on its own database. Answers 0, or the exit code of the first that failed.
+ * Runs a command of one subgraph's own command line, e.g. `npm run ratings -- rebuild`, on the database of
+ * that subgraph, and returns its exit code. `--data` names the folder with the embedded databases.
  */
-export const runEverywhere = async (
-  command: string,
+export const runSubgraphCommand = async (
+  name: string,
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<number> => {
   const { data, rest } = takeDataOption(args, root);
-  const subgraphs = await readLocalSubgraphs();
-  return withDatabases({ purpose: command, data, subgraphs, signal }, async (urls, env) => {
-    for (const { folder, databaseVariable } of subgraphs) {
-      const file = join(folder, 'dist', `${command}.js`);
-      if (signal.aborted || !(await exists(file))) continue;
-      const own = { ...env, [databaseVariable]: urls[databaseVariable] };
-      const code = await runScript(file, rest, own, signal);
-      if (code !== 0) return code;
-    }
-    return 0;
-  });
+  const subgraph = (await readLocalSubgraphs()).find((local) => local.name === name);
+  if (!subgraph)
+    throw new StartError(`supergraph.yaml lists no subgraph ${name} with a build in this clone.`);
+  const file = join(subgraph.folder, 'dist', 'command-line', 'main.js');
+  return withDatabases({ purpose: name, data, subgraphs: [subgraph], signal }, async (urls, env) =>
+    runScript(
+      file,
+      rest,
+      { ...env, ...databasesOf(subgraph, urls), ...(await jobVariables(subgraph, data)) },
+      signal,
+    ),
+  );
 };

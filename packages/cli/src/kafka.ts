@@ -2,56 +2,44 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readEnv } from '@cinegraph/service/env';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf, say } from '@cinegraph/service/terminal';
 import { removeKafkaServer, startKafkaServer } from '@cinegraph/local/kafka/server';
 import { z } from 'zod';
 import { takeLock } from '../bootstrap/lock.mjs';
 import { takeDataOption } from '../bootstrap/options.mjs';
-import { say } from './console.js';
 import { root } from './graph.js';
-import { aborted } from './service-process.js';
+import { aborted } from './start/service-process.js';
 
-export const kafkaHelp = `Starts a real Apache Kafka on this machine, one node, and runs until Ctrl-C.
-
-  npm run kafka                     on port 9092, its data in .data/kafka, which is kept
-  npm run kafka -- --port <port>    on another port (0: any free one)
-  npm run kafka -- --data <folder>  keep data in <folder>/kafka
-  npm run kafka -- --reset          remove its data first
-  npm run kafka -- --help           this
-
-It needs Docker, or Java 17 or later and Maven, which fetches Kafka once (about 45 MB).
-`;
-
-/** The command `kafka`: runs until `signal` is aborted (answers 0) or the broker ends by itself (throws). */
+/**
+ * The command `kafka`: runs until `signal` is aborted (returns 0) or the broker ends by itself (throws a
+ * StartError).
+ */
 export const kafka = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
   const { data, rest } = takeDataOption(args, root);
-  const { port, reset, help } = readOptions(rest);
-  if (help) {
-    say(kafkaHelp);
-    return 0;
-  }
+  const { port, reset } = readOptions(rest);
   const { XDG_CACHE_HOME, JAVA_HOME } = readEnv(
     { XDG_CACHE_HOME: z.string().optional(), JAVA_HOME: z.string().optional() },
     process.env,
   );
-  const places = { cacheHome: XDG_CACHE_HOME, javaHome: JAVA_HOME };
+  const installation = { cacheHome: XDG_CACHE_HOME, javaHome: JAVA_HOME };
   const directory = join(data, 'kafka');
   const { release, holder } = await takeLock(join(data, 'kafka.lock'), 'kafka');
   if (holder) {
     throw new StartError(
-      `${directory} is in use: process ${holder.pid} runs a Kafka on it. Stop that one first, or start a second with --data <folder> --port <port>.`,
+      `${directory} is in use: process ${holder.pid} runs Kafka on it. Stop that process first, or start a second Kafka with --data <folder> --port <port>.`,
     );
   }
   try {
     if (reset) {
-      await removeKafkaServer(directory, places);
+      await removeKafkaServer(directory, installation);
       say('all data of Kafka removed');
     }
-    const server = await startKafkaServer({ ...places, directory, port, onProgress: say });
+    const server = await startKafkaServer({ ...installation, directory, port, onProgress: say });
     if (!signal.aborted) {
       say(
-        `Apache Kafka answers. Services use it with\n\n  KAFKA_BROKERS=${server.brokers.join(',')} npm start\n`,
+        `Apache Kafka is ready. Services use it with\n\n  KAFKA_BROKERS=${server.brokers.join(',')} npm start\n`,
       );
-      say('Ctrl-C ends it.');
+      say('Ctrl-C stops it.');
     }
     const died = server.died.then(() => {
       throw new StartError(`Apache Kafka ended by itself; ${join(directory, 'kafka.out')} says why.`);
@@ -70,11 +58,11 @@ export const kafka = async (args: readonly string[], signal: AbortSignal): Promi
 };
 
 const readOptions = (args: readonly string[]) => {
-  const { port, reset, help } = parse(args);
+  const { port, reset } = parse(args);
   if (!/^\d+$/u.test(port) || Number(port) > 65_535) {
     throw new StartError(`--port must be a number from 0 to 65535, not "${port}".`);
   }
-  return { port: Number(port), reset, help };
+  return { port: Number(port), reset };
 };
 
 const parse = (args: readonly string[]) => {
@@ -84,11 +72,12 @@ const parse = (args: readonly string[]) => {
       options: {
         port: { type: 'string', default: '9092' },
         reset: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
       },
     }).values;
   } catch (error) {
-    const [sentence] = String(error instanceof Error ? error.message : error).split('. ');
-    throw new StartError(`${sentence ?? ''}. What there is: npm run kafka -- --help`, { cause: error });
+    const [sentence] = reasonOf(error).split('. ');
+    throw new StartError(`${sentence ?? ''}. For the options, see: npm run kafka -- --help`, {
+      cause: error,
+    });
   }
 };

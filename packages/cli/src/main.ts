@@ -1,6 +1,7 @@
 /**
- * Performs a command of the command line; answers the exit code. `signal` is aborted when the person or the system
- * wants it to end. What a person typed wrong, or what keeps it from working, is thrown as a StartError.
+ * Runs a command of the command line and returns its exit code. `signal` is aborted when a person or the
+ * system asks it to end. Throws a StartError for wrong arguments and for anything else that a person can
+ * repair.
  */
 export const perform = async (
   command: string,
@@ -9,17 +10,17 @@ export const perform = async (
 ): Promise<number> => {
   switch (command) {
     case 'start':
-      return (await import('./start.js')).start(args, signal);
+      return (await import('./start/start.js')).start(args, signal);
     case 'import':
-      return (await import('./import.js')).importSource(args, signal);
+      return (await import('./import/import.js')).importSource(args, signal);
     case 'compose':
-      return (await import('./compose.js')).compose(args, { signal });
+      return (await import('./compose/command.js')).compose(args, { signal });
     case 'kafka':
       return (await import('./kafka.js')).kafka(args, signal);
-    case 'announce':
-      return (await import('./jobs.js')).runEverywhere(command, args, signal);
+    case 'events':
+      return (await import('./events.js')).events(args, signal);
     case 'ratings':
-      return (await import('./jobs.js')).runSubgraphCommand(command, args, signal);
+      return (await import('./jobs.js')).runSubgraphCommand('rating', args, signal);
     default:
       throw new Error(`there is no command ${command}`);
   }

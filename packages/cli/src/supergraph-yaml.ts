@@ -1,9 +1,12 @@
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 
-/** One subgraph of the list: its SDL is read already, `schemaPath` is where it came from (absent for inline SDL). */
+/**
+ * One subgraph of the list with its SDL. `schemaPath` is the file of the SDL; it is absent for inline SDL.
+ */
 export interface SubgraphEntry {
   readonly name: string;
   readonly routingUrl: string;
@@ -11,20 +14,20 @@ export interface SubgraphEntry {
   readonly schemaPath?: string;
 }
 
-/** A supergraph.yaml, its variables expanded. Subgraphs are in the order of their names, whatever the file's order. */
+/** The content of a supergraph.yaml with expanded variables. Subgraphs are ordered by name. */
 export interface SupergraphYaml {
-  /** As written, e.g. `=2.14.4`; undefined when the file leaves it out. */
+  /** The version as the file has it, e.g. `=2.14.4`; undefined if the file has none. */
   readonly federationVersion: string | undefined;
   readonly subgraphs: readonly SubgraphEntry[];
 }
 
-/** Variables that the file may name; usually the process's environment. */
+/** The variables that the file may use; usually the environment of the process. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads a list of subgraphs as rover reads it (its `SupergraphConfig`): variables are expanded in every value, schema
- * files are relative to the list itself, unknown keys are ignored. Schemas that would have to be fetched from a network
- * are refused. Throws a StartError that names every problem of the file at once.
+ * Reads a list of subgraphs as rover does (its `SupergraphConfig`): variables are expanded in every value,
+ * paths of schema files are relative to the list, and unknown keys are ignored. A schema that would have to
+ * be fetched from a network is a problem. Throws a StartError that names every problem of the file.
  */
 export const readSupergraphYaml = (path: string, variables: Variables): SupergraphYaml => {
   const document = readYaml(path);
@@ -43,7 +46,7 @@ export const readSupergraphYaml = (path: string, variables: Variables): Supergra
     typeof version !== 'string' &&
     typeof version !== 'number'
   ) {
-    problems.push('federation_version must be a text like =2.14.4');
+    problems.push('federation_version must be a string like =2.14.4');
   }
   const subgraphs: SubgraphEntry[] = [];
   for (const [name, value] of Object.entries(expanded['subgraphs'])) {
@@ -61,9 +64,10 @@ export const readSupergraphYaml = (path: string, variables: Variables): Supergra
 };
 
 /**
- * Expands one value: `$NAME`, `${NAME}`, `${NAME:-default}` and `$$` for a dollar sign, where NAME is `env.<variable>`
- * or `file.<path>`. A default stands in for what is missing; without one a missing variable throws, a missing file
- * leaves the text as it is. What was put in is not expanded again.
+ * Expands one value: `$NAME`, `${NAME}`, `${NAME:-default}` and `$$` for a dollar sign, where NAME is
+ * `env.<variable>` or `file.<path>`. The default replaces a missing variable or file. Without a default, a
+ * missing variable throws a StartError, and a missing file leaves the text unchanged. Inserted text is not
+ * expanded again.
  */
 export const expandVariables = (text: string, variables: Variables): string =>
   text.replace(
@@ -81,7 +85,7 @@ export const expandVariables = (text: string, variables: Variables): string =>
     },
   );
 
-/** A value; undefined where the text stays as it is; or why it cannot be expanded. */
+/** Returns the value, undefined if the text stays unchanged, or the reason why it cannot be expanded. */
 const lookUp = (name: string, variables: Variables): string | undefined | { problem: string } => {
   if (name.startsWith('env.')) {
     const variable = name.slice('env.'.length);
@@ -95,7 +99,7 @@ const lookUp = (name: string, variables: Variables): string | undefined | { prob
     const file = name.slice('file.'.length);
     return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
   }
-  return { problem: `"$${name}" is no variable: write \${env.NAME}, or $$ for a dollar sign` };
+  return { problem: `"$${name}" is not a variable: write \${env.NAME}, or $$ for a dollar sign` };
 };
 
 const readYaml = (path: string): unknown => {
@@ -128,16 +132,16 @@ const expandAll = (value: unknown, variables: Variables, problems: string[]): un
   );
 };
 
-/** The entry, or what is wrong with it. */
+/** Returns the entry, or a text that says what is wrong with it. */
 const readEntry = (name: string, value: unknown, folder: string): SubgraphEntry | string => {
   if (!isRecord(value) || !isRecord(value['schema'])) return 'it needs "schema:" with "file:" or "sdl:"';
   const { routing_url: routingUrl, schema } = value;
   const fetched = ['remote_url', 'subgraph_url', 'graphref'].find((key) => key in schema);
   if (typeof schema['file'] !== 'string' && fetched !== undefined) {
-    return `"${fetched}:" would fetch the schema from a network, and composing works offline: save the SDL in a file and name it with "file:"`;
+    return `"${fetched}:" would fetch the schema from a network, but composition works offline: save the SDL in a file and name it with "file:"`;
   }
   if (typeof routingUrl !== 'string')
-    return 'it needs a "routing_url:", the address where the gateway finds it';
+    return 'it needs a "routing_url:", the URL at which the gateway reaches it';
   if (typeof schema['file'] === 'string') {
     const schemaPath = resolve(folder, schema['file']);
     try {
@@ -153,5 +157,4 @@ const readEntry = (name: string, value: unknown, folder: string): SubgraphEntry 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const firstLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
+const firstLine = (error: unknown): string => reasonOf(error).split('\n')[0] ?? '';

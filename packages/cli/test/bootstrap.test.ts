@@ -17,7 +17,7 @@ describe('a lock', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it('is had by one at a time, and told who has it', async () => {
+  it('a lock has one holder at a time, and reports it to the others', async () => {
     const taken = await Promise.all(Array.from({ length: 20 }, () => takeLock(path, 'start')));
     expect(taken.filter(({ release }) => release)).toHaveLength(1);
     expect((await takeLock(path, 'import')).holder).toMatchObject({ pid: process.pid, purpose: 'start' });
@@ -25,7 +25,7 @@ describe('a lock', () => {
     expect((await takeLock(path, 'import')).release).toBeDefined();
   });
 
-  it('of a process that was killed is taken over by exactly one', async () => {
+  it('the lock of a killed process is taken over by exactly one', async () => {
     const holder = spawn(process.execPath, [
       '--input-type=module',
       '-e',
@@ -40,28 +40,28 @@ describe('a lock', () => {
     expect(await readdir(folder)).toEqual(['start.lock']);
   });
 
-  it('is not had by another process that got the number of a dead one', async () => {
+  it('a lock is not kept by a new process with the process id of a dead one', async () => {
     await mkdir(folder, { recursive: true });
     await writeFile(path, JSON.stringify({ pid: process.pid, started: 'long ago', purpose: 'start' }));
     expect((await takeLock(path, 'start')).release).toBeDefined();
   });
 
-  it('that was only half written is taken over', async () => {
+  it('a lock that was only half written is taken over', async () => {
     await writeFile(path, '{"pid":');
     expect((await takeLock(path, 'start')).release).toBeDefined();
   });
 
   it.each(['{}', 'null', '{"pid":4194303,"purpose":"start"}', '{"pid":"1","started":"x"}'])(
-    'that names no holder is taken over: %s',
+    'a lock that names no holder is taken over: %s',
     async (text) => {
       await writeFile(path, text);
-      // Long after its holder would have written its name.
+      // Long after a holder would have written its process id.
       await utimes(path, 1, 1);
       expect((await takeLock(path, 'start')).release).toBeDefined();
     },
   );
 
-  it('in a place where no folder can be is refused with a sentence', async () => {
+  it('a lock below a file is refused with a sentence', async () => {
     await writeFile(path, '');
     await expect(takeLock(join(path, 'start.lock'), 'start')).rejects.toThrow(
       `${path} is a file, not a folder.`,
@@ -71,15 +71,15 @@ describe('a lock', () => {
     );
   });
 
-  (process.platform === 'linux' ? it : it.skip)('below /proc is refused with a sentence', async () => {
+  (process.platform === 'linux' ? it : it.skip)('a lock below /proc is refused with a sentence', async () => {
     await expect(takeLock('/proc/cinegraph/data/start.lock', 'start')).rejects.toThrow(
-      /\/proc\/cinegraph cannot be made \(ENOENT\)|EACCES/,
+      /\/proc\/cinegraph cannot be created \(ENOENT\)|EACCES/,
     );
   });
 });
 
 describe('--data', () => {
-  it('is taken out of the arguments that are handed on, wherever it stands', () => {
+  it('--data is taken out of the remaining arguments, wherever it stands', () => {
     const resolved = join(process.env['INIT_CWD'] ?? process.cwd(), 'elsewhere');
     const read = (...args: string[]) => takeDataOption(args, '/clone');
     expect(read('catalogue', '--if-empty')).toEqual({
@@ -108,7 +108,7 @@ describe('the install', () => {
     },
   };
   const stamp = () => readFile(join(clone, 'node_modules/.cache/cinegraph/installed'), 'utf8');
-  /** Stands in for npm: keeps what it was called with, and says that it has installed these packages. */
+  /** A fake npm that records its arguments, and lists these packages as installed. */
   const npm = (packages: unknown) =>
     writeFile(
       join(clone, 'npm.cjs'),
@@ -132,7 +132,7 @@ describe('the install', () => {
     await rm(clone, { recursive: true, force: true });
   });
 
-  it('brings what builds also where NODE_ENV says production, and is done once', async () => {
+  it('the install includes build tools even if NODE_ENV is production, and runs once', async () => {
     await install();
     expect(JSON.parse(await readFile(join(clone, 'called.json'), 'utf8'))).toEqual(
       expect.arrayContaining(['ci', '--include=dev', '--include=optional']),
@@ -142,21 +142,21 @@ describe('the install', () => {
     await install();
   });
 
-  it('that left something out is not taken for done', async () => {
+  it('an install that left a package out is not complete', async () => {
     await npm({});
     await expect(install()).rejects.toThrow('left out node_modules/tool');
     await expect(stamp()).rejects.toThrow('ENOENT');
   });
 
-  it('is done again where npm was killed while it wrote what it had installed', async () => {
+  it('the install runs again if npm was killed while it wrote its list of packages', async () => {
     await mkdir(join(clone, 'node_modules'));
     await writeFile(join(clone, 'node_modules', '.package-lock.json'), '{"packages":{');
     await install();
     expect(await stamp()).not.toBe('');
   });
 
-  it('says which package.json is no JSON', async () => {
+  it('the install says which package.json is not valid JSON', async () => {
     await writeFile(join(clone, 'package.json'), '{ "workspaces": [');
-    await expect(install()).rejects.toThrow(`${join(clone, 'package.json')} is no valid JSON: `);
+    await expect(install()).rejects.toThrow(`${join(clone, 'package.json')} is not valid JSON: `);
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Databases } from '../src/databases.js';
-import { importAtFirstStart } from '../src/first-import.js';
+import { importAtFirstStart } from '../src/import/first-import.js';
 
 describe('the import at the first start', () => {
   let data: string;
@@ -13,13 +13,13 @@ describe('the import at the first start', () => {
     await mkdir(join(data, 'dist', 'import'), { recursive: true });
     await writeFile(
       join(data, 'dist', 'import', 'catalogue.js'),
-      `// In place of runImport(): keeps what it was called with.
+      `// In place of runImport(): records its arguments.
        require('node:fs').appendFileSync(${JSON.stringify(join(data, 'calls'))}, JSON.stringify(process.argv.slice(2)));`,
     );
   });
   afterEach(() => rm(data, { recursive: true, force: true }));
 
-  /** Starts once; answers the arguments of all imports so far. */
+  /** Starts once; returns the arguments of all imports so far. */
   const start = async (embedded: Databases['embedded']) => {
     await importAtFirstStart({
       data,
@@ -35,22 +35,22 @@ describe('the import at the first start', () => {
     });
     return readFile(join(data, 'calls'), 'utf8').catch(() => '');
   };
-  const ours = { identity: 'a', names: ['rating'] };
+  const ours = { dataId: 'a', names: ['rating'] };
 
-  it('is done once for data of our own, and again for data that was made anew', async () => {
+  it('the first import runs once for embedded data, and again after the data was reset', async () => {
     expect(await start(ours)).toBe('["--if-empty"]');
     expect(await start(ours)).toBe('["--if-empty"]');
-    expect(await start({ ...ours, identity: 'b' })).toBe('["--if-empty"]["--if-empty"]');
+    expect(await start({ ...ours, dataId: 'b' })).toBe('["--if-empty"]["--if-empty"]');
   });
 
-  it('asks a database of the person’s own each time, whatever was done for ours', async () => {
+  it('the first import checks a database on another server at each start', async () => {
     await start(ours);
-    const theirs = { identity: 'a', names: [] };
+    const theirs = { dataId: 'a', names: [] };
     await start(theirs);
     expect(await start(theirs)).toBe('["--if-empty"]["--if-empty"]["--if-empty"]');
   });
 
-  it('takes a file without states for none', async () => {
+  it('the first import ignores a progress file without states', async () => {
     for (const text of ['{"identity":"a"}', '{"identity":"a","states":null}', 'null']) {
       await writeFile(join(data, 'first-import.json'), text);
       await start(ours);

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { runImporters } from '../src/import.js';
+import { runImporters } from '../src/import/import.js';
 
 describe('two imports at once', () => {
   let data: string;
@@ -27,13 +27,13 @@ describe('two imports at once', () => {
     return { name, folder, main: '', databaseVariable: `DATABASE_URL_${name}`, urlVariable: '' };
   };
 
-  it('take turns, so that each is told what its own first importer handed over', async () => {
+  it('two imports at once take turns, so that each reads what its own first importer handed over', async () => {
     const subgraphs = [
       await subgraph('first', `writeFileSync(folder + '/handover.jsonl', run); setTimeout(() => {}, 300);`),
       await subgraph(
         'second',
         `const path = folder + '/handover.jsonl';
-         appendFileSync(folder + '/told', run + (existsSync(path) ? readFileSync(path, 'utf8') : '-') + ' ');`,
+         appendFileSync(folder + '/handed-over', run + (existsSync(path) ? readFileSync(path, 'utf8') : '-') + ' ');`,
       ),
     ];
     const run = (name: string) =>
@@ -42,11 +42,11 @@ describe('two imports at once', () => {
         signal: new AbortController().signal,
       });
     expect(await Promise.all([run('a'), run('b')])).toEqual([0, 0]);
-    const told = await readFile(join(data, 'imports', 'told'), 'utf8');
-    expect(told.trim().split(' ').toSorted()).toEqual(['aa', 'bb']);
+    const handedOver = await readFile(join(data, 'imports', 'handed-over'), 'utf8');
+    expect(handedOver.trim().split(' ').toSorted()).toEqual(['aa', 'bb']);
   });
 
-  it('do not wait for ever: an aborted one ends', async () => {
+  it('an import that waits for another one ends when it is aborted', async () => {
     const subgraphs = [await subgraph('first', `setTimeout(() => {}, 60_000);`)];
     const run = (signal: AbortSignal) =>
       runImporters({ subgraphs, source: 'films', args: [], env: process.env, urls: {}, data, signal });

@@ -25,7 +25,7 @@ suite('npm run kafka', () => {
     await rm(data, { recursive: true, force: true });
   });
 
-  /** Runs the command as start.mjs does it; resolves when it says which brokers to use, or has ended. */
+  /** Runs the command as start.mjs does; resolves when it prints the brokers, or has ended. */
   const run = async (...args: readonly string[]) => {
     const script = `
       import { perform } from ${JSON.stringify(main)};
@@ -60,12 +60,12 @@ suite('npm run kafka', () => {
     });
   const countOf = async (brokers: string) => {
     const broker = connect(brokers);
-    const ends = (await broker.ends([topic.name])).get(topic.name) ?? [];
+    const ends = (await broker.endOffsets([topic.name])).get(topic.name) ?? [];
     await broker.part.stop();
     return ends.reduce((sum, { offset }) => sum + Number(offset), 0);
   };
 
-  it('keeps its data through a kill -9, takes its place again, ends with 0, and --reset begins anew', async () => {
+  it('npm run kafka keeps its data through a SIGKILL, starts again, ends with 0, and --reset removes the data', async () => {
     const first = await run('--port', '0');
     const broker = connect(String(first.brokers));
     await broker.publish([{ topic: topic.name, key: null, value: Buffer.from('kept'), headers: {} }]);
@@ -89,7 +89,7 @@ suite('npm run kafka', () => {
     expect(await third.exit).toBe(0);
   });
 
-  it('says what is wrong with its options in a sentence', async () => {
+  it('npm run kafka says in one sentence what is wrong with its options', async () => {
     const wrong = await run('--port', 'many');
     expect(await wrong.exit).toBe(1);
     expect(wrong.said()).toContain('--port must be a number from 0 to 65535');

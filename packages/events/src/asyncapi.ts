@@ -12,7 +12,9 @@ export const allEvents: readonly EventDefinition[] = [
   ...Object.values(metadata),
 ] as readonly EventDefinition[];
 
-/** The AsyncAPI 3.0 document of all topics, made of the schemas; committed as packages/events/asyncapi.json. */
+/**
+ * The AsyncAPI 3.0 document of all topics, made of the schemas; committed as packages/events/asyncapi.json.
+ */
 export const asyncApi = () => {
   const topics = new Map<string, TopicDefinition>(allEvents.map(({ topic }) => [topic.name, topic]));
   const messages = Object.fromEntries(

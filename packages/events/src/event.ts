@@ -1,7 +1,10 @@
 import type { Envelope, TopicDefinition } from '@cinegraph/messaging/envelope';
 import type { z } from 'zod';
 
-/** A type of event: which topic it travels on, and the schema of its data in each version that was ever published. */
+/**
+ * A type of event: which topic it travels on, and the schema of its data in each version that was ever
+ * published.
+ */
 export interface EventDefinition<Data = unknown> {
   /** Past tense. */
   readonly type: string;
@@ -43,8 +46,9 @@ export type DecodedEvent<Definitions extends readonly EventDefinition[]> =
   | { readonly code: 'UNKNOWN_EVENT' | 'INVALID_EVENT'; readonly reason: string };
 
 /**
- * Reads an envelope's data by the definition of its type and version. A type that is none of these, or a version that is
- * not known (yet), is `UNKNOWN_EVENT`; data that does not fit is `INVALID_EVENT` with the place.
+ * Reads an envelope's data by the definition of its type and version. A type that is none of these, or a
+ * version that is not known (yet), is `UNKNOWN_EVENT`; data that does not fit is `INVALID_EVENT` with the
+ * place.
  */
 export const decodeEvent = <const Definitions extends readonly EventDefinition[]>(
   { type, version, data }: Pick<Envelope, 'type' | 'version' | 'data'>,

@@ -1,28 +1,27 @@
 import type pg from 'pg';
 import { BrokerRefused, type Broker } from './broker.js';
-import { isUnavailable } from '@cinegraph/database/store-errors';
+import { printable, type Table } from '@cinegraph/service/terminal';
 import { pause } from '@cinegraph/service/timing';
 import { standsAside } from './outbox/table.js';
-import { printable } from '@cinegraph/service/terminal';
 
-/** What waits in one database's outbox. */
+/** What waits in the outbox of a subgraph. */
 export interface OutboxLag {
   readonly unpublished: number;
-  /** The age of the oldest of them; null where nothing waits. */
+  /** The age of the oldest unpublished event, or null if there is none. */
   readonly oldestSeconds: number | null;
-  /** Entries that the broker will never take. */
-  readonly putAside: number;
+  /** Events that the broker rejected for good. */
+  readonly parked: number;
 }
 
-/** What a consumer has still to take in of a topic. */
+/** How many messages of a topic a consumer group has not committed yet. */
 export interface ConsumerLag {
   readonly group: string;
   readonly topic: string;
   readonly partitions: number;
-  readonly behind: bigint;
+  readonly lag: bigint;
 }
 
-/** Messages that could not be taken in, by code and state. */
+/** The number of dead letters of a consumer with one code, by state. */
 export interface DeadLetterCount {
   readonly consumer: string;
   readonly code: string;
@@ -31,82 +30,80 @@ export interface DeadLetterCount {
   readonly dropped: number;
 }
 
-/** Where events are that have not arrived yet; consumers are undefined while the broker does not answer. */
+/** The events of one subgraph that are still on their way. */
 export interface Lag {
-  /** Undefined where the database does not answer. */
-  readonly outboxes: Readonly<Record<string, OutboxLag | undefined>>;
+  readonly subgraph: string;
+  readonly outbox: OutboxLag;
+  /** Undefined if the broker did not answer. */
   readonly consumers: readonly ConsumerLag[] | undefined;
   readonly deadLetters: readonly DeadLetterCount[];
 }
 
-/** So long the broker is given. */
+/** A consumer group and the topics that it reads. */
+export interface ConsumerGroup {
+  readonly group: string;
+  readonly topics: readonly string[];
+}
+
+/** How long to wait for the broker's answer. */
 const answerWithinMs = 5_000;
 
 /**
- * Looks where events are: in the outboxes of these databases, with the broker, and among the dead letters of `own`. A
- * broker that does not answer within five seconds is away, and the rest is told all the same.
+ * Reads the lag of one subgraph from its database and from the broker. If the broker does not answer within
+ * five seconds, `consumers` is undefined and the rest is returned. Rejects if the database is unavailable,
+ * and with a {@link BrokerRefused} if the broker rejects the credentials.
  */
 export const readLag = async (options: {
-  readonly own: pg.Pool;
-  readonly outboxes: Readonly<Record<string, pg.Pool>>;
+  readonly subgraph: string;
+  readonly pool: pg.Pool;
   readonly broker: Pick<Broker, 'positions'>;
-  /** The consumer groups, and what they read. */
-  readonly consumers: readonly { readonly group: string; readonly topics: readonly string[] }[];
+  readonly consumers: readonly ConsumerGroup[];
 }): Promise<Lag> => {
-  const { own, outboxes, broker, consumers } = options;
+  const { subgraph, pool, broker, consumers } = options;
   return {
-    outboxes: Object.fromEntries(
-      await Promise.all(
-        Object.entries(outboxes).map(
-          async ([database, pool]) => [database, await readOutboxLag(pool)] as const,
-        ),
-      ),
-    ),
+    subgraph,
+    outbox: await readOutboxLag(pool),
     consumers: await readConsumerLags(broker, consumers),
-    deadLetters: await countDeadLetters(own),
+    deadLetters: await countDeadLetters(pool),
   };
 };
 
-const readOutboxLag = async (pool: pg.Pool): Promise<OutboxLag | undefined> => {
-  const { rows } = await pool
-    .query<OutboxLag>(outboxSql)
-    .catch((error: unknown): { readonly rows: readonly OutboxLag[] } => {
-      if (isUnavailable(error)) return { rows: [] };
-      throw error;
-    });
-  return rows[0];
+const readOutboxLag = async (pool: pg.Pool): Promise<OutboxLag> => {
+  const { rows } = await pool.query<OutboxLag>(outboxSql);
+  return rows[0] ?? { unpublished: 0, oldestSeconds: null, parked: 0 };
 };
 
 const outboxSql = `
-    SELECT unpublished, "oldestSeconds", "putAside" FROM (
+    SELECT unpublished, "oldestSeconds", parked FROM (
       SELECT coalesce(sum(CASE WHEN published_partitions IS NULL THEN size
           ELSE cardinality(array_positions(published_partitions, NULL)) END), 0)::int AS unpublished,
         extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds"
       FROM outbox WHERE published_at IS NULL
     ) AS waiting, (
-      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${standsAside}))), 0)::int AS "putAside"
+      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${standsAside}))), 0)::int AS parked
       FROM outbox WHERE aside_at IS NOT NULL
-    ) AS aside`;
+    ) AS rejected`;
 
 const readConsumerLags = async (
   broker: Pick<Broker, 'positions'>,
-  consumers: readonly { readonly group: string; readonly topics: readonly string[] }[],
+  consumers: readonly ConsumerGroup[],
 ): Promise<readonly ConsumerLag[] | undefined> => {
   const asked = Promise.all(
     consumers.map(async ({ group, topics }) => {
       const positions = await broker.positions(group, topics);
       return topics.map((topic): ConsumerLag => {
         const partitions = positions.filter((position) => position.topic === topic);
-        const behind = partitions.reduce(
-          // Beyond the end is who has read what the broker lost: it begins anew.
+        const lag = partitions.reduce(
+          // A committed offset beyond the end means that the broker lost messages which this group had read;
+          // the group restarts at the oldest one.
           (sum, { committed, end }) => sum + (committed === null || committed > end ? end : end - committed),
           0n,
         );
-        return { group, topic, partitions: partitions.length, behind };
+        return { group, topic, partitions: partitions.length, lag };
       });
     }),
   ).catch((error: unknown) => {
-    // It would not go away by looking again.
+    // Asking again cannot help: a person has to change the credentials first.
     if (error instanceof BrokerRefused) throw error;
     return undefined;
   });
@@ -125,52 +122,37 @@ const countDeadLetters = async (pool: pg.Pool): Promise<readonly DeadLetterCount
   return rows;
 };
 
-/** The lag as three small tables for a terminal. */
-export const formatLag = ({ outboxes, consumers, deadLetters }: Lag): string => {
-  const away = [['the broker does not answer', '', '?', '?']];
-  return [
-    table(
-      ['OUTBOX', 'UNPUBLISHED', 'OLDEST', 'PUT ASIDE'],
-      Object.entries(outboxes).map(([database, lag]) =>
-        lag
-          ? [
-              database,
-              String(lag.unpublished),
-              lag.oldestSeconds === null ? '-' : `${lag.oldestSeconds.toFixed(1)} s`,
-              String(lag.putAside),
-            ]
-          : [`${database} does not answer`, '?', '?', '?'],
-      ),
-    ),
-    table(
-      ['CONSUMER', 'TOPIC', 'PARTITIONS', 'BEHIND'],
-      consumers?.map(({ group, topic, partitions, behind }) => [
-        group,
-        topic,
-        String(partitions),
-        String(behind),
-      ]) ?? away,
-    ),
-    table(
-      ['DEAD LETTERS OF', 'CODE', 'OPEN', 'REPLAYED', 'DROPPED'],
-      deadLetters.length === 0
-        ? [['none', '', '', '', '']]
-        : deadLetters.map(({ consumer, code, open, replayed, dropped }) => [
-            printable(consumer),
-            printable(code),
-            ...[open, replayed, dropped].map(String),
-          ]),
-    ),
-  ].join('\n');
-};
-
-/** Columns as wide as their widest cell. */
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const widths = head.map((cell, column) =>
-    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return [head, ...rows]
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('');
-};
+/**
+ * Returns the lag as three tables for a terminal: outbox, consumers and dead letters. Each row names its
+ * subgraph, so that the rows of several subgraphs can be put into one table.
+ */
+export const lagTables = ({ subgraph, outbox, consumers, deadLetters }: Lag): readonly Table[] => [
+  {
+    head: ['OUTBOX', 'UNPUBLISHED', 'OLDEST', 'PARKED'],
+    rows: [
+      [
+        subgraph,
+        String(outbox.unpublished),
+        outbox.oldestSeconds === null ? '-' : `${outbox.oldestSeconds.toFixed(1)} s`,
+        String(outbox.parked),
+      ],
+    ],
+  },
+  {
+    head: ['CONSUMER GROUP', 'TOPIC', 'PARTITIONS', 'LAG'],
+    rows: consumers?.map(({ group, topic, partitions, lag }) => [
+      group,
+      topic,
+      String(partitions),
+      String(lag),
+    ]) ?? [[`${subgraph}: the broker does not answer`, '', '?', '?']],
+  },
+  {
+    head: ['DEAD LETTERS OF', 'CODE', 'OPEN', 'REPLAYED', 'DROPPED'],
+    rows: deadLetters.map(({ consumer, code, open, replayed, dropped }) => [
+      printable(`${subgraph}.${consumer}`),
+      printable(code),
+      ...[open, replayed, dropped].map(String),
+    ]),
+  },
+];

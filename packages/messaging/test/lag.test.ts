@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
 import type { Broker } from '../src/broker.js';
-import { formatLag, readLag } from '../src/lag.js';
+import { formatTables } from '@cinegraph/service/terminal';
+import { lagTables, readLag, type Lag } from '../src/lag.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 
 const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
@@ -19,18 +20,20 @@ afterEach(async () => {
 
 const lagWith = async (positions: Broker['positions']) =>
   readLag({
-    ...{ own: pool, outboxes: { orders: pool }, broker: { positions } },
+    ...{ subgraph: 'orders', pool, broker: { positions } },
     consumers: [{ group: 'orders.intake', topics: ['in', 'new'] }],
   });
+
+const textOf = (lag: Lag): string => formatTables(lagTables(lag));
 
 const positions: Broker['positions'] = async () => [
   { topic: 'in', partition: 0, committed: 90n, end: 100n },
   { topic: 'in', partition: 1, committed: null, end: 7n },
-  // Of a log that was lost: it begins anew.
+  // Beyond the end, because the broker lost messages: the group restarts at the oldest one.
   { topic: 'in', partition: 2, committed: 90n, end: 3n },
 ];
 
-it('tells where events are: in the outbox, with the broker, and among the dead letters', async () => {
+it('the lag counts events in the outbox, messages not consumed yet, and dead letters', async () => {
   await pool.query(`
     INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
     VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
@@ -45,35 +48,33 @@ it('tells where events are: in the outbox, with the broker, and among the dead l
     FROM generate_series(1, 7) n`);
   const lag = await lagWith(positions);
   expect(lag).toEqual({
-    outboxes: { orders: { unpublished: 5, oldestSeconds: expect.any(Number), putAside: 3 } },
+    subgraph: 'orders',
+    outbox: { unpublished: 5, oldestSeconds: expect.any(Number), parked: 3 },
     consumers: [
-      { group: 'orders.intake', topic: 'in', partitions: 3, behind: 20n },
-      { group: 'orders.intake', topic: 'new', partitions: 0, behind: 0n },
+      { group: 'orders.intake', topic: 'in', partitions: 3, lag: 20n },
+      { group: 'orders.intake', topic: 'new', partitions: 0, lag: 0n },
     ],
     deadLetters: [
       { consumer: 'intake', code: 'INVALID', open: 3, replayed: 0, dropped: 0 },
       { consumer: 'intake', code: 'NOT_AN_EVENT', open: 2, replayed: 1, dropped: 1 },
     ],
   });
-  const { orders } = lag.outboxes;
-  expect(orders?.oldestSeconds).toBeGreaterThanOrEqual(90);
-  const outboxes = { orders: { ...orders!, oldestSeconds: 90.04 }, stock: undefined };
-  expect(formatLag({ ...lag, outboxes })).toBe(`\
-OUTBOX                 UNPUBLISHED  OLDEST  PUT ASIDE
-orders                 5            90.0 s  3
-stock does not answer  ?            ?       ?
+  expect(lag.outbox.oldestSeconds).toBeGreaterThanOrEqual(90);
+  expect(textOf({ ...lag, outbox: { ...lag.outbox, oldestSeconds: 90.04 } })).toBe(`\
+OUTBOX  UNPUBLISHED  OLDEST  PARKED
+orders  5            90.0 s  3
 
-CONSUMER       TOPIC  PARTITIONS  BEHIND
-orders.intake  in     3           20
-orders.intake  new    0           0
+CONSUMER GROUP  TOPIC  PARTITIONS  LAG
+orders.intake   in     3           20
+orders.intake   new    0           0
 
 DEAD LETTERS OF  CODE          OPEN  REPLAYED  DROPPED
-intake           INVALID       3     0         0
-intake           NOT_AN_EVENT  2     1         1
+orders.intake    INVALID       3     0         0
+orders.intake    NOT_AN_EVENT  2     1         1
 `);
 });
 
-it('does not read what was published, of which there is a table of three days', async () => {
+it('the lag is read by an index, without the published events of three days', async () => {
   await pool.query(`
     INSERT INTO outbox (type, topic, key, payload, published_at, published_partitions)
     SELECT 'OrderPlaced', 'out', 'k', '{}', now(), '{0}' FROM generate_series(1, 20000) n`);
@@ -87,17 +88,17 @@ it('does not read what was published, of which there is a table of three days', 
   expect(plan).not.toContain('Seq Scan');
 });
 
-it('tells all but the consumers while the broker is away, also when that does not even say no', async () => {
+it('the lag is shown without the consumers while the broker is unavailable or does not answer at all', async () => {
   const table = `\
-OUTBOX  UNPUBLISHED  OLDEST  PUT ASIDE
+OUTBOX  UNPUBLISHED  OLDEST  PARKED
 orders  0            -       0
 
-CONSUMER                    TOPIC  PARTITIONS  BEHIND
-the broker does not answer         ?           ?
+CONSUMER GROUP                      TOPIC  PARTITIONS  LAG
+orders: the broker does not answer         ?           ?
 
 DEAD LETTERS OF  CODE  OPEN  REPLAYED  DROPPED
 none
 `;
-  expect(formatLag(await lagWith(() => Promise.reject(new Error('connection refused'))))).toBe(table);
-  expect(formatLag(await lagWith(() => new Promise(() => undefined)))).toBe(table);
+  expect(textOf(await lagWith(() => Promise.reject(new Error('connection refused'))))).toBe(table);
+  expect(textOf(await lagWith(() => new Promise(() => undefined)))).toBe(table);
 });

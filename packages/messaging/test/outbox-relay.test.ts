@@ -399,8 +399,8 @@ describe('a bundle', () => {
     const [{ partition } = { partition: 0 }] = broker.sent;
     const there = broker.sent.filter((message) => message.partition === partition);
     const before = broker.sent.length;
-    const ends = broker.ends;
-    broker.ends = async (topics) => {
+    const ends = broker.endOffsets;
+    broker.endOffsets = async (topics) => {
       const all = await ends(topics);
       return new Map(
         [...all].map(([name, places]) => [
@@ -410,7 +410,7 @@ describe('a bundle', () => {
       );
     };
     await until(() => broker.sent.length === before + there.length, 'they are sent again');
-    broker.ends = ends;
+    broker.endOffsets = ends;
     await drained();
     expect(idsOf(broker.sent.slice(before))).toEqual(idsOf(there));
   });
@@ -456,7 +456,7 @@ describe('a relay that works on', () => {
     await append(1);
     await startRelay();
     await drained();
-    broker.ends = async () => {
+    broker.endOffsets = async () => {
       throw new Error('the broker is away');
     };
     const saidAt = async () => {
@@ -561,14 +561,14 @@ describe('a broker that has lost its log', () => {
 
   it('gets it again in order when that shows by the place of a new event only', async () => {
     const before = await publishAll(900);
-    const ends = broker.ends;
+    const ends = broker.endOffsets;
     // The log is lost after the relay looked, and before it publishes.
-    broker.ends = async () =>
+    broker.endOffsets = async () =>
       new Map([[topic, Array.from({ length: 8 }, (_, partition) => ({ partition, offset: 10_000n }))]]);
     await append(100);
     await startRelay();
     await drained();
-    broker.ends = ends;
+    broker.endOffsets = ends;
     const again = idsOf(broker.sent.slice(before));
     expect(again.slice(-1_000)).toEqual(await outboxIds());
     const next = new Map<number, string>();

@@ -44,8 +44,8 @@ it('an outbox from before there were bundles keeps what waits, what is published
   ]);
   expect(await listParked(pool, 10)).toMatchObject({ count: 1, entries: [{ name: '3', key: 'aside' }] });
   const lag = await readLag({
-    ...{ own: pool, outboxes: { orders: pool }, consumers: [] },
+    ...{ subgraph: 'orders', pool, consumers: [] },
     broker: { positions: async () => [] },
   });
-  expect(lag.outboxes['orders']).toMatchObject({ unpublished: 1, putAside: 1 });
+  expect(lag.outbox).toMatchObject({ unpublished: 1, parked: 1 });
 });

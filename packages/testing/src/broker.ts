@@ -49,7 +49,7 @@ export const createTestBroker = (): TestBroker => {
       await broker.onAppended();
       return positions;
     },
-    ends: async (topics) =>
+    endOffsets: async (topics) =>
       new Map(
         topics.flatMap((topic) => {
           const offsets = ends.get(topic);

@@ -1,4 +1,6 @@
-/** The codes of metadata's own refusals, as `ErrorCode` in schema.graphql describes them; kit has the others. */
+/**
+ * The codes of metadata's own refusals. `ErrorCode` in the schema lists these and those of packages/service.
+ */
 export const codes = {
   movieNotFound: 'MOVIE_NOT_FOUND',
   movieDeleted: 'MOVIE_DELETED',

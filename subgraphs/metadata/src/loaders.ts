@@ -5,26 +5,30 @@ import type pg from 'pg';
 import { codes } from './codes.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 import type { MovieModel } from './models.js';
+import { countMoviesOfGenres, findGenres } from './queries/genres.js';
 import {
-  countCreditsOfPeople,
-  countMoviesOfGenres,
   creditsKeyOf,
-  filmographyKeyOf,
   findCreditsOfMovies,
   findExternalIdsOfMovies,
   findExternalRatingsOfMovies,
-  findFilmographies,
-  findGenres,
   findGenresOfMovies,
-  findMovies,
+  type CreditsKey,
+} from './queries/movie-details.js';
+import { findMovies } from './queries/movies.js';
+import {
+  countCreditsOfPeople,
+  filmographyKeyOf,
+  findFilmographies,
   findPeople,
-} from './queries.js';
+  type FilmographyKey,
+} from './queries/people.js';
 
-/** The loaders of metadata: each batches over all requests of a tick into one SQL statement. */
+/** The loaders of metadata. Each batches the keys of all requests of a tick into one SQL statement. */
 export type Loaders = ReturnType<typeof createLoaders>;
 
+/** Creates the loaders. One set serves all requests, because nothing is cached beyond a tick. */
 export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaClient }) => {
-  /** For a key that is an id, a loader of what `find` answers by it. */
+  /** Creates a loader whose keys are ids. An id that `find` does not return gives `missing`. */
   const byId = <Value, Missing>(
     find: (ids: readonly string[]) => Promise<ReadonlyMap<string, Value | Error>>,
     missing: Missing,
@@ -33,14 +37,14 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
   const movies = byId((ids) => findMovies(pool, ids), null);
   const people = byId((ids) => findPeople(prisma, ids), null);
   return {
-    /** A movie; null when it is not known or was deleted. */
+    /** Loads a movie, or null if the id is unknown or the movie was deleted. */
     movieById: {
       load: async (id: string): Promise<MovieModel | null> => {
         const movie = await movies.load(id);
         return movie === 'deleted' ? null : movie;
       },
     },
-    /** A movie that another subgraph refers to: null when it is not known, a refusal when it was deleted. */
+    /** Loads a movie by reference: null if the id is unknown, MOVIE_DELETED if the movie was deleted. */
     movieByReference: {
       load: async (id: unknown): Promise<MovieModel | null> => {
         const movie = await movies.load(referredId(id));
@@ -49,12 +53,12 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
       },
     },
     personById: people,
-    /** A person that another subgraph refers to: null when not known. */
+    /** Loads a person by reference, or null if the id is unknown. */
     personByReference: { load: async (id: unknown) => people.load(referredId(id)) },
     genresByMovieId: byId((ids) => findGenresOfMovies(prisma, ids), []),
     externalIdsByMovieId: byId((ids) => findExternalIdsOfMovies(prisma, ids), []),
     externalRatingsByMovieId: byId((ids) => findExternalRatingsOfMovies(prisma, ids), []),
-    /** All genres by their counts: one walk over the movies for everyone who asks in a tick. */
+    /** Loads the `first` genres with the most movies. One scan serves every request of a tick. */
     genresByFirst: createLoader({
       find: async (firsts: readonly number[]) => {
         const genres = await findGenres(prisma, Math.max(...firsts));
@@ -65,15 +69,15 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
     }),
     movieCountByGenreId: byId((ids) => countMoviesOfGenres(prisma, ids), 0),
     creditCountByPersonId: byId((ids) => countCreditsOfPeople(prisma, ids), 0),
-    /** One movie's credits of one role, in their order. */
+    /** Loads one movie's credits in one role, in their order. */
     creditsByMovie: createLoader({
-      find: (keys: Parameters<typeof findCreditsOfMovies>[1]) => findCreditsOfMovies(prisma, keys),
+      find: (keys: readonly CreditsKey[]) => findCreditsOfMovies(prisma, keys),
       keyOf: creditsKeyOf,
       missing: () => [],
     }),
-    /** A page of a person's credits, newest first, with one more where there is one. */
+    /** Loads a page of a person's credits, newest movie first, and one credit more if there is one. */
     filmographyByPerson: createLoader({
-      find: (keys: Parameters<typeof findFilmographies>[1]) => findFilmographies(prisma, keys),
+      find: (keys: readonly FilmographyKey[]) => findFilmographies(prisma, keys),
       keyOf: filmographyKeyOf,
       missing: () => [],
     }),

@@ -1,2 +1,2 @@
-/** The folder of metadata's Prisma migrations. */
+/** The directory of metadata's Prisma migrations. */
 export const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);

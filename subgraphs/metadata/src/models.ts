@@ -1,13 +1,13 @@
 import type { Connection } from '@cinegraph/subgraph/pagination';
 import type { Certification, CreditRole, ExternalRating, SearchField } from './generated/resolvers.js';
-import type { Segment } from './search-highlight.js';
+import type { Segment } from './queries/search-highlight.js';
 
-/** What rules judge, as GraphQL has read it. */
+/** The inputs that rules check, in the form that GraphQL parsed them to. */
 export type { ExternalIdInput, MovieChanges, MovieFilter, PersonInput } from './generated/resolvers.js';
 
 /**
- * A movie as queries read it: plain JSON, so that an idempotent answer can be stored and given again as it was. Days are
- * YYYY-MM-DD, moments RFC 3339, amounts decimal text.
+ * A movie as queries return it. It is plain JSON, so that the result of an idempotent command can be stored
+ * and returned again unchanged. Days are YYYY-MM-DD, times are RFC 3339, amounts are decimal text.
  */
 export interface MovieModel {
   readonly id: string;
@@ -26,11 +26,11 @@ export interface MovieModel {
   readonly version: number;
   readonly createdAt: string;
   readonly updatedAt: string;
-  /** The lists of a stored answer, which are shown as they were; otherwise they are read. */
+  /** The lists of a stored result, returned as they were then. Without it, loaders read the lists. */
   readonly lists?: MovieLists;
 }
 
-/** What a movie has lists of. */
+/** The lists of a movie. */
 export interface MovieLists {
   readonly genres: readonly GenreModel[];
   readonly directors: readonly MovieCredit[];
@@ -39,30 +39,31 @@ export interface MovieLists {
   readonly externalRatings: readonly ExternalRating[];
 }
 
-/** An exact amount as decimal text, and its ISO 4217 currency. */
+/** An exact amount as decimal text, and its currency as an ISO 4217 code. */
 export interface MoneyModel {
   readonly amount: string;
   readonly currency: string;
 }
 
-/** A genre; `movieCount` where the query that found it counted as well. */
+/** A genre. `movieCount` is set if the query that found the genre also counted its movies. */
 export interface GenreModel {
   readonly id: string;
   readonly name: string;
   readonly movieCount?: number;
 }
 
+/** A person who can be credited in movies. */
 export interface PersonModel {
   readonly id: string;
   readonly name: string;
 }
 
-/** One part of one person in one movie, both of them read with it. */
+/** One part of one person in one movie, with the movie and the person. */
 export interface CreditModel extends MovieCredit {
   readonly movie: MovieModel;
 }
 
-/** A credit as read for a movie that is at hand. */
+/** One part of one person in a movie that the caller already has. */
 export interface MovieCredit {
   readonly role: CreditRole;
   readonly position: number;
@@ -70,23 +71,23 @@ export interface MovieCredit {
   readonly person: PersonModel;
 }
 
-/** A page of movies; the total is asked for only when the client wants it. */
+/** A page of movies. `total` runs a query, so it is called only if the client selects it. */
 export interface MovieConnectionModel extends Connection<MovieModel> {
   readonly total: () => Promise<number>;
 }
 
-/** A page of a person's credits; the total is asked for only when the client wants it. */
+/** A page of a person's credits. `total` runs a query, so it is called only if the client selects it. */
 export interface CreditConnectionModel extends Connection<CreditModel> {
   readonly total: () => Promise<number>;
 }
 
-/** What a search found, the best first. */
+/** The hits of a search, the best first. `hasMore` says that more would match. */
 export interface SearchResultsModel {
   readonly hits: readonly SearchHitModel[];
   readonly hasMore: boolean;
 }
 
-/** A movie or person that a search found; `rank` counts from 1, `score` is from 0 to 1. */
+/** A movie or a person that a search found. `rank` counts from 1, `score` is from 0 to 1. */
 export interface SearchHitModel {
   readonly node: SearchNodeModel;
   readonly rank: number;
@@ -94,10 +95,10 @@ export interface SearchHitModel {
   readonly highlights: readonly { readonly field: SearchField; readonly segments: readonly Segment[] }[];
 }
 
-/** What a search can find; a movie has a title, a person none. */
+/** A movie or a person. Only a movie has a title, which distinguishes the two. */
 export type SearchNodeModel = MovieModel | PersonModel;
 
-/** How the schema's own scalars are held in memory. */
+/** The type in memory of each custom scalar of the schema. */
 export interface ScalarTypes {
   readonly Date: string;
   readonly DateTime: string;

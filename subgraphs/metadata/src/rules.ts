@@ -8,7 +8,7 @@ import type {
   PersonInput,
 } from './models.js';
 
-/** What may be said of a movie; the limits are those that the schema states. Counts are in Unicode characters. */
+/** The limits of a movie's fields, as the schema states them. Lengths count Unicode characters. */
 const limits = {
   title: 300,
   description: 5_000,
@@ -26,7 +26,7 @@ const limits = {
   lastYear: 2199,
 } as const;
 
-/** Refuses, with BAD_USER_INPUT and the field, what breaks a limit that the schema states. Looks at nothing else. */
+/** Throws BAD_USER_INPUT with the name of the first field that breaks a limit of the schema. */
 export const checkMovie = (movie: MovieChanges): void => {
   const { title, description, releaseDate, releaseYear, runtimeMinutes, posterUrl } = movie;
   if (title === null) throw refused('title', 'A movie needs a title; it cannot be cleared.');
@@ -67,16 +67,16 @@ export const checkMovie = (movie: MovieChanges): void => {
   });
 };
 
-/** Refuses an external id that its source would never have given. */
+/** Throws BAD_USER_INPUT for an external id that its source cannot have assigned. */
 export const checkExternalId = (field: string, { source, value }: ExternalIdInput): void => {
   if (!/^[a-z][a-z0-9-]{1,31}$/.test(source)) {
     throw refused(
       `${field}.source`,
-      'It must be 2 to 32 small letters, digits or dashes, the first a letter.',
+      'It must be 2 to 32 lower-case letters, digits or dashes, beginning with a letter.',
     );
   }
   const shape = externalIdShapes.get(source) ?? /^[\p{L}\p{M}\p{N}\p{P}\p{S}]{1,100}$/u;
-  if (!shape.test(value)) throw refused(`${field}.value`, `It is no id of ${source}.`);
+  if (!shape.test(value)) throw refused(`${field}.value`, `It is not an id of ${source}.`);
 };
 
 const externalIdShapes: ReadonlyMap<string, RegExp> = new Map([
@@ -84,18 +84,18 @@ const externalIdShapes: ReadonlyMap<string, RegExp> = new Map([
   ['tmdb', /^[1-9]\d{0,9}$/],
 ]);
 
-/** Refuses an id that a movie may not be given from outside. */
+/** Throws BAD_USER_INPUT for an id that a caller or a source may not give a movie. */
 export const checkMovieId = (id: string): void => {
   if (/^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$/.test(id)) return;
   throw refused('id', 'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).');
 };
 
-/** Refuses a filter that no movie can be meant by: an empty or overlong title, a range that ends before it begins. */
+/** Throws BAD_USER_INPUT for an empty or overlong title, and for a range that ends before it begins. */
 export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFilter): void => {
   if (title != null && (title.length < 1 || title.length > 100)) {
     throw new Refusal(
       refusalCode.badUserInput,
-      `The title to look for has ${title.length} characters, but must have from 1 to 100.`,
+      `The title to search for has ${title.length} characters, but must have from 1 to 100.`,
       { field: 'filter.title' },
     );
   }
@@ -103,14 +103,14 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
     if (range?.from != null && range.to != null && range.from > range.to) {
       throw new Refusal(
         refusalCode.badUserInput,
-        `The range of ${field} ends (${range.to}) before it begins (${range.from}). Exchange "from" and "to".`,
+        `The range of ${field} ends (${range.to}) before it begins (${range.from}). Swap "from" and "to".`,
         { field: `filter.${field}` },
       );
     }
   }
 };
 
-/** Refuses a text that no search can be meant by: nothing but spaces, or more characters than the schema states. */
+/** Throws BAD_USER_INPUT for a search text of spaces only, or of more characters than the schema allows. */
 export const checkSearchText = (text: string): void => {
   if (text.trim() !== '' && text.length <= limits.searchText) return;
   throw new Refusal(
@@ -121,8 +121,8 @@ export const checkSearchText = (text: string): void => {
 };
 
 /**
- * The release of a movie after a change: a new date brings its year along, a cleared date leaves the year. A year that is
- * not the date's is refused.
+ * Returns the release of a movie after a change. A new date sets the year as well; clearing the date keeps
+ * the year. Throws BAD_USER_INPUT for a year that is not the year of the date.
  */
 export const settleRelease = (
   current: Pick<MovieModel, 'releaseDate' | 'releaseYear'>,
@@ -138,7 +138,7 @@ export const settleRelease = (
   return { releaseDate, releaseYear: year };
 };
 
-/** The genres of these names: one for each id, the first name of it. */
+/** Returns the genres with these names. Of the names that have the same id, the first one is used. */
 export const genresOf = (names: readonly string[]): readonly GenreModel[] => {
   const genres = new Map<string, GenreModel>();
   for (const name of names) {
@@ -148,7 +148,10 @@ export const genresOf = (names: readonly string[]): readonly GenreModel[] => {
   return [...genres.values()];
 };
 
-/** A name as a part of an id: small letters and digits, without accents, all else one dash. Empty when nothing is left. */
+/**
+ * Converts a name to a part of an id: lower-case letters without accents and digits, with a dash for each run
+ * of other characters. Returns an empty text if the name has neither letters nor digits.
+ */
 export const slugOf = (name: string): string =>
   name
     .normalize('NFKD')
@@ -157,7 +160,7 @@ export const slugOf = (name: string): string =>
     .replace(/[^\p{L}\p{N}]+/gu, '-')
     .replace(/^-|-$/g, '');
 
-/** Whether the text is a day of the calendar, YYYY-MM-DD, within the years that the schema states. */
+/** Returns true if the text is a valid day, YYYY-MM-DD, within the years that the schema states. */
 export const isDay = (text: string): boolean => {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
   const time = Date.parse(`${text}T00:00:00Z`);
@@ -165,19 +168,19 @@ export const isDay = (text: string): boolean => {
   return yearOf(text) >= limits.firstYear && yearOf(text) <= limits.lastYear;
 };
 
-/** Whether the text is a decimal that fits the schema's Decimal. */
+/** Returns true if the text is a decimal within the limits of the schema's Decimal. */
 export const isDecimal = (text: string): boolean => /^(0|[1-9]\d{0,14})(\.\d{1,4})?$/.test(text);
 
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 
-/** Whether the text is the ISO 4217 code of a currency. */
+/** Returns true if the text is the ISO 4217 code of a currency. */
 export const isCurrencyCode = (text: string): boolean => currencies.has(text);
 
 const isLanguage = (tag: string): boolean => tag.length <= 35 && /^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$/.test(tag);
 
 const yearOf = (day: string): number => Number(day.slice(0, 4));
 
-// Characters as PostgreSQL's char_length counts them.
+// Counts characters as PostgreSQL's char_length does.
 const lengthOf = (text: string): number => Array.from(text).length;
 
 const checkText = (field: string, text: string, max: number): void => {

@@ -2,14 +2,14 @@ import { movies } from '@cinegraph/events/topics';
 import { openSidePool } from '@cinegraph/database/pool';
 import type { SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { createMovieCommands } from './commands.js';
+import { createMovieCommands } from './commands/commands.js';
 import type { Context } from './context.js';
 import { PrismaClient } from './generated/prisma/client.js';
 import { createLoaders } from './loaders.js';
 import { migrations } from './migrations.js';
 import { resolvers } from './resolvers/index.js';
 
-/** The subgraph `metadata`: the movies and what is known of them. */
+/** Defines the subgraph `metadata`, which owns the movies and the people in them. */
 export const metadata: SubgraphDefinition<Context> = {
   name: 'metadata',
   schema: new URL('../schema.graphql', import.meta.url),

@@ -31,7 +31,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Every row of every table, and where it lies: a row that was written again, even with the same values, differs. */
+/**
+ * Every row of every table, and where it lies: a row that was written again, even with the same values,
+ * differs.
+ */
 const contents = async () => {
   const all: Record<string, string> = {};
   for (const table of tables) {
@@ -273,7 +276,7 @@ describe('the import of a source with casts and external ids', () => {
       refusedCount: 2,
       notes: [],
       refused: [
-        { record: 'movie 3', reason: 'the id elsewhere:1 was told before' },
+        { record: 'movie 3', reason: 'the id elsewhere:1 occurs earlier in the source' },
         { record: 'movie 2', reason: 'the external id tmdb 68 belongs to the movie imdb:tt0088846' },
       ],
     });

@@ -6,11 +6,11 @@ import { gzipSync } from 'node:zlib';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { moviePage, otherNamePage } from '../src/import/handover.js';
+import { moviePage, externalIdPage } from '../src/import/handover.js';
 import { createImdb } from '../src/import/imdb-titles.js';
-import { knownMovies } from '../src/import/known-movies.js';
+import { handoverOnly } from '../src/import/handover-only.js';
 import { createMovieLens } from '../src/import/movielens-movies.js';
-import { takeTurn } from '../src/import/write-sql.js';
+import { lockImports } from '../src/import/write-sql.js';
 import { metadata } from '../src/subgraph.js';
 
 let subgraph: TestSubgraph;
@@ -159,7 +159,7 @@ describe('the movies of MovieLens', () => {
     const other = await subgraph.pool.connect();
     try {
       await other.query('BEGIN');
-      await other.query(takeTurn);
+      await other.query(lockImports);
       await other.query(`
         INSERT INTO movie (id, title, created_at, updated_at) VALUES ('imdb:tt0114709', 'Toy Story', now(), now());
         INSERT INTO external_id VALUES ('imdb', 'tt0114709', 'imdb:tt0114709')`);
@@ -315,11 +315,12 @@ describe('what metadata hands over to rating', () => {
     await importMovieLens();
     for (const [statement, after] of [
       [moviePage, ['']],
-      [otherNamePage, ['', '']],
+      [externalIdPage, ['', '']],
     ] as const) {
       const client = await subgraph.pool.connect();
       try {
-        // Of so few rows the planner would read any table whole; a sort would show that no index has the order.
+        // Of so few rows the planner would read any table whole; a sort would show that no index has the
+        // order.
         await client.query('SET enable_seqscan = off');
         const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${statement}`, [10, ...after]);
         const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
@@ -337,7 +338,7 @@ describe('what metadata hands over to rating', () => {
     await subgraph.ask('mutation { deleteMovie(id: "imdb:tt9999999") }', {}, { viewer: 'ana' });
     await movieLensFolder([toyStory, '77,Nine (2009),Drama'], ['77,0875034,']);
     await importMovieLens();
-    await importInto(knownMovies, subgraph.pool, { folder });
+    await importInto(handoverOnly, subgraph.pool, { folder });
     expect(await handover()).toEqual([
       { movie: 'imdb:tt0088846', version: 1, deleted: false },
       { movie: 'imdb:tt0114709', version: 1, deleted: false },

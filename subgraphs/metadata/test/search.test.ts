@@ -2,7 +2,7 @@ import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { startTestSubgraph, statementsDuring, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { catalogue } from '../src/import/vega.js';
-import { wordsIn, wordSeparators } from '../src/search-highlight.js';
+import { wordsIn, wordSeparators } from '../src/queries/search-highlight.js';
 import { metadata } from '../src/subgraph.js';
 
 interface Hit {
@@ -347,7 +347,9 @@ describe('among 20,000 generated movies and as many people', () => {
   });
 });
 
-/** SQL that adds movies and people with names of made-up words, the first words far more often than the last. */
+/**
+ * SQL that adds movies and people with names of made-up words, the first words far more often than the last.
+ */
 const generate = (count: number) => `
   WITH vocabulary AS MATERIALIZED (
     SELECT k, s[1 + k % 40] || s[1 + k / 40 % 40] || CASE WHEN k > 1600 THEN s[1 + k / 1600 % 40] ELSE '' END AS word

@@ -2,13 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { systemClock } from '@cinegraph/service/clock';
 import { StartError } from '@cinegraph/service/start-error';
 import { producerKey } from '@cinegraph/messaging/envelope';
+import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
-import type { RatingsCommand } from '../src/command-line/command.js';
-import { dlq, replay } from '../src/command-line/dlq.js';
 import { key } from '../src/command-line/key.js';
 import { createIngest } from '../src/consumers/ingest.js';
-import { runCommand } from './run-command.js';
+import { ratingEvents, runCommand } from './run-command.js';
 import { foreign, own, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 
@@ -18,12 +17,14 @@ beforeAll(async () => {
 });
 afterAll(() => world.subgraph.stop());
 
-const run = (command: RatingsCommand, args: readonly string[], env: Record<string, string> = {}) =>
+const run = (command: Command | undefined, args: readonly string[], env: Record<string, string> = {}) =>
   runCommand(world.subgraph.pool, command, args, env);
+
+const { dlq } = ratingEvents;
 
 const append = testLog();
 
-/** Four dead letters: two without a scale, one unsigned, one that holds what a terminal would obey. */
+/** Four dead letters: two without a scale, one unsigned, one with control characters of a terminal. */
 beforeEach(async () => {
   const { pool } = world.subgraph;
   await pool.query('TRUNCATE rating, aggregated_rating, known_movie, inbox, outbox');
@@ -44,47 +45,47 @@ beforeEach(async () => {
 });
 
 describe('dlq', () => {
-  it('lists and shows dead letters, with nothing in them that a terminal would obey', async () => {
+  it('dlq lists and shows dead letters without control characters of a terminal', async () => {
     const listed = await run(dlq, ['list']);
     expect(listed.code).toBe(0);
-    expect(listed.printed).toContain('ingest: 2 × SCALE_UNKNOWN\n');
-    expect(listed.printed).toContain('ingest: 1 × UNSIGNED_EVENT\n');
+    expect(listed.printed).toContain('rating.ingest: 2 × SCALE_UNKNOWN\n');
+    expect(listed.printed).toContain('rating.ingest: 1 × UNSIGNED_EVENT\n');
     expect(listed.printed).toMatch(/ 4 {2}\S+Z {2}ratings\/0\/\d+ {2}NOT_AN_EVENT: it is not JSON\n/);
     expect((await run(dlq, ['list', '--code', 'SCALE_UNKNOWN', '--limit', '1'])).printed).toMatch(
       / 2 {2}.*SCALE_UNKNOWN/,
     );
     const shown = await run(dlq, ['show', '4']);
     expect(shown.printed).toMatch(/value: {6}\\u\{1b\}\[2J\\u\{202e\}good"\n/);
-    expect(shown.printed).toMatch(/identity: {3}at:ratings:0000:/);
+    expect(shown.printed).toMatch(/dedup key: {2}at:ratings:0000:/);
     for (const obeyed of ['\u001b', '\u202e']) expect(listed.printed + shown.printed).not.toContain(obeyed);
-    expect(await run(dlq, ['show', '99'])).toEqual({ code: 1, printed: 'There is no dead letter 99.\n' });
+    expect(await run(dlq, ['show', '99'])).toEqual({ code: 1, printed: 'rating has no dead letter 99.\n' });
   });
 
-  it('replays what can be taken in now, once, and leaves the rest open with its reason', async () => {
+  it('dlq replay consumes once what can be consumed now, and leaves the rest open with its reason', async () => {
     const first = await run(dlq, ['replay', '--code', 'SCALE_UNKNOWN'], { INGEST_SCALE: '10' });
     expect(first).toEqual({
       code: 1,
       printed:
         '2: still refused: RATING_OUT_OF_RANGE: 11 is no whole number from 1 to 10\n' +
-        '1 replayed, 0 had come in by another message, 1 still refused, 0 not open.\n',
+        'rating: 1 replayed, 0 consumed already by another message, 1 still refused, 0 not open.\n',
     });
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });
-    const second = await run(replay, ['--all'], { INGEST_SCALE: '10' });
-    expect(second.printed).toContain('0 replayed, 0 had come in by another message, 3 still refused');
+    const second = await run(dlq, ['replay', '--all'], { INGEST_SCALE: '10' });
+    expect(second.printed).toContain('0 replayed, 0 consumed already by another message, 3 still refused');
     expect((await run(dlq, ['replay', '1'])).printed).toContain('0 still refused, 1 not open');
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });
   });
 
-  it('drops what is given up', async () => {
+  it('dlq drop closes dead letters without consuming them', async () => {
     expect(await run(dlq, ['drop', '1', '4', '99'])).toEqual({
       code: 1,
-      printed: '99: not open.\n2 dropped.\n',
+      printed: '99: not open.\nrating: 2 dropped.\n',
     });
     expect((await run(dlq, ['replay', '1', '4'], { INGEST_SCALE: '10' })).printed).toContain('2 not open');
     expect((await run(dlq, ['list'])).printed).not.toContain('NOT_AN_EVENT');
   });
 
-  it('lets no forged letter pass for want of the key', async () => {
+  it('dlq replay refuses to run without the key, so that no forged dead letter is accepted', async () => {
     await expect(run(dlq, ['replay', '--all'], { SUBGRAPH_KEY: '' })).rejects.toThrow(StartError);
     expect((await run(dlq, ['list'])).printed).toContain('UNSIGNED_EVENT');
   });
@@ -101,19 +102,22 @@ describe('dlq', () => {
     ['drop'],
     ['drop', '--all'],
     ['burn', '1'],
-  ])('explains itself when it is asked %p %p %p', async (...args) => {
+  ])('dlq asks for correct arguments when it gets %p %p %p', async (...args) => {
     expect(await run(dlq, args)).toEqual({ code: 'usage', printed: '' });
   });
 });
 
 describe('key', () => {
-  it('gives an outside producer the key that its events are held against', async () => {
+  it('key prints the key with which the events of an external producer are verified', async () => {
     const { printed } = await run(key, ['cinema']);
     expect(Buffer.from(printed.trim(), 'base64url')).toEqual(producerKey(testSubgraphKey, 'cinema'));
     expect(await run(key, [])).toMatchObject({ code: 'usage' });
   });
 
-  it.each(['rating', 'metadata', 'ratings', 'Cinema', 'a b'])('makes none for %p', async (producer) => {
-    await expect(run(key, [producer])).rejects.toThrow(StartError);
-  });
+  it.each(['rating', 'metadata', 'ratings', 'Cinema', 'a b'])(
+    'key refuses the producer %p',
+    async (producer) => {
+      await expect(run(key, [producer])).rejects.toThrow(StartError);
+    },
+  );
 });

@@ -13,7 +13,7 @@ import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ingest.js';
-import { produce } from '../src/produce.js';
+import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
 import { ratingWorld } from './world.js';
 
@@ -64,7 +64,7 @@ describe('a file that is produced', () => {
       return member;
     };
     const members = [await enter()];
-    const producing = produce(
+    const producing = produceSource(
       {
         broker,
         folder,

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MessageRefused } from '@cinegraph/messaging/broker';
-import { StartError } from '@cinegraph/service/start-error';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import type { Part } from '@cinegraph/service/parts';
 import { createTestBroker, type TestBroker } from '@cinegraph/testing/broker';
@@ -8,39 +7,32 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import type pg from 'pg';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
-import { lag } from '../src/command-line/lag.js';
-import { outbox } from '../src/command-line/outbox.js';
 import { migrations } from '../src/migrations.js';
-import { runCommand } from './run-command.js';
+import { ratingEvents, runCommand } from './run-command.js';
 
 const topic = 'rating.aggregates.v1';
 let databases: TestDatabase[];
 let pool: pg.Pool;
-let metadata: pg.Pool;
 beforeAll(async () => {
-  const ofMetadata = new URL('../../../prisma/metadata/migrations/', import.meta.url);
   const ofEvents = new URL('../../../prisma/events/migrations/', import.meta.url);
   databases = [
     await testDatabase({ name: 'rating', migrations }),
-    await testDatabase({ name: 'metadata', migrations: ofMetadata }),
     await testDatabase({ name: 'events', migrations: ofEvents }),
   ];
-  [pool, metadata] = databases.map(({ url }) => testPool(url)) as [pg.Pool, pg.Pool];
+  pool = testPool(databases[0]?.url ?? '');
 });
 afterAll(async () => {
-  await Promise.all([pool.end(), metadata.end()]);
+  await pool.end();
   for (const { drop } of databases) await drop();
 });
 
-const run = (args: readonly string[], env: Record<string, string> = {}) =>
-  runCommand(pool, outbox, args, env);
-const both = () => ({ DATABASE_URL_METADATA: databases[1]?.url ?? '' });
+const run = (args: readonly string[]) => runCommand(pool, ratingEvents['outbox'], args);
 
 let broker: TestBroker;
 let limit: number;
 let relay: Part;
 beforeEach(async () => {
-  for (const one of [pool, metadata]) await one.query('TRUNCATE outbox, outbox_end RESTART IDENTITY');
+  await pool.query('TRUNCATE outbox, outbox_end RESTART IDENTITY');
   broker = createTestBroker();
   limit = 300;
   broker.onPublish = (messages) => {
@@ -53,8 +45,8 @@ beforeEach(async () => {
 });
 afterEach(() => relay.stop());
 
-/** Appends an event of a state, `large` or not, and waits until it is published or put aside. */
-const tell = async (key: string, version: number, large = false) => {
+/** Appends an event, `large` or not, and waits until it is published or parked. */
+const append = async (key: string, version: number, large = false) => {
   await pool.query(
     `INSERT INTO outbox (type, topic, key, payload)
      VALUES ('AggregatedRatingChanged', $1, $2, jsonb_build_object('version', $3::int, 'more', repeat('x', $4)))`,
@@ -76,98 +68,100 @@ const sent = () =>
   });
 
 describe('outbox', () => {
-  it('lists what was put aside, the oldest first, with nothing in it that a terminal would obey', async () => {
-    expect(await run([])).toEqual({ code: 0, printed: 'rating: 0 put aside.\n' });
-    await tell('a', 1);
-    await tell('\u001b[2Jb', 1, true);
-    await tell('c', 1, true);
-    await metadata.query(
+  it('outbox lists the parked events, the oldest first, without control characters of a terminal', async () => {
+    expect(await run([])).toEqual({ code: 0, printed: 'rating: 0 parked.\n' });
+    await append('a', 1);
+    await append('\u001b[2Jb', 1, true);
+    await append('c', 1, true);
+    await pool.query(
       `INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
        VALUES ('in.dlq', 'abc', '{}', now(), '{-1}', '2026-11-21T12:00:00Z')`,
     );
-    const listed = await run([], both());
+    const listed = await run([]);
     expect(listed.code).toBe(0);
     expect(listed.printed.replaceAll(/\S+Z /g, 'TIME ')).toBe(`\
-rating: 2 put aside:
-  rating/2          TIME  ${topic}  AggregatedRatingChanged  426 bytes  \\u{1b}[2Jb
-  rating/3          TIME  ${topic}  AggregatedRatingChanged  426 bytes  c
-metadata: 1 put aside:
-  metadata/1        TIME  in.dlq  (as it is)  3 bytes  (no key)
+rating: 3 parked:
+  2         TIME  ${topic}  AggregatedRatingChanged  426 bytes  \\u{1b}[2Jb
+  3         TIME  ${topic}  AggregatedRatingChanged  426 bytes  c
+  4         TIME  in.dlq  (a copy)  3 bytes  (no key)
 `);
-    expect(listed.printed).toContain('metadata/1        2026-11-21T12:00:00.000Z  in.dlq');
-    const counted = await runCommand(pool, lag, [], {
-      ...both(),
-      DATABASE_URL_EVENTS: databases[2]?.url ?? '',
+    expect(listed.printed).toContain('  4         2026-11-21T12:00:00.000Z  in.dlq');
+    const counted = await runCommand(pool, ratingEvents['lag'], [], {
+      DATABASE_URL_EVENTS: databases[1]?.url ?? '',
     });
-    expect(counted.printed).toMatch(/^rating +0 +- +2\nmetadata +0 +- +1\n/m);
+    expect(counted.printed).toMatch(/^rating +0 +- +3\n/m);
+    expect(counted.printed).toMatch(
+      /^rating\.ingest +ratings .*\nrating\.known-movies +metadata\.movies\.v1 /m,
+    );
     const first = await run(['--limit', '1']);
-    expect(first.printed).toMatch(/^rating: 2 put aside, the oldest 1 of them:\n {2}rating\/2 .*\n$/);
+    expect(first.printed).toMatch(/^rating: 3 parked, the oldest 1 of them:\n {2}2 .*\n$/);
   });
 
-  it('sends again what its topic takes by now, and behind an older state the newest of its key', async () => {
-    await tell('a', 1, true);
-    await tell('a', 2);
-    await tell('a', 3);
-    await tell('b', 1, true);
-    await tell('b', 2);
+  it('outbox resend publishes what its topic accepts now, and after an older state the newest of its key', async () => {
+    await append('a', 1, true);
+    await append('a', 2);
+    await append('a', 3);
+    await append('b', 1, true);
+    await append('b', 2);
     expect(sent()).toEqual(['a@2', 'a@3', 'b@2']);
     limit = 1_000;
-    expect(await run(['resend', 'rating/1', 'rating/2', 'rating/99'])).toEqual({
+    expect(await run(['resend', '1', '2', '99'])).toEqual({
       code: 1,
       printed:
-        'rating/2: not put aside.\nrating/99: not put aside.\n' +
-        '1 to be published again; what is refused again is put aside again.\n',
+        'rating: 2 is not parked.\nrating: 99 is not parked.\n' +
+        'rating: 1 to be published again; those that the broker rejects again are parked again.\n',
     });
     await done();
     expect(sent().slice(3)).toEqual(['a@1', 'a@3']);
     expect((await run(['resend', '--all'])).code).toBe(0);
     await done();
     expect(sent().slice(5)).toEqual(['b@1', 'b@2']);
-    expect((await run([])).printed).toBe('rating: 0 put aside.\n');
+    expect((await run([])).printed).toBe('rating: 0 parked.\n');
   });
 
-  it('wakes the relay, which puts aside again what is still refused', async () => {
+  it('outbox resend wakes the relay, which parks again what is still rejected', async () => {
     const listener = await pool.connect();
     let heard = 0;
     listener.on('notification', () => (heard += 1));
-    await tell('a', 1, true);
+    await append('a', 1, true);
     await listener.query('LISTEN outbox');
     const attempts = broker.attempts();
     await run(['resend', '--all']);
-    await until(() => heard === 1, 'it is told of');
+    await until(() => heard === 1, 'the relay is notified');
     await until(() => broker.attempts() > attempts, 'it was tried again');
     await done();
     listener.release(true);
     expect(sent()).toEqual([]);
-    expect((await run([])).printed).toContain('rating: 1 put aside:\n  rating/1 ');
+    expect((await run([])).printed).toContain('rating: 1 parked:\n  1 ');
   });
 
-  it('sends those of metadata again where it is told where they are', async () => {
-    await metadata.query(`INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
+  it('outbox resend makes only the named events unpublished, or all of them', async () => {
+    await relay.stop();
+    await pool.query(`INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
       SELECT 'in.dlq', 'abc', '{}', now(), '{-1}', now() FROM generate_series(1, 3)`);
-    await expect(run(['resend', 'metadata/1'])).rejects.toThrow(StartError);
-    expect((await run(['resend', 'metadata/1'], both())).code).toBe(0);
     const waiting = async () => {
-      const { rows } = await metadata.query<{ position: string }>(
+      const { rows } = await pool.query<{ position: string }>(
         'SELECT position FROM outbox WHERE published_at IS NULL ORDER BY 1',
       );
       return rows.map(({ position }) => position);
     };
+    expect((await run(['resend', '1'])).code).toBe(0);
     expect(await waiting()).toEqual(['1']);
-    expect((await run(['resend', '--all'], both())).printed).toMatch(/^2 to be published again/);
+    expect((await run(['resend', '--all'])).printed).toMatch(/^rating: 2 to be published again/);
     expect(await waiting()).toEqual(['1', '2', '3']);
+    await relay.start();
   });
 
   it.each([
     ['resend'],
-    ['resend', '7'],
-    ['resend', 'users/7'],
-    ['resend', 'rating/7', '--all'],
+    ['resend', 'x'],
+    ['resend', 'rating/7'],
+    ['resend', '7', '--all'],
     ['resend', '--all', '--limit', '3'],
     ['--all'],
     ['--limit', '0'],
-    ['drop', 'rating/7'],
-  ])('explains itself when it is asked %p %p %p', async (...args) => {
+    ['drop', '7'],
+  ])('outbox asks for correct arguments when it gets %p %p %p', async (...args) => {
     expect(await run(args)).toEqual({ code: 'usage', printed: '' });
   });
 });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OutgoingMessage, RecordPosition } from '@cinegraph/messaging/broker';
 import { StartError } from '@cinegraph/service/start-error';
 import { openSource } from '@cinegraph/subgraph/import/source';
-import { produce } from '../src/produce.js';
+import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
 
 let folder: string;
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A broker that keeps what it gets; `fails` says what happens at each publication, behind the append. */
+/** A broker that keeps what it gets; `fails` is called with the number of each publication, after the append. */
 const recorder = (fails: (publication: number) => void = () => undefined) => {
   const sent: OutgoingMessage[] = [];
   let publications = 0;
@@ -22,18 +22,18 @@ const recorder = (fails: (publication: number) => void = () => undefined) => {
     sent,
     sizes: [] as number[],
     async publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> {
-      const places = messages.map((_message, at) => ({ partition: 0, offset: BigInt(sent.length + at) }));
+      const positions = messages.map((_message, at) => ({ partition: 0, offset: BigInt(sent.length + at) }));
       sent.push(...messages);
       this.sizes.push(messages.length);
       fails((publications += 1));
-      return places;
+      return positions;
     },
   };
 };
 
 const send = async (path: string, broker: ReturnType<typeof recorder>, rate?: number) => {
   const refused: string[] = [];
-  const result = await produce(
+  const result = await produceSource(
     {
       broker,
       folder,
@@ -65,7 +65,7 @@ describe('produce', () => {
       'a.csv',
       'user_id,record_id,record_type,value,event_type\n105,1,movie,5,submit\n105,imdb:tt2,movie,,delete\n',
     ],
-  ])('sends %s to the topic, keyed by movie', async (_what, name, content) => {
+  ])('produce sends %s to the topic, keyed by movie', async (_what, name, content) => {
     const broker = recorder();
     const { sent, partitions } = await send(await file(name, content), broker);
     expect(sent).toBe(2);
@@ -78,7 +78,7 @@ describe('produce', () => {
     expect([...partitions]).toEqual([[0, { first: 0n, last: 1n, count: 2 }]]);
   });
 
-  it('refuses what no ingest would take, tells which lines, and sends the others', async () => {
+  it('produce reports the lines that no ingest would accept, and sends the others', async () => {
     const lines = [
       JSON.stringify(foreign(1, 'm', 4.5)),
       '{"cut":',
@@ -96,13 +96,13 @@ describe('produce', () => {
     ]);
   });
 
-  it('goes on where a killed run was: at most one batch is sent again, and none left out', async () => {
+  it('produce continues where a killed run stopped: at most one batch is sent twice, and none is lost', async () => {
     const path = await file(
       'a.jsonl',
       Array.from({ length: 4_500 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
     );
     const killed = recorder((publication) => {
-      if (publication === 3) throw new Error('killed behind the append, before it was noted');
+      if (publication === 3) throw new Error('killed after the append, before the progress was kept');
     });
     await expect(send(path, killed)).rejects.toThrow('killed');
     const second = recorder();
@@ -113,11 +113,11 @@ describe('produce', () => {
     expect(users.length - new Set(users).size).toBe(1_000);
     expect(new Set(users).size).toBe(4_500);
     expect((await readdir(folder)).filter((name) => name.startsWith('produce-'))).toEqual([]);
-    // Whole now: another run is another sending.
+    // The file was sent completely, so another run sends it again.
     expect(await send(path, recorder())).toMatchObject({ skipped: 0, sent: 4_500 });
   });
 
-  it('begins anew when the file is another one', async () => {
+  it('produce starts at the beginning if the file has changed', async () => {
     const lines = (n: number) =>
       Array.from({ length: n }, (_, at) => JSON.stringify(foreign(at, 'm', 5))).join('\n');
     const path = await file('a.jsonl', lines(2_500));
@@ -130,7 +130,7 @@ describe('produce', () => {
   });
 
   it.each(['', '{"identity":"a', '{"identity":"a","records":-1}'])(
-    'sends nothing when the position of a killed run has become %p, and says which file to remove',
+    'produce sends nothing if the kept progress has become %p, and says which file to remove',
     async (content) => {
       const path = await file(
         'a.jsonl',
@@ -145,7 +145,7 @@ describe('produce', () => {
       const second = recorder();
       await expect(send(path, second)).rejects.toThrow(StartError);
       await expect(send(path, second)).rejects.toThrow(
-        `${join(folder, position)}, which cannot be read. Remove`,
+        `${join(folder, position)}, which cannot be read. Remove that file`,
       );
       expect(second.sent).toEqual([]);
       await rm(join(folder, position));
@@ -153,7 +153,7 @@ describe('produce', () => {
     },
   );
 
-  it('keeps to a rate by small batches', async () => {
+  it('produce keeps to a rate by sending small batches', async () => {
     const path = await file(
       'a.jsonl',
       Array.from({ length: 50 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
@@ -162,7 +162,7 @@ describe('produce', () => {
     const begun = performance.now();
     await send(path, broker, 100);
     expect(broker.sizes).toEqual([10, 10, 10, 10, 10]);
-    // Never faster than asked: forty have to be gone 0.4 s before the last ten may go.
+    // Never faster than requested: the last ten may go 0.4 s after the start, when forty have been sent.
     expect(performance.now() - begun).toBeGreaterThanOrEqual(390);
   });
 });

@@ -3,7 +3,7 @@ import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { catalogueSample } from '../src/import/sample.js';
-import { findDrift, rebuildAggregates } from '../src/rebuild.js';
+import { findDrift, rebuildAggregates } from '../src/command-line/rebuild.js';
 import { ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
@@ -25,7 +25,7 @@ const tables = async () =>
   ).rows[0];
 
 describe('the sample import', () => {
-  it('fills empty tables once; a second run changes nothing', async () => {
+  it('the sample import fills empty tables once, and a second run changes nothing', async () => {
     const first = await importInto(catalogueSample, world.subgraph.pool, { onlyIfEmpty: true });
     expect(first?.written).toBeGreaterThan(50_000);
     expect(first).toMatchObject({ read: first?.written, unchanged: 0, refused: [] });
@@ -36,13 +36,13 @@ describe('the sample import', () => {
     expect(await importInto(catalogueSample, world.subgraph.pool, { onlyIfEmpty: true })).toBeUndefined();
   });
 
-  it('leaves every aggregate equal to its ratings', async () => {
+  it('the sample import leaves every aggregate equal to its ratings', async () => {
     expect(await findDrift(prisma)).toEqual([]);
   });
 });
 
 describe('the rebuild', () => {
-  it('reports and repairs aggregates that drifted, were lost, or belong to no rating', async () => {
+  it('the rebuild reports and repairs aggregates that drifted, were lost, or belong to no rating', async () => {
     await world.rate('ann', 'drifting', 4);
     await world.rate('ann', 'lost', 9);
     const before = await tables();
@@ -62,7 +62,7 @@ describe('the rebuild', () => {
     expect((await tables())?.ratings).toBe(before?.ratings);
   });
 
-  it('sees a drift of the histogram alone', async () => {
+  it('the rebuild repairs a histogram that drifted alone', async () => {
     await world.rate('ann', 'histogram', 4);
     await world.rate('bob', 'histogram', 6);
     await world.subgraph.pool.query(
@@ -73,7 +73,7 @@ describe('the rebuild', () => {
     expect((await world.aggregateOf('histogram')).histogram[3]).toEqual({ score: 4, count: 1 });
   });
 
-  it('gives the same aggregates whatever the order in which ratings arrived', async () => {
+  it('ratings give the same aggregates in whatever order they arrive', async () => {
     const votes = Array.from({ length: 40 }, (_, n) => [`o${n}`, ((n * 3) % 10) + 1] as const);
     for (const [viewer, score] of votes) await world.rate(viewer, 'forward', score);
     await Promise.all(votes.toReversed().map(([viewer, score]) => world.rate(viewer, 'backward', score)));

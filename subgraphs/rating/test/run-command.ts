@@ -1,14 +1,32 @@
 import { jest } from '@jest/globals';
+import { systemClock } from '@cinegraph/service/clock';
 import { readEnv } from '@cinegraph/service/env';
-import { readBrokerAddress } from '@cinegraph/messaging/open-broker';
+import { createLogger } from '@cinegraph/service/logger';
+import { openBroker, readBrokerAddress } from '@cinegraph/messaging/open-broker';
+import type { Command } from '@cinegraph/subgraph/jobs/commands';
+import { eventCommands } from '@cinegraph/subgraph/jobs/events';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type pg from 'pg';
-import type { RatingsCommand } from '../src/command-line/command.js';
+import { aggregateBackfill } from '../src/backfill.js';
+import { createIngest, ingestVariables, readIngestSettings } from '../src/consumers/ingest.js';
+import { createKnownMovies } from '../src/consumers/known-movies.js';
+import { migrations } from '../src/migrations.js';
 
-/** Runs a command as the command line does; answers its exit code, or `usage`, and what it printed. */
+/** The commands on rating's events, made of the same parts as in src/command-line/events.ts. */
+export const ratingEvents = eventCommands({
+  subgraph: 'rating',
+  migrations,
+  consumers: ({ variables, secret }) => [
+    createIngest({ clock: systemClock }, readIngestSettings(variables(ingestVariables), secret)),
+    createKnownMovies({ secret }),
+  ],
+  backfills: [aggregateBackfill],
+});
+
+/** Runs a command as the command line does; returns its exit code, or `usage`, and what it printed. */
 export const runCommand = async (
   pool: pg.Pool,
-  command: RatingsCommand,
+  command: Command | undefined,
   args: readonly string[],
   env: Record<string, string> = {},
 ) => {
@@ -22,10 +40,14 @@ export const runCommand = async (
   );
   const environment = { SUBGRAPH_KEY: testSubgraphKey, ...env };
   try {
-    const code = await command.run(args, {
+    const code = await command?.run(args, {
       ...{ pool, folder: undefined },
       variables: (shape) => readEnv(shape, environment),
-      brokerAddress: () => readBrokerAddress(environment),
+      openBroker: (topics) =>
+        openBroker(
+          { clientId: 'rating', topics, logger: createLogger({ name: 'rating', level: 'silent' }) },
+          readBrokerAddress(environment),
+        ),
     });
     return { code, printed };
   } finally {

@@ -143,7 +143,7 @@ export const createOutboxRelay = (options: {
       const topics = [...new Set(lost.map(({ topic }) => topic))];
       logger.error(
         { topics, partitions: lost.length, events },
-        'the broker has lost events that it had taken: those of the last 72 hours are published again, of all others "npm run announce" tells the present state',
+        'the broker lost events that it had acknowledged: those of the last 72 hours are published again; run "npm run events -- backfill" to publish the current state of everything older',
       );
     };
     /** Answers whether the broker has all that it took, or has at least been found to have lost some. */

@@ -5,24 +5,33 @@ import { databaseUrlVariable, readEnv, subgraphVariable } from '@cinegraph/servi
 import { isUnavailable } from '@cinegraph/database/store-errors';
 import { StartError } from '@cinegraph/service/start-error';
 import { createLogger } from '@cinegraph/service/logger';
-import { readBrokerAddress, type BrokerAddress } from '@cinegraph/messaging/open-broker';
-import { printable } from '@cinegraph/service/terminal';
+import type { Broker } from '@cinegraph/messaging/broker';
+import type { TopicDefinition } from '@cinegraph/messaging/envelope';
+import { openBroker, readBrokerAddress } from '@cinegraph/messaging/open-broker';
+import { printable, reasonOf } from '@cinegraph/service/terminal';
 
 /** What a job works with. */
 export interface JobTools {
   readonly pool: pg.Pool;
-  /** Where the importers of one run share files, where there is one: `IMPORT_FOLDER`. */
+  /**
+   * The folder in which the importers of one run share files: `IMPORT_FOLDER`, undefined if it is not set.
+   */
   readonly folder: string | undefined;
-  /** Reads what more the job needs of the environment, as `readEnv` does. */
+  /** Reads further variables of the environment, as `readEnv` does. */
   variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
-  /** Where the broker is that the environment names; throws a `StartError` that tells all that is missing or wrong. */
-  brokerAddress(): BrokerAddress;
+  /**
+   * Opens the broker that the environment names; its part is not started yet. It writes no log lines, because
+   * a person reads the output of the job. Rejects with a `StartError` that names every variable that is
+   * missing or wrong.
+   */
+  openBroker(topics: readonly TopicDefinition[]): Promise<Broker>;
 }
 
 /**
- * Runs a piece of work on one subgraph's database as this process, from a migrated database to the exit code: 0, or what
- * `work` answers. A failure is one sentence on standard error and exit code 1, never a stack trace.
- * Needs `DATABASE_URL_<NAME>`; `what` names the work in that sentence, e.g. "the import of catalogue".
+ * Runs `work` on the database of one subgraph as this process: applies missing migrations, calls `work` and
+ * sets the exit code to the number that it returns, or 0. A failure is one sentence on standard error and
+ * exit code 1, never a stack trace; `what` names the work in that sentence, e.g. "the import of catalogue".
+ * Needs `DATABASE_URL_<NAME>`.
  */
 export const runJob = async (options: {
   subgraph: string;
@@ -52,7 +61,11 @@ export const runJob = async (options: {
           pool: database.pool,
           folder: env['IMPORT_FOLDER'],
           variables: (shape) => readEnv(shape, process.env),
-          brokerAddress: () => readBrokerAddress(process.env),
+          openBroker: async (topics) =>
+            openBroker(
+              { clientId: subgraph, topics, logger: createLogger({ name: subgraph, level: 'silent' }) },
+              readBrokerAddress(process.env),
+            ),
         })) ?? 0;
     } finally {
       await database.part.stop();
@@ -66,7 +79,7 @@ export const runJob = async (options: {
 const describeFailure = (error: unknown, what: string): string => {
   if (error instanceof StartError) return error.message;
   if (isUnavailable(error)) {
-    return `${what} stopped because the database is away. What was written stays; run it again.`;
+    return `${what} stopped because the database is unavailable. What was committed is kept; run it again.`;
   }
-  return `${what} stopped: ${printable(error instanceof Error ? error.message : String(error))}`;
+  return `${what} stopped: ${printable(reasonOf(error))}`;
 };

@@ -1,17 +1,22 @@
+import type { MovieHandoverEntry } from '@cinegraph/events/movie-handover';
 import type pg from 'pg';
 
 /**
- * What rating's importers need to know of the movies: for each its id, version and whether it is deleted, and then its other
- * names, `<source>:<value>` of each external id and those of `names`: what a source calls the movie that IMDb calls so.
+ * Returns the lines of the hand-over file for rating's importers: the state of every movie, deleted ones
+ * included, and then the aliases of movies. An alias is `<source>:<value>` of an external id, or a name from
+ * `names`, which maps a source's own id of a movie to its IMDb id.
  */
 export const handOverMovies = async function* (
   pool: pg.Pool,
   names: Iterable<readonly [name: string, imdbId: string]> = [],
-): AsyncGenerator<object> {
-  const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieName) => [id]);
+): AsyncGenerator<MovieHandoverEntry> {
+  const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieState) => [id]);
   for await (const { id, version, deleted } of movies) yield { movie: id, version, deleted };
-  const others = rowsOf(pool, otherNamePage, ['', ''], ({ source, value }: OtherName) => [source, value]);
-  for await (const { source, value, movie } of others) {
+  const externalIds = rowsOf(pool, externalIdPage, ['', ''], ({ source, value }: ExternalName) => [
+    source,
+    value,
+  ]);
+  for await (const { source, value, movie } of externalIds) {
     const alias = `${source}:${value}`;
     if (alias !== movie) yield { alias, movie };
   }
@@ -32,28 +37,28 @@ export const handOverMovies = async function* (
 
 const pageSize = 5_000;
 
-interface MovieName {
+interface MovieState {
   readonly id: string;
   readonly version: number;
   readonly deleted: boolean;
 }
 
-/** A page of movies behind the id $2. In the order of the primary key, so that no page reads the table whole. */
+/** The first $1 movies after the id $2, in the order of the primary key, so that a page is an index scan. */
 export const moviePage = `
   SELECT id, version, deleted_at IS NOT NULL AS deleted FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
 
-interface OtherName {
+interface ExternalName {
   readonly source: string;
   readonly value: string;
   readonly movie: string;
 }
 
-/** A page of external ids behind the one of source $2 and value $3, in the order of the primary key as well. */
-export const otherNamePage = `
+/** The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. */
+export const externalIdPage = `
   SELECT source, value, movie_id AS movie FROM external_id
   WHERE (source, value) > ($2, $3) ORDER BY source, value LIMIT $1`;
 
-/** The rows of a statement, page by page; `first` is a key that all others are behind. */
+/** Yields the rows of a paged statement. `first` is a key that sorts before every other key. */
 const rowsOf = async function* <Row extends object>(
   pool: pg.Pool,
   statement: string,

@@ -13,9 +13,11 @@ import { openMovieTables } from './write.js';
 const files = ['title.basics', 'title.ratings', 'title.crew', 'name.basics'] as const;
 
 /**
- * The movies of IMDb's datasets: four `.tsv.gz` files in a folder, in any order of lines. A movie is `imdb:<tconst>`, unless its id is
- * known here already; directors are `person:imdb:<nconst>`; what IMDb publishes as its rating is an external rating and never
- * part of ours. Titles of other types are passed over. Constant memory but for a number for each movie and director.
+ * Creates an importer of IMDb's datasets: four `.tsv.gz` files in a folder, whose lines may be in any order.
+ * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless a movie with that IMDb
+ * id exists; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never part
+ * of the aggregated rating. Memory grows by one number for each movie and each director. An importer can be
+ * used for one import only.
  */
 export const createImdb = (): Importer<SourceMovie> => {
   let client: pg.PoolClient | undefined;
@@ -30,7 +32,7 @@ export const createImdb = (): Importer<SourceMovie> => {
       const opened: Source[] = [];
       for (const name of files) opened.push(await openSource(join(folder, `${name}.tsv.gz`)));
       const [titles, ratings, crew, names] = opened as [Source, Source, Source, Source];
-      if (!client) throw new Error('the tables are not open');
+      if (!client) throw new Error('The tables must be opened before the source is read.');
       return {
         total: opened.reduce((sum, { size = 0 }) => sum + size, 0),
         position: () => opened.reduce((sum, { position }) => sum + position(), 0),
@@ -43,7 +45,7 @@ export const createImdb = (): Importer<SourceMovie> => {
       return {
         ...tables,
         close: async () => {
-          // Its temporary tables end with it.
+          // Destroys the connection, and with it the temporary tables.
           client?.release(true);
           await tables.close();
         },
@@ -52,7 +54,10 @@ export const createImdb = (): Importer<SourceMovie> => {
   };
 };
 
-/** Lines of the other files are put beside those of the movies in temporary tables: they come in any order. */
+/**
+ * Yields the movies of the four files. The lines of a movie are in any order, so each file is copied into a
+ * temporary table, and a join of the tables yields the movies.
+ */
 const readDatasets = async function* (
   client: pg.PoolClient,
   { titles, ratings, crew, names }: Readonly<Record<'titles' | 'ratings' | 'crew' | 'names', Source>>,
@@ -65,14 +70,14 @@ const readDatasets = async function* (
     CREATE TEMP TABLE imdb_name (id text, name text)`);
   const movies = new Set<number>();
   const people = new Set<number>();
-  const wanted = (set: ReadonlySet<number>, id: string | undefined) => set.has(numberOf(id));
+  const contains = (set: ReadonlySet<number>, id: string | undefined) => set.has(numberOf(id));
 
   yield* stage(client, titles, {
     columns: ['tconst', 'titleType', 'primaryTitle', 'startYear', 'runtimeMinutes', 'genres'],
     into: 'imdb_title (id, line, title, year, minutes, genres)',
     take: ([id = '', type, title = '', year = '', minutes = '', genres = ''], line) => {
       if (type !== 'movie') return undefined;
-      if (!/^tt\d{7,10}$/.test(id)) return 'tconst is no id of IMDb';
+      if (!/^tt\d{7,10}$/.test(id)) return 'tconst is not an id of IMDb';
       movies.add(numberOf(id));
       return [id, line, title, year, minutes, genres];
     },
@@ -81,18 +86,18 @@ const readDatasets = async function* (
     columns: ['tconst', 'averageRating', 'numVotes'],
     into: 'imdb_rating (id, average, votes)',
     take: ([id = '', average = '', votes = '']) => {
-      if (!wanted(movies, id)) return undefined;
+      if (!contains(movies, id)) return undefined;
       if (!/^\d{1,2}(\.\d+)?$/.test(average) || Number(average) > 10)
         return 'averageRating is not from 0 to 10';
-      return /^\d{1,9}$/.test(votes) ? [id, average, votes] : 'numVotes is no number';
+      return /^\d{1,9}$/.test(votes) ? [id, average, votes] : 'numVotes is not a number';
     },
   });
   yield* stage(client, crew, {
     columns: ['tconst', 'directors'],
     into: 'imdb_crew (id, directors)',
     take: ([id = '', directors = '']) => {
-      if (!wanted(movies, id) || directors === '\\N') return undefined;
-      if (!/^nm\d{7,10}(,nm\d{7,10})*$/.test(directors)) return 'directors are no ids of IMDb';
+      if (!contains(movies, id) || directors === '\\N') return undefined;
+      if (!/^nm\d{7,10}(,nm\d{7,10})*$/.test(directors)) return 'directors are not ids of IMDb';
       for (const person of directors.split(',')) people.add(numberOf(person));
       return [id, directors];
     },
@@ -100,16 +105,19 @@ const readDatasets = async function* (
   yield* stage(client, names, {
     columns: ['nconst', 'primaryName'],
     into: 'imdb_name (id, name)',
-    // A few have no name: their movies are told without them.
+    // A few people have no name; they are left out of the credits.
     take: ([id = '', name = '']) =>
-      wanted(people, id) && known(name) !== undefined ? [id, name] : undefined,
+      contains(people, id) && known(name) !== undefined ? [id, name] : undefined,
   });
   yield* joinedMovies(client);
 };
 
 const numberOf = (id: string | undefined): number => Number(id?.slice(2));
 
-/** Copies the rows that `take` answers; a reason refuses a line, undefined passes it over. */
+/**
+ * Copies the rows that `take` returns into a table. If `take` returns a reason, the line is refused;
+ * undefined skips it.
+ */
 const stage = async function* (
   client: pg.PoolClient,
   source: Source,
@@ -168,9 +176,9 @@ const joinedMovies = async function* (client: pg.PoolClient): AsyncGenerator<Sou
        LEFT JOIN LATERAL (
          SELECT average, votes FROM imdb_rating WHERE id COLLATE "C" = t.id LIMIT 1) r ON true
        LEFT JOIN LATERAL (
-         SELECT jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name) ORDER BY w.place) AS directors
+         SELECT jsonb_agg(jsonb_build_object('id', n.id, 'name', n.name) ORDER BY w.ordinal) AS directors
          FROM (SELECT directors FROM imdb_crew WHERE id COLLATE "C" = t.id LIMIT 1) c,
-           string_to_table(c.directors, ',') WITH ORDINALITY AS w (id, place),
+           string_to_table(c.directors, ',') WITH ORDINALITY AS w (id, ordinal),
            LATERAL (SELECT id, name FROM imdb_name WHERE id COLLATE "C" = w.id LIMIT 1) n) d ON true
        WHERE (t.id COLLATE "C", t.line) > ($1, $2::bigint)
        ORDER BY t.id COLLATE "C", t.line LIMIT ${pageSize}`,
@@ -188,9 +196,9 @@ const known = (text: string): string | undefined => (text === '\\N' || text === 
 const toMovie = (row: JoinedRow): SourceRecord<SourceMovie> => {
   const record = `title.basics.tsv.gz line ${row.line}`;
   const [year, minutes] = [known(row.year), known(row.minutes)];
-  if (year !== undefined && !/^\d{4}$/.test(year)) return { record, refused: 'startYear is no year' };
+  if (year !== undefined && !/^\d{4}$/.test(year)) return { record, refused: 'startYear is not a year' };
   if (minutes !== undefined && !/^\d{1,5}$/.test(minutes))
-    return { record, refused: 'runtimeMinutes is no number' };
+    return { record, refused: 'runtimeMinutes is not a number' };
   const directors = (row.directors ?? []).slice(0, 20);
   return toSourceRecord(record, {
     id: `imdb:${row.id}`,

@@ -8,18 +8,19 @@ import { handOverMovies } from './handover.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
 
-/** What links.csv knows of a movie. */
+/** The ids of a movie in links.csv; an empty text means that it has none. */
 interface Links {
   readonly imdbId: string;
   readonly tmdbId: string;
 }
 
 /**
- * The movies of a MovieLens folder, `movies.csv` with the ids of `links.csv`. A movie is `movielens:<id>`, unless its IMDb id is
- * known here: then it keeps its id, and rating is told under which one. One import by each answer of this function.
+ * Creates an importer of a MovieLens folder: the movies of `movies.csv` with the ids of `links.csv`. A movie
+ * gets the id `movielens:<id>`, unless a movie with its IMDb id exists. Then that movie keeps its id, and the
+ * hand-over file maps `movielens:<id>` to it. An importer can be used for one import only.
  */
 export const createMovieLens = (): Importer<SourceMovie> => {
-  // A movie is 100 bytes here; the largest MovieLens has 90,000.
+  // About 100 bytes a movie; the largest MovieLens dataset has 90,000 movies.
   const links = new Map<string, Links>();
   return {
     subgraph: 'metadata',
@@ -32,7 +33,7 @@ export const createMovieLens = (): Importer<SourceMovie> => {
       }
       const movies = await openSource(join(folder, 'movies.csv'));
       const linked = await openSource(join(folder, 'links.csv'));
-      // Looked at before anything is written, so that half a folder changes nothing.
+      // Opened before anything is written, so that an incomplete folder changes nothing.
       await openSource(join(folder, 'ratings.csv'));
       return { total: movies.size, position: movies.position, records: readFolder(linked, movies, links) };
     },
@@ -73,20 +74,20 @@ const readFolder = async function* (
 
 const toLinks = (cells: readonly string[]): (Links & { readonly id: string }) | string => {
   const [id = '', imdb = '', tmdb = ''] = cells.map((cell) => cell.trim());
-  if (!/^\d{1,12}$/.test(id)) return 'movieId is no number';
-  if (!/^\d{0,10}$/.test(imdb)) return 'imdbId is no number';
-  if (!/^\d{0,10}$/.test(tmdb)) return 'tmdbId is no number';
+  if (!/^\d{1,12}$/.test(id)) return 'movieId is not a number';
+  if (!/^\d{0,10}$/.test(imdb)) return 'imdbId is not a number';
+  if (!/^\d{0,10}$/.test(tmdb)) return 'tmdbId is not a number';
   return { id, imdbId: imdb === '' ? '' : `tt${imdb.padStart(7, '0')}`, tmdbId: tmdb };
 };
 
-/** A row of movies.csv (movieId, title, genres) as a movie, or refused with the reason. */
+/** Converts a row of movies.csv (movieId, title, genres) to a movie, or refuses it with a reason. */
 export const readMovieLensMovie = (
   record: string,
   cells: readonly string[],
   links: ReadonlyMap<string, Links>,
 ): SourceRecord<SourceMovie> => {
-  const [id = '', told = '', genres = ''] = cells;
-  if (!/^\d{1,12}$/.test(id)) return { record, refused: 'movieId is no number', text: cells.join(',') };
+  const [id = '', titleAndYear = '', genres = ''] = cells;
+  if (!/^\d{1,12}$/.test(id)) return { record, refused: 'movieId is not a number', text: cells.join(',') };
   const { imdbId = '', tmdbId = '' } = links.get(id) ?? {};
   const externalIds = [
     ...(imdbId === '' ? [] : [{ source: 'imdb', value: imdbId }]),
@@ -94,15 +95,18 @@ export const readMovieLensMovie = (
   ];
   return toSourceRecord(record, {
     id: `movielens:${id}`,
-    ...splitTitle(told),
+    ...splitTitle(titleAndYear),
     facts: { externalIds },
     genres: genres === '' || genres === '(no genres listed)' ? [] : genres.split('|'),
   });
 };
 
-/** `Big Bang Theory, The (2007-)` is The Big Bang Theory of 2007; the year of a series is its first. */
-const splitTitle = (told: string): { title: string; releaseYear: number | null } => {
-  const text = told.trim();
+/**
+ * Splits `Big Bang Theory, The (2007-)` into the title `The Big Bang Theory` and the year 2007. The year of a
+ * series is its first year.
+ */
+const splitTitle = (titleAndYear: string): { title: string; releaseYear: number | null } => {
+  const text = titleAndYear.trim();
   const [ending = '', year] = /\((\d{4})(?:[-–]\d{0,4})?\)$/.exec(text) ?? [];
   const name = text.slice(0, text.length - ending.length).trim();
   const [, rest = '', article] = /^(.+), (The|A|An)$/s.exec(name) ?? [];

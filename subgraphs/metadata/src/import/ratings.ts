@@ -1,4 +1,4 @@
 import { runImport } from '@cinegraph/subgraph/import/run-import';
-import { knownMovies } from './known-movies.js';
+import { handoverOnly } from './handover-only.js';
 
-await runImport(knownMovies);
+await runImport(handoverOnly);

@@ -5,7 +5,7 @@ import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
 import type { GenreModel, MoneyModel, PersonModel } from '../models.js';
 import { checkMovie, checkMovieId, genresOf, isDay, isDecimal, settleRelease } from '../rules.js';
 
-/** What is known of a movie and people may edit as well: each field is merged as a whole. */
+/** The facts of a movie that both sources and people may change. Each fact is reconciled as a whole. */
 export interface MovieFacts {
   readonly title: string;
   readonly description: string | null;
@@ -24,7 +24,7 @@ export interface MovieFacts {
   readonly externalIds: readonly ExternalIdInput[];
 }
 
-/** What a source publishes as a movie's rating; only imports write it. `votes` is null where that is not published. */
+/** A rating that a source publishes. Only imports write it. `votes` is null if the source has no count. */
 export interface PublishedRating {
   readonly source: string;
   readonly average: number;
@@ -32,14 +32,14 @@ export interface PublishedRating {
   readonly scaleTop: number;
 }
 
-/** A movie as an outside source tells it, within the limits of the schema. */
+/** A movie as an external source describes it, within the limits of the schema. */
 export interface SourceMovie {
   readonly id: string;
   readonly facts: MovieFacts;
   readonly externalRatings: readonly PublishedRating[];
 }
 
-/** What a source's file has to find out about a movie; what it does not know it leaves out. */
+/** What the reader of a source provides for a movie. It leaves out what the source does not contain. */
 export interface SourceMovieInput {
   readonly id: string;
   readonly title: string;
@@ -50,7 +50,7 @@ export interface SourceMovieInput {
   readonly externalRatings?: readonly PublishedRating[];
 }
 
-/** A movie of which nothing is known. */
+/** The facts of a movie of which nothing is known. */
 export const nothingKnown: MovieFacts = {
   title: '',
   description: null,
@@ -69,17 +69,17 @@ export const nothingKnown: MovieFacts = {
   externalIds: [],
 };
 
-/** A record of a source as the tables take it, or refused with the reason: a source obeys the limits that people obey. */
+/** Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. */
 export const toSourceRecord = (record: string, input: SourceMovieInput): SourceRecord<SourceMovie> => {
   const { id, title, facts = {}, releaseDate = null, releaseYear, genres = [], externalRatings = [] } = input;
   const bad = findUnstorableText(input, '');
   if (bad !== undefined) return { record, refused: `${bad} holds a character that cannot be stored` };
   if (releaseDate !== null && !isDay(releaseDate))
-    return { record, refused: `there is no day ${releaseDate}` };
+    return { record, refused: `${releaseDate} is not a valid day` };
   const known = { ...nothingKnown, ...facts };
   const amounts = [known.productionBudget, known.worldwideGross, known.domesticGross, known.domesticDvdSales];
-  const odd = amounts.find((money) => money !== null && !isDecimal(money.amount));
-  if (odd) return { record, refused: `${odd.amount} is no amount of money that can be stored` };
+  const invalid = amounts.find((money) => money !== null && !isDecimal(money.amount));
+  if (invalid) return { record, refused: `${invalid.amount} is not an amount of money that can be stored` };
   const year = releaseYear === undefined ? {} : { releaseYear };
   try {
     checkMovieId(id);

@@ -11,8 +11,8 @@ import { toSourceRecord, type PublishedRating, type SourceMovie } from './source
 import { openMovieTables } from './write.js';
 
 /**
- * The default catalogue: `data/movies.json` of the npm package vega-datasets, or the file of that form that is named. A
- * movie's id is `vega:<row>`, its place in the file counted from 1, and a director's `person:vega:<name>`.
+ * Imports the default catalogue, `data/movies.json` of the npm package vega-datasets, or another file of that
+ * form. A movie gets the id `vega:<row>`, with rows counted from 1, and a director gets `person:vega:<name>`.
  */
 export const catalogue: Importer<SourceMovie> = {
   subgraph: 'metadata',
@@ -26,7 +26,7 @@ export const catalogue: Importer<SourceMovie> = {
   open: openMovieTables('vega'),
 };
 
-/** What the file may weigh; the real one has 1.4 MB. */
+/** The largest accepted file; the one of vega-datasets has 1.4 MB. */
 const maxFileBytes = 100_000_000;
 
 const catalogueFile = (): string => {
@@ -63,7 +63,7 @@ const rowSchema = z.object({
   'IMDB Votes': z.number().int().min(0).nullish(),
 });
 
-/** A row of the catalogue as a movie, or refused with the reason. A title that was read as a number is text again. */
+/** Converts a row of the catalogue to a movie, or refuses it with a reason. A title may be a number. */
 export const readVegaMovie = (value: unknown, row: number): SourceRecord<SourceMovie> => {
   const record = `row ${row}`;
   const parsed = rowSchema.safeParse(value);
@@ -75,7 +75,10 @@ export const readVegaMovie = (value: unknown, row: number): SourceRecord<SourceM
   if (source.Title == null) return { record, refused: 'the title is missing' };
   const releaseDate = source['Release Date'] == null ? null : readVegaDate(source['Release Date']);
   if (releaseDate === undefined) {
-    return { record, refused: `the release date "${source['Release Date'] ?? ''}" is none like Jun 12 1998` };
+    return {
+      record,
+      refused: `the release date "${source['Release Date'] ?? ''}" is not of the form Jun 12 1998`,
+    };
   }
   const director = source.Director?.trim() ?? '';
   return toSourceRecord(record, {
@@ -96,7 +99,7 @@ export const readVegaMovie = (value: unknown, row: number): SourceRecord<SourceM
   });
 };
 
-/** What the file's certifications mean here. `Open` (twice) is none of the Motion Picture Association and is dropped. */
+/** The certifications in the file. `Open`, which occurs twice, is not one of the MPA and is dropped. */
 const certifications: ReadonlyMap<string, Certification> = new Map([
   ['G', 'G'],
   ['PG', 'PG'],
@@ -108,13 +111,13 @@ const certifications: ReadonlyMap<string, Certification> = new Map([
 
 const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
-/** The file was made in 2010 and announces releases up to December 2011. */
+/** The latest year in the file, which was made in 2010 and lists future releases up to December 2011. */
 const lastYear = 2011;
 
 /**
- * A date like `Jun 12 1998` as YYYY-MM-DD; undefined when it is none. The file's years once had two digits and were
- * widened to the wrong century where they were early: a year after 2011 is a hundred years too late (`Dec 15 2039` is
- * Gone with the Wind, 1939).
+ * Converts a date like `Jun 12 1998` to YYYY-MM-DD; returns undefined for another form. The years of the file
+ * once had two digits, and early ones were expanded to the wrong century. A year after 2011 is therefore a
+ * hundred years too late: `Dec 15 2039` is the release of Gone with the Wind, in 1939.
  */
 export const readVegaDate = (value: string): string | undefined => {
   const [, name = '', day = '', digits = ''] = /^([A-Z][a-z]{2}) (\d{2}) (\d{4})$/.exec(value) ?? [];

@@ -1,17 +1,17 @@
 import type { Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
-import { tellMovies } from '../movie-events.js';
-import { movieColumns, toMovie, type MovieRow } from '../movie-row.js';
+import { appendMovieStates } from '../commands/movie-events.js';
+import { movieColumns, toMovie, type MovieRow } from '../queries/movies.js';
 import type { MovieFacts, PublishedRating, SourceMovie } from './source-movie.js';
 
-/** Runs a statement whose one parameter is `input` as jsonb; answers its rows. */
+/** Runs a statement whose only parameter is `input` as jsonb, and returns its rows. */
 export const ask = <Row>(
   tx: Prisma.TransactionClient,
   statement: string,
   input: unknown,
 ): PromiseLike<Row[]> => tx.$queryRawUnsafe<Row[]>(statement, JSON.stringify(input));
 
-/** Runs a statement over a set of rows as jsonb; an empty set is not worth a round trip. */
+/** Runs a statement whose only parameter is a set of rows as jsonb. Does nothing for an empty set. */
 export const run = async (
   tx: Prisma.TransactionClient,
   statement: string,
@@ -20,20 +20,20 @@ export const run = async (
   if (rows.length > 0) await tx.$executeRawUnsafe(statement, JSON.stringify(rows));
 };
 
-/** Any number that only importers of metadata lock; held until the transaction ends. */
-export const takeTurn = 'SELECT pg_advisory_xact_lock(4203001)';
+/** Takes the lock of metadata's importers until the transaction ends. The number is arbitrary. */
+export const lockImports = 'SELECT pg_advisory_xact_lock(4203001)';
 
-/** What the planner knows of every table that an import writes. */
+/** Updates the planner's statistics of every table that an import writes. */
 export const gatherStatistics =
   'ANALYZE movie, external_id, external_rating, person, credit, genre, movie_genre, source_record';
 
-/** Input: { source, ids }. The hashes of what the source told last. */
+/** Input: { source, ids }. Returns the hash of each movie's record at the last import of the source. */
 export const knownHashes = `
   SELECT movie_id, hash FROM source_record
   WHERE source = $1::jsonb ->> 'source'
     AND movie_id IN (SELECT jsonb_array_elements_text($1::jsonb -> 'ids'))`;
 
-/** Input: a set of { source, value }. The movies that have these external ids. */
+/** Input: a set of { source, value }. Returns the movies that have these external ids. */
 export const externalIdOwners = `
   SELECT e.source, e.value, e.movie_id FROM external_id e
   JOIN jsonb_to_recordset($1::jsonb) AS r (source text, value text) USING (source, value)`;
@@ -62,7 +62,7 @@ const recordset = `jsonb_to_recordset($1::jsonb) AS r (id text, ${Object.entries
   .map(([name, type]) => `${name} ${type}`)
   .join(', ')})`;
 
-/** A movie's facts as a row of its table, without its lists. */
+/** Converts a movie's facts to a row of its table, without its lists. */
 export const toRow = (
   id: string,
   facts: MovieFacts,
@@ -86,14 +86,14 @@ export const toRow = (
   domestic_dvd_sales_currency: facts.domesticDvdSales?.currency ?? null,
 });
 
-/** Input: rows. Adds the movies that are not there, deleted ones being there; answers the ids of the added. */
+/** Input: rows. Adds the movies whose ids do not exist, and returns their ids. Deleted movies exist. */
 export const insertMovies = `
   INSERT INTO movie (id, ${names}, created_at, updated_at)
   SELECT id, ${names}, now(), now() FROM ${recordset} ORDER BY id
   ON CONFLICT (id) DO NOTHING
   RETURNING id`;
 
-/** Input: rows of locked movies. */
+/** Input: rows of locked movies. Updates the movies and increments their versions. */
 export const updateMovies = `
   UPDATE movie SET (${names}) = (SELECT ${names
     .split(', ')
@@ -101,29 +101,29 @@ export const updateMovies = `
     .join(', ')}), version = version + 1, updated_at = now()
   FROM ${recordset} WHERE movie.id = r.id`;
 
-/** Input: a set of { id, added }: written movies, of which the world is told. */
-export const tellWritten = tellMovies(
+/** Input: a set of { id, added }. Appends an event of each of these written movies to the outbox. */
+export const appendEvents = appendMovieStates(
   'SELECT id, added FROM jsonb_to_recordset($1::jsonb) AS r (id text, added boolean)',
 );
 
-/** Input: a set of { id, name }. */
+/** Input: a set of { id, name }. Adds the genres that do not exist. */
 export const putGenres = `
   INSERT INTO genre (id, name)
   SELECT id, name FROM jsonb_to_recordset($1::jsonb) AS r (id text, name text) ORDER BY id
   ON CONFLICT (id) DO NOTHING`;
 
-/** Input: a set of { id, name }, each id once: those of them that are known get these names. */
+/** Input: a set of { id, name }, each id once. Renames the people among them who exist. */
 export const correctPeople = `
   UPDATE person SET name = r.name FROM jsonb_to_recordset($1::jsonb) AS r (id text, name text)
   WHERE person.id = r.id AND person.name <> r.name`;
 
-/** Input: a set of { id, name }, each id once. A source may correct a name. */
+/** Input: a set of { id, name }, each id once. Adds people, and renames those who exist. */
 export const putPeople = `
   INSERT INTO person (id, name)
   SELECT id, name FROM jsonb_to_recordset($1::jsonb) AS r (id text, name text) ORDER BY id
   ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE person.name <> excluded.name`;
 
-/** Input: a set of { movie_id, ids }: the movies' genres are these. */
+/** Input: a set of { movie_id, ids }. Replaces the genres of the movies. */
 export const replaceGenres = `
   WITH r AS (SELECT movie_id, ids FROM jsonb_to_recordset($1::jsonb) AS r (movie_id text, ids text[])),
     gone AS (DELETE FROM movie_genre g USING r WHERE g.movie_id = r.movie_id AND g.genre_id <> ALL (r.ids))
@@ -131,7 +131,7 @@ export const replaceGenres = `
   SELECT r.movie_id, id FROM r, unnest(r.ids) AS id
   ON CONFLICT DO NOTHING`;
 
-/** Input: a set of { movie_id, role, people: [{ person_id, character }] }: the movies' credits of that role are these. */
+/** Input: a set of { movie_id, role, people: [{ person_id, character }] }. Replaces the credits. */
 export const replaceCredits = `
   WITH r AS (SELECT movie_id, role, people FROM jsonb_to_recordset($1::jsonb) AS r (movie_id text, role text, people jsonb)),
     gone AS (
@@ -143,7 +143,7 @@ export const replaceCredits = `
   ON CONFLICT (movie_id, role, position)
     DO UPDATE SET person_id = excluded.person_id, character = excluded.character`;
 
-/** Input: a set of { movie_id, ids: [{ source, value }] }: the movies' external ids are these, which no other movie has. */
+/** Input: a set of { movie_id, ids: [{ source, value }] }. Replaces the external ids, which must be free. */
 export const replaceExternalIds = `
   WITH r AS (
       SELECT r.movie_id, e.source, e.value
@@ -160,7 +160,10 @@ export const replaceExternalIds = `
       SELECT FROM external_id e WHERE e.source = r.source AND e.value = r.value AND e.movie_id = r.movie_id)
   ORDER BY source, value`;
 
-/** Input: a set of { movie_id, ratings, gone }: these ratings are published, and the sources in `gone` no more. */
+/**
+ * Input: a set of { movie_id, ratings, gone }. Writes `ratings`, and deletes the ratings of the sources in
+ * `gone` that are not among them.
+ */
 export const replaceRatings = `
   WITH r AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS r (movie_id text, ratings jsonb, gone text[])),
     gone AS (
@@ -173,21 +176,21 @@ export const replaceRatings = `
   ON CONFLICT (movie_id, source)
     DO UPDATE SET average = excluded.average, votes = excluded.votes, scale_top = excluded.scale_top`;
 
-/** Input: a set of { movie_id, source, hash, record }: what the source has told now. */
+/** Input: a set of { movie_id, source, hash, record }. Stores the records for the next import. */
 export const putRecords = `
   INSERT INTO source_record (movie_id, source, hash, record)
   SELECT movie_id, source, hash, record
   FROM jsonb_to_recordset($1::jsonb) AS r (movie_id text, source text, hash text, record jsonb)
   ON CONFLICT (movie_id, source) DO UPDATE SET hash = excluded.hash, record = excluded.record`;
 
-/** A movie as the tables hold it, with what the source told of it last. */
+/** A movie in the tables, with the source's facts and ratings of it at the last import. */
 export interface CurrentMovie {
   readonly facts: MovieFacts;
   readonly last: Partial<MovieFacts> | undefined;
   readonly lastRatings: readonly string[];
 }
 
-/** Reads movies as they are now and locks them until the transaction ends; deleted ones are left out. */
+/** Locks movies until the transaction ends and returns them by id. Deleted movies are left out. */
 export const findCurrent = async (
   tx: Prisma.TransactionClient,
   source: string,

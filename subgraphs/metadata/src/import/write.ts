@@ -1,29 +1,30 @@
 import { createHash } from 'node:crypto';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
 import type { ChunkResult, Importer } from '@cinegraph/subgraph/import/run-import';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
-import { mergeFacts } from './merge.js';
+import { reconcileFacts } from './reconcile.js';
 import type { MovieFacts, SourceMovie } from './source-movie.js';
 import * as sql from './write-sql.js';
 
-/** A movie of a chunk and where it stands in its source. */
+/** A movie of a chunk. `record` says where it is in its source. */
 interface Entry {
   readonly record: string;
   readonly item: SourceMovie;
 }
 
-/** A movie after its merge, and which of its facts differ from what the tables hold. */
+/** A movie after reconciliation, and which of its facts differ from the tables. */
 interface Change {
   readonly id: string;
   readonly facts: MovieFacts;
   readonly changed: ReadonlySet<keyof MovieFacts>;
 }
 
-/** What a chunk did, and the ids of the movies that it told of. */
+/** The result of a chunk, and the ids of all movies in it. */
 interface WrittenChunk extends ChunkResult {
-  readonly told: Iterable<string>;
+  readonly ids: Iterable<string>;
 }
 
 type RefusedRecord = NonNullable<ChunkResult['refused']>[number];
@@ -31,10 +32,12 @@ type RefusedRecord = NonNullable<ChunkResult['refused']>[number];
 const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'cast', 'externalIds']);
 
 /**
- * Opens metadata's tables for the movies of one source. A chunk is one transaction of a dozen set-based statements,
- * however many movies it has. A movie that its source tells as it did last time is not touched; of another, only what
- * the source changed is written, and what people edited or deleted here stays theirs; one event tells of it. An id told twice and an external id
- * of another movie are refused.
+ * Opens metadata's tables for the movies of one source. A chunk is one transaction of a dozen set-based
+ * statements, however many movies it has.
+ *
+ * A movie whose record is the same as at the last import is not written. Of another movie, only the facts
+ * that the source changed are written, with one event; what people edited or deleted stays. A record is
+ * refused if an earlier one has the same id, or if it has an external id of another movie.
  */
 export const openMovieTables =
   (source: string): Importer<SourceMovie>['open'] =>
@@ -42,35 +45,28 @@ export const openMovieTables =
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const seen = new Set<string>();
     let changed = false;
-    const writeOrRetry = async (entries: readonly Entry[], attempts = 3): Promise<WrittenChunk> => {
-      try {
-        return await prisma.$transaction((tx) => writeChunk(tx, { source, seen }, entries), {
-          timeout: 60_000,
-        });
-      } catch (error) {
-        // Somebody just took an external id of the chunk, or PostgreSQL cut a deadlock with people's writes.
-        if (attempts <= 1 || !(isDuplicate(error) || isConflict(error))) throw error;
-        return writeOrRetry(entries, attempts - 1);
-      }
-    };
     return {
       isEmpty: async () => (await prisma.movie.findFirst({ select: { id: true } })) === null,
       write: async (chunk) => {
-        const { told, ...result } = await writeOrRetry(chunk);
-        for (const id of told) seen.add(id);
+        const { ids, ...result } = await retryOnConflict(
+          () => prisma.$transaction((tx) => writeChunk(tx, { source, seen }, chunk), { timeout: 60_000 }),
+          // A mutation may have taken an external id of the chunk; the next attempt sees its row.
+          { attempts: 3, isRetryable: (error) => isDuplicate(error) || isConflict(error) },
+        );
+        for (const id of ids) seen.add(id);
         changed ||= result.written > 0;
         return result;
       },
       close: async () => {
-        // So that the first lists after an import are planned with knowledge of it; autovacuum comes a minute later.
+        // The first queries after the import need the statistics; autovacuum runs only a minute later.
         if (changed) await prisma.$executeRawUnsafe(sql.gatherStatistics);
         await prisma.$disconnect();
       },
     };
   };
 
-/** The movies under the ids that they have here: sources are matched by their IMDb ids, and by nothing else. */
-const adoptKnown = async (
+/** Gives each movie the id of the movie that has its IMDb id. Sources are matched by nothing else. */
+const adoptKnownIds = async (
   tx: Prisma.TransactionClient,
   entries: readonly Entry[],
 ): Promise<readonly Entry[]> => {
@@ -83,13 +79,13 @@ const adoptKnown = async (
   });
 };
 
-/** The ids of the movies that have these ids of IMDb. */
+/** Returns the ids of the movies that have these external ids, by the value of the external id. */
 const findOwners = async (
   tx: Prisma.TransactionClient,
-  wanted: readonly { readonly source: string; readonly value: string }[],
+  externalIds: readonly { readonly source: string; readonly value: string }[],
 ): Promise<ReadonlyMap<string, string>> => {
-  if (wanted.length === 0) return new Map();
-  const rows = await sql.ask<{ value: string; movie_id: string }>(tx, sql.externalIdOwners, wanted);
+  if (externalIds.length === 0) return new Map();
+  const rows = await sql.ask<{ value: string; movie_id: string }>(tx, sql.externalIdOwners, externalIds);
   return new Map(rows.map(({ value, movie_id }) => [value, movie_id]));
 };
 
@@ -98,14 +94,14 @@ const writeChunk = async (
   { source, seen }: { readonly source: string; readonly seen: ReadonlySet<string> },
   chunk: readonly Entry[],
 ): Promise<WrittenChunk> => {
-  // Importers take turns, chunk by chunk; people wait only for the movies of a chunk. Only behind the lock it is certain
-  // under which id another importer's movie is known.
-  await tx.$executeRawUnsafe(sql.takeTurn);
+  // Importers take turns, chunk by chunk; mutations wait only for the movies of a chunk. The ids are looked
+  // up after the lock, because another importer may be adding the same movies.
+  await tx.$executeRawUnsafe(sql.lockImports);
   const refused: RefusedRecord[] = [];
   const ids = new Set<string>();
-  const entries = (await adoptKnown(tx, chunk)).filter(({ record, item: { id } }) => {
+  const entries = (await adoptKnownIds(tx, chunk)).filter(({ record, item: { id } }) => {
     const isNew = !seen.has(id) && !ids.has(id);
-    if (!isNew) refused.push({ record, reason: `the id ${id} was told before` });
+    if (!isNew) refused.push({ record, reason: `the id ${id} occurs earlier in the source` });
     ids.add(id);
     return isNew;
   });
@@ -114,7 +110,7 @@ const writeChunk = async (
     ids: entries.map(({ item }) => item.id),
   });
   const known = new Map(hashes.map(({ movie_id, hash }) => [movie_id, hash]));
-  const told = await withFreeExternalIds(
+  const differing = await withFreeExternalIds(
     tx,
     entries.filter(({ item }) => known.get(item.id) !== hashOf(item)),
     refused,
@@ -125,19 +121,19 @@ const writeChunk = async (
       await sql.ask<{ id: string }>(
         tx,
         sql.insertMovies,
-        told.map(({ id, facts }) => sql.toRow(id, facts)),
+        differing.map(({ id, facts }) => sql.toRow(id, facts)),
       )
     ).map(({ id }) => id),
   );
-  const present = told.filter(({ id }) => !added.has(id)).map(({ id }) => id);
+  const present = differing.filter(({ id }) => !added.has(id)).map(({ id }) => id);
   const current = await sql.findCurrent(tx, source, present);
-  // Neither added nor current: deleted here, and left alone.
-  const written = told.filter(({ id }) => added.has(id) || current.has(id));
+  // A movie that is neither added nor current was deleted here, and stays deleted.
+  const written = differing.filter(({ id }) => added.has(id) || current.has(id));
   const changes = written.map(({ id, facts }): Change => {
     const movie = current.get(id);
     if (!movie) return { id, facts, changed: lists };
-    const merged = mergeFacts(movie.last, movie.facts, facts);
-    return { id, facts: merged.facts, changed: new Set(merged.changed) };
+    const reconciled = reconcileFacts(movie.last, movie.facts, facts);
+    return { id, facts: reconciled.facts, changed: new Set(reconciled.changed) };
   });
   const updated = changes.filter(({ id, changed }) => !added.has(id) && changed.size > 0);
   await sql.run(
@@ -145,13 +141,13 @@ const writeChunk = async (
     sql.updateMovies,
     updated.map(({ id, facts }) => sql.toRow(id, facts)),
   );
-  // Only of those whose version moved; behind their locks, so that their events are in order of it.
-  await sql.run(tx, sql.tellWritten, [
+  // Appended under the row locks, so that the events of a movie are in the order of its versions.
+  await sql.run(tx, sql.appendEvents, [
     ...[...added].map((id) => ({ id, added: true })),
     ...updated.map(({ id }) => ({ id, added: false })),
   ]);
   await writeLists(tx, changes);
-  // A name is the source's, also where the credits are as they were.
+  // A source may correct a person's name even if the credits of its movies did not change.
   await sql.run(
     tx,
     sql.correctPeople,
@@ -174,20 +170,24 @@ const writeChunk = async (
     written.map((movie) => ({ movie_id: movie.id, source, hash: hashOf(movie), record: movie })),
   );
   const unchanged = chunk.length - written.length - refused.length;
-  return { written: written.length, unchanged, refused, told: ids };
+  return { written: written.length, unchanged, refused, ids };
 };
 
-/** The movies whose external ids no other movie has, in the tables or earlier in the chunk; the others are refused. */
+/** Refuses the movies that have an external id of another movie. Returns the others. */
 const withFreeExternalIds = async (
   tx: Prisma.TransactionClient,
   entries: readonly Entry[],
   refused: RefusedRecord[],
 ): Promise<readonly SourceMovie[]> => {
-  const wanted = entries.flatMap(({ item }) => item.facts.externalIds);
+  const externalIds = entries.flatMap(({ item }) => item.facts.externalIds);
   const rows =
-    wanted.length === 0
+    externalIds.length === 0
       ? []
-      : await sql.ask<{ source: string; value: string; movie_id: string }>(tx, sql.externalIdOwners, wanted);
+      : await sql.ask<{ source: string; value: string; movie_id: string }>(
+          tx,
+          sql.externalIdOwners,
+          externalIds,
+        );
   const owners = new Map(rows.map(({ source, value, movie_id }) => [`${source} ${value}`, movie_id]));
   return entries.flatMap(({ record, item }) => {
     const keys = item.facts.externalIds.map(({ source, value }) => `${source} ${value}`);

@@ -1,29 +1,33 @@
 import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagination';
 import type { QueryResolvers } from '../generated/resolvers.js';
-import { countMovies, findMovieList, movieListScope } from '../movie-list.js';
+import { countMovies, findMovieList, movieListScope } from '../queries/movie-list.js';
+import { findHits } from '../queries/search.js';
 import { checkMovieFilter, checkSearchText } from '../rules.js';
-import { findHits } from '../search-list.js';
 
 export const Query: QueryResolvers = {
   movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),
 
-  movies: async (_root, { filter, sort, first, after, last, before }, { pool, prisma, cursors }) => {
-    const wanted = filter ?? {};
-    checkMovieFilter(wanted);
-    const scope = movieListScope(wanted, sort);
+  movies: async (
+    _root,
+    { filter: requestedFilter, sort, first, after, last, before },
+    { pool, prisma, cursors },
+  ) => {
+    const filter = requestedFilter ?? {};
+    checkMovieFilter(filter);
+    const scope = movieListScope(filter, sort);
     const page = readPage(
       { first: first ?? null, after: after ?? null, last: last ?? null, before: before ?? null },
       cursors,
       scope,
     );
-    const listed = await findMovieList(pool, wanted, sort, page);
+    const listed = await findMovieList(pool, filter, sort, page);
     const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) =>
       cursors.seal(scope, sortValues),
     );
     return {
       edges: edges.map(({ cursor, node }) => ({ cursor, node: node.movie })),
       pageInfo,
-      total: () => countMovies(prisma, wanted),
+      total: () => countMovies(prisma, filter),
     };
   },
 

@@ -1,5 +1,4 @@
 import type { Resolvers } from '../generated/resolvers.js';
-
 import { CurrencyCode, Date, DateTime, Decimal } from '../scalars.js';
 import { CreditConnection } from './CreditConnection.js';
 import { Genre } from './Genre.js';
@@ -10,7 +9,7 @@ import { Person } from './Person.js';
 import { Query } from './Query.js';
 import { SearchNode } from './SearchNode.js';
 
-/** Every type's resolvers, by the type's name. */
+/** The resolvers of each type, by the name of the type. */
 export const resolvers: Resolvers = {
   CreditConnection,
   CurrencyCode,

@@ -1,26 +1,36 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
-import { BrokerRefused } from '@cinegraph/messaging/broker';
+import {
+  BrokerRefused,
+  type Broker,
+  type OutgoingMessage,
+  type RecordPosition,
+} from '@cinegraph/messaging/broker';
 import { StartError } from '@cinegraph/service/start-error';
-import { startProgress } from '@cinegraph/subgraph/import/progress';
-import { openSource } from '@cinegraph/subgraph/import/source';
-import { printable } from '@cinegraph/service/terminal';
+import { printable, say } from '@cinegraph/service/terminal';
+import { startProgress, type Progress } from '@cinegraph/subgraph/import/progress';
+import { openSource, type Source } from '@cinegraph/subgraph/import/source';
+import type { Command } from '@cinegraph/subgraph/jobs/commands';
+import { z } from 'zod';
 import { ingestVariables } from '../consumers/ingest.js';
-import { produce as produceSource } from '../produce.js';
-import { openCommandBroker } from './broker.js';
-import type { RatingsCommand } from './command.js';
+import { readExternalRecords, type ExternalRecord } from '../event-source.js';
+import { faultText, isExternalFault, readExternalEvent } from '../foreign-event.js';
 
-/** So many refused lines are told one by one. */
-const maxTold = 1_000;
+/** How many refused lines are printed one by one. */
+const maxPrintedRefusals = 1_000;
 
-/** `produce`: sends a file of rating events of others to the topic `ratings`, and tells what the broker has of it. */
-export const produce: RatingsCommand = {
+/**
+ * `produce`: sends a file of external rating events to the topic `ratings`, and prints the offsets that they
+ * got.
+ */
+export const produce: Command = {
   what: 'the sending',
-  usage: `
-  produce <file, or - for standard input> [--rate <n>]
-                    send rating events of others (JSON array, JSON lines, CSV; gzip or not) to the topic ratings, at most
-                    n a second; a run that was killed goes on where it was`,
-  run: async (args, { folder, variables, brokerAddress }) => {
+  usage: ['produce <file, or - for standard input> [--rate <ratings per second>]'],
+  run: async (args, { folder, variables, openBroker }) => {
     const { values, positionals } = parseArgs({
       args: [...args],
       options: { rate: { type: 'string' } },
@@ -32,15 +42,18 @@ export const produce: RatingsCommand = {
       return 'usage';
     const { INGEST_ID_PREFIX: idPrefix } = variables({ INGEST_ID_PREFIX: ingestVariables.INGEST_ID_PREFIX });
     const source = await openSource(path);
-    const broker = await openCommandBroker({ brokerAddress }, [incomingRatings]);
+    const broker = await openBroker([incomingRatings]);
     const progress = startProgress({
-      ...{ what: `rating: ${printable(source.name)}`, items: 'ratings', total: source.size ?? 0 },
+      what: `rating: ${printable(source.name)}`,
+      items: 'ratings',
+      total: source.size ?? 0,
       shown: process.stdout.isTTY,
     });
-    let told = 0;
+    let refusals = 0;
     const onRefused = (record: string, reason: string) => {
-      told += 1;
-      if (told <= maxTold) process.stderr.write(`refused ${printable(`${record}: ${reason}`)}\n`);
+      refusals += 1;
+      if (refusals <= maxPrintedRefusals)
+        process.stderr.write(`refused ${printable(`${record}: ${reason}`)}\n`);
     };
     await broker.part.start();
     try {
@@ -48,20 +61,145 @@ export const produce: RatingsCommand = {
         idPrefix,
         rate,
       }).finally(() => progress.stop());
-      if (done.skipped > 0) say(`${done.skipped} lines were done by an earlier run.`);
+      if (done.skipped > 0) say(`${done.skipped} lines were sent or refused by an earlier run.`);
       say(`${done.sent} ratings sent, ${done.refused} lines refused.`);
       for (const [partition, { first, last, count }] of [...done.partitions].sort(([a], [b]) => a - b))
         say(`  ${incomingRatings.name}/${partition}: ${count}, offsets ${first} to ${last}`);
       return 0;
     } catch (error) {
       if (error instanceof StartError || error instanceof BrokerRefused || broker.answers()) throw error;
-      throw new StartError('The broker is away. What it has taken stays; run it again, it goes on there.', {
-        cause: error,
-      });
+      throw new StartError(
+        'The broker is unavailable. Messages already sent are kept. Run the command again to continue from there.',
+        { cause: error },
+      );
     } finally {
       await broker.part.stop();
     }
   },
 };
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+/** What was sent of a source. */
+export interface Production {
+  /** How many records an earlier run had sent or refused; this run skipped them. */
+  skipped: number;
+  sent: number;
+  refused: number;
+  /** The first and last offset and the number of messages, by partition. */
+  readonly partitions: Map<number, { first: bigint; last: bigint; count: number }>;
+}
+
+/** How many messages are published at once, and so how many a killed run may send twice at most. */
+const maxBatch = 1_000;
+
+/**
+ * Sends the rating events of a source to the topic `ratings`, keyed by movie, and waits for the
+ * acknowledgement of each batch. Lines that ingest would refuse at any scale are not sent, but reported to
+ * `onRefused`. The progress is kept in `folder`: after a kill, the next run on the same file continues there,
+ * and sends at most one batch twice. If the kept progress cannot be read, it throws a StartError and sends
+ * nothing.
+ */
+export const produceSource = async (
+  tools: {
+    readonly broker: Pick<Broker, 'publish'>;
+    /** Where the progress is kept; undefined keeps none. */
+    readonly folder: string | undefined;
+    readonly progress: Progress;
+    readonly onRefused: (record: string, reason: string) => void;
+  },
+  source: Source,
+  options: {
+    /** Put before a record id that has no colon to get the key, as ingest does it. */
+    readonly idPrefix: string;
+    /** The most messages per second; undefined sets no limit. */
+    readonly rate?: number | undefined;
+  },
+): Promise<Production> => {
+  const { broker, progress } = tools;
+  const { idPrefix, rate } = options;
+  const position = openPosition(tools.folder, source.identity);
+  const done: Production = { skipped: await position.read(), sent: 0, refused: 0, partitions: new Map() };
+  const batchSize = rate === undefined ? maxBatch : Math.min(maxBatch, Math.max(1, Math.ceil(rate / 10)));
+  const begun = performance.now();
+  let batch: OutgoingMessage[] = [];
+  let read = 0;
+  const flush = async () => {
+    if (rate !== undefined) await delay(Math.max(0, begun + (done.sent / rate) * 1_000 - performance.now()));
+    recordOffsets(done, await broker.publish(batch));
+    done.sent += batch.length;
+    batch = [];
+    await position.write(read);
+    progress.update(source.position(), done.sent);
+  };
+  for await (const record of readExternalRecords(source)) {
+    read += 1;
+    if (read <= done.skipped) continue;
+    const message = toMessage(record, idPrefix);
+    if (typeof message === 'string') {
+      done.refused += 1;
+      tools.onRefused(record.record, message);
+    } else batch.push(message);
+    if (batch.length >= batchSize) await flush();
+  }
+  if (batch.length > 0) await flush();
+  await position.clear();
+  return done;
+};
+
+/** Returns the message, or why no ingest would accept the record. */
+const toMessage = (record: ExternalRecord, idPrefix: string): OutgoingMessage | string => {
+  if ('refused' in record) return record.refused;
+  // Which scale ingest uses is not known here, so a record is sent if one of the two scales accepts it.
+  const ofTen = readExternalEvent(record.event, { scale: 10, idPrefix });
+  const read = isExternalFault(ofTen) ? readExternalEvent(record.event, { scale: 5, idPrefix }) : ofTen;
+  if (isExternalFault(read)) return faultText(isExternalFault(ofTen) ? ofTen : read);
+  return {
+    topic: incomingRatings.name,
+    key: read.movieId,
+    value: Buffer.from(JSON.stringify(record.event)),
+    headers: { 'content-type': 'application/json' },
+  };
+};
+
+const recordOffsets = ({ partitions }: Production, positions: readonly RecordPosition[]): void => {
+  for (const { partition, offset } of positions) {
+    const known = partitions.get(partition);
+    if (known) {
+      known.last = offset;
+      known.count += 1;
+    } else partitions.set(partition, { first: offset, last: offset, count: 1 });
+  }
+};
+
+const positionSchema = z.object({ identity: z.string(), records: z.int().min(0) });
+
+/**
+ * Keeps how many records of a source are done, in a file named after the source that is replaced as a whole.
+ */
+const openPosition = (folder: string | undefined, identity: string | undefined) => {
+  if (folder === undefined || identity === undefined) {
+    return { read: async () => 0, write: async () => undefined, clear: async () => undefined };
+  }
+  const name = createHash('sha256').update(identity).digest('hex').slice(0, 16);
+  const path = join(folder, `produce-${name}.json`);
+  return {
+    read: async () => {
+      try {
+        const found = positionSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+        return found.identity === identity ? found.records : 0;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+        throw new StartError(
+          `The progress of an earlier run is kept in ${path}, which cannot be read. Remove that file to send the whole source again.`,
+          { cause: error },
+        );
+      }
+    },
+    write: async (records: number) => {
+      await mkdir(folder, { recursive: true });
+      const next = `${path}.next`;
+      await writeFile(next, JSON.stringify({ identity, records } satisfies z.infer<typeof positionSchema>));
+      await rename(next, path);
+    },
+    clear: async () => rm(path, { force: true }),
+  };
+};

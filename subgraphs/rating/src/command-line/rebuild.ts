@@ -1,36 +1,112 @@
 import { parseArgs } from 'node:util';
-import { printable } from '@cinegraph/service/terminal';
+import { insertBundles } from '@cinegraph/messaging/outbox/append';
+import { printable, say } from '@cinegraph/service/terminal';
+import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
-import { findDrift, rebuildAggregates } from '../rebuild.js';
-import type { RatingsCommand } from './command.js';
+import { aggregateEvents, createAggregates, lockAggregates, scoreCounts, scoreColumns } from '../merge.js';
 
-/** `rebuild`: makes every aggregate equal to its ratings again, and lists what had drifted. */
-export const rebuild: RatingsCommand = {
+/** `rebuild`: makes every aggregate equal to its ratings again, and lists those that had drifted. */
+export const rebuild: Command = {
   what: 'the rebuild',
-  usage: `
-  rebuild           recompute every aggregated rating from the ratings, repair and list those that had drifted
-  rebuild --check   only list them; exit code 1 when there are any`,
+  usage: ['rebuild [--check]'],
   run: async (args, { pool }) => {
-    const { values, positionals } = parseArgs({
+    const { values } = parseArgs({
       args: [...args],
       options: { check: { type: 'boolean', default: false } },
-      allowPositionals: true,
     });
-    if (positionals.length > 0) return 'usage';
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     try {
       const drift = await (values.check ? findDrift(prisma) : rebuildAggregates(prisma));
       for (const { movieId, stored, recomputed } of drift) {
-        process.stdout.write(
-          `${printable(movieId)}: stored ${stored.sum} in ${stored.count} votes, recomputed ${recomputed.sum} in ${recomputed.count}\n`,
+        say(
+          `${printable(movieId)}: stored ${stored.sum} in ${stored.count} votes, recomputed ${recomputed.sum} in ${recomputed.count}`,
         );
       }
-      const outcome = values.check ? 'have drifted' : 'had drifted and are repaired';
-      process.stdout.write(`${drift.length} aggregated ratings ${outcome}.\n`);
+      say(
+        `${drift.length} aggregated ratings ${values.check ? 'have drifted' : 'had drifted and are repaired'}.`,
+      );
       return values.check && drift.length > 0 ? 1 : 0;
     } finally {
       await prisma.$disconnect();
     }
   },
 };
+
+/** A movie whose stored aggregate differs from the one that its ratings give. */
+export interface Drift {
+  readonly movieId: string;
+  readonly stored: { readonly sum: number; readonly count: number };
+  readonly recomputed: { readonly sum: number; readonly count: number };
+}
+
+/**
+ * Recomputes every aggregate from the ratings and returns those that differ. It is one statement and so one
+ * snapshot: concurrent writes are not reported as drift, and nobody who rates has to wait. It reads every
+ * rating, so `prisma` must not have a statement timeout.
+ */
+export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
+  const rows = await prisma.$queryRawUnsafe<readonly DriftRow[]>(`
+        SELECT movie_id AS "movieId",
+          coalesce(stored.sum, 0)::float8 AS "storedSum", coalesce(stored.count, 0)::float8 AS "storedCount",
+          coalesce(fresh.sum, 0)::float8 AS "freshSum", coalesce(fresh.count, 0)::float8 AS "freshCount"
+        FROM aggregated_rating AS stored FULL JOIN (
+          SELECT movie_id, ${recomputed} FROM rating GROUP BY movie_id
+        ) AS fresh USING (movie_id)
+        WHERE ${differs}
+        ORDER BY movie_id COLLATE "C"`);
+  return rows.map((row) => ({
+    movieId: row.movieId,
+    stored: { sum: row.storedSum, count: row.storedCount },
+    recomputed: { sum: row.freshSum, count: row.freshCount },
+  }));
+};
+
+/**
+ * Makes every aggregate equal to its ratings again, publishes the corrected aggregates, and returns what had
+ * drifted. Only drifted movies are locked, 500 in a transaction; ratings are accepted meanwhile.
+ */
+export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly Drift[]> => {
+  const drift = await findDrift(prisma);
+  for (let at = 0; at < drift.length; at += 500) {
+    const movieIds = drift.slice(at, at + 500).map(({ movieId }) => movieId);
+    await prisma.$transaction(
+      async (tx) => {
+        await tx.$executeRawUnsafe(createAggregates, movieIds);
+        await tx.$queryRawUnsafe(lockAggregates, movieIds);
+        await tx.$executeRawUnsafe(
+          `WITH moved AS (
+             UPDATE aggregated_rating AS stored SET
+               sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
+               version = stored.version + 1
+             FROM (
+               SELECT wanted.movie_id, ${recomputed}
+               FROM unnest($1::text[]) AS wanted (movie_id) LEFT JOIN rating USING (movie_id)
+               GROUP BY wanted.movie_id
+             ) AS fresh
+             WHERE stored.movie_id = fresh.movie_id
+             RETURNING stored.*, NULL::text AS trace
+           )
+           ${insertBundles(aggregateEvents('moved'))}`,
+          movieIds,
+        );
+      },
+      { timeout: 60_000 },
+    );
+  }
+  return drift;
+};
+
+interface DriftRow {
+  readonly movieId: string;
+  readonly storedSum: number;
+  readonly storedCount: number;
+  readonly freshSum: number;
+  readonly freshCount: number;
+}
+
+const recomputed = `coalesce(sum(score), 0) AS sum, count(score) AS count, ${scoreCounts('score')}`;
+
+const differs = ['sum', 'count', ...scoreColumns]
+  .map((column) => `coalesce(stored.${column}, 0) <> coalesce(fresh.${column}, 0)`)
+  .join(' OR ');

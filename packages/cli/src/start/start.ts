@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { StartError } from '@cinegraph/service/start-error';
+import { say } from '@cinegraph/service/terminal';
+import { takeLock } from '../../bootstrap/lock.mjs';
+import { readStartOptions, type StartOptions } from '../../bootstrap/options.mjs';
+import { assertAnswers, printReadyBanner } from './ready-banner.js';
+import { startDatabases } from '../databases.js';
+import {
+  composedSupergraph,
+  databasesOf,
+  environmentOf,
+  readCliEnv,
+  readLocalSubgraphs,
+  readSubgraphKey,
+  readUncomposed,
+  root,
+} from '../graph.js';
+import { importAtFirstStart } from '../import/first-import.js';
+import { lockOf } from '../jobs.js';
+import { aborted, startService } from './service-process.js';
+
+/**
+ * The command `start`: starts the databases, the subgraphs of supergraph.yaml and then the gateway, prints
+ * its URLs, and runs until `signal` is aborted (returns 0) or a part keeps failing (throws). In either case
+ * everything that was started is stopped in reverse order: the gateway first, PostgreSQL last.
+ */
+export const start = async (args: readonly string[], signal: AbortSignal): Promise<number> => {
+  const options = readStartOptions(args, root);
+  const { release, holder } = await takeLock(lockOf(options.data), 'start');
+  if (holder) {
+    throw new StartError(
+      `${options.data} is in use: process ${holder.pid} runs "${holder.purpose}" on it. Stop that process first, or start a second graph with --data <folder> --port <port>.`,
+    );
+  }
+  const started: (() => Promise<void>)[] = [];
+  let failure: unknown;
+  try {
+    if (options.reset) {
+      await removeEmbeddedPostgres(options.data);
+      say('all data removed');
+    }
+    await runGraph(options, signal, started);
+  } catch (error) {
+    if (!signal.aborted) failure = error;
+  }
+  if (started.length > 0) say('stopping');
+  for (const stop of started.reverse()) {
+    await stop().catch((error: unknown) => (failure ??= error));
+  }
+  release();
+  if (failure !== undefined) throw failure;
+  say('stopped');
+  return 0;
+};
+
+/**
+ * Starts everything, appends the functions that stop it to `started`, and waits. It never resolves, it only
+ * throws.
+ */
+const runGraph = async (
+  { data, port }: StartOptions,
+  signal: AbortSignal,
+  started: (() => Promise<void>)[],
+): Promise<never> => {
+  let onGivenUp = (_error: unknown): void => undefined;
+  const failed = new Promise<never>((_resolve, reject) => (onGivenUp = reject));
+  // It may reject before anything waits for it.
+  failed.catch(() => undefined);
+
+  const subgraphs = await readLocalSubgraphs();
+  const env = readCliEnv(subgraphs);
+  const uncomposed =
+    env.SUPERGRAPH_PATH === composedSupergraph ? await readUncomposed(composedSupergraph) : [];
+  if (uncomposed.length > 0) {
+    say(`supergraph.graphql does not contain ${uncomposed.join(', ')} yet. Run: npm run compose`);
+  }
+  const key = await readSubgraphKey(env, data);
+  const databases = await startDatabases({ data, env, subgraphs, onProgress: say, onGivenUp });
+  started.push(databases.stop);
+  signal.throwIfAborted();
+
+  const common = environmentOf(env, { NODE_ENV: env.NODE_ENV, LOG_LEVEL: env.LOG_LEVEL, SUBGRAPH_KEY: key });
+  await importAtFirstStart({ data, subgraphs, databases, env: common, signal });
+  signal.throwIfAborted();
+
+  say(`starting ${[...subgraphs.map(({ name }) => name), 'gateway'].join(', ')}`);
+  const services = await Promise.allSettled(
+    subgraphs.map(async (subgraph) => {
+      const { name, main, urlVariable } = subgraph;
+      const service = await startService({
+        ...{ name, main, signal, onGivenUp, port: 0 },
+        env: { ...common, ...databasesOf(subgraph, databases.urls) },
+      });
+      started.push(service.stop);
+      return [urlVariable, `${service.url}/graphql`] as const;
+    }),
+  );
+  const urls = services.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+  const gateway = await startService({
+    ...{ name: 'gateway', main: join(root, 'gateway', 'dist', 'main.js'), signal, onGivenUp, port },
+    // The gateway does not use the broker, so it does not get its password.
+    env: {
+      ...common,
+      KAFKA_PASSWORD: undefined,
+      SUPERGRAPH_PATH: env.SUPERGRAPH_PATH,
+      ...Object.fromEntries(urls),
+    },
+  });
+  started.push(gateway.stop);
+  await assertAnswers(gateway.url, signal);
+  await printReadyBanner(gateway.url);
+  return Promise.race([failed, aborted(signal)]);
+};

@@ -1,0 +1,23 @@
+import { describe, expect, it } from '@jest/globals';
+import { movieHandoverEntry, type MovieHandoverEntry } from './movie-handover.js';
+
+const entries: readonly MovieHandoverEntry[] = [
+  { movie: 'vega:1', version: 3, deleted: false },
+  { movie: 'imdb:tt0000001', version: 1, deleted: true },
+  { alias: 'movielens:1', movie: 'vega:1' },
+];
+
+describe('a line of the hand-over file', () => {
+  it.each(entries)('has the same content after it was written and read: %j', (entry) => {
+    expect(movieHandoverEntry.parse(JSON.parse(JSON.stringify(entry)))).toEqual(entry);
+  });
+
+  it.each([
+    ['a movie without a version', { movie: 'vega:1', deleted: false }],
+    ['a movie whose version is a string', { movie: 'vega:1', version: '3', deleted: false }],
+    ['an alias of no movie', { alias: 'movielens:1' }],
+    ['neither a movie nor an alias', {}],
+  ])('is refused if it holds %s', (_case, entry) => {
+    expect(movieHandoverEntry.safeParse(entry).success).toBe(false);
+  });
+});

@@ -1,0 +1,126 @@
+import type { Page } from '@cinegraph/subgraph/pagination';
+import type pg from 'pg';
+import { Prisma, type PrismaClient } from '../generated/prisma/client.js';
+import type { MovieFilter, MovieSort } from '../generated/resolvers.js';
+import type { MovieModel } from '../models.js';
+import { movieColumns, toMovie, type MovieRow } from './movies.js';
+
+/** A movie in a list, with the values that its cursor holds. */
+export interface ListedMovie {
+  readonly movie: MovieModel;
+  readonly sortValues: readonly [value: string, id: string];
+}
+
+/**
+ * The SQL of each sort order. `by` must be exactly the expression of an index in the migration, or the list
+ * is not an index scan. A missing value sorts last in both directions, because the row comparison at a page
+ * boundary cannot order nulls.
+ */
+const orders: Readonly<Record<MovieSort, { by: string; type: string; descending: boolean }>> = {
+  TITLE_ASC: { by: `lower(m.title) COLLATE "C"`, type: 'text', descending: false },
+  TITLE_DESC: { by: `lower(m.title) COLLATE "C"`, type: 'text', descending: true },
+  RELEASE_DATE_ASC: {
+    by: `coalesce(m.release_date, make_date(m.release_year, 1, 1), 'infinity'::date)`,
+    type: 'date',
+    descending: false,
+  },
+  RELEASE_DATE_DESC: {
+    by: `coalesce(m.release_date, make_date(m.release_year, 1, 1), '-infinity'::date)`,
+    type: 'date',
+    descending: true,
+  },
+  RUNTIME_ASC: { by: `coalesce(m.runtime_minutes, 2147483647)`, type: 'integer', descending: false },
+  RUNTIME_DESC: { by: `coalesce(m.runtime_minutes, 0)`, type: 'integer', descending: true },
+  CREATED_AT_ASC: { by: `m.created_at`, type: 'timestamptz', descending: false },
+  CREATED_AT_DESC: { by: `m.created_at`, type: 'timestamptz', descending: true },
+};
+
+/**
+ * Returns the movies that match a filter after the page's cursor, in the direction of the page. One movie
+ * more than the page size shows that there are more. One statement scans an index from the cursor on.
+ *
+ * This path is hot, because most operations begin with it. A list without a filter is a prepared statement,
+ * which costs a third of the CPU of `$queryRaw` for 100 movies. A list with a filter is planned each time,
+ * because the best plan depends on how many movies match.
+ */
+export const findMovieList = async (
+  pool: pg.Pool,
+  filter: MovieFilter,
+  sort: MovieSort,
+  page: Page,
+): Promise<readonly ListedMovie[]> => {
+  const { by, type, descending } = orders[sort];
+  const down = descending !== page.backward;
+  const direction = Prisma.raw(down ? 'DESC' : 'ASC');
+  const beyond = page.cursor
+    ? Prisma.sql`AND (${Prisma.raw(by)}, m.id COLLATE "C") ${Prisma.raw(down ? '<' : '>')}
+        (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
+    : Prisma.empty;
+  const matching = conditions(filter);
+  const { text, values } = Prisma.sql`
+    SELECT ${Prisma.raw(movieColumns)}, (${Prisma.raw(by)})::text AS "sortValue"
+    FROM movie m
+    WHERE ${Prisma.join(matching, ' AND ')} ${beyond}
+    ORDER BY ${Prisma.raw(by)} ${direction}, m.id COLLATE "C" ${direction}
+    LIMIT ${page.size + 1}`;
+  const name = `movies_${sort}${page.backward ? '_backward' : ''}${page.cursor ? '_beyond' : ''}`;
+  const isUnfiltered = matching.length === 1;
+  const { rows } = await pool.query<MovieRow & { sortValue: string }>({
+    text,
+    values,
+    ...(isUnfiltered && { name }),
+  });
+  return rows.map((row) => ({ movie: toMovie(row), sortValues: [row.sortValue, row.id] }));
+};
+
+/** Returns how many movies match a filter. */
+export const countMovies = async (prisma: PrismaClient, filter: MovieFilter): Promise<number> => {
+  const rows = await prisma.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM movie m WHERE ${Prisma.join(conditions(filter), ' AND ')}`;
+  return rows[0]?.count ?? 0;
+};
+
+/**
+ * Returns a text that is equal for equal filters and orders, however the arguments were written. A cursor is
+ * valid only in the list whose scope it was sealed with.
+ */
+export const movieListScope = (filter: MovieFilter, sort: MovieSort): string => {
+  const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
+  const values = [
+    title,
+    genre,
+    person,
+    releaseYear?.from,
+    releaseYear?.to,
+    runtimeMinutes?.from,
+    runtimeMinutes?.to,
+    certification,
+  ];
+  return `Query.movies:${JSON.stringify([sort, ...values.map((value) => value ?? null)])}`;
+};
+
+const conditions = ({
+  title,
+  genre,
+  person,
+  releaseYear,
+  runtimeMinutes,
+  certification,
+}: MovieFilter): Prisma.Sql[] => {
+  const all = [Prisma.sql`m.deleted_at IS NULL`];
+  if (title != null) all.push(Prisma.sql`m.title ILIKE ${`%${title.replace(/[\\%_]/g, '\\$&')}%`}`);
+  if (genre != null) {
+    all.push(
+      Prisma.sql`EXISTS (SELECT FROM movie_genre mg WHERE mg.movie_id = m.id AND mg.genre_id = ${genre})`,
+    );
+  }
+  if (person != null) {
+    all.push(Prisma.sql`EXISTS (SELECT FROM credit c WHERE c.movie_id = m.id AND c.person_id = ${person})`);
+  }
+  if (releaseYear?.from != null) all.push(Prisma.sql`m.release_year >= ${releaseYear.from}`);
+  if (releaseYear?.to != null) all.push(Prisma.sql`m.release_year <= ${releaseYear.to}`);
+  if (runtimeMinutes?.from != null) all.push(Prisma.sql`m.runtime_minutes >= ${runtimeMinutes.from}`);
+  if (runtimeMinutes?.to != null) all.push(Prisma.sql`m.runtime_minutes <= ${runtimeMinutes.to}`);
+  if (certification != null) all.push(Prisma.sql`m.certification = ${certification}`);
+  return all;
+};
