@@ -38,7 +38,7 @@ export async function measureIngest({ freshDatabase, feedDirectly, closing, say,
   const publish = async (from, count) => {
     for (let at = from; at < from + count; at += 2_000) {
       await broker.publish(
-        Array.from({ length: Math.min(2_000, from + count - at) }, (_, place) => messageOf(at + place)),
+        Array.from({ length: Math.min(2_000, from + count - at) }, (_, index) => messageOf(at + index)),
       );
     }
   };
@@ -103,7 +103,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     ['half of the 20,000 that are expected', 10_000],
     ['half of the ingest above', consumed / 2],
   ];
-  for (const [wanted, perSecond] of loads) {
+  for (const [requested, perSecond] of loads) {
     // The load is steady, in pieces of 50 milliseconds.
     let loading = true;
     const load = (async () => {
@@ -146,23 +146,23 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const reached = ((sent - from) / (performance.now() - began)) * 1_000;
     visible.sort((left, right) => left - right);
     say(
-      `acknowledged to visible at ${round(reached)} events/s (asked for: ${wanted}): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events to be told at the end`,
+      `acknowledged to visible at ${round(reached)} events/s (asked for: ${requested}): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events unpublished at the end`,
     );
     await allTold();
   }
 
   const arrived = new Map();
-  const own = { name: 'rating.ratings.v1', retention: 'time' };
+  const ownTopic = { name: 'rating.ratings.v1', retention: 'time' };
   const reader = openKafkaBroker({
     clientId: 'bench-reader',
-    topics: [own],
+    topics: [ownTopic],
     logger: createLogger({ name: 'bench', level: 'warn' }),
     brokers: kafka.brokers,
   });
   await reader.part.start();
   const subscription = reader.subscribe({
     group: 'bench.reader',
-    topics: [own.name],
+    topics: [ownTopic.name],
     onBatch: async (messages) => {
       for (const { value } of messages) {
         const { data } = JSON.parse(value.toString());

@@ -27,8 +27,8 @@ import { measureIngest } from './events-ingest.mjs';
 import { movies, ratingOf, round } from './events-stream.mjs';
 import { cleaningUp, writeSection } from './report.mjs';
 
-const wanted = process.argv.slice(2);
-const runs = (name) => wanted.length === 0 || wanted.includes(name);
+const requested = process.argv.slice(2);
+const runs = (name) => requested.length === 0 || requested.includes(name);
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 const folder = await mkdtemp(join(tmpdir(), 'bench-events-'));
@@ -54,7 +54,7 @@ try {
   if (runs('ingest') || runs('lag')) {
     await measureIngest({ freshDatabase, feedDirectly, closing, say, withLag: runs('lag') });
   }
-  if (wanted.length === 0)
+  if (requested.length === 0)
     writeSection(
       'Ratings in and out by events',
       'npm run bench -- events',
@@ -134,15 +134,15 @@ async function measureMutations() {
 async function feedDirectly(pool, from, count, batch = 5_000) {
   const began = performance.now();
   for (let at = from; at < from + count; at += batch) {
-    const incoming = Array.from({ length: Math.min(batch, from + count - at) }, (_, place) => {
-      const { movieId, user, score } = ratingOf(at + place);
+    const incoming = Array.from({ length: Math.min(batch, from + count - at) }, (_, index) => {
+      const { movieId, user, score } = ratingOf(at + index);
       return {
         movieId,
         viewerId: `ratings:${user}`,
         score,
         review: null,
         trace: null,
-        order: { appendedAt: new Date(1_700_000_000_000 + at), partition: 0, offset: BigInt(at + place) },
+        order: { appendedAt: new Date(1_700_000_000_000 + at), partition: 0, offset: BigInt(at + index) },
       };
     });
     await inTransaction(pool, (tx) => applyEvents(tx, incoming, new Date()));

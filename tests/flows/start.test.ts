@@ -142,10 +142,10 @@ describe('npm start', () => {
     expect(await run.ended).toBe(1);
     expect(run.output()).toMatch(/^The data folder .* is damaged or cannot be used: .* --reset .*$/m);
     expect(run.output()).not.toMatch(/ at .*:\d+:\d+/);
-    const anew = start('--port', '0', '--reset');
-    await anew.prints(/creating a database/);
-    anew.signal('SIGTERM');
-    expect(await anew.ended).toBe(0);
+    const afterReset = start('--port', '0', '--reset');
+    await afterReset.prints(/creating a database/);
+    afterReset.signal('SIGTERM');
+    expect(await afterReset.ended).toBe(0);
     expect(await serversOn(data)).toEqual([]);
   });
 });

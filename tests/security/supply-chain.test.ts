@@ -24,10 +24,10 @@ describe('the lock file', () => {
   });
 
   it('the lock file has packages of the registry only, never of git, a URL or a folder', () => {
-    const foreign = packages.filter(
+    const external = packages.filter(
       ({ resolved }) => resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/'),
     );
-    expect(foreign.map(({ path, resolved }) => `${path} ${resolved}`)).toEqual([]);
+    expect(external.map(({ path, resolved }) => `${path} ${resolved}`)).toEqual([]);
     const asked = Object.entries(lock).flatMap(
       ([path, { dependencies, devDependencies, optionalDependencies }]) =>
         Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })

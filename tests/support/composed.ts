@@ -80,11 +80,11 @@ export const openComposed = async (options: {
     throw new Error(`${name} ended before it was healthy: ${one.output}`);
   };
 
-  const fulfils = async (name: string, wanted: string) => {
+  const fulfils = async (name: string, condition: string) => {
     const one = running.get(name);
     if (!one) throw new Error(`${name} is needed, but not started`);
-    if (wanted === 'service_healthy') await becomesHealthy(name, one);
-    if (wanted !== 'service_completed_successfully') return;
+    if (condition === 'service_healthy') await becomesHealthy(name, one);
+    if (condition !== 'service_completed_successfully') return;
     const code = await one.ended;
     if (code !== 0) throw new Error(`${name} ended with ${code}: ${one.output}`);
   };
@@ -93,23 +93,23 @@ export const openComposed = async (options: {
     addressOf: (name) => `http://127.0.0.1:${addresses.get(name)?.port}`,
     outputOf: (name) => running.get(name)?.output ?? '',
     up: async (...profiles) => {
-      const wanted = inOrder(
+      const requested = inOrder(
         Object.keys(services).filter((name) =>
           services[name]?.profiles.some((one) => profiles.includes(one)),
         ),
         services,
       ).filter((name) => !outside.includes(name));
-      for (const name of wanted) {
+      for (const name of requested) {
         const service = services[name];
         if (!service) continue;
         for (const [other, { condition, required = true }] of Object.entries(service.depends_on ?? {})) {
           if (outside.includes(other)) continue;
-          if (required || wanted.includes(other)) await fulfils(other, condition);
+          if (required || requested.includes(other)) await fulfils(other, condition);
         }
         start(name, service);
       }
       // `up --wait` does the same, and `run` for services that complete.
-      for (const name of wanted) {
+      for (const name of requested) {
         const isOneShot = services[name]?.['restart'] === 'no';
         await fulfils(name, isOneShot ? 'service_completed_successfully' : 'service_healthy');
       }
