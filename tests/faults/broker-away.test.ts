@@ -184,7 +184,7 @@ const away = async (
     const response = await fetch(`${url}/health/ready`);
     expect(response.status).toBe(200);
     const { checks } = (await response.json()) as { readonly checks: Readonly<Record<string, string>> };
-    return checks['broker'] === 'away';
+    return checks['broker'] === 'unavailable';
   });
   await until('it to have been away long enough', async () => performance.now() - awayFrom > awayMs);
   const { rows } = await world.pool.query<{ waiting: number }>(

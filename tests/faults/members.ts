@@ -5,7 +5,7 @@ import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import { createLogger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
-import { createIngest } from '@cinegraph/rating/consumers/ingest';
+import { createIngest } from '@cinegraph/rating/consumers/ratings-topic';
 import type { Chance } from './support.js';
 import type { FaultWorld } from './world.js';
 

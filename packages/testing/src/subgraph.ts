@@ -3,7 +3,8 @@ import pg from 'pg';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
 import { createLogger } from '@cinegraph/service/logger';
 import type { BrokerAddress } from '@cinegraph/messaging/open-broker';
-import { startSubgraph, type SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
+import { startSubgraph } from '@cinegraph/subgraph/run-subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { testDatabase, testPool } from './database.js';
 

@@ -8,7 +8,9 @@ beforeAll(async () => {
 });
 afterAll(() => world.subgraph.stop());
 
-/** Writes votes of `perMovie` viewers for each movie past the commands, as fast as the database takes them. */
+/**
+ * Writes votes of `perMovie` viewers for each movie past the commands, as fast as the database takes them.
+ */
 const fill = (movie: string, votes: number, score: number) =>
   world.subgraph.pool.query(
     `WITH voted AS (

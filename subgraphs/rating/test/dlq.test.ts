@@ -6,7 +6,7 @@ import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { key } from '../src/command-line/key.js';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { ratingEvents, runCommand } from './run-command.js';
 import { foreign, own, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
@@ -66,7 +66,7 @@ describe('dlq', () => {
     expect(first).toEqual({
       code: 1,
       printed:
-        '2: still refused: RATING_OUT_OF_RANGE: 11 is no whole number from 1 to 10\n' +
+        '2: still refused: RATING_OUT_OF_RANGE: 11 is not a whole number from 1 to 10\n' +
         'rating: 1 replayed, 0 consumed already by another message, 1 still refused, 0 not open.\n',
     });
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });

@@ -44,7 +44,7 @@ describe('rating without its store', () => {
     expect(JSON.stringify([read, write])).not.toMatch(/127\.0\.0\.1|postgres|connection|SELECT|role/i);
     expect(await readyOf(world.subgraph.url)).toEqual({
       status: 503,
-      body: { status: 'unready', checks: { database: 'away' } },
+      body: { status: 'unready', checks: { database: 'unavailable' } },
     });
 
     await asSuperuser((client) => client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`));

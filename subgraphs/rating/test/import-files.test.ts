@@ -140,18 +140,18 @@ describe('a file of rating events', () => {
 
   it('refuses each bad record with its line and a reason, in a file, and takes the others', async () => {
     const bad: [unknown, RegExp][] = [
-      [event({ value: '5' }), /the value is no number/],
+      [event({ value: '5' }), /the value is not a number/],
       [event({ value: 11 }), /RATING_OUT_OF_RANGE: 11/],
       [event({ value: 0 }), /RATING_OUT_OF_RANGE: 0/],
       [event({ value: 2.5 }), /RATING_OUT_OF_RANGE: 2.5/],
       [event({ recordType: 'series' }), /UNSUPPORTED_RECORD_TYPE/],
       [event({ eventType: 'submit' }), /eventType must be "put" or "delete"/],
       [event({ userId: null }), /userId is missing/],
-      [event({ userId: 'a\u0000b' }), /userId is missing or no id/],
+      [event({ userId: 'a\u0000b' }), /userId is missing or not an id/],
       [event({ recordId: '' }), /recordId is missing/],
-      [event({ userId: ' 105' }), /userId is missing or no id/],
-      [[1], /it is no event/],
-      ['cut', /it is no event/],
+      [event({ userId: ' 105' }), /userId is missing or not an id/],
+      [[1], /it is not an event/],
+      ['cut', /it is not an event/],
     ];
     const lines = [...bad.map(([one]) => JSON.stringify(one)), '{"userId": 1', JSON.stringify(event({}))];
     // JSON lines are told from an array by their first character.
@@ -324,12 +324,12 @@ describe('the ratings of MovieLens', () => {
     ]);
     expect(report).toMatchObject({ read: 9, written: 1, refusedCount: 8 });
     expect(report?.refused.map(({ record, reason }) => `${record}: ${reason}`)).toEqual([
-      'line 2: userId is no number',
-      'line 3: movieId is no number',
-      'line 4: the value is no number',
-      'line 5: RATING_OUT_OF_RANGE: 5.5 is no half or whole number from 0.5 to 5',
-      'line 6: RATING_OUT_OF_RANGE: 3.2 is no half or whole number from 0.5 to 5',
-      'line 7: timestamp is no number of seconds',
+      'line 2: userId is not a number',
+      'line 3: movieId is not a number',
+      'line 4: the value is not a number',
+      'line 5: RATING_OUT_OF_RANGE: 5.5 is not a half or whole number from 0.5 to 5',
+      'line 6: RATING_OUT_OF_RANGE: 3.2 is not a half or whole number from 0.5 to 5',
+      'line 7: timestamp is not a number of seconds',
       'line 8: it has 3 columns instead of 4',
       'line 9: its quotes are not in pairs',
     ]);

@@ -12,7 +12,7 @@ import { openSource } from '@cinegraph/subgraph/import/source';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { produceSource } from '../src/command-line/produce.js';
 import { foreign } from './messages.js';
 import { ratingWorld } from './world.js';

@@ -8,7 +8,7 @@ import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom, type SeededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { inTransaction } from '@cinegraph/database/transaction';
-import { createIngest, type IngestSettings } from '../src/consumers/ingest.js';
+import { createIngest, type IngestSettings } from '../src/consumers/ratings-topic.js';
 import { foreign, own, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 

@@ -9,9 +9,9 @@ import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { inTransaction } from '@cinegraph/database/transaction';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
-import { findTopRatedStatement } from '../src/queries.js';
+import { findTopRatedStatement } from '../src/queries/aggregated-ratings.js';
 import { foreign, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 

@@ -14,7 +14,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A broker that keeps what it gets; `fails` is called with the number of each publication, after the append. */
+/**
+ * A broker that keeps what it gets; `fails` is called with the number of each publication, after the append.
+ */
 const recorder = (fails: (publication: number) => void = () => undefined) => {
   const sent: OutgoingMessage[] = [];
   let publications = 0;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { writeRatings } from '../src/commands.js';
+import { writeRatings } from '../src/write-ratings.js';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { ratingWorld } from './world.js';
 
@@ -31,7 +31,6 @@ const write = (ratings: readonly (readonly [movieId: string, viewerId: string, s
         ratings.map(([movieId, viewerId, score]) => ({
           command: { movieId, viewerId, score, review: null },
           trace: null,
-          keyed: null,
         })),
         new Date(),
       ),

@@ -1,5 +1,5 @@
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
-import { countUnknown } from '../src/queries.js';
+import { countUnknown } from '../src/queries/aggregated-ratings.js';
 import { rating } from '../src/subgraph.js';
 
 /** What tests of rating read of a movie. */

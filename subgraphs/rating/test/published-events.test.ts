@@ -2,7 +2,7 @@ import { decodeEvent } from '@cinegraph/events/event';
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { applyEvents, type IncomingRating } from '../src/commands.js';
+import { applyEvents, type IncomingRating } from '../src/write-ratings.js';
 import { catalogueSample } from '../src/import/sample.js';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../src/generated/prisma/client.js';
@@ -128,7 +128,8 @@ describe('events of others', () => {
   });
 
   it('end the same in every order of arrival, one by one and in one batch', async () => {
-    // A put, a retraction behind it, a put of the same moment on a higher partition, and one behind on the same partition.
+    // A put, a retraction behind it, a put of the same moment on a higher partition, and one behind on the
+    // same partition.
     const told = [
       [8, at(1)],
       [null, at(2, 0, 2)],
