@@ -54,8 +54,8 @@ export const runSubgraph = <Context extends BaseContext>(
 /**
  * Starts a subgraph in this process: builds the schema from its SDL, migrates the database, and serves
  * `/graphql` and the health routes on `settings.port`. In production a request without the gateway's
- * signature gets status
- * 401. In other modes an unsigned request is served without a viewer. A wrong signature gets 401 in every mode.
+ * signature gets status 401. In other modes an unsigned request is served without a viewer. A wrong
+ * signature gets 401 in every mode.
  */
 export const startSubgraph = async <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,

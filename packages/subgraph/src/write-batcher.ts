@@ -32,7 +32,7 @@ const groupsAtOnce = 4;
  * among them rejects only its own caller. If `run` itself fails:
  * - after a deadlock or serialization conflict the batch runs again, at most six times in all;
  * - after a time-out, as of a locked row, the commands of each `conflictGroup` are written on their own;
- * - if the store is unavailable, the whole batch fails;
+ * - if the store is unavailable, or one conflict group alone timed out, the whole batch fails;
  * - after any other error the batch is halved, until the command that causes it is alone.
  *
  * While `maxWaiting` commands wait, about two seconds of work, further ones are refused with `OVERLOADED`.
