@@ -18,10 +18,11 @@ import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/
 import { createLogger } from '@cinegraph/service/logger';
 import { migrate } from '@cinegraph/database/migrate';
 import { testPool } from '@cinegraph/testing/database';
-import { applyEvents, createRatingCommands, writeRatings } from '@cinegraph/rating/commands';
+import { createRatingCommands } from '@cinegraph/rating/commands';
 import { PrismaClient } from '@cinegraph/rating/generated/prisma/client';
 import { inTransaction } from '@cinegraph/database/transaction';
 import { migrations } from '@cinegraph/rating/migrations';
+import { applyEvents, writeRatings } from '@cinegraph/rating/write-ratings';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { measureIngest } from './events-ingest.mjs';
 import { movies, ratingOf, round } from './events-stream.mjs';
@@ -91,10 +92,10 @@ async function measureMutations() {
     review: null,
   });
   const alone = () =>
-    prisma.$transaction(
-      (tx) => writeRatings(tx, [{ command: command(), trace: null, keyed: null }], new Date()),
-      { maxWait: 60_000, timeout: 60_000 },
-    );
+    prisma.$transaction((tx) => writeRatings(tx, [{ command: command(), trace: null }], new Date()), {
+      maxWait: 60_000,
+      timeout: 60_000,
+    });
   const takeTurn = async (write) => {
     const latencies = [];
     const endsAt = performance.now() + 4_000;

@@ -197,7 +197,7 @@ const withoutBroker = async (
       const response = await fetch(`${url}/health/ready`);
       expect(response.status).toBe(200);
       const { checks } = (await response.json()) as { readonly checks: Readonly<Record<string, string>> };
-      return checks['broker'] === 'away';
+      return checks['broker'] === 'unavailable';
     },
     'readiness reports the broker as unavailable',
     faultTimeoutMs,

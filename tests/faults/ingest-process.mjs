@@ -3,7 +3,7 @@ import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import { testPool } from '@cinegraph/testing/database';
 import { createLogger } from '@cinegraph/service/logger';
 import { openBroker } from '@cinegraph/messaging/open-broker';
-import { createIngest } from '@cinegraph/rating/consumers/ingest';
+import { createIngest } from '@cinegraph/rating/consumers/ratings-topic';
 import { rating } from '@cinegraph/rating/subgraph';
 
 // Runs only the consumer of ratings, in a process that a test can kill. Its argument has the addresses of

@@ -4,7 +4,7 @@ import { systemClock } from '@cinegraph/service/clock';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import type { Part } from '@cinegraph/service/parts';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
-import { createIngest } from '@cinegraph/rating/consumers/ingest';
+import { createIngest } from '@cinegraph/rating/consumers/ratings-topic';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type { FaultRandom } from './support.js';
 import type { FaultWorld } from './world.js';

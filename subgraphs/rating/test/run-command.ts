@@ -8,7 +8,7 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type pg from 'pg';
 import { aggregateBackfill } from '../src/backfill.js';
-import { createIngest, ingestVariables, readIngestSettings } from '../src/consumers/ingest.js';
+import { createIngest, ingestVariables, readIngestSettings } from '../src/consumers/ratings-topic.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
 import { migrations } from '../src/migrations.js';
 

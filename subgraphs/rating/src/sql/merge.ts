@@ -1,11 +1,11 @@
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
-import type { AggregatedRatingModel } from './models.js';
 
 /**
- * There is one way to count a rating: the statements of this file, in one transaction, in this order. A source has the
- * columns of `sourceColumns`, one row a viewer and movie; a null score retracts. What an outside event says carries that
- * event's order: the rating's own version, or the broker's append time, partition and offset.
+ * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
+ * They read a source with these columns and at most one row for each movie and viewer. A null score retracts.
+ * The rating of an external event has the order of that event: the version of the rating, or the append time,
+ * partition and offset of the broker.
  */
 const sourceColumns = {
   movie_id: 'text',
@@ -21,29 +21,31 @@ const sourceColumns = {
   trace: 'text',
 };
 
-/** A row of a source that is handed in as JSON; columns that are left out are null. */
+/** A row of a source that is passed as JSON. Columns that are left out are null. */
 export type SourceRow = Readonly<Partial<Record<keyof typeof sourceColumns, string | number | null>>>;
 
-/** Ratings handed in as the JSON array $1 of source rows. */
+/** A source that is passed as $1, a JSON array of source rows. */
 export const jsonSource = `
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS source (${Object.entries(sourceColumns)
     .map(([name, type]) => `${name} ${type}`)
     .join(', ')})`;
 
 /**
- * First: every movie of $1 (text[]) gets its aggregate row. Ordered, so that two batches that create the same movies wait
- * for each other instead of deadlocking. Nearly all are there, and to look costs a third of a conflict.
+ * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created in
+ * the order of their ids, so that two batches that create the same rows wait for each other and do not
+ * deadlock. Nearly all rows exist, and a look-up costs a third of an insert that meets a conflict.
  */
 export const createAggregates = `
   INSERT INTO aggregated_rating (movie_id)
-  SELECT id FROM unnest($1::text[]) AS wanted (id)
+  SELECT id FROM unnest($1::text[]) AS requested (id)
   WHERE NOT EXISTS (SELECT FROM aggregated_rating WHERE movie_id = id) ORDER BY id COLLATE "C"
   ON CONFLICT (movie_id) DO NOTHING`;
 
 /**
- * Second: the aggregate rows of $1 (text[]) are locked in id order, which makes every batch with a movie in common
- * wait here. Behind the lock the old scores that the merge reads are the committed ones: read without it, two first
- * votes of one viewer would both see none and count twice.
+ * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns which
+ * movies are deleted. Two batches with a movie in common wait for each other here. After the lock, the old
+ * scores that the merge reads are the committed ones. Without it, two first votes of one viewer would both
+ * see no old score and count twice.
  */
 export const lockAggregates = `
   SELECT aggregate.movie_id, coalesce(known.deleted, false) AS deleted
@@ -57,11 +59,14 @@ const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
 /** The columns that count the votes of each score: s1 to s10. */
 export const scoreColumns = scores.map((score) => `s${score}` as const);
 
-/** Counts the rows of each score, under the names of `scoreColumns`. */
+/** Returns the expressions that count the rows of each score, named by `scoreColumns`. */
 export const scoreCounts = (column: string): string =>
   scores.map((score) => `count(*) FILTER (WHERE ${column} = ${score}) AS s${score}`).join(', ');
 
-/** What is told of the aggregates that `from` has, with a column trace: bundles for the outbox. */
+/**
+ * Returns the statement that makes outbox bundles of `AggregatedRatingChanged` from the rows of `from`:
+ * aggregates with a column `trace`.
+ */
 export const aggregateEvents = (from: string): string =>
   bundled(
     aggregatedRatingChanged,
@@ -87,9 +92,9 @@ const ratingEvents = [
 ];
 
 /**
- * Third, the one set-based write: ratings replaced, aggregates moved by exactly the difference, and what is to be told of
- * both put into the outbox. Behind the lock nobody else writes a rating of these movies, so that what is not there can be
- * inserted plainly, which costs a fifth less than ON CONFLICT.
+ * Third statement, the only write of ratings: it replaces ratings, changes the aggregates by exactly the
+ * difference, and appends the events of both to the outbox. After the lock no other transaction writes
+ * ratings of these movies, so that new ones are inserted without ON CONFLICT, which costs a fifth less.
  */
 const merge = (source: string, condition: string, events: readonly string[]) => `
   WITH source AS (${source}),
@@ -135,13 +140,27 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     FROM difference WHERE aggregate.movie_id = difference.movie_id
     RETURNING aggregate.*, difference.trace
   ),
-  told AS (
+  published AS (
     ${insertBundles(...events)}
   )`;
 
 /**
- * Merges the JSON array $1 and answers a row for each rating written: the rating, its old score, and its movie's new
- * aggregate where that moved. Retracting what is not there writes nothing and has no row.
+ * Returns as JSON the columns of an aggregate that `AggregatedRatingModel` has. JSON numbers are exact up to
+ * 2^53 votes.
+ */
+const aggregateJson = (row: string): string =>
+  `json_build_object('sum', ${row}.sum, 'count', ${row}.count,
+    'histogram', json_build_array(${scoreColumns.map((s) => `${row}.${s}`).join(', ')}))`;
+
+/** Returns the aggregates of the movies $1 (text[]); those that do not exist are left out. */
+export const readAggregates = `
+  SELECT movie_id AS "movieId", ${aggregateJson('stored')} AS aggregate
+  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[])`;
+
+/**
+ * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and the
+ * new aggregate of its movie, or null if the aggregate did not change. A retraction of a rating that does not
+ * exist writes nothing and has no row.
  */
 export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
   ...ratingEvents,
@@ -149,12 +168,13 @@ export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR pr
 ])}
   SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
     incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
-    moved.sum, moved.count, ${scoreColumns.map((s) => `moved.${s}`).join(', ')}
+    CASE WHEN moved.movie_id IS NOT NULL THEN ${aggregateJson('moved')} END AS aggregate
   FROM incoming LEFT JOIN moved USING (movie_id)`;
 
 /**
- * Merges the JSON array $1 of outside events: only what is later than what is stored is written, so that any order of
- * arrival ends the same. A retraction of what is not there is kept, so that an earlier event that comes late meets it.
+ * Merges the JSON array $1 of ratings from external events. Only an event that is later than the stored one
+ * is written, so that the order of arrival has no effect. A retraction of a rating that does not exist is
+ * stored, so that an earlier event which arrives after it is ignored.
  */
 export const mergeEvents = `${merge(
   jsonSource,
@@ -167,9 +187,10 @@ export const mergeEvents = `${merge(
   SELECT count(*)::int AS written FROM incoming`;
 
 /**
- * Merges the source as an import does: only what differs in score from what is stored, or is of a later event, is written,
- * so that a second run writes nothing; what is of an earlier event than the stored one is left out, so that files may come
- * in any order. Of a file each movie is told once. Answers one row with the numbers of ratings written and looked at.
+ * Returns the statement that merges the source of an import. A rating is written if its score differs from
+ * the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
+ * than the stored one is left out, so that files may come in any order. Only the aggregates are published,
+ * once for each movie. The statement returns one row: the numbers of ratings that were written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
@@ -179,13 +200,3 @@ export const mergeChangedRatings = (source: string): string => `${merge(
 )}
   SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
     (SELECT count(*) FROM moved)::int AS movies`;
-
-/** The columns of an aggregate as drivers hand them over: bigint as text or as BigInt. */
-export type AggregateRow = Readonly<Record<'sum' | 'count' | (typeof scoreColumns)[number], string | bigint>>;
-
-/** An aggregate row as a model; exact up to 2^53 votes. */
-export const toAggregatedRating = (row: AggregateRow): AggregatedRatingModel => ({
-  sum: Number(row.sum),
-  count: Number(row.count),
-  histogram: scoreColumns.map((column) => Number(row[column])),
-});

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { readArray, readLines, readTable, type Row, type TextRecord } from './lines.js';
+import { readJsonArray } from './json-array.js';
+import { readLines, type TextRecord } from './lines.js';
+import { readTable, type Row } from './table.js';
 
-/** The bytes in pieces of this size, as a file system might hand them over. */
+/** Yields the bytes in pieces of this size, as a file system may return them. */
 const pieces = async function* (content: string | Buffer, size = 3): AsyncGenerator<Buffer> {
   const bytes = Buffer.from(content);
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -17,14 +19,14 @@ const table = (content: string | Buffer, columns: string[], separator?: ',' | '\
   all(readTable({ name: 'a.csv', chunks: pieces(content) }, columns, separator));
 
 const array = (content: string | Buffer, maxBytes?: number): Promise<TextRecord[]> =>
-  all(readArray({ name: 'a.json', chunks: pieces(content) }, maxBytes));
+  all(readJsonArray({ name: 'a.json', chunks: pieces(content) }, maxBytes));
 
 describe('lines', () => {
   it.each([
     ['LF', 'a\nb\n\nc'],
     ['CR LF', 'a\r\nb\r\n\r\nc\r\n'],
     ['CR', 'a\rb\r\rc\r'],
-  ])('may end with %s, wherever the pieces of the file are cut', async (_name, content) => {
+  ])('lines may end with %s, wherever the file is cut into pieces', async (_name, content) => {
     for (let size = 1; size < 10; size += 1) {
       const lines = await all(readLines(pieces(content, size)));
       expect(lines).toEqual([
@@ -35,7 +37,7 @@ describe('lines', () => {
     }
   });
 
-  it('have a fault when they are too long or not UTF-8, and the next ones are read', async () => {
+  it('lines have a fault if they are too long or not UTF-8, and the lines after them are read', async () => {
     const content = Buffer.concat([
       Buffer.from(`\uFEFFfirst\n${'x'.repeat(50)}\n`),
       Buffer.from([0xff, 0xfe, 0x0a]),
@@ -50,8 +52,8 @@ describe('lines', () => {
   });
 });
 
-describe('a table of text', () => {
-  it('is read by the names of its columns, in any order, quoted or not', async () => {
+describe('a text table', () => {
+  it('a table is read by the names of its columns, in any order, quoted or not', async () => {
     const rows = await table('c,b,a\r\n1,2,3\r\n"x, ""y""",,z\r\n', ['a', 'c']);
     expect(rows.map((row) => ('cells' in row ? row.cells : row))).toEqual([
       ['3', '1'],
@@ -59,7 +61,7 @@ describe('a table of text', () => {
     ]);
   });
 
-  it('has a fault in a row of another width, and in one whose quote never ends, and only there', async () => {
+  it('a table has a fault only in a row of another width and in a row whose quote never ends', async () => {
     const rows = await table('a,b\n1\n"2,3\n4,5\n', ['a', 'b']);
     expect(rows).toEqual([
       { line: 2, text: '1', fault: 'it has 1 columns instead of 2' },
@@ -68,26 +70,26 @@ describe('a table of text', () => {
     ]);
   });
 
-  it('separated by tabs knows no quotes', async () => {
+  it('a table has no quotes if it is separated by tabs', async () => {
     const rows = await table('a\tb\n"x\ty,\n', ['b', 'a'], '\t');
     expect(rows).toEqual([{ line: 2, text: '"x\ty,', cells: ['y,', '"x'] }]);
   });
 
   it.each([
-    ['without the column', 'b,c\n1,2\n', /has no column "a". Its first line names: b, c/],
-    ['of UTF-16', Buffer.from('a,b\n1,2\n', 'utf16le'), /no column "a"/],
-    ['of bytes', Buffer.from([0xff, 0xfe, 0x61, 0x0a]), /no table of text in UTF-8/],
-    ['of space', ' \n \n', /is empty/],
-  ])('is refused as a whole %s', async (_name, content, reason) => {
+    ['it lacks a column', 'b,c\n1,2\n', /has no column "a". Its first line names: b, c/],
+    ['it is UTF-16', Buffer.from('a,b\n1,2\n', 'utf16le'), /no column "a"/],
+    ['it is not text', Buffer.from([0xff, 0xfe, 0x61, 0x0a]), /not a text table in UTF-8/],
+    ['it is empty', ' \n \n', /is empty/],
+  ])('a table is refused as a whole if %s', async (_name, content, reason) => {
     await expect(table(content, ['a'])).rejects.toThrow(reason);
   });
 });
 
 describe('a JSON array', () => {
-  it('is read element by element, with the line where each begins', async () => {
+  it('a JSON array is read element by element, each with the line where it begins', async () => {
     const content = '\n[ {"a": "]},["},\n  {"b": [1, {"c": "\\""}]} ,\n3\n]\n';
     for (let size = 1; size < 12; size += 1) {
-      const records = await all(readArray({ name: 'a', chunks: pieces(content, size) }));
+      const records = await all(readJsonArray({ name: 'a', chunks: pieces(content, size) }));
       expect(records.map(({ line, text }) => [line, JSON.parse(text) as unknown])).toEqual([
         [2, { a: ']},[' }],
         [3, { b: [1, { c: '"' }] }],
@@ -96,11 +98,11 @@ describe('a JSON array', () => {
     }
   });
 
-  it('may be empty', async () => {
+  it('a JSON array may be empty', async () => {
     expect(await array('[ ]')).toEqual([]);
   });
 
-  it('has a fault where an element is too large or not UTF-8, and is read on', async () => {
+  it('a JSON array has a fault in an element that is too large or not UTF-8, and the elements after it are read', async () => {
     const content = Buffer.concat([
       Buffer.from(`["${'x'.repeat(50)}",`),
       Buffer.from([0x22, 0xff, 0x22]),
@@ -116,8 +118,8 @@ describe('a JSON array', () => {
   it.each([
     ['[1,2', /ends within its array, in line 1: it was cut off/],
     ['[{"a": "b]', /was cut off/],
-    ['[1]\n[2]', /goes on behind the end of its array, in line 2/],
-  ])('%j is refused as a whole', async (content, reason) => {
+    ['[1]\n[2]', /continues after the end of its array, in line 2/],
+  ])('a JSON array is refused as a whole if it is %j', async (content, reason) => {
     await expect(array(content)).rejects.toThrow(reason);
   });
 });

@@ -2,7 +2,7 @@ import { decodeEvent } from '@cinegraph/events/event';
 import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { applyEvents, type IncomingRating } from '../src/commands.js';
+import { applyEvents, type IncomingRating } from '../src/write-ratings.js';
 import { catalogueSample } from '../src/import/sample.js';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../src/generated/prisma/client.js';
@@ -19,8 +19,8 @@ afterAll(async () => {
   await world.subgraph.stop();
 });
 
-/** What the outbox tells of a movie, in order; each entry decoded by the schema that its type publishes. */
-const toldOf = async (movieId: string) => {
+/** Returns the events of a movie in the outbox, in order, each decoded by its schema as a consumer does. */
+const publishedOf = async (movieId: string) => {
   const { rows } = await world.subgraph.pool.query<{
     type: string;
     version: number;
@@ -38,25 +38,34 @@ const toldOf = async (movieId: string) => {
   });
 };
 
-describe('what is told', () => {
-  it('is the rating and the new aggregate, once for each change', async () => {
-    await world.rate('ann', 'told', 7);
-    await world.rate('ann', 'told', 9);
-    await world.retract('ann', 'told');
-    await world.retract('ann', 'told');
+describe('the events that rating publishes', () => {
+  it('each change publishes the rating and the new aggregate, once', async () => {
+    await world.rate('ann', 'published', 7);
+    await world.rate('ann', 'published', 9);
+    await world.retract('ann', 'published');
+    await world.retract('ann', 'published');
     const histogram = (score?: number) => Array.from({ length: 10 }, (_, at) => (at + 1 === score ? 1 : 0));
-    const rating = { movieId: 'told', viewerId: 'ann' };
-    expect(await toldOf('told')).toEqual([
+    const rating = { movieId: 'published', viewerId: 'ann' };
+    expect(await publishedOf('published')).toEqual([
       ['RatingSubmitted', { ...rating, score: 7, review: null, version: 1 }],
-      ['AggregatedRatingChanged', { movieId: 'told', sum: 7, count: 1, histogram: histogram(7), version: 1 }],
+      [
+        'AggregatedRatingChanged',
+        { movieId: 'published', sum: 7, count: 1, histogram: histogram(7), version: 1 },
+      ],
       ['RatingSubmitted', { ...rating, score: 9, review: null, version: 2 }],
-      ['AggregatedRatingChanged', { movieId: 'told', sum: 9, count: 1, histogram: histogram(9), version: 2 }],
+      [
+        'AggregatedRatingChanged',
+        { movieId: 'published', sum: 9, count: 1, histogram: histogram(9), version: 2 },
+      ],
       ['RatingRetracted', { ...rating, version: 3 }],
-      ['AggregatedRatingChanged', { movieId: 'told', sum: 0, count: 0, histogram: histogram(), version: 3 }],
+      [
+        'AggregatedRatingChanged',
+        { movieId: 'published', sum: 0, count: 0, histogram: histogram(), version: 3 },
+      ],
     ]);
   });
 
-  it('is the rating alone where the aggregate stays as it was, and the answer has that aggregate', async () => {
+  it('a change that leaves the aggregate as it was publishes only the rating, and returns that aggregate', async () => {
     await world.rate('ann', 'reviewed', 7);
     const { data } = await world.subgraph.ask(
       submit,
@@ -64,37 +73,37 @@ describe('what is told', () => {
       { viewer: 'ann' },
     );
     expect(data).toMatchObject({ submitRating: { movie: { aggregatedRating: { average: 7, count: 1 } } } });
-    expect((await toldOf('reviewed')).map(([type]) => type)).toEqual([
+    expect((await publishedOf('reviewed')).map(([type]) => type)).toEqual([
       'RatingSubmitted',
       'AggregatedRatingChanged',
       'RatingSubmitted',
     ]);
   });
 
-  it('is nothing of what is refused, answered from an idempotency key, or retracted without having been there', async () => {
+  it('nothing is published for a refusal, a repeated idempotency key or a retraction without effect', async () => {
     await world.subgraph.ask(submit, { movieId: 'quiet', score: 11 }, { viewer: 'ann' });
     await world.subgraph.ask(retract, { movieId: 'quiet' }, { viewer: 'ann' });
-    expect(await toldOf('quiet')).toEqual([]);
+    expect(await publishedOf('quiet')).toEqual([]);
     for (let time = 0; time < 3; time += 1) await world.rate('ann', 'quiet', 5, 'one-key');
-    expect(await toldOf('quiet')).toHaveLength(2);
+    expect(await publishedOf('quiet')).toHaveLength(2);
   });
 
-  it('stands in the outbox in order of the versions of its movie, also when many vote at once', async () => {
+  it('the events of a movie are in the order of its versions even if many viewers vote at once', async () => {
     await Promise.all(
       Array.from({ length: 300 }, (_, at) => world.rate(`viewer ${at}`, `crowd ${at % 3}`, 1 + (at % 10))),
     );
     for (const movie of ['crowd 0', 'crowd 1', 'crowd 2']) {
-      const told = await toldOf(movie);
-      expect(told.filter(([type]) => type === 'RatingSubmitted')).toHaveLength(100);
-      const versions = told.flatMap(([type, data]) =>
+      const events = await publishedOf(movie);
+      expect(events.filter(([type]) => type === 'RatingSubmitted')).toHaveLength(100);
+      const versions = events.flatMap(([type, data]) =>
         type === 'AggregatedRatingChanged' ? [(data as { version: number }).version] : [],
       );
       expect(versions).toEqual(versions.map((_, at) => at + 1));
-      expect(told.at(-1)?.[1]).toMatchObject({ count: 100 });
+      expect(events.at(-1)?.[1]).toMatchObject({ count: 100 });
     }
   });
 
-  it('is of an import one state a movie', async () => {
+  it('an import publishes one aggregate for each movie', async () => {
     await importInto(catalogueSample, world.subgraph.pool);
     const { rows } = await world.subgraph.pool.query(
       `SELECT count(*)::int AS events, count(DISTINCT key)::int AS movies, bool_and(type = 'AggregatedRatingChanged') AS alike,
@@ -105,12 +114,12 @@ describe('what is told', () => {
       { events: number; movies: number; alike: boolean; aggregates: number },
     ];
     expect([alike, movies]).toEqual([true, aggregates]);
-    // A movie on the border of two chunks of the sample is told in each.
+    // A movie in two chunks of the sample is published for each.
     expect(events).toBeLessThan(movies + 100);
   });
 });
 
-describe('events of others', () => {
+describe('external events', () => {
   const apply = (events: readonly IncomingRating[]) =>
     prisma.$transaction((tx) => applyEvents(tx, events, new Date('2026-01-01T00:00:00Z')));
 
@@ -127,9 +136,9 @@ describe('events of others', () => {
     offset: BigInt(offset),
   });
 
-  it('end the same in every order of arrival, one by one and in one batch', async () => {
-    // A put, a retraction behind it, a put of the same moment on a higher partition, and one behind on the same partition.
-    const told = [
+  it('external events have the same result in every order of arrival, one by one and in one batch', async () => {
+    // A put, a later retraction, a put of the same time on a higher partition, and a later put there.
+    const log = [
       [8, at(1)],
       [null, at(2, 0, 2)],
       [3, at(2, 1, 0)],
@@ -137,11 +146,11 @@ describe('events of others', () => {
       [null, at(1, 7, 99)],
     ] as const;
     let movie = 0;
-    for (const order of permutations(told)) {
+    for (const order of permutations(log)) {
       const one = `one ${(movie += 1)}`;
       const all = `all ${movie}`;
-      for (const [score, place] of order) await apply([event(one, score, place)]);
-      await apply(order.map(([score, place]) => event(all, score, place)));
+      for (const [score, position] of order) await apply([event(one, score, position)]);
+      await apply(order.map(([score, position]) => event(all, score, position)));
       expect([await world.aggregateOf(one), await world.aggregateOf(all)]).toMatchObject([
         { average: 6, count: 1 },
         { average: 6, count: 1 },
@@ -150,26 +159,26 @@ describe('events of others', () => {
     expect(await world.drift()).toEqual([]);
   });
 
-  it('keep a retraction that comes before what it retracts', async () => {
+  it('an external retraction is kept if it arrives before the rating that it retracts', async () => {
     await apply([event('early', null, at(5))]);
-    expect(await toldOf('early')).toEqual([]);
+    expect(await publishedOf('early')).toEqual([]);
     await apply([event('early', 9, at(4))]);
     expect(await world.aggregateOf('early')).toMatchObject({ average: null, count: 0 });
     await apply([event('early', 4, at(6))]);
     expect(await world.aggregateOf('early')).toMatchObject({ average: 4, count: 1 });
   });
 
-  it('are ordered by the version that their source gives, and take it over', async () => {
+  it('external events with versions are ordered by them, and their versions are published', async () => {
     await apply([event('versions', 4, { version: 2 ** 40 }), event('versions', 9, { version: 7 })]);
     await apply([event('versions', 1, { version: 2 ** 40 })]);
     expect(await world.aggregateOf('versions')).toMatchObject({ average: 4, count: 1 });
-    expect((await toldOf('versions'))[0]).toEqual([
+    expect((await publishedOf('versions'))[0]).toEqual([
       'RatingSubmitted',
       { movieId: 'versions', viewerId: 'acme:1', score: 4, review: null, version: 2 ** 40 },
     ]);
   });
 
-  it('of a deleted movie are refused, and the others of the batch are not', async () => {
+  it('external events of a deleted movie are refused, and the others of the batch are written', async () => {
     await world.subgraph.pool.query(
       `INSERT INTO known_movie (id, version, deleted) VALUES ('gone', 1, true)`,
     );

@@ -9,28 +9,28 @@ import { createEnvelopeReader, isEnvelopeFault, type Envelope } from '@cinegraph
 import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
 import { findUnstorableText, isStorableText } from '@cinegraph/database/storable-text';
 import { z } from 'zod';
-import { applyEvents, type IncomingRating } from '../commands.js';
 import {
   externalViewerPrefix,
   isExternalFault,
   looksExternal,
   readExternalEvent,
   type EventRules,
-} from '../foreign-event.js';
+} from './external-event.js';
+import { applyEvents, type IncomingRating } from '../write-ratings.js';
 
-/** What ingest has to be told. */
+/** The settings of ingest. */
 export interface IngestSettings {
-  /** The graph's secret; without it (never in production) signatures are not looked at. */
+  /** The secret of the graph. Without it (never in production) signatures are not checked. */
   readonly secret: string | undefined;
-  /** The top score of foreign events; without it they become dead letters. */
+  /** The highest score of external events. While it is undefined, they become dead letters. */
   readonly scale: EventRules['scale'] | undefined;
-  /** Put before the record id of a foreign event that has no colon. */
+  /** Put before the record id of an external event if it has no colon. */
   readonly idPrefix: string;
 }
 
-/** What ingest reads of the environment: it is never guessed what the top score of others is. */
+/** The variables that ingest reads. The highest score of a source is never guessed. */
 export const ingestVariables = {
-  INGEST_SCALE: z.enum(['5', '10'], 'must be 5 or 10, the top score of foreign events').optional(),
+  INGEST_SCALE: z.enum(['5', '10'], 'must be 5 or 10, the top score of external events').optional(),
   INGEST_ID_PREFIX: z
     .string()
     .max(40, 'must have at most 40 characters')
@@ -38,7 +38,7 @@ export const ingestVariables = {
     .default(''),
 };
 
-/** The settings that these variables and the graph's secret give. */
+/** Returns the settings of ingest from its variables and the secret of the graph. */
 export const readIngestSettings = (
   { INGEST_SCALE, INGEST_ID_PREFIX }: z.output<z.ZodObject<typeof ingestVariables>>,
   secret: string | undefined,
@@ -48,25 +48,33 @@ export const readIngestSettings = (
   idPrefix: INGEST_ID_PREFIX,
 });
 
-/** A review of ten thousand characters, all of them escaped, and what is around it. */
+/**
+ * The maximum size of a message: a review of ten thousand characters, all escaped, and the envelope around
+ * it.
+ */
 const maxBytes = 128 * 1024;
 
-/** Words that no outside producer may be called by: who publishes on our topics, and the prefix of foreign users. */
-const ownProducers: ReadonlySet<string> = new Set([
+/** Names that no external producer may have: producers of our topics, and prefixes of viewers. */
+const reservedProducers: ReadonlySet<string> = new Set([
   ...[movies, ratings, aggregatedRatings].map(({ name }) => name.split('.')[0] ?? name),
   externalViewerPrefix.slice(0, -1),
-  // Whose viewers files have brought.
+  // The viewers of imported files have these prefixes.
   ...['movielens', 'sample'],
 ]);
 
-/** Whether a producer is an outside one, with ratings of its own viewers `<producer>:<user>`. */
-export const isOutsideProducer = (producer: string): boolean => !ownProducers.has(producer);
+/**
+ * Returns whether a producer is external. It may then publish ratings of viewers that are named
+ * `<producer>:<user>`.
+ */
+export const isExternalProducer = (producer: string): boolean => !reservedProducers.has(producer);
 
 /**
- * Ratings of others, by the topic `ratings`: two foreign dialects, which trust whoever may write to the topic and are put in
- * order by the broker (append time, partition, offset), and our own envelope, where a producer signs for its own viewers
- * `<producer>:<user>` and gives each rating a version. Nobody here writes a rating of one of our accounts. Ratings of movies
- * that are not known yet are kept and count.
+ * Defines the consumer of the topic `ratings`, on which external producers publish ratings. An event is in
+ * one of two external dialects or in a signed envelope. The dialects have no signature: every producer that
+ * may write to the topic is trusted with them, and their order is that of the broker (append time, partition,
+ * offset). In an envelope, a producer signs for its viewers `<producer>:<user>` and gives each rating a
+ * version. No event can write a rating of one of our accounts. A rating of a movie that is not known yet is
+ * stored and counts.
  */
 export const createIngest = (
   { clock }: { readonly clock: Clock },
@@ -84,7 +92,7 @@ export const createIngest = (
       const envelope = readEnvelope(message);
       return isEnvelopeFault(envelope)
         ? { dedupKey: recordDedupKey(message), ...envelope }
-        : decodeOwn(envelope);
+        : decodeEnvelope(envelope);
     },
     handle: (tx, events) => applyEvents(tx, events, clock.now()),
   };
@@ -93,7 +101,7 @@ export const createIngest = (
 const parse = (value: Buffer | null): { readonly json: unknown } | { code: string; reason: string } => {
   if (value === null) return { code: 'NOT_AN_EVENT', reason: 'it has no value' };
   if (value.length > maxBytes) {
-    const reason = `it has ${value.length} bytes, and no rating has more than ${maxBytes}`;
+    const reason = `it has ${value.length} bytes, but a rating has at most ${maxBytes}`;
     return { code: 'MESSAGE_TOO_LARGE', reason };
   }
   if (!isUtf8(value)) return { code: 'NOT_AN_EVENT', reason: 'it is not UTF-8' };
@@ -113,7 +121,7 @@ const decodeExternal = (
   const { appendedAt, partition, offset } = message;
   if (scale === undefined) {
     const reason =
-      'What the top score of foreign events is, is not known. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
+      'The top score of external events is not configured. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
     return { dedupKey, code: 'SCALE_UNKNOWN', reason };
   }
   const read = readExternalEvent(json, { scale, idPrefix });
@@ -124,8 +132,8 @@ const decodeExternal = (
   };
 };
 
-/** Reads a signed envelope: known again by its id, which only its producer can use. */
-const decodeOwn = (envelope: Envelope): DecodedMessage<IncomingRating> => {
+/** Decodes a signed envelope. Its deduplication key is its id, which only its producer can use. */
+const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
   const dedupKey = eventDedupKey(envelope);
   const { producer } = envelope;
   const trace = envelope.trace !== undefined && isStorableText(envelope.trace) ? envelope.trace : null;
@@ -138,10 +146,10 @@ const decodeOwn = (envelope: Envelope): DecodedMessage<IncomingRating> => {
   }
   const { movieId, viewerId, version } = decoded.data;
   const prefix = `${producer}:`;
-  if (!isOutsideProducer(producer) || !viewerId.startsWith(prefix) || viewerId.length === prefix.length) {
-    const reason = isOutsideProducer(producer)
-      ? `${producer} may only speak for viewers that are called ${prefix}<user>`
-      : `${producer} is no outside producer and may not write ratings`;
+  if (!isExternalProducer(producer) || !viewerId.startsWith(prefix) || viewerId.length === prefix.length) {
+    const reason = isExternalProducer(producer)
+      ? `${producer} may only publish ratings of viewers that are named ${prefix}<user>`
+      : `${producer} is not an external producer and may not publish ratings here`;
     return { dedupKey, code: 'FOREIGN_VIEWER', reason };
   }
   const { score, review } = 'score' in decoded.data ? decoded.data : { score: null, review: null };

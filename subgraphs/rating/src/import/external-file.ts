@@ -1,35 +1,40 @@
 import { StartError } from '@cinegraph/service/start-error';
-import { readArray, readLines, readTable } from '@cinegraph/subgraph/import/lines';
+import { readJsonArray } from '@cinegraph/subgraph/import/json-array';
+import { readLines, type TextRecord } from '@cinegraph/subgraph/import/lines';
+import { readTable } from '@cinegraph/subgraph/import/table';
 import type { Source } from '@cinegraph/subgraph/import/source';
 
-/** A rating event of others as a file has it: as parsed JSON, or what keeps it from being that; `record` is its line. */
+/**
+ * A record of a file of external rating events: its parsed JSON, or why it was refused. `record` is its line.
+ */
 export type ExternalRecord =
   | { readonly record: string; readonly event: unknown; readonly text: string }
   | { readonly record: string; readonly refused: string; readonly text: string };
 
 /**
- * The rating events of a JSON array, JSON lines or CSV, in either dialect, read as they are asked for. Which of the three
- * it is, is seen by its first character.
+ * Yields the external rating events of a source, in either dialect. The source is a JSON array, JSON lines or
+ * CSV, which its first character shows.
  */
 export const readExternalRecords = async function* (source: Source): AsyncGenerator<ExternalRecord> {
   const chunks = source.chunks[Symbol.asyncIterator]();
-  // Whatever stands before the first character that is not a space.
+  // The chunks up to the first character that is not a space.
   const lead: Buffer[] = [];
   let first: string | undefined;
   while (first === undefined) {
     const next: IteratorResult<Buffer, unknown> = await chunks.next();
     if (next.done === true) throw new StartError(`${source.name} is empty.`);
     lead.push(next.value);
-    if (lead.length > 1_000) throw new StartError(`${source.name} begins with nothing but space.`);
+    if (lead.length > 1_000)
+      throw new StartError(`${source.name} begins with more space than a file of ratings has.`);
     first = /[^\s\uFEFF]/.exec(next.value.toString('utf8'))?.[0];
   }
-  const again = { name: source.name, chunks: joined(lead, chunks) };
+  const whole = { name: source.name, chunks: joined(lead, chunks) };
   if (first === '[') {
-    for await (const batch of readArray(again)) for (const record of batch) yield readJson(record);
+    for await (const batch of readJsonArray(whole)) for (const record of batch) yield readJson(record);
   } else if (first === '{') {
-    for await (const batch of readLines(again.chunks)) for (const record of batch) yield readJson(record);
+    for await (const batch of readLines(whole.chunks)) for (const record of batch) yield readJson(record);
   } else {
-    yield* readCsv(again);
+    yield* readCsv(whole);
   }
 };
 
@@ -45,15 +50,7 @@ const joined = async function* (
   }
 };
 
-const readJson = ({
-  line,
-  text,
-  fault,
-}: {
-  line: number;
-  text: string;
-  fault?: string | undefined;
-}): ExternalRecord => {
+const readJson = ({ line, text, fault }: TextRecord): ExternalRecord => {
   const record = `line ${line}`;
   if (fault !== undefined) return { record, refused: fault, text };
   try {
@@ -70,6 +67,7 @@ const dialects = [
 
 const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ExternalRecord> {
   let columns: readonly string[] = dialects[0];
+  // The header decides which of the two dialects the rows are in.
   const choose = (header: readonly string[]) =>
     (columns = header.includes('record_id') || header.includes('user_id') ? dialects[1] : dialects[0]);
   for await (const rows of readTable(source, choose)) {

@@ -1,6 +1,7 @@
 /**
- * Takes over what metadata says of movies: the JSON array $1 of {movie, version, deleted}, one of a movie. What is older
- * than what is known is ignored, so that any order ends the same. Ordered, so that two batches wait for each other.
+ * Stores states of movies: the JSON array $1 of {movie, version, deleted}, at most one for each movie. A
+ * state that is older than the stored one is ignored, so that the order of arrival has no effect. Rows are
+ * written in the order of their ids, so that two batches wait for each other and do not deadlock.
  */
 export const putKnownMovies = `
   INSERT INTO known_movie AS known (id, version, deleted)
