@@ -59,7 +59,7 @@ const stop = async (service: ServiceProcess) => {
 };
 
 const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
-/** Asks rating as the gateway does. */
+/** Sends a query to rating as the gateway does. */
 const askRating = (url: string, query: string) =>
   askGraphQL(`${url}/graphql`, { query }, { [identityHeader]: sign(null) });
 
@@ -94,7 +94,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       ...env,
       SUBGRAPH_URL_METADATA: `${await subgraphs.metadata.url}/graphql`,
       SUBGRAPH_URL_RATING: `${await subgraphs.rating.url}/graphql`,
-      // A client's own header beside the one that telemetry writes would cut the trace in two.
+      // If the client's header were kept beside the one of telemetry, the trace would be cut in two.
       FORWARD_HEADERS: 'traceparent,authorization',
     });
     services = { ...subgraphs, gateway };
@@ -118,7 +118,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
         span.traceId === traceId &&
         (typeof name === 'string' ? span.name === name : name.test(span.name)),
     );
-  /** Its ancestors within the trace, from itself up. */
+  /** Returns a span and its ancestors in the trace, upwards. */
   const lineage = (span: ReceivedSpan): readonly ReceivedSpan[] => {
     const parent = collector.spans.find(
       ({ spanId, traceId }) => spanId === span.parentSpanId && traceId === span.traceId,
@@ -126,7 +126,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     return parent ? [span, ...lineage(parent)] : [span];
   };
 
-  it("is one, from the client's traceparent through the gateway and both subgraphs to their SQL", async () => {
+  it("one trace goes from the client's traceparent through the gateway and both subgraphs to their SQL", async () => {
     const answer = await askGraphQL(
       url,
       { query: 'query Traced { movies(first: 5) { nodes { title aggregatedRating { count } } } }' },
@@ -137,7 +137,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       () =>
         named('gateway', 'POST /graphql', clientTrace).length === 1 &&
         ['metadata', 'rating'].every((name) => named(name, 'POST /graphql', clientTrace).length === 1),
-      'the server spans of all three came',
+      'the server spans of all three services have arrived',
     );
     const [server] = named('gateway', 'POST /graphql', clientTrace);
     expect(server).toMatchObject({ parentSpanId: clientSpan, kind: 2 });
@@ -157,7 +157,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(collector.paths).toEqual(new Set(['POST /v1/traces application/json']));
   });
 
-  it("is one, from a mutation's request through metadata's outbox and the log to rating's consumer", async () => {
+  it("one trace goes from a mutation through metadata's outbox and the broker to rating's consumer", async () => {
     const trace = '1bf7651916cd43dd8448eb211c80319d';
     const answer = await askGraphQL(
       url,
@@ -172,10 +172,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
         [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(
           ({ length }) => length === 1,
         ),
-      'all of it was told of',
+      'all spans have arrived',
     );
-    await until(() => lineage(takenIn()[0]!).at(-1)!.service === 'gateway', 'the spans between were told of');
-    // 4 is a producer's, 5 a consumer's.
+    await until(() => lineage(takenIn()[0]!).at(-1)!.service === 'gateway', 'the spans between have arrived');
+    // Kind 4 is a producer, 5 a consumer.
     expect(takenIn()).toMatchObject([{ kind: 5, parentSpanId: published()[0]!.spanId }]);
     expect(published()).toMatchObject([{ kind: 4 }]);
     const above = lineage(takenIn()[0]!);
@@ -193,7 +193,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(rows).toEqual([{ version: 1, deleted: false }]);
   });
 
-  it('begins where the client sends none, with an id of its own', async () => {
+  it('a request without a traceparent gets a trace with an id of its own', async () => {
     const before = new Set(collector.spans.map(({ traceId }) => traceId));
     await askGraphQL(url, { query: 'query Own { movie(id: "traced:1") { aggregatedRating { count } } }' });
     const fresh = () =>
@@ -203,12 +203,12 @@ describe('the trace of a request through gateway and subgraphs', () => {
         ['gateway', 'rating'].every((name) =>
           [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
         ),
-      'rating and gateway told of it',
+      'rating and gateway have sent their spans',
     );
     expect(fresh().size).toBe(1);
   });
 
-  it('holds no variable, literal, header or message of an error, whatever went wrong', async () => {
+  it('a trace has no variable, literal, header or error message, whatever went wrong', async () => {
     const headers = {
       traceparent,
       tracestate: 'vendor=secretState',
@@ -242,21 +242,24 @@ describe('the trace of a request through gateway and subgraphs', () => {
     await fetch(url.replace('graphql', 'secretToken'), { headers });
     await until(
       () => named('gateway', 'GET unknown', clientTrace).length === 1,
-      'the last request was told of',
+      'the spans of the last request have arrived',
     );
-    await until(() => named('rating', /^mutation/, clientTrace).length === 2, 'both mutations were told of');
+    await until(
+      () => named('rating', /^mutation/, clientTrace).length === 2,
+      'the spans of both mutations have arrived',
+    );
     const sentText = collector.text();
     for (const secret of [...secrets, testSubgraphKey]) {
       expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
     }
-    // They did leave the client, and come to the store.
+    // They did leave the client and reach the database.
     const pool = testPool(databases.rating.url);
     const { rows } = await pool.query('SELECT review FROM rating ORDER BY review');
     await pool.end();
     expect(rows).toEqual([{ review: 'secretLiteral' }, { review: 'secretVariable' }]);
   });
 
-  it('is named by the log lines that its request writes', async () => {
+  it('the log lines of a request have the ids of its trace', async () => {
     const pool = testPool(databases.rating.url);
     await pool.query('ALTER TABLE aggregated_rating RENAME TO away');
     const { errors } = await askGraphQL(
@@ -274,7 +277,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(faults).toHaveLength(1);
     const { trace_id, span_id } = JSON.parse(faults[0]!) as { trace_id: string; span_id: string };
     expect(trace_id).toBe(clientTrace);
-    await until(() => collector.spans.some(({ spanId }) => spanId === span_id), 'the span of the line came');
+    await until(
+      () => collector.spans.some(({ spanId }) => spanId === span_id),
+      'the span of the log line has arrived',
+    );
     const ready = services.rating
       .written()
       .stdout.split('\n')
@@ -282,7 +288,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(ready).not.toContain('trace_id');
   });
 
-  it('says nothing of health checks, and sends what waits when the service stops', async () => {
+  it('a health check has no trace, and queued spans are sent when the service stops', async () => {
     const service = run('subgraphs/rating', {
       ...sent(collector.url),
       OTEL_BSP_SCHEDULE_DELAY: '600000',
@@ -293,14 +299,14 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect((await askRating(at, '{ __typename }')).data).toEqual({ __typename: 'Query' });
     expect((await stop(service)).code).toBe(0);
     const spans = collector.spans.filter(({ service }) => service === 'flushed');
-    // Nor of what the start itself parses: a trace begins with a request.
+    // The schemas that are parsed at the start have no trace either: a trace begins with a request.
     expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
       'POST /graphql',
     ]);
   });
 });
 
-describe('a service whose collector does not take its traces', () => {
+describe('a service whose collector does not accept its traces', () => {
   const askOften = async (url: string) => {
     for (let n = 0; n < 30; n += 1) {
       const { data, errors } = await askRating(url, '{ topRated(first: 1) { id } }');
@@ -308,14 +314,14 @@ describe('a service whose collector does not take its traces', () => {
     }
   };
 
-  it('answers, warns once, and ends with 0 when nobody listens there', async () => {
+  it('a service without a listening collector serves requests, warns once, and exits with 0', async () => {
     const service = run('subgraphs/rating', {
       ...sent(await closedAddress()),
       OTEL_EXPORTER_OTLP_TIMEOUT: '100',
     });
     const url = await service.url;
     await askOften(url);
-    await until(() => service.written().stdout.includes('collector'), 'it warned');
+    await until(() => service.written().stdout.includes('collector'), 'the service has warned');
     await askOften(url);
     const { code, stdout, stderr } = await stop(service);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -324,20 +330,20 @@ describe('a service whose collector does not take its traces', () => {
     expect(JSON.parse(warnings[0]!)).toMatchObject({ level: 'warn', name: 'rating', reason: 'ECONNREFUSED' });
   });
 
-  it('answers, and ends with 0 without waiting for it, when it accepts and is silent', async () => {
+  it('a service whose collector never responds serves requests, and exits with 0 without waiting for it', async () => {
     const hung = await startHungCollector();
-    // Ten minutes: the stop must not wait for the export.
+    // The timeout of the export is ten minutes; the stop must not wait for it.
     const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     const url = await service.url;
     await askOften(url);
-    await until(() => hung.connections() > 0, 'it was connected to');
+    await until(() => hung.connections() > 0, 'the service has connected');
     await askOften(url);
     const { code, stderr } = await stop(service);
     await hung.stop();
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('says in a sentence what is wrong with the variables, and does not start', async () => {
+  it('a service with invalid variables of telemetry says what is wrong, and does not start', async () => {
     const service = run('subgraphs/rating', {
       OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
@@ -350,7 +356,7 @@ describe('a service whose collector does not take its traces', () => {
 });
 
 describe('a service without a collector', () => {
-  /** What Node itself says of the modules that a process loads and the connections that it opens. */
+  /** Returns Node's own report of the modules that a process loads and the connections that it opens. */
   const watch = async (env: Env) => {
     const service = run('subgraphs/rating', { ...env, NODE_DEBUG: 'module,net' });
     await askRating(await service.url, '{ topRated(first: 1) { id } }');
@@ -364,7 +370,7 @@ describe('a service without a collector', () => {
     };
   };
 
-  it('loads nothing of OpenTelemetry and opens no connection but to its database', async () => {
+  it('a service without a collector loads no OpenTelemetry package and connects only to its database', async () => {
     const { port } = new URL(databases.rating.url);
     const [off, disabled, on] = await Promise.all([
       watch({}),

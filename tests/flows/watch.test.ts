@@ -57,7 +57,7 @@ const put = (path: string, content: string) => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
   writeFileSync(join(folder, path), content);
 };
-/** As many editors save: another file in its place. */
+/** Saves a file as many editors do: writes another one and renames it. */
 const replace = (path: string, content: string) => {
   put(`${path}.swp`, content);
   renameSync(join(folder, `${path}.swp`), join(folder, path));
@@ -67,7 +67,7 @@ const said = (text: string) => until(() => stdout.includes(text), `stdout says "
 const complained = (text: string) => until(() => stderr.includes(text), `stderr says "${text}"`, withinMs);
 
 describe('compose --watch', () => {
-  it('lets a running gateway serve what was just written into a schema', async () => {
+  it('a running gateway serves a field soon after it is added to a schema file', async () => {
     gateway = runService('gateway', {
       NODE_ENV: 'development',
       PORT: '0',
@@ -99,7 +99,7 @@ describe('compose --watch', () => {
     expect(await fields()).toEqual(['id', 'title', 'stars']);
   });
 
-  it('says in one line each time what changed and what was written', async () => {
+  it('each composition prints one line that says what changed and what was written', async () => {
     replace('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
     await said('films changed: wrote out/supergraph.graphql\n');
     put('supergraph.yaml', list('films', 'stars'));
@@ -111,7 +111,7 @@ describe('compose --watch', () => {
     expect(stderr).toBe('');
   });
 
-  it('shows an error with its place, keeps the old file, and goes on when it is mended', async () => {
+  it('an error is shown with its location; the old file is kept, and the next valid schema is composed', async () => {
     const [before, { ino }] = [supergraph(), statSync(join(folder, 'out/supergraph.graphql'))];
     put('films.graphql', films.replace('film: Film', 'film: Flim'));
     await complained('films changed: out/supergraph.graphql is not changed\n\nComposition failed');
@@ -130,7 +130,7 @@ describe('compose --watch', () => {
     expect(supergraph()).toContain('best: Film');
   });
 
-  it('tells a change that breaks clients of what was published', async () => {
+  it('a change that breaks clients of the published schema is reported', async () => {
     put(
       'out/published.graphql',
       printPublished(
@@ -142,7 +142,7 @@ describe('compose --watch', () => {
     await said('safe       Film.title  FIELD_ADDED');
   });
 
-  it('ends on a signal', async () => {
+  it('compose --watch ends on a signal', async () => {
     watch.kill('SIGINT');
     await ended;
     expect({ code: watch.exitCode, stderr }).toEqual({ code: 0, stderr: '' });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 
 /**
  * One `<timestamp>_<name>/migration.sql` of a migrations folder. The checksum is Prisma's: SHA-256 in hex.
@@ -104,7 +105,7 @@ interface AppliedMigration {
   readonly finished: boolean;
 }
 
-const exists = async (client: pg.Client, history: string): Promise<boolean> => {
+const hasHistory = async (client: pg.Client, history: string): Promise<boolean> => {
   const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [
     history,
   ]);
@@ -112,7 +113,7 @@ const exists = async (client: pg.Client, history: string): Promise<boolean> => {
 };
 
 const readApplied = async (client: pg.Client, history: string): Promise<AppliedMigration[]> => {
-  if (!(await exists(client, history))) return [];
+  if (!(await hasHistory(client, history))) return [];
   const { rows } = await client.query<AppliedMigration>(
     `SELECT migration_name, checksum, finished_at IS NOT NULL AS finished
        FROM ${history} WHERE rolled_back_at IS NULL ORDER BY started_at`,
@@ -153,7 +154,7 @@ const missing = (migrations: readonly Migration[], applied: readonly AppliedMigr
 
 /** Creates the history table, with Prisma's statement, unless it exists. */
 const createHistory = async (client: pg.Client, history: string): Promise<void> => {
-  if (await exists(client, history)) return;
+  if (await hasHistory(client, history)) return;
   const [schema, table] = history.split('.');
   if (table === undefined) await refuseTables(client);
   else await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
@@ -191,8 +192,9 @@ const apply = async (client: pg.Client, history: string, migration: Migration): 
     [id, checksum, name],
   );
   await client.query(sql).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartError(`The migration ${name} failed and was rolled back: ${reason}.`, { cause: error });
+    throw new StartError(`The migration ${name} failed and was rolled back: ${reasonOf(error)}.`, {
+      cause: error,
+    });
   });
   await client.query(
     `UPDATE ${history} SET finished_at = clock_timestamp(), applied_steps_count = 1 WHERE id = $1`,

@@ -3,6 +3,7 @@ import { StartError } from '@cinegraph/service/start-error';
 import type { Logger } from '@cinegraph/service/logger';
 import { migrateAll, type MigrationSet } from './migrate.js';
 import type { Part } from '@cinegraph/service/parts';
+import { reasonOf } from '@cinegraph/service/terminal';
 
 /** The connection pool of a service. Prisma's adapter and hand-written statements share it. */
 export interface Database {
@@ -121,10 +122,9 @@ export const openDatabase = (options: {
           if (applied.length > 0) logger.info({ applied }, 'migrations applied');
         } catch (error) {
           if (error instanceof StartError) throw error;
-          throw new StartError(
-            `The database of ${name} cannot be prepared: ${error instanceof Error ? error.message : String(error)}`,
-            { cause: error },
-          );
+          throw new StartError(`The database of ${name} cannot be prepared: ${reasonOf(error)}`, {
+            cause: error,
+          });
         }
       },
       stop: () => pool.end(),

@@ -1,16 +1,10 @@
 import { envelopeSchema, signatureHeader, type TopicDefinition } from '@cinegraph/messaging/envelope';
 import { z } from 'zod';
+import { allEvents } from './all-events.js';
 import type { EventDefinition } from './event.js';
 import { camelCaseRating, snakeCaseRating } from './incoming.js';
-import * as metadata from './metadata.js';
-import * as rating from './rating.js';
+import { ratingRetracted, ratingSubmitted } from './rating.js';
 import { incomingRatings } from './topics.js';
-
-/** All events that the subgraphs publish. */
-export const allEvents: readonly EventDefinition[] = [
-  ...Object.values(rating),
-  ...Object.values(metadata),
-] as readonly EventDefinition[];
 
 /**
  * Returns the AsyncAPI 3.0 document of all topics, which is generated from the schemas. The document is
@@ -23,12 +17,7 @@ export const asyncApi = () => {
       Object.keys(event.schemas).map((version) => [nameOf(event, version), messageOf(event, version)]),
     ),
   );
-  const incoming = [
-    nameOf(rating.ratingSubmitted),
-    nameOf(rating.ratingRetracted),
-    'CamelCaseRating',
-    'SnakeCaseRating',
-  ];
+  const incoming = [nameOf(ratingSubmitted), nameOf(ratingRetracted), 'CamelCaseRating', 'SnakeCaseRating'];
   return {
     asyncapi: '3.0.0',
     info: {

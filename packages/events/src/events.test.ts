@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
-import { allEvents, asyncApi } from './asyncapi.js';
+import { allEvents } from './all-events.js';
+import { asyncApi } from './asyncapi.js';
 import { decodeEvent } from './event.js';
 import { camelCaseRating, snakeCaseRating } from './incoming.js';
 

@@ -1,44 +1,22 @@
 import { createHash } from 'node:crypto';
+import { createPruning, pruneTable } from '@cinegraph/database/prune';
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { Clock } from '@cinegraph/service/clock';
-import { refusalCode, Refusal, type RefusalDetails } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
+import { refusalCode, Refusal, type RefusalDetails } from '@cinegraph/service/refusal';
 
-/** A command that its viewer may send again under the same key without a second effect. */
+/** The idempotency key of a command, and what the command is compared by when the key is sent again. */
 export interface KeyedCommand {
   readonly viewerId: string;
   readonly key: string;
   readonly operation: string;
-  /** What the command was asked with; compared by a hash of its canonical JSON. */
+  /** The arguments of the command. A hash of their canonical JSON is stored and compared. */
   readonly arguments: unknown;
 }
 
-/** What a command ended with: its answer as plain JSON, or the refusal it was given. */
-export type StoredAnswer =
-  | { readonly answer: unknown }
-  | {
-      readonly refusal: {
-        readonly code: string;
-        readonly message: string;
-        readonly details?: RefusalDetails;
-      };
-    };
-
-/**
- * What became of a key: `fresh`, now claimed by this transaction; `answered` before, with what was said then;
- * `same` as an earlier command of this batch (by index); or `reused` for something else.
- */
-export type Claim =
-  | { readonly kind: 'fresh' }
-  | { readonly kind: 'answered'; readonly stored: StoredAnswer }
-  | { readonly kind: 'same'; readonly as: number }
-  | { readonly kind: 'reused' };
-
 /** How long a key is kept. */
 const keyLifetimeMs = 24 * 60 * 60 * 1000;
-
-const pruneEveryMs = 60 * 60 * 1000;
 
 const maxKeyLength = 200;
 
@@ -51,37 +29,153 @@ export const checkIdempotencyKey = (key: string): void => {
   );
 };
 
-/** The refusal for a key that was used with other arguments. */
-export const idempotencyKeyReused = (): Refusal =>
-  new Refusal(
-    refusalCode.idempotencyKeyReused,
-    'The idempotency key was used before with other arguments. Use a new key for a new request.',
+/**
+ * Executes a batch of commands in the open transaction, and each idempotency key at most once. `run` gets the
+ * commands without a key and those whose key is new, and returns one outcome for each, in order; it is not
+ * called for none. A command whose key was used before for the same gets the stored outcome, and a refusal if
+ * it was used for something else. The outcomes are in the order of `commands`; a refusal is stored like an
+ * answer. Call it before any other row is locked: keys are claimed in key order, so that two batches cannot
+ * deadlock. An error of `run` undoes the claims.
+ */
+export const answerBatch = async <Command extends { readonly keyed: KeyedCommand | null }, Answer>(
+  tx: RawTransaction,
+  commands: readonly Command[],
+  now: Date,
+  run: (commands: readonly Command[]) => Promise<readonly (Answer | Refusal)[]>,
+): Promise<readonly (Answer | Refusal)[]> => {
+  const claims = await claimKeys(
+    tx,
+    commands.map(({ keyed }) => keyed),
+    now,
   );
+  const fresh = commands.filter((_command, index) => claims[index]?.kind === 'fresh');
+  const answers = fresh.length === 0 ? [] : await run(fresh);
+  if (answers.length !== fresh.length) throw new Error('a batch did not give one outcome for each command');
+  await storeAnswers(
+    tx,
+    fresh.flatMap(({ keyed }, position) => (keyed ? [[keyed, toStored(answers[position])] as const] : [])),
+  );
+  const next = answers.values();
+  const outcomes: (Answer | Refusal)[] = [];
+  for (const claim of claims) {
+    switch (claim.kind) {
+      case 'fresh':
+        outcomes.push(next.next().value as Answer | Refusal);
+        break;
+      case 'answered':
+        outcomes.push(fromStored(claim.stored) as Answer | Refusal);
+        break;
+      case 'same':
+        outcomes.push(outcomes[claim.as] as Answer | Refusal);
+        break;
+      case 'reused':
+        outcomes.push(idempotencyKeyReused());
+    }
+  }
+  return outcomes;
+};
 
 /**
- * Claims the keys of a batch in the table `idempotency` of the open transaction, in key order and before any other row
- * is locked, so that batches cannot deadlock. A claim of another transaction still open is waited for.
- * Claims are in the order of the commands. `storeAnswers` must follow in the same transaction.
+ * Executes one command under its key, as `answerBatch` does. A refusal that `run` throws before it wrote
+ * anything is stored as the outcome and returned. Any other error undoes the claim of the key.
  */
-export const claimKeys = async (
+export const withIdempotency = async <Answer>(
   tx: RawTransaction,
-  commands: readonly KeyedCommand[],
+  command: KeyedCommand,
+  now: Date,
+  run: () => Promise<Answer>,
+): Promise<Answer | Refusal> => {
+  const [outcome] = await answerBatch(tx, [{ keyed: command }], now, async () => [
+    await run().catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    }),
+  ]);
+  return outcome as Answer | Refusal;
+};
+
+/** Creates a part that deletes expired keys at its start and every hour. Two replicas share the work. */
+export const createKeyPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part =>
+  createPruning({
+    name: 'pruning of idempotency keys',
+    prune: () => pruneTable(tx, 'idempotency', 'expires_at <= $1::timestamptz', clock.now()),
+    logger,
+  });
+
+/** The outcome of a command as it is stored: its answer as plain JSON, or its refusal. */
+type StoredAnswer =
+  | { readonly answer: unknown }
+  | {
+      readonly refusal: {
+        readonly code: string;
+        readonly message: string;
+        readonly details?: RefusalDetails;
+      };
+    };
+
+/**
+ * What is known of the key of a command. `fresh`: this transaction claimed it, or there is no key.
+ * `answered`: an earlier transaction stored an outcome. `same`: the earlier command `as` of this batch has
+ * the same key and arguments. `reused`: the key was used for something else.
+ */
+type Claim =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'answered'; readonly stored: StoredAnswer }
+  | { readonly kind: 'same'; readonly as: number }
+  | { readonly kind: 'reused' };
+
+/** A row of the table `idempotency` that a command wants to insert. */
+interface KeyRow {
+  readonly viewer_id: string;
+  readonly key: string;
+  readonly operation: string;
+  readonly arguments_hash: string;
+}
+
+/** Claims the keys of a batch; the claims are in the order of the commands. */
+const claimKeys = async (
+  tx: RawTransaction,
+  commands: readonly (KeyedCommand | null)[],
   now: Date,
 ): Promise<readonly Claim[]> => {
-  if (commands.length === 0) return [];
-  const hashes = commands.map(({ operation, arguments: given }) => hashOf([operation, given]));
-  const first = new Map<string, number>();
-  commands.forEach((command, index) => {
-    const id = idOf(command);
-    if (!first.has(id)) first.set(id, index);
+  const rows = commands.map((command) => command && toRow(command));
+  const first = new Map<string, { readonly index: number; readonly row: KeyRow }>();
+  rows.forEach((row, index) => {
+    if (row && !first.has(idOf(row))) first.set(idOf(row), { index, row });
   });
-  const wanted = [...first.values()].map((index) => ({
-    viewer_id: commands[index]?.viewerId,
-    key: commands[index]?.key,
-    operation: commands[index]?.operation,
-    arguments_hash: hashes[index],
-  }));
-  const claimed = await tx.$queryRawUnsafe<readonly { viewer_id: string; key: string }[]>(
+  const requested = [...first.values()].map(({ row }) => row);
+  const inserted = await insertKeys(tx, requested, now);
+  const stored = await readAnswers(
+    tx,
+    requested.filter((row) => !inserted.has(idOf(row))),
+  );
+  return rows.map((row, index): Claim => {
+    if (!row) return { kind: 'fresh' };
+    const earlier = stored.get(idOf(row));
+    if (earlier) {
+      return earlier.arguments_hash === row.arguments_hash
+        ? { kind: 'answered', stored: earlier.answer }
+        : { kind: 'reused' };
+    }
+    const use = first.get(idOf(row));
+    if (!use || use.index === index) return { kind: 'fresh' };
+    return use.row.arguments_hash === row.arguments_hash
+      ? { kind: 'same', as: use.index }
+      : { kind: 'reused' };
+  });
+};
+
+/**
+ * Inserts keys in key order, and replaces expired ones. Returns the ids of those that were free. If another
+ * open transaction has claimed one of them, it waits for the end of that transaction.
+ */
+const insertKeys = async (
+  tx: RawTransaction,
+  rows: readonly KeyRow[],
+  now: Date,
+): Promise<ReadonlySet<string>> => {
+  if (rows.length === 0) return new Set();
+  const inserted = await tx.$queryRawUnsafe<readonly Pick<KeyRow, 'viewer_id' | 'key'>[]>(
     `INSERT INTO idempotency (viewer_id, key, operation, arguments_hash, created_at, expires_at)
      SELECT viewer_id, key, operation, arguments_hash, $2::timestamptz, $3::timestamptz
      FROM jsonb_to_recordset($1::jsonb) AS c (viewer_id text, key text, operation text, arguments_hash text)
@@ -91,46 +185,31 @@ export const claimKeys = async (
            created_at = excluded.created_at, expires_at = excluded.expires_at
        WHERE idempotency.expires_at <= $2::timestamptz
      RETURNING viewer_id, key`,
-    JSON.stringify(wanted),
+    JSON.stringify(rows),
     now.toISOString(),
     new Date(now.getTime() + keyLifetimeMs).toISOString(),
   );
-  const fresh = new Set(claimed.map((row) => idOf({ viewerId: row.viewer_id, key: row.key })));
-  const known = new Map<string, { hash: string; stored: StoredAnswer }>();
-  if (fresh.size < wanted.length) {
-    const rows = await tx.$queryRawUnsafe<
-      readonly { viewer_id: string; key: string; arguments_hash: string; answer: StoredAnswer }[]
-    >(
-      `SELECT viewer_id, key, arguments_hash, answer FROM idempotency
-       WHERE (viewer_id, key) IN (
-         SELECT viewer_id, key FROM jsonb_to_recordset($1::jsonb) AS c (viewer_id text, key text))`,
-      JSON.stringify(
-        wanted.filter((row) => !fresh.has(idOf({ viewerId: row.viewer_id ?? '', key: row.key ?? '' }))),
-      ),
-    );
-    for (const row of rows) {
-      known.set(idOf({ viewerId: row.viewer_id, key: row.key }), {
-        hash: row.arguments_hash,
-        stored: row.answer,
-      });
-    }
-  }
-  return commands.map((command, index): Claim => {
-    const id = idOf(command);
-    const earlier = known.get(id);
-    if (earlier) {
-      return earlier.hash === hashes[index]
-        ? { kind: 'answered', stored: earlier.stored }
-        : { kind: 'reused' };
-    }
-    const firstIndex = first.get(id) ?? index;
-    if (firstIndex === index) return { kind: 'fresh' };
-    return hashes[firstIndex] === hashes[index] ? { kind: 'same', as: firstIndex } : { kind: 'reused' };
-  });
+  return new Set(inserted.map(idOf));
 };
 
-/** Stores what the freshly claimed commands ended with, in the transaction that claimed their keys. */
-export const storeAnswers = async (
+type AnsweredRow = Omit<KeyRow, 'operation'> & { readonly answer: StoredAnswer };
+
+const readAnswers = async (
+  tx: RawTransaction,
+  rows: readonly KeyRow[],
+): Promise<ReadonlyMap<string, AnsweredRow>> => {
+  if (rows.length === 0) return new Map();
+  const answered = await tx.$queryRawUnsafe<readonly AnsweredRow[]>(
+    `SELECT viewer_id, key, arguments_hash, answer FROM idempotency
+     WHERE (viewer_id, key) IN (
+       SELECT viewer_id, key FROM jsonb_to_recordset($1::jsonb) AS c (viewer_id text, key text))`,
+    JSON.stringify(rows),
+  );
+  return new Map(answered.map((row) => [idOf(row), row]));
+};
+
+/** Stores the outcomes of freshly claimed commands, in the transaction that claimed their keys. */
+const storeAnswers = async (
   tx: RawTransaction,
   answers: readonly (readonly [KeyedCommand, StoredAnswer])[],
 ): Promise<void> => {
@@ -143,35 +222,7 @@ export const storeAnswers = async (
   );
 };
 
-/**
- * Runs one command under its key in the open transaction: the first time `run`, later the stored answer.
- * A refusal thrown by `run` before it wrote anything is stored as the answer too; any other error undoes the claim.
- */
-export const withIdempotency = async <Answer>(
-  tx: RawTransaction,
-  command: KeyedCommand,
-  now: Date,
-  run: () => Promise<Answer>,
-): Promise<Answer | Refusal> => {
-  const [claim] = await claimKeys(tx, [command], now);
-  switch (claim?.kind) {
-    case 'fresh': {
-      const answer = await run().catch((error: unknown) => {
-        if (error instanceof Refusal) return error;
-        throw error;
-      });
-      await storeAnswers(tx, [[command, toStored(answer)]]);
-      return answer;
-    }
-    case 'answered':
-      return fromStored(claim.stored) as Answer | Refusal;
-    default:
-      return idempotencyKeyReused();
-  }
-};
-
-/** An outcome as it is stored. */
-export const toStored = (outcome: unknown): StoredAnswer =>
+const toStored = (outcome: unknown): StoredAnswer =>
   outcome instanceof Refusal
     ? {
         refusal: {
@@ -182,51 +233,29 @@ export const toStored = (outcome: unknown): StoredAnswer =>
       }
     : { answer: outcome };
 
-/** A stored outcome as it was. */
-export const fromStored = (stored: StoredAnswer): unknown =>
+const fromStored = (stored: StoredAnswer): unknown =>
   'refusal' in stored
     ? new Refusal(stored.refusal.code, stored.refusal.message, stored.refusal.details)
     : stored.answer;
 
-/** A part that removes expired keys at the start and every hour; a failure is logged, and the next hour tries again. */
-export const createKeyPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part => {
-  let timer: NodeJS.Timeout | undefined;
-  const prune = () => {
-    pruneKeys(tx, clock.now()).catch((error: unknown) => {
-      logger.warn({ err: error }, 'expired idempotency keys were not removed');
-    });
-  };
-  return {
-    name: 'key pruning',
-    start: async () => {
-      prune();
-      timer = setInterval(prune, pruneEveryMs).unref();
-    },
-    stop: async () => clearInterval(timer),
-  };
-};
+const idempotencyKeyReused = (): Refusal =>
+  new Refusal(
+    refusalCode.idempotencyKeyReused,
+    'The idempotency key was used before with other arguments. Use a new key for a new request.',
+  );
 
-/** So many keys are removed by one statement: far below what its time-out allows. */
-const pruneChunk = 5_000;
+const toRow = ({ viewerId, key, operation, arguments: values }: KeyedCommand): KeyRow => ({
+  viewer_id: viewerId,
+  key,
+  operation,
+  arguments_hash: hashOf([operation, values]),
+});
 
-/** Removes the keys that have expired, piece by piece; answers how many. Two replicas at once share the work. */
-export const pruneKeys = async (tx: RawTransaction, now: Date): Promise<number> => {
-  for (let removed = 0; ;) {
-    const piece = await tx.$executeRawUnsafe(
-      `DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM idempotency WHERE expires_at <= $1::timestamptz LIMIT ${pruneChunk} FOR UPDATE SKIP LOCKED))`,
-      now.toISOString(),
-    );
-    removed += piece;
-    if (piece < pruneChunk) return removed;
-  }
-};
-
-const idOf = ({ viewerId, key }: { viewerId: string; key: string }) => JSON.stringify([viewerId, key]);
+const idOf = ({ viewer_id, key }: Pick<KeyRow, 'viewer_id' | 'key'>) => JSON.stringify([viewer_id, key]);
 
 const hashOf = (value: unknown): string => createHash('sha256').update(canonical(value)).digest('base64url');
 
-/** JSON with the keys of every object sorted, so that equal arguments give equal text. */
+/** Returns JSON with the keys of every object sorted, so that equal arguments give equal text. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLoader } from './loader.js';
 
-/** A loader that answers each key with itself in capitals, and what it was asked. */
+/** Creates a loader that loads each key in capitals, and records the keys of each batch. */
 const shout = (maxBatchSize?: number) => {
   const asked: (readonly string[])[] = [];
   const loader = createLoader({
@@ -17,7 +17,7 @@ const shout = (maxBatchSize?: number) => {
 };
 
 describe('a loader', () => {
-  it('asks once for all keys of a tick, each key once, over every caller', async () => {
+  it('a loader reads the keys of a tick in one batch, each key once, for all callers', async () => {
     const { loader, asked } = shout();
     const answers = await Promise.all([
       ...['a', 'b', 'a'].map((key) => loader.load(key)),
@@ -28,33 +28,33 @@ describe('a loader', () => {
     expect(asked).toEqual([['a', 'b', 'c']]);
   });
 
-  it('remembers nothing from one tick to the next', async () => {
+  it('a loader caches nothing from one tick to the next', async () => {
     const { loader, asked } = shout();
     await loader.load('a');
     await loader.load('a');
     expect(asked).toEqual([['a'], ['a']]);
   });
 
-  it('answers what was not found with what stands for missing', async () => {
+  it('a loader loads a key that was not found as its missing value', async () => {
     expect(await shout().loader.load('unknown')).toBe('no unknown');
   });
 
-  it('counts equal keys once for its batch size', async () => {
+  it('a loader counts equal keys once for its batch size', async () => {
     const { loader, asked } = shout(2);
     await Promise.all(Array.from({ length: 50 }, (_, n) => loader.load(n % 2 ? 'a' : 'b')));
     expect(asked).toEqual([['b', 'a']]);
   });
 
-  it('asks in parts beyond its batch size', async () => {
+  it('a loader splits keys beyond its batch size into several batches', async () => {
     const { loader, asked } = shout(2);
     await Promise.all(['a', 'b', 'c'].map((key) => loader.load(key)));
     expect(asked).toEqual([['a', 'b'], ['c']]);
   });
 
-  it('rejects one key for an Error of its own, and all keys when the batch fails', async () => {
+  it('a loader rejects one key if its value is an Error, and all keys if the batch fails', async () => {
     const loader = createLoader({
       find: async (keys: readonly string[]) => {
-        if (keys.includes('fatal')) throw new Error('away');
+        if (keys.includes('fatal')) throw new Error('unavailable');
         return new Map<string, string | Error>([
           ['bad', new Error('bad alone')],
           ['good', 'fine'],

@@ -1,11 +1,13 @@
 import DataLoader from 'dataloader';
 
 /**
- * A DataLoader that lives as long as the process and batches over all requests of a tick. It remembers nothing:
- * a value is read afresh for each tick, so no request sees another's past. Equal keys of one tick are asked once.
+ * Creates a DataLoader that is used for the whole process and batches the loads of all requests of a tick.
+ * Equal keys of a tick are read once. Nothing is cached beyond the tick, so that no request sees a value read
+ * for an earlier one.
  *
- * `find` gets distinct keys (at most `maxBatchSize`) and answers a map by `keyOf`; a key it leaves out loads as
- * `missing(key)`. An error of `find` rejects every load of the batch; an `Error` as a map's value rejects that one load.
+ * `find` gets distinct keys, at most `maxBatchSize`, and returns a map by `keyOf`. A key that is not in the
+ * map loads as `missing(key)`. If `find` fails, every load of the batch rejects; an `Error` in the map
+ * rejects only its own load.
  */
 export const createLoader = <Key, Value, Missing>(options: {
   find: (keys: readonly Key[]) => Promise<ReadonlyMap<string, Value | Error>>;
@@ -25,8 +27,9 @@ export const createLoader = <Key, Value, Missing>(options: {
     {
       cacheKeyFn: keyOf,
       maxBatchSize,
-      // Not DataLoader's own end of tick: requests whose bytes arrived in one poll phase resolve one after the other,
-      // and setImmediate runs behind the last of them. What was remembered for this tick is forgotten before it is asked.
+      // DataLoader's own end of tick is too early: requests whose bytes arrived in one poll phase resolve one
+      // after the other, and setImmediate runs after the last of them. The cache is cleared before the batch
+      // is read.
       batchScheduleFn: (dispatch) =>
         setImmediate(() => {
           loader.clearAll();

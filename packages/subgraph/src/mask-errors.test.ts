@@ -12,7 +12,7 @@ const shown = (error: Error) => {
 };
 
 describe('the mask', () => {
-  it('lets a refusal through with code and details, and nothing else', () => {
+  it('the mask keeps the message, code and details of a refusal, and nothing else', () => {
     expect(shown(new Refusal('VERSION_CONFLICT', 'Read again.', { currentVersion: 3 }))).toEqual({
       message: 'Read again.',
       path: ['a', 0],
@@ -20,7 +20,7 @@ describe('the mask', () => {
     });
   });
 
-  it('shows a fault of ours as "Internal error", whatever it says', () => {
+  it('the mask shows an unexpected error as "Internal error", whatever its message', () => {
     const fault = Object.assign(new Error('relation "movie" at 10.0.0.1:5432'), { secret: 'x' });
     expect(shown(fault)).toEqual({
       message: 'Internal error',
@@ -29,7 +29,7 @@ describe('the mask', () => {
     });
   });
 
-  it('shows a store that is away as STORE_UNAVAILABLE, without its address', () => {
+  it('the mask shows an unavailable store as STORE_UNAVAILABLE, without its address', () => {
     const answer = shown(
       Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' }),
     );
@@ -52,24 +52,24 @@ describe('an error of the store', () => {
     { code: 'P2010', meta: { driverAdapterError: { cause: { originalCode: '57P03' } } } },
     { code: 'P2010', meta: { driverAdapterError: { cause: { kind: 'DatabaseNotReachable' } } } },
     { errors: [{ code: 'ECONNREFUSED' }, { code: 'ECONNREFUSED' }] },
-  ])('%j means that it is away', (error) => {
+  ])('%j means that the store is unavailable', (error) => {
     expect(isUnavailable(error)).toBe(true);
     expect(isConflict(error)).toBe(false);
   });
 
   it.each([{ code: '23505' }, { code: '42P01' }, { message: 'no such column' }, null, 'text'])(
-    '%j does not',
+    '%j does not mean that the store is unavailable',
     (error) => {
       expect(isUnavailable(error)).toBe(false);
     },
   );
 
-  it('is a conflict when a deadlock or serialization failure lies beneath', () => {
+  it('an error is a conflict if its cause is a deadlock or serialization failure', () => {
     expect(isConflict({ code: '40001' })).toBe(true);
     expect(isConflict({ cause: { cause: { originalCode: '40P01' } } })).toBe(true);
   });
 
-  it('is a duplicate when a unique key was taken, and only then', () => {
+  it('an error is a duplicate only if a unique key was taken', () => {
     expect(isDuplicate({ code: 'P2002' })).toBe(true);
     expect(isDuplicate({ meta: { driverAdapterError: { cause: { originalCode: '23505' } } } })).toBe(true);
     expect(isDuplicate({ code: '40001' })).toBe(false);

@@ -9,14 +9,15 @@ const requestCodes: ReadonlySet<string> = new Set(
 );
 
 /**
- * Apollo Server's `formatError` for our services: refusals and errors of the request pass with code and details; a store
- * that is away becomes `STORE_UNAVAILABLE`; all else is a bug, logged whole and shown as "Internal error".
+ * Returns the `formatError` of Apollo Server for subgraphs. Refusals and errors of the request keep their
+ * message, code and details. An unavailable store becomes `STORE_UNAVAILABLE`. Anything else is a bug: it is
+ * logged completely, and the client gets "Internal error".
  */
 export const maskErrors =
   (logger: Logger) =>
   (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
     const original = unwrapResolverError(thrown);
-    const place = {
+    const location = {
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
     };
@@ -24,22 +25,22 @@ export const maskErrors =
     if (typeof refusal === 'string') {
       return {
         message: shortMessage(formatted.message),
-        ...place,
+        ...location,
         extensions: { code: refusal, ...(details !== undefined && { details }) },
       };
     }
     const code = formatted.extensions?.['code'];
     if (original instanceof GraphQLError && typeof code === 'string' && requestCodes.has(code)) {
-      return { message: shortMessage(formatted.message), ...place, extensions: { code } };
+      return { message: shortMessage(formatted.message), ...location, extensions: { code } };
     }
     if (isUnavailable(original)) {
-      logger.warn({ err: original, path: formatted.path }, 'the store is away');
+      logger.warn({ err: original, path: formatted.path }, 'the store is unavailable');
       return {
         message: 'The data cannot be reached at the moment. Try again later.',
-        ...place,
+        ...location,
         extensions: { code: refusalCode.storeUnavailable },
       };
     }
     logger.error({ err: original, path: formatted.path }, 'unexpected error');
-    return { message: 'Internal error', ...place, extensions: { code: refusalCode.internal } };
+    return { message: 'Internal error', ...location, extensions: { code: refusalCode.internal } };
   };

@@ -1,46 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { refusalCode, Refusal } from '@cinegraph/service/refusal';
-import { deriveKey, isMac, mac } from '@cinegraph/service/hmac';
+import type { CursorSealer, SortValues } from './cursors.js';
 
-/** The values of a row by which its list is sorted, the last of them unique. */
-export type SortValues = readonly (string | number | null)[];
-
-/**
- * Makes and opens cursors of Relay connections. A cursor is opaque and authenticated: it is bound to `scope` (the field,
- * its filter, sort order and viewer), and one that is forged, changed or of another list is refused with BAD_USER_INPUT.
- */
-export interface CursorSealer {
-  seal(scope: string, values: SortValues): string;
-  open(scope: string, cursor: string): SortValues;
-}
-
-/**
- * A sealer for the subgraph `name`, with a key derived from the services' secret, so that replicas accept each other's
- * cursors. Without a secret the key is random: cursors then end with the process.
- */
-export const createCursorSealer = (secret: string | undefined, name: string): CursorSealer => {
-  const key = secret === undefined ? randomBytes(32) : deriveKey(secret, `cursor:${name}`);
-  const bound = (scope: string, text: string) => `${Buffer.byteLength(scope)}:${scope}${text}`;
-  return {
-    seal: (scope, values) => {
-      const text = JSON.stringify(values);
-      return `${Buffer.from(text).toString('base64url')}.${mac(key, bound(scope, text))}`;
-    },
-    open: (scope, cursor) => {
-      const [encoded = '', claimed = '', ...rest] = cursor.length > 4096 ? [] : cursor.split('.');
-      const text = Buffer.from(encoded, 'base64url').toString();
-      if (rest.length > 0 || !isMac(key, bound(scope, text), claimed)) {
-        throw new Refusal(
-          refusalCode.badUserInput,
-          'The cursor is not one of this list. Use a cursor that the same field gave with the same arguments.',
-        );
-      }
-      return JSON.parse(text) as SortValues;
-    },
-  };
-};
-
-/** The arguments of a Relay connection as GraphQL hands them in. */
+/** The arguments of a Relay connection, as a resolver gets them. */
 export interface ConnectionArguments {
   readonly first?: number | null;
   readonly after?: string | null;
@@ -48,7 +9,7 @@ export interface ConnectionArguments {
   readonly before?: string | null;
 }
 
-/** A page to read: `size` rows beyond `cursor` (exclusive), walking forward or backward through the sort order. */
+/** A page to read: `size` rows after `cursor` in the sort order, or before it if `backward` is true. */
 export interface Page {
   readonly size: number;
   readonly backward: boolean;
@@ -59,8 +20,9 @@ const defaultPageSize = 20;
 const maxPageSize = 100;
 
 /**
- * Reads connection arguments into a page: `first`/`after` forward, `last`/`before` backward, 20 rows unless told, at most
- * 100. Anything else (both directions, a negative or larger size, a foreign cursor) is refused, never clamped.
+ * Reads connection arguments into a page: `first` and `after` forward, `last` and `before` backward. A page
+ * has 20 rows by default and at most 100. Refuses both directions at once, a size out of range and the cursor
+ * of another list with BAD_USER_INPUT; a size is never clamped.
  */
 export const readPage = (
   { first, after, last, before }: ConnectionArguments,
@@ -79,19 +41,19 @@ export const readPage = (
   return { size, backward, cursor: cursor == null ? null : cursors.open(scope, cursor) };
 };
 
-/** A page size as the client gave it, 20 when it gave none; below 0 or above 100 it is refused. */
+/** Returns the page size that the client requested, 20 by default. Refuses a size below 0 or above 100. */
 export const readPageSize = (size: number | null | undefined, name: string): number => {
-  const wanted = size ?? defaultPageSize;
-  if (wanted < 0 || wanted > maxPageSize) {
+  const requested = size ?? defaultPageSize;
+  if (requested < 0 || requested > maxPageSize) {
     throw new Refusal(
       refusalCode.badUserInput,
-      `"${name}" is ${wanted}, but must be from 0 to ${maxPageSize}.`,
+      `"${name}" is ${requested}, but must be from 0 to ${maxPageSize}.`,
     );
   }
-  return wanted;
+  return requested;
 };
 
-/** A Relay connection over `Node`, without the total, which is counted only when asked for. */
+/** A Relay connection over `Node`, without its total, which is counted only if the client selects it. */
 export interface Connection<Node> {
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
   readonly pageInfo: {
@@ -103,8 +65,9 @@ export interface Connection<Node> {
 }
 
 /**
- * Builds the connection from rows read for `page`: up to `size + 1` of them, in the order of walking. The row beyond the
- * page only tells that there is more. In the other direction there is more exactly when the walk began at a cursor.
+ * Builds a connection from the rows that were read for `page`: at most `size + 1`, in the direction of
+ * reading. The extra row only shows that there are more. In the other direction there are more if the page
+ * began at a cursor.
  */
 export const toConnection = <Node>(
   rows: readonly Node[],
@@ -114,7 +77,7 @@ export const toConnection = <Node>(
   const more = rows.length > page.size;
   const shown = rows.slice(0, page.size);
   if (page.backward) shown.reverse();
-  // Sealed when they are asked for: a client that wants the nodes alone pays for none.
+  // A cursor is sealed only if it is selected: a client that selects nodes alone pays for none.
   const edges = shown.map((node) => ({
     node,
     get cursor() {

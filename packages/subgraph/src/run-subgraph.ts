@@ -1,104 +1,30 @@
-import type { MigrationSet } from '@cinegraph/database/migrate';
 import { readFile } from 'node:fs/promises';
 import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
-import type pg from 'pg';
-import type { z } from 'zod';
-import { cacheControl } from '@cinegraph/service/http/cache-control';
-import type { Broker } from '@cinegraph/messaging/broker';
-import { systemClock, type Clock } from '@cinegraph/service/clock';
-import { createCursorSealer, type CursorSealer } from './pagination.js';
 import { openDatabase } from '@cinegraph/database/pool';
-import {
-  databaseUrlVariable,
-  portVariable,
-  readEnv,
-  serviceVariables,
-  subgraphKeyVariable,
-  subgraphVariable,
-} from '@cinegraph/service/env';
-import type { TopicDefinition } from '@cinegraph/messaging/envelope';
-import { refusalCode } from '@cinegraph/service/refusal';
-import { maskErrors } from './mask-errors.js';
-import { createHttpServer, requestError } from '@cinegraph/service/http/server';
-import { itemLimit } from './limits/list-size.js';
-import { createLogger, type Logger } from '@cinegraph/service/logger';
-import {
-  brokerAddressOf,
-  brokerVariables,
-  openBroker,
-  type BrokerAddress,
-} from '@cinegraph/messaging/open-broker';
+import { openBroker } from '@cinegraph/messaging/open-broker';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
-import { runService } from '@cinegraph/service/run-service';
-import { startParts, type Part, type RunningService } from '@cinegraph/service/parts';
-import { storableTextGuard } from './limits/text-guard.js';
+import { systemClock, type Clock } from '@cinegraph/service/clock';
+import { readEnv } from '@cinegraph/service/env';
+import { cacheControl } from '@cinegraph/service/http/cache-control';
+import { createHttpServer, requestError } from '@cinegraph/service/http/server';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
+import type { Logger } from '@cinegraph/service/logger';
+import { startParts, type Part, type RunningService } from '@cinegraph/service/parts';
+import { refusalCode } from '@cinegraph/service/refusal';
+import { runService } from '@cinegraph/service/run-service';
 import type { Viewer } from '@cinegraph/service/viewer';
+import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
+import { createCursorSealer } from './cursors.js';
+import type { SubgraphDefinition } from './definition.js';
+import { itemLimit } from './limits/list-size.js';
+import { storableTextGuard } from './limits/storable-text.js';
+import { maskErrors } from './mask-errors.js';
+import { readSubgraphSettings, type SubgraphSettings } from './settings.js';
 
-/** What a subgraph is made of; everything else is the same for all of them. */
-export interface SubgraphDefinition<Context extends BaseContext> {
-  /** One word, the same string as folder, supergraph.yaml key, database and `service.name`. */
-  readonly name: string;
-  /** The SDL file that is the contract. */
-  readonly schema: URL;
-  /** The migrations of its database: its own, and those of the tables for messaging that it uses. */
-  readonly migrations: readonly MigrationSet[];
-  /** What it publishes to and consumes; made where they are missing. */
-  readonly topics: readonly TopicDefinition[];
-  /** What it reads of the environment beyond what every subgraph does; `SubgraphTools.variables` gives it. */
-  readonly variables?: z.ZodRawShape;
-  /** One object a GraphQL type, as generated resolver types check it. */
-  readonly resolvers: object;
-  /** Builds what lives as long as the process (loaders, commands) and how a request's context is made of it. */
-  open(tools: SubgraphTools): OpenSubgraph<Context>;
-}
-
-/** What kit hands a subgraph to build with. */
-export interface SubgraphTools {
-  readonly pool: pg.Pool;
-  /** Undefined only in tests: then the outbox fills, and nothing is consumed. */
-  readonly broker: Broker | undefined;
-  /** The graph's secret, from which producers' keys are derived; undefined never in production. */
-  readonly subgraphKey: string | undefined;
-  /** Reads the definition's own variables, as `readEnv` does. */
-  variables<Shape extends z.ZodRawShape>(shape: Shape): z.output<z.ZodObject<Shape>>;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly cursors: CursorSealer;
-}
-
-/**
- * An opened subgraph: the context of each request, parts to start behind the database and stop before it, and consumers,
- * which run while those parts and the broker do.
- */
-export interface OpenSubgraph<Context extends BaseContext> {
-  context(viewer: Viewer): Context;
-  readonly parts?: readonly Part[];
-  readonly consumers?: readonly Part[];
-}
-
-/** Settings of one running subgraph; `main` reads them from the environment, tests give them. */
-export interface SubgraphSettings {
-  readonly mode: 'development' | 'test' | 'production';
-  readonly host: string;
-  readonly port: number;
-  readonly drainGraceMs?: number;
-  readonly databaseUrl: string;
-  /** A process always has one; a test may do without. */
-  readonly broker?: BrokerAddress | undefined;
-  /** The secret shared with the gateway. Without it (never in production) every request is answered as nobody. */
-  readonly subgraphKey: string | undefined;
-  /** Where the definition's own variables are; none unless told. */
-  readonly environment?: NodeJS.ProcessEnv;
-  readonly logger: Logger;
-  readonly clock?: Clock;
-}
-
-/** A subgraph that answers at `url`. */
+/** A subgraph that serves requests at `url`. */
 export interface RunningSubgraph extends RunningService {
   readonly url: string;
   readonly logger: Logger;
@@ -106,13 +32,14 @@ export interface RunningSubgraph extends RunningService {
   readonly drainMs: number;
 }
 
-/** The resolver map as `@apollo/subgraph` takes it; generated types have checked it before. */
+/** The resolvers as `@apollo/subgraph` takes them. Generated types have checked them in the subgraph. */
 type ResolverMap = Record<string, GraphQLScalarType | Record<string, GraphQLFieldResolver<unknown, unknown>>>;
 
 /**
- * Runs a subgraph as this process: reads the environment, migrates, serves, drains on a signal.
- * Needs `DATABASE_URL_<NAME>`, `KAFKA_BROKERS` or `DATABASE_URL_EVENTS`, and in production `SUBGRAPH_KEY`; says every
- * problem in one message and exits with 1.
+ * Runs a subgraph as this process: reads the environment, migrates the database, serves, and drains on a
+ * signal. Needs `DATABASE_URL_<NAME>`, `KAFKA_BROKERS` or `DATABASE_URL_EVENTS`, and in production
+ * `SUBGRAPH_KEY`. If settings are missing or wrong, it prints all of them in one message and exits with code
+ * 1.
  */
 export const runSubgraph = <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
@@ -124,45 +51,11 @@ export const runSubgraph = <Context extends BaseContext>(
     },
   });
 
-const databaseVariableOf = (name: string) => subgraphVariable('DATABASE_URL_', name);
-
-/** The variables that the subgraph `name`, with these of its `own`, reads; deployment files are checked against it. */
-export const subgraphVariables = (name: string, environment: NodeJS.ProcessEnv, own: z.ZodRawShape = {}) => ({
-  ...own,
-  ...serviceVariables,
-  PORT: portVariable.default(0),
-  SUBGRAPH_KEY:
-    environment['NODE_ENV'] === 'development' || environment['NODE_ENV'] === 'test'
-      ? subgraphKeyVariable.optional()
-      : subgraphKeyVariable,
-  [databaseVariableOf(name)]: databaseUrlVariable,
-  ...brokerVariables(environment),
-});
-
-/** The settings of the subgraph `name` as its process finds them in the environment. */
-export const readSubgraphSettings = (
-  name: string,
-  environment: NodeJS.ProcessEnv,
-  own: z.ZodRawShape = {},
-): SubgraphSettings => {
-  const env = readEnv(subgraphVariables(name, environment, own), environment);
-  return {
-    mode: env.NODE_ENV,
-    host: env.HOST,
-    port: env.PORT,
-    drainGraceMs: env.DRAIN_GRACE_MS,
-    databaseUrl: String((env as Record<string, unknown>)[databaseVariableOf(name)]),
-    broker: brokerAddressOf(env),
-    subgraphKey: env.SUBGRAPH_KEY,
-    environment,
-    logger: createLogger({ name, level: env.LOG_LEVEL }),
-  };
-};
-
 /**
- * Starts a subgraph in this process: schema from its SDL, database migrated, `/graphql` and health routes on
- * `settings.port`. In production only requests that the gateway signed are answered (401 otherwise); elsewhere an unsigned
- * request is answered as nobody, but a wrong signature never.
+ * Starts a subgraph in this process: builds the schema from its SDL, migrates the database, and serves
+ * `/graphql` and the health routes on `settings.port`. In production a request without the gateway's
+ * signature gets status 401. In other modes an unsigned request is served without a viewer. A wrong
+ * signature gets 401 in every mode.
  */
 export const startSubgraph = async <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
@@ -184,7 +77,12 @@ export const startSubgraph = async <Context extends BaseContext>(
     settings.broker &&
     (await openBroker({ clientId: name, topics: definition.topics, logger }, settings.broker));
   const opened = definition.open({
-    ...{ pool: database.pool, broker, subgraphKey, logger, clock, cursors },
+    pool: database.pool,
+    broker,
+    subgraphKey,
+    logger,
+    clock,
+    cursors,
     variables: (shape) => readEnv(shape, settings.environment ?? {}),
   });
 
@@ -195,10 +93,11 @@ export const startSubgraph = async <Context extends BaseContext>(
     drainGraceMs: settings.drainGraceMs ?? 0,
     logger,
     readiness: async () => {
-      const answers = migrated && (await database.answers());
-      // The broker is told, and never makes it unready: what it is to get waits in the outbox.
-      const told = broker && { broker: broker.answers() ? 'answers' : 'away' };
-      return { ready: answers, checks: { database: answers ? 'answers' : 'away', ...told } };
+      const ready = migrated && (await database.answers());
+      const stateOf = (answers: boolean) => (answers ? 'answers' : 'unavailable');
+      // The broker is reported, but never makes a subgraph unready: its events wait in the outbox.
+      const brokerCheck = broker && { broker: stateOf(broker.answers()) };
+      return { ready, checks: { database: stateOf(ready), ...brokerCheck } };
     },
   });
   const identify = createIdentification(name, settings, clock);
@@ -223,7 +122,7 @@ export const startSubgraph = async <Context extends BaseContext>(
       http.app.route({
         url: '/graphql',
         method: ['GET', 'POST'],
-        // Before the body is read: a stranger costs no more than a header.
+        // Checked before the body is read, so that a request without a signature costs little.
         onRequest: async (request, reply) => {
           const viewer = identify(request.headers[identityHeader]);
           if (viewer !== 'refused') {
@@ -259,7 +158,7 @@ export const startSubgraph = async <Context extends BaseContext>(
   };
 };
 
-/** Who a request comes from, by its identity header, or `'refused'`. */
+/** Returns a function that reads the viewer from the identity header of a request, or returns `'refused'`. */
 const createIdentification = (name: string, settings: SubgraphSettings, clock: Clock) => {
   const read =
     settings.subgraphKey === undefined ? undefined : createIdentityReader(settings.subgraphKey, name, clock);

@@ -4,19 +4,19 @@ import { Refusal } from '@cinegraph/service/refusal';
 
 let serial = 0;
 
-/** A coalescer whose commands have nothing in common, unless told otherwise. */
+/** Creates a batcher; by default its commands have different keys and one conflict group. */
 const createWriteBatcher = <Command, Answer>(
-  options: Omit<Parameters<typeof create<Command, Answer>>[0], 'identity' | 'lane'> &
+  options: Omit<Parameters<typeof create<Command, Answer>>[0], 'commandKey' | 'conflictGroup'> &
     Partial<Parameters<typeof create<Command, Answer>>[0]>,
 ) =>
   create<Command, Answer>({
-    identity: () => String((serial += 1)),
-    lane: () => '',
+    commandKey: () => String((serial += 1)),
+    conflictGroup: () => '',
     ...options,
   });
 
-describe('a coalescer', () => {
-  it('makes of what arrives while a batch runs the next batch', async () => {
+describe('a write batcher', () => {
+  it('a batcher collects the commands that arrive while a batch runs into the next batch', async () => {
     const batches: (readonly number[])[] = [];
     const gates: (() => void)[] = [];
     const { submit } = createWriteBatcher<number, number>({
@@ -37,7 +37,7 @@ describe('a coalescer', () => {
     expect(batches).toEqual([[1], [2, 3, 4]]);
   });
 
-  it('keeps batches to their size', async () => {
+  it('a batcher limits the size of batches', async () => {
     const sizes: number[] = [];
     const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
@@ -50,7 +50,7 @@ describe('a coalescer', () => {
     expect(sizes).toEqual([3, 3, 2]);
   });
 
-  it('rejects a refused command alone', async () => {
+  it('a batcher rejects only the command that is refused', async () => {
     const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => batch.map((n) => (n === 2 ? new Refusal('NO_TWO', 'Not two.') : n)),
     });
@@ -58,7 +58,7 @@ describe('a coalescer', () => {
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
-  it('splits a batch that fails until the culprit stands alone', async () => {
+  it('a batcher splits a failing batch until the command that causes it is alone', async () => {
     const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
         if (batch.includes(5)) throw new Error('five breaks the statement');
@@ -69,7 +69,7 @@ describe('a coalescer', () => {
     expect(settled.flatMap(({ status }, n) => (status === 'rejected' ? [n] : []))).toEqual([5]);
   });
 
-  it('fails a whole batch, unsplit, when the store is away', async () => {
+  it('a batcher fails a whole batch without splitting it if the store is unavailable', async () => {
     let runs = 0;
     const { submit } = createWriteBatcher<number, number>({
       run: async () => {
@@ -82,7 +82,7 @@ describe('a coalescer', () => {
     expect(runs).toBe(1);
   });
 
-  it('runs a batch again that lost a deadlock', async () => {
+  it('a batcher runs a batch again that lost a deadlock', async () => {
     let runs = 0;
     const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => {
@@ -100,7 +100,7 @@ describe('a coalescer', () => {
     expect(runs).toBe(3);
   });
 
-  it('refuses more than may wait', async () => {
+  it('a batcher refuses commands while too many are waiting', async () => {
     const { submit } = createWriteBatcher<number, number>({
       run: async (batch) => batch,
       maxWaiting: 2,
@@ -110,7 +110,7 @@ describe('a coalescer', () => {
     expect(settled.slice(0, 2).every(({ status }) => status === 'fulfilled')).toBe(true);
   });
 
-  it('writes what waits before it stops, and then takes nothing', async () => {
+  it('a batcher writes all waiting commands before it stops, and then refuses new ones', async () => {
     const { submit, part } = createWriteBatcher<number, number>({
       run: async (batch) => {
         await new Promise(setImmediate);
@@ -123,10 +123,10 @@ describe('a coalescer', () => {
     await expect(submit(3)).rejects.toMatchObject({ code: 'OVERLOADED' });
   });
 
-  it('never puts two commands of one identity into a batch, and keeps their order', async () => {
+  it('a batcher never puts two commands of one key into a batch, and keeps their order', async () => {
     const batches: (readonly string[])[] = [];
     const { submit } = createWriteBatcher<string, string>({
-      identity: (command) => command.charAt(0),
+      commandKey: (command) => command.charAt(0),
       run: async (batch) => {
         batches.push(batch);
         return batch;
@@ -136,9 +136,9 @@ describe('a coalescer', () => {
     expect(batches).toEqual([['a1', 'b1', 'c1'], ['a2', 'b2'], ['a3']]);
   });
 
-  it('writes the lanes of a batch apart when something holds up one of them', async () => {
+  it('a batcher writes the conflict groups of a batch separately if one of them is locked', async () => {
     const { submit } = createWriteBatcher<string, string>({
-      lane: (command) => command.charAt(0),
+      conflictGroup: (command) => command.charAt(0),
       run: async (batch) => {
         if (batch.some((command) => command.startsWith('locked'))) {
           throw Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });

@@ -1,12 +1,13 @@
-import { isConflict, isTimedOut, isUnavailable } from '@cinegraph/database/store-errors';
-import { refusalCode, Refusal } from '@cinegraph/service/refusal';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
+import { isTimedOut, isUnavailable } from '@cinegraph/database/store-errors';
 import type { Part } from '@cinegraph/service/parts';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 
-/** Collects concurrent commands into batches: one write for many callers, each with an answer of its own. */
+/** Collects concurrent commands into batches: one write for many callers, and an outcome for each of them. */
 export interface WriteBatcher<Command, Answer> {
-  /** Resolves with this command's answer, rejects with its refusal or failure. */
+  /** Resolves with the answer of this command. Rejects with its refusal or failure. */
   submit(command: Command): Promise<Answer>;
-  /** Stopped, it takes nothing new and ends when what waits is written. */
+  /** Its stop refuses new commands, and ends when all waiting commands are written. */
   readonly part: Part;
 }
 
@@ -16,28 +17,34 @@ interface Waiting<Command, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** How often a batch that lost a deadlock or serialization conflict is tried again as it is. */
-const maxConflictRetries = 5;
+/** How often a batch runs at most if it keeps losing deadlocks or serialization conflicts. */
+const maxAttempts = 6;
 
-/** How many parts of a batch that was cut off are written at the same time. */
-const lanesAtOnce = 4;
+/** How many conflict groups of a timed-out batch are written at the same time. */
+const groupsAtOnce = 4;
 
 /**
- * Batches without a timer: what arrives while a batch runs forms the next, at most `maxBatch`; two commands of one
- * `identity` never share a batch, and are written in the order they came. `run` writes a batch in one transaction and
- * answers one outcome a command, in order; an `Error` among them rejects only its own caller. When `run` itself fails
- * because of its content, the batch is split until the culprit stands alone; when something holds up one `lane` of it
- * (a locked row), its lanes are written apart; when the store is away, all of the batch fail. More than `maxWaiting`
- * waiting commands, about two seconds of work, are refused with `OVERLOADED`.
+ * Creates a batcher without a timer: commands that arrive while a batch runs form the next one, of at most
+ * `maxBatch`. Commands with the same `commandKey` never share a batch, and are written in the order in which
+ * they came.
+ *
+ * `run` writes a batch in one transaction and returns one outcome for each command, in order; an `Error`
+ * among them rejects only its own caller. If `run` itself fails:
+ * - after a deadlock or serialization conflict the batch runs again, at most six times in all;
+ * - after a time-out, as of a locked row, the commands of each `conflictGroup` are written on their own;
+ * - if the store is unavailable, or one conflict group alone timed out, the whole batch fails;
+ * - after any other error the batch is halved, until the command that causes it is alone.
+ *
+ * While `maxWaiting` commands wait, about two seconds of work, further ones are refused with `OVERLOADED`.
  */
 export const createWriteBatcher = <Command, Answer>(options: {
   run: (batch: readonly Command[]) => Promise<readonly (Answer | Error)[]>;
-  identity: (command: Command) => string;
-  lane: (command: Command) => string;
+  commandKey: (command: Command) => string;
+  conflictGroup: (command: Command) => string;
   maxBatch?: number;
   maxWaiting?: number;
 }): WriteBatcher<Command, Answer> => {
-  const { run, identity, lane, maxBatch = 500, maxWaiting = 4_000 } = options;
+  const { run, commandKey, conflictGroup, maxBatch = 500, maxWaiting = 4_000 } = options;
   let waiting: Waiting<Command, Answer>[] = [];
   let running: Promise<void> | undefined;
   let stopped = false;
@@ -45,9 +52,11 @@ export const createWriteBatcher = <Command, Answer>(options: {
   const write = async (batch: readonly Waiting<Command, Answer>[]): Promise<void> => {
     let outcomes: readonly (Answer | Error)[];
     try {
-      outcomes = await runRetrying(() => run(batch.map(({ command }) => command)));
+      outcomes = await retryOnConflict(() => run(batch.map(({ command }) => command)), {
+        attempts: maxAttempts,
+      });
     } catch (error) {
-      await writeParts(batch, error);
+      await writeInParts(batch, error);
       return;
     }
     batch.forEach(({ resolve, reject }, index) => {
@@ -58,19 +67,13 @@ export const createWriteBatcher = <Command, Answer>(options: {
     });
   };
 
-  const writeParts = async (batch: readonly Waiting<Command, Answer>[], error: unknown): Promise<void> => {
-    const lanes = new Map<string, Waiting<Command, Answer>[]>();
-    for (const entry of batch) {
-      const id = lane(entry.command);
-      const others = lanes.get(id);
-      if (others) others.push(entry);
-      else lanes.set(id, [entry]);
-    }
-    if (lanes.size > 1 && isTimedOut(error)) {
-      const next = lanes.values();
+  const writeInParts = async (batch: readonly Waiting<Command, Answer>[], error: unknown): Promise<void> => {
+    const groups = groupBy(batch, ({ command }) => conflictGroup(command));
+    if (groups.size > 1 && isTimedOut(error)) {
+      const next = groups.values();
       await Promise.all(
-        Array.from({ length: lanesAtOnce }, async () => {
-          for (const part of next) await write(part);
+        Array.from({ length: groupsAtOnce }, async () => {
+          for (const group of next) await write(group);
         }),
       );
       return;
@@ -84,21 +87,21 @@ export const createWriteBatcher = <Command, Answer>(options: {
     for (const { reject } of batch) reject(error);
   };
 
-  /** Takes the next batch out of what waits; a second command of one identity waits for the next. */
+  /** Removes the next batch from the waiting commands; a second command of the same key keeps waiting. */
   const takeBatch = (): readonly Waiting<Command, Answer>[] => {
     const taken = new Map<string, Waiting<Command, Answer>>();
     const left: Waiting<Command, Answer>[] = [];
     for (const entry of waiting) {
-      const id = identity(entry.command);
-      if (taken.size >= maxBatch || taken.has(id)) left.push(entry);
-      else taken.set(id, entry);
+      const key = commandKey(entry.command);
+      if (taken.size >= maxBatch || taken.has(key)) left.push(entry);
+      else taken.set(key, entry);
     }
     waiting = left;
     return [...taken.values()];
   };
 
   const work = async (): Promise<void> => {
-    // All that arrives in this tick belongs to the first batch.
+    // All commands that arrive in this tick belong to the first batch.
     await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) await write(takeBatch());
     running = undefined;
@@ -120,7 +123,7 @@ export const createWriteBatcher = <Command, Answer>(options: {
         running ??= work();
       }),
     part: {
-      name: 'coalescer',
+      name: 'write batcher',
       start: async () => undefined,
       stop: async () => {
         stopped = true;
@@ -130,12 +133,12 @@ export const createWriteBatcher = <Command, Answer>(options: {
   };
 };
 
-const runRetrying = async <Outcome>(run: () => Promise<Outcome>): Promise<Outcome> => {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await run();
-    } catch (error) {
-      if (attempt >= maxConflictRetries || !isConflict(error)) throw error;
-    }
+const groupBy = <Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> => {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
   }
+  return groups;
 };

@@ -1,4 +1,4 @@
-import type { CursorSealer } from '@cinegraph/subgraph/pagination';
+import type { CursorSealer } from '@cinegraph/subgraph/cursors';
 import type { Viewer } from '@cinegraph/service/viewer';
 import type pg from 'pg';
 import type { MovieCommands } from './commands/commands.js';

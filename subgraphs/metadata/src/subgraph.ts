@@ -1,6 +1,6 @@
 import { movies } from '@cinegraph/events/topics';
 import { openSidePool } from '@cinegraph/database/pool';
-import type { SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createMovieCommands } from './commands/commands.js';
 import type { Context } from './context.js';

@@ -3,9 +3,11 @@ import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/meta
 import { backfill } from '@cinegraph/messaging/outbox/backfill';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { until } from '@cinegraph/testing/until';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { movieBackfill } from '../src/backfill.js';
+import { nothingKnown } from '../src/import/source-movie.js';
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
@@ -136,10 +138,9 @@ describe('an import', () => {
     const movieOf = (title: string, votes: number) => ({
       id: 'source:1',
       facts: {
-        ...{ title, description: null, release: { date: null, year: 1985 }, runtimeMinutes: null },
-        ...{ certification: null, languages: [], posterUrl: null, productionBudget: null },
-        ...{ worldwideGross: null, domesticGross: null, domesticDvdSales: null },
-        ...{ genres: [], directors: [], cast: [], externalIds: [] },
+        ...nothingKnown,
+        title,
+        release: { date: null, year: 1985 },
       },
       externalRatings: [{ source: 'imdb', average: 7.9, votes, scaleTop: 10 }],
     });
@@ -224,15 +225,15 @@ describe('the backfill', () => {
       [id],
     );
     const state = { done: false };
-    const announced = backfill(subgraph.pool, movieBackfill).then(() => (state.done = true));
-    for (let waits = false; !waits && !state.done;) {
+    const running = backfill(subgraph.pool, movieBackfill).then(() => (state.done = true));
+    await until(async () => {
       const waiting = await subgraph.pool.query(
         `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
       );
-      waits = waiting.rowCount === 1;
-    }
+      return state.done || waiting.rowCount === 1;
+    }, 'the backfill waits for the lock');
     await client.query('COMMIT');
-    await announced;
+    await running;
     await client.end();
     expect((await outboxEvents()).map(({ data }) => data.version)).toEqual([1, 2, 2]);
   });

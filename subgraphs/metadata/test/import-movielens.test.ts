@@ -1,6 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@cinegraph/testing/until';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { lockImports } from '../src/import/write-sql.js';
 import { startImports, toyStory } from './support/imports.js';
@@ -54,12 +54,7 @@ describe('the movies of MovieLens', () => {
       const done = imports.importMovieLens();
       const waiting = `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
         AND pg_blocking_pids(pid) @> ARRAY[(SELECT pg_backend_pid())]`;
-      let waits = false;
-      for (let at = 0; at < 100 && !waits; at += 1) {
-        waits = (await other.query(waiting)).rowCount === 1;
-        await delay(20);
-      }
-      expect(waits).toBe(true);
+      await until(async () => (await other.query(waiting)).rowCount === 1, 'the import waits for the lock');
       await other.query('COMMIT');
       expect(await done).toMatchObject({ written: 4, refusedCount: 0 });
     } finally {

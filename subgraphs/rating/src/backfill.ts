@@ -1,10 +1,13 @@
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
 import type { Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { insertBundles } from '@cinegraph/messaging/outbox/append';
-import { aggregateEvents } from './merge.js';
+import { aggregateEvents } from './sql/merge.js';
 import { migrations } from './migrations.js';
 
-/** Tells the aggregate of every movie that was ever rated. Behind the locks that the merge takes, in its order. */
+/**
+ * Publishes the aggregate of every movie that was ever rated. It locks aggregates in the order in which the
+ * merge locks them.
+ */
 export const aggregateBackfill: Backfill = {
   subgraph: 'rating',
   migrations,

@@ -1,20 +1,16 @@
 import { createLoader } from '@cinegraph/subgraph/loader';
 import type pg from 'pg';
 import type { PrismaClient } from './generated/prisma/client.js';
-import { noVotes } from './models.js';
-import {
-  findAggregatedRatings,
-  findRatings,
-  findRatingsOfMovies,
-  ratingKeyOf,
-  ratingsOfMovieKeyOf,
-} from './queries.js';
+import { noVotes, ratingKeyOf } from './models.js';
+import { findAggregatedRatings } from './queries/aggregated-ratings.js';
+import { findRatings, findRatingsOfMovies, ratingsOfMovieKeyOf } from './queries/ratings.js';
 
-/** The loaders of rating: each batches over all requests of a tick into one SQL statement. */
+/** The loaders of rating. */
 export type Loaders = ReturnType<typeof createLoaders>;
 
+/** Creates the loaders. Each of them reads the keys of all requests of a tick by one SQL statement. */
 export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaClient }) => ({
-  /** The exact aggregate; a movie without votes has the one of nobody, never null. */
+  /** The exact aggregate of a movie; that of a movie without votes is `noVotes`, never null. */
   aggregatedRatingByMovieId: createLoader({
     find: (movieIds: readonly string[]) => findAggregatedRatings(pool, movieIds),
     keyOf: (movieId) => movieId,
@@ -26,7 +22,7 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
     keyOf: ratingKeyOf,
     missing: () => null,
   }),
-  /** A page of a movie's ratings, newest first, with one more row where there is one. */
+  /** A page of a movie's ratings, newest first, and one more row if there is one. */
   ratingsByMovie: createLoader({
     find: (keys: Parameters<typeof findRatingsOfMovies>[1]) => findRatingsOfMovies(prisma, keys),
     keyOf: ratingsOfMovieKeyOf,

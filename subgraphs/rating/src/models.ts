@@ -1,42 +1,51 @@
 import type { Connection } from '@cinegraph/subgraph/pagination';
 
-/** A movie as rating knows it: an id, and the aggregated rating where a command has just moved it. */
+/** A movie as rating knows it: its id, and its aggregated rating if a command has just changed that. */
 export interface MovieModel {
   readonly id: string;
   readonly aggregatedRating?: AggregatedRatingModel;
 }
 
-/** The exact projection of a movie's ratings; `histogram[i]` counts the votes of score i + 1, always ten entries. */
+/**
+ * The exact sums over a movie's ratings. `histogram` has ten entries; `histogram[i]` counts the score i + 1.
+ */
 export interface AggregatedRatingModel {
   readonly sum: number;
   readonly count: number;
   readonly histogram: readonly number[];
 }
 
-/** One viewer's rating of one movie. */
-export interface RatingModel {
+/** The aggregated rating of a movie that nobody has rated. */
+export const noVotes: AggregatedRatingModel = {
+  sum: 0,
+  count: 0,
+  histogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/** What identifies a rating: a viewer has at most one rating of a movie. */
+export interface RatingKey {
   readonly movieId: string;
   readonly viewerId: string;
+}
+
+/** Returns the key as text, e.g. for a map. */
+export const ratingKeyOf = ({ movieId, viewerId }: RatingKey): string => JSON.stringify([movieId, viewerId]);
+
+/** One viewer's rating of one movie. */
+export interface RatingModel extends RatingKey {
   readonly score: number;
   readonly review: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
 
-/** A page of ratings; the total is asked for only when the client wants it. */
+/** A page of ratings. The total is read only if the client selects it. */
 export interface RatingConnectionModel extends Connection<RatingModel> {
   readonly total: () => Promise<number>;
 }
 
-/** How the schema's own scalars are held in memory. */
+/** The TypeScript types of the scalars that the schema defines. */
 export interface ScalarTypes {
   readonly Score: number;
   readonly DateTime: Date;
 }
-
-/** The aggregated rating of a movie that nobody rated. */
-export const noVotes: AggregatedRatingModel = {
-  sum: 0,
-  count: 0,
-  histogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-};

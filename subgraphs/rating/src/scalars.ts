@@ -7,7 +7,9 @@ const readScore = (value: unknown): number => {
   throw scoreOutOfRange();
 };
 
-/** A whole number from 1 to 10, refused at the edge with RATING_OUT_OF_RANGE. */
+/**
+ * A whole number from 1 to 10. Other values are refused with RATING_OUT_OF_RANGE when arguments are parsed.
+ */
 export const Score = new GraphQLScalarType<number, number>({
   name: 'Score',
   serialize: readScore,
@@ -15,7 +17,7 @@ export const Score = new GraphQLScalarType<number, number>({
   parseLiteral: (node: ValueNode) => readScore(node.kind === Kind.INT ? Number(node.value) : undefined),
 });
 
-/** A moment, as RFC 3339 text in UTC with milliseconds; only ever an output of rating. */
+/** A point in time, as RFC 3339 text in UTC with milliseconds. rating has it in its results only. */
 export const DateTime = new GraphQLScalarType<Date, string>({
   name: 'DateTime',
   serialize: (value) => (value as Date).toISOString(),

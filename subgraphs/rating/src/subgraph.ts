@@ -2,10 +2,10 @@ import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } fr
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import { createDeadLetterPruning } from '@cinegraph/messaging/consumer/dead-letters';
 import { createInboxPruning } from '@cinegraph/messaging/consumer/inbox';
-import type { SubgraphDefinition } from '@cinegraph/subgraph/run-subgraph';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createRatingCommands } from './commands.js';
-import { createIngest, ingestVariables, readIngestSettings } from './consumers/ingest.js';
+import { createIngest, ingestVariables, readIngestSettings } from './consumers/ratings-topic.js';
 import { createKnownMovies } from './consumers/known-movies.js';
 import type { Context } from './context.js';
 import { PrismaClient } from './generated/prisma/client.js';

@@ -8,7 +8,9 @@ beforeAll(async () => {
 });
 afterAll(() => world.subgraph.stop());
 
-/** Writes votes of `perMovie` viewers for each movie past the commands, as fast as the database takes them. */
+/**
+ * Writes votes without the commands, which is much faster.
+ */
 const fill = (movie: string, votes: number, score: number) =>
   world.subgraph.pool.query(
     `WITH voted AS (
@@ -21,7 +23,7 @@ const fill = (movie: string, votes: number, score: number) =>
   );
 
 describe('an aggregated rating', () => {
-  it('of a movie that nobody rated has no average, count 0, ten empty scores and no error', async () => {
+  it('the aggregate of a movie that nobody rated has no average, count 0 and ten empty scores', async () => {
     expect(await world.aggregateOf('nobody-rated-this')).toEqual({
       average: null,
       count: 0,
@@ -29,7 +31,7 @@ describe('an aggregated rating', () => {
     });
   });
 
-  it('is exact after 100 fives and 1,000 nines, and after a one and 1,000 tens', async () => {
+  it('the aggregate is exact after 100 fives and 1,000 nines, and after a one and 1,000 tens', async () => {
     await Promise.all(Array.from({ length: 100 }, (_, n) => world.rate(`f${n}`, 'fives', 5)));
     await Promise.all(Array.from({ length: 1000 }, (_, n) => world.rate(`n${n}`, 'fives', 9)));
     expect(await world.aggregateOf('fives')).toMatchObject({ average: 9500 / 1100, count: 1100 });
@@ -38,12 +40,12 @@ describe('an aggregated rating', () => {
     expect(await world.aggregateOf('tens')).toMatchObject({ average: 10_001 / 1001, count: 1001 });
   });
 
-  it('of a movie with only tens is exactly 10', async () => {
+  it('the average of a movie with only tens is exactly 10', async () => {
     for (const viewer of ['a', 'b', 'c']) await world.rate(viewer, 'all-tens', 10);
     expect(await world.aggregateOf('all-tens')).toMatchObject({ average: 10, count: 3 });
   });
 
-  it('is read by index, as cheaply at 100,000 ratings as at ten', async () => {
+  it('the aggregate is read by index and costs the same at 100,000 ratings as at ten', async () => {
     await fill('few', 10, 7);
     await fill('many', 100_000, 7);
     await world.subgraph.pool.query('ANALYZE aggregated_rating, rating');
@@ -62,7 +64,7 @@ describe('an aggregated rating', () => {
     expect(Math.abs((await readBuffers('many')) - few)).toBeLessThanOrEqual(2);
   });
 
-  it('of a hundred movies takes one SQL statement, over all requests of a tick', async () => {
+  it('the aggregates of a hundred movies are read by one SQL statement', async () => {
     const ids = Array.from({ length: 100 }, (_, n) => ({ __typename: 'Movie', id: `movie ${n}` }));
     const statements = await statementsDuring(async () => {
       await world.subgraph.ask(entities, { ids });
@@ -71,8 +73,8 @@ describe('an aggregated rating', () => {
     expect(statements[0]).toContain('FROM aggregated_rating');
   });
 
-  it('is never NaN and always equal to a recomputation, whatever is rated, changed and taken back', async () => {
-    // mulberry32; a failure is repeated by its seed.
+  it('the aggregate always equals a recomputation, whatever is rated, changed and retracted', async () => {
+    // mulberry32 with a fixed seed, so that a failure can be repeated.
     const seed = 20_261_121;
     let state = seed;
     const random = (below: number) => {

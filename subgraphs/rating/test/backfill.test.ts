@@ -11,8 +11,8 @@ beforeEach(async () => {
 });
 afterEach(() => world.subgraph.stop());
 
-/** The aggregates that the outbox tells of, in order, each read by its schema as a consumer does. */
-const told = async () => {
+/** Returns the aggregates in the outbox, in order, each decoded by its schema as a consumer does. */
+const published = async () => {
   const { rows } = await world.subgraph.pool.query<{
     type: string;
     version: number;
@@ -29,8 +29,8 @@ const told = async () => {
   });
 };
 
-describe('the announcement', () => {
-  it('tells the aggregate of every movie that was ever rated, once', async () => {
+describe('the backfill', () => {
+  it('the backfill publishes the aggregate of every movie that was ever rated, once', async () => {
     await world.rate('ann', 'one', 9);
     await world.rate('bob', 'one', 7);
     await world.rate('ann', 'two', 4);
@@ -39,21 +39,21 @@ describe('the announcement', () => {
       TRUNCATE messaging.outbox;
       INSERT INTO aggregated_rating (movie_id) VALUES ('never rated')`);
     expect(await backfill(world.subgraph.pool, aggregateBackfill)).toBe(3);
-    expect(await told()).toEqual([
+    expect(await published()).toEqual([
       { movieId: 'one', sum: 16, count: 2, histogram: [0, 0, 0, 0, 0, 0, 1, 0, 1, 0], version: 2 },
       { movieId: 'two', sum: 0, count: 0, histogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], version: 2 },
     ]);
     expect(await backfill(world.subgraph.pool, aggregateBackfill)).toBeUndefined();
-    expect(await told()).toHaveLength(2);
+    expect(await published()).toHaveLength(2);
   });
 
-  it('lets people rate meanwhile, without a deadlock between its chunks and crossing ratings', async () => {
+  it('the backfill never deadlocks with ratings that are written at the same time', async () => {
     await world.subgraph.pool.query(`
       INSERT INTO aggregated_rating (movie_id, version) SELECT 'Movie ' || n, 1 FROM generate_series(1, 1200) n`);
     const votes = Array.from({ length: 60 }, (_, n) => world.rate(`viewer${n}`, `Movie ${n * 20 + 1}`, 8));
-    const [announced] = await Promise.all([backfill(world.subgraph.pool, aggregateBackfill), ...votes]);
-    expect(announced).toBe(1_200);
+    const [count] = await Promise.all([backfill(world.subgraph.pool, aggregateBackfill), ...votes]);
+    expect(count).toBe(1_200);
     expect(await world.drift()).toEqual([]);
-    expect(new Set((await told()).map(({ movieId }) => movieId)).size).toBe(1_200);
+    expect(new Set((await published()).map(({ movieId }) => movieId)).size).toBe(1_200);
   });
 });

@@ -6,9 +6,9 @@ import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { key } from '../src/command-line/key.js';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { ratingEvents, runCommand } from './run-command.js';
-import { foreign, own, signed, testLog } from './messages.js';
+import { externalEvent, envelopeOf, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
@@ -33,10 +33,10 @@ beforeEach(async () => {
     { subgraph: 'rating', pool },
     createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: undefined, idPrefix: '' }),
   );
-  const event = own({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
+  const event = envelopeOf({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
   await ingest.deliver([
-    append(foreign(1, 'm', 5)),
-    append(foreign(2, 'm', 11)),
+    append(externalEvent(1, 'm', 5)),
+    append(externalEvent(2, 'm', 11)),
     append(event),
     append('\u001b[2J\u202Egood"'),
     append(...signed(event)),
@@ -66,7 +66,7 @@ describe('dlq', () => {
     expect(first).toEqual({
       code: 1,
       printed:
-        '2: still refused: RATING_OUT_OF_RANGE: 11 is no whole number from 1 to 10\n' +
+        '2: still refused: RATING_OUT_OF_RANGE: 11 is not a whole number from 1 to 10\n' +
         'rating: 1 replayed, 0 consumed already by another message, 1 still refused, 0 not open.\n',
     });
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });

@@ -18,8 +18,8 @@ const readyOf = async (url: string) => {
   return { status: response.status, body: await response.json() };
 };
 
-describe('rating without its store', () => {
-  it('says so by code and by readiness, never by a wrong answer, and comes back by itself', async () => {
+describe('rating without its database', () => {
+  it('rating reports an unavailable database by error code and readiness, and recovers by itself', async () => {
     await world.rate('ann', 'kept', 8);
     const database = new URL(world.subgraph.databaseUrl).pathname.slice(1);
     await asSuperuser(async (client) => {
@@ -44,7 +44,7 @@ describe('rating without its store', () => {
     expect(JSON.stringify([read, write])).not.toMatch(/127\.0\.0\.1|postgres|connection|SELECT|role/i);
     expect(await readyOf(world.subgraph.url)).toEqual({
       status: 503,
-      body: { status: 'unready', checks: { database: 'away' } },
+      body: { status: 'unready', checks: { database: 'unavailable' } },
     });
 
     await asSuperuser((client) => client.query(`ALTER DATABASE "${database}" CONNECTION LIMIT -1`));
@@ -53,7 +53,7 @@ describe('rating without its store', () => {
   });
 });
 
-/** The database's own role may no longer enter; the run's superuser can. */
+/** The role of the database can no longer connect, but the superuser of the test run can. */
 const asSuperuser = async (work: (client: pg.Client) => Promise<unknown>) => {
   const client = new pg.Client({ connectionString: process.env['TEST_SUPERUSER_URL'] });
   await client.connect();
@@ -65,7 +65,7 @@ const asSuperuser = async (work: (client: pg.Client) => Promise<unknown>) => {
 };
 
 describe('rating after a restart and on a second replica', () => {
-  it('answers the same', async () => {
+  it('rating returns the same after a restart and on a second replica', async () => {
     await world.rate('ann', 'restarted', 3);
     await world.rate('bob', 'restarted', 8);
     const replica = await ratingWorld({ databaseUrl: world.subgraph.databaseUrl });
@@ -80,7 +80,7 @@ describe('rating after a restart and on a second replica', () => {
 });
 
 describe('rating in production', () => {
-  it('answers nobody but the gateway, whatever they claim to be', async () => {
+  it('rating in production accepts requests only from the gateway', async () => {
     const production = await startTestSubgraph(rating, { mode: 'production' });
     try {
       const direct = await production.ask('{ _service { sdl } }', {}, { signed: false });
@@ -108,7 +108,7 @@ describe('rating in production', () => {
     }
   });
 
-  it('ignores x-viewer-id outside production as well', async () => {
+  it('rating ignores x-viewer-id outside production as well', async () => {
     const response = await fetch(`${world.subgraph.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-viewer-id': 'ann' },
@@ -120,7 +120,7 @@ describe('rating in production', () => {
 });
 
 describe('hostile requests', () => {
-  it('never end the process nor get a 5xx', async () => {
+  it('hostile requests never end the process nor get a 5xx', async () => {
     const bodies = [
       '',
       '{',
@@ -158,7 +158,7 @@ describe('hostile requests', () => {
 });
 
 describe('the contract', () => {
-  it('describes every type, field, argument and enum value', async () => {
+  it('the schema describes every type, field, argument and enum value', async () => {
     const undescribed: string[] = [];
     visit(parse(await readFile(rating.schema, 'utf8')), {
       enter: (node) => {
@@ -177,7 +177,7 @@ describe('the contract', () => {
     expect(undescribed).toEqual([]);
   });
 
-  it('lists every code that its sources refuse with', async () => {
+  it('the schema lists every code that rating refuses with', async () => {
     const { definitions } = parse(await readFile(rating.schema, 'utf8'));
     const listed = definitions.flatMap((definition) =>
       definition.kind === Kind.ENUM_TYPE_DEFINITION && definition.name.value === 'ErrorCode'

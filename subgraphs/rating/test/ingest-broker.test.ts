@@ -12,9 +12,9 @@ import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { produceSource } from '../src/command-line/produce.js';
-import { foreign } from './messages.js';
+import { externalEvent } from './messages.js';
 import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { ratingWorld } from './world.js';
 
@@ -42,7 +42,7 @@ const openBroker = async () => {
 };
 
 describe('a file that is produced', () => {
-  it('comes in whole over the log in PostgreSQL, while members of the group come and go', async () => {
+  it('a produced file is consumed completely over the log in PostgreSQL, while members of the group come and go', async () => {
     const random = seededRandom('members');
     const folder = await mkdtemp(join(tmpdir(), 'ingest-'));
     const path = join(folder, 'events.jsonl');
@@ -53,7 +53,7 @@ describe('a file that is produced', () => {
     }));
     await writeFile(
       path,
-      lines.map(({ user, movie, value }) => JSON.stringify(foreign(user, movie, value))).join('\n'),
+      lines.map(({ user, movie, value }) => JSON.stringify(externalEvent(user, movie, value))).join('\n'),
     );
     const broker = await openBroker();
     const enter = async () => {
@@ -87,7 +87,7 @@ describe('a file that is produced', () => {
     await until(isDone, 'the end of all partitions');
     await Promise.all(members.map((member) => member.stop()));
     await broker.part.stop();
-    // Keyed by movie, so that the lines of one stay in order whatever partition they take.
+    // The key is the movie, so that the lines of one movie stay in order on whatever partition.
     const last = new Map(lines.map(({ user, movie, value }) => [`${movie} ratings:${user}`, value]));
     const { rows } = await world.subgraph.pool.query<{ line: string }>(
       `SELECT movie_id || ' ' || viewer_id || ' ' || score AS line FROM rating WHERE score IS NOT NULL`,

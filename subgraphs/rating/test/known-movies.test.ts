@@ -9,10 +9,10 @@ import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { inTransaction } from '@cinegraph/database/transaction';
-import { createIngest } from '../src/consumers/ingest.js';
+import { createIngest } from '../src/consumers/ratings-topic.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
-import { findTopRatedStatement } from '../src/queries.js';
-import { foreign, signed, testLog } from './messages.js';
+import { findTopRatedStatement } from '../src/queries/aggregated-ratings.js';
+import { externalEvent, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
@@ -35,8 +35,8 @@ afterEach(() => consumer.stop());
 
 const append = testLog(movies.name);
 
-/** An event of metadata on its topic, signed by it unless told otherwise. */
-const said = (event: object, more: { producer?: string; signer?: string } = {}) => {
+/** Appends an event to metadata's topic, by default signed by metadata. */
+const appended = (event: object, more: { producer?: string; signer?: string } = {}) => {
   const { producer = 'metadata', ...signer } = more;
   const envelope = { id: randomUUID(), occurredAt: '2026-01-01T00:00:00Z', producer, ...event };
   return append(...signed(envelope, { ...signer, topic: movies.name }));
@@ -62,13 +62,13 @@ const topRated = async () => {
 };
 
 describe('what metadata says of movies', () => {
-  it('is known in its newest version, in whatever order and however often it comes', async () => {
+  it('the newest state of a movie is stored, in whatever order and however often events arrive', async () => {
     const random = seededRandom('movies');
     const log = [
       ...[created('a'), changed('a', 2), changed('a', 3)],
       ...[created('b'), deleted('b', 2)],
       ...[deleted('c', 4), created('d', 7)],
-    ].map((event) => said(event));
+    ].map((event) => appended(event));
     for (let round = 0; round < 10; round += 1) {
       await world.subgraph.pool.query('TRUNCATE known_movie, messaging.inbox');
       const disorder = random.shuffled([...log, ...log]);
@@ -79,42 +79,42 @@ describe('what metadata says of movies', () => {
     }
   });
 
-  it('is believed of nobody else, and a type that is not known here is left out', async () => {
+  it('states of movies are accepted only from metadata, and unknown event types are skipped', async () => {
     await consumer.deliver([
-      said(deleted('a', 9), { producer: 'cinema' }),
-      said(deleted('a', 9), { signer: 'cinema' }),
-      said({ ...deleted('a', 9), type: 'MoviePainted' }),
-      said({ ...deleted('a', 9), version: 7 }),
+      appended(deleted('a', 9), { producer: 'cinema' }),
+      appended(deleted('a', 9), { signer: 'cinema' }),
+      appended({ ...deleted('a', 9), type: 'MoviePainted' }),
+      appended({ ...deleted('a', 9), version: 7 }),
       append(null),
       append('{'),
-      said({ ...deleted('a', 9), data: { movieId: 'a' } }),
-      said(created('b')),
+      appended({ ...deleted('a', 9), data: { movieId: 'a' } }),
+      appended(created('b')),
     ]);
     expect(await known()).toEqual(['b 1']);
     const letters = await inTransaction(world.subgraph.pool, (tx) => listDeadLetters(tx, { limit: 10 }));
     expect(letters.map(({ code }) => code).toReversed()).toEqual([
       ...['FORGED_EVENT', 'FORGED_EVENT'],
-      // Of a newer metadata: lost for ever, if it were left out.
+      // From a newer metadata: the event would be lost if it were skipped.
       'UNKNOWN_EVENT',
       ...['NOT_AN_EVENT', 'INVALID_EVENT'],
     ]);
   });
 
-  it('may come behind the ratings: they count, and show once the movie is there', async () => {
+  it('a movie may become known after its ratings, which count from the start', async () => {
     const ingest = await openDeliveries(
       { subgraph: 'rating', pool: world.subgraph.pool },
       createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: 10, idPrefix: '' }),
     );
     const log = testLog();
-    await ingest.deliver([log(foreign(1, 'late', 8)), log(foreign(2, 'late', 6))]);
+    await ingest.deliver([log(externalEvent(1, 'late', 8)), log(externalEvent(2, 'late', 6))]);
     expect(await world.unknown()).toEqual({ movies: 1, ratings: 2 });
-    await consumer.deliver([said(created('late'))]);
+    await consumer.deliver([appended(created('late'))]);
     expect(await world.unknown()).toEqual({ movies: 0, ratings: 0 });
     expect(await world.aggregateOf('late')).toMatchObject({ count: 2, average: 7 });
     await ingest.stop();
   });
 
-  it('takes deleted movies out of the top rated, which stay an index scan', async () => {
+  it('a deleted movie is not among the top rated, which are still read by an index scan', async () => {
     const { pool } = world.subgraph;
     await pool.query(`
       INSERT INTO aggregated_rating (movie_id, sum, count, s8)
@@ -122,7 +122,7 @@ describe('what metadata says of movies', () => {
     await pool.query(`INSERT INTO known_movie (id, version) SELECT movie_id, 1 FROM aggregated_rating`);
     await pool.query('ANALYZE aggregated_rating, known_movie');
     expect(await topRated()).toEqual(['m30000', 'm29999', 'm29998']);
-    await consumer.deliver([said(deleted('m29999', 2)), said(deleted('m30000', 2))]);
+    await consumer.deliver([appended(deleted('m29999', 2)), appended(deleted('m30000', 2))]);
     expect(await topRated()).toEqual(['m29998', 'm29997', 'm29996']);
     const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
       `EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) ${findTopRatedStatement}`,

@@ -38,7 +38,7 @@ const pageOf = async (movieId: string, first: number, after: string | null = nul
   return movie.ratings;
 };
 
-/** Ratings 370 microseconds apart, so that some share the millisecond that a cursor knows. */
+/** Ratings 370 microseconds apart, so that some share a millisecond, the precision of a cursor. */
 const fill = (movie: string, count: number) =>
   world.subgraph.pool.query(
     `INSERT INTO rating (movie_id, viewer_id, score, origin, created_at, updated_at)
@@ -48,7 +48,7 @@ const fill = (movie: string, count: number) =>
   );
 
 describe("a movie's ratings", () => {
-  it('come newest first, page after page, none twice and none missing', async () => {
+  it('Movie.ratings returns the newest first, page by page, none twice and none missing', async () => {
     await fill('paged', 53);
     await world.subgraph.ask('{ __typename }');
     const seen: string[] = [];
@@ -63,7 +63,7 @@ describe("a movie's ratings", () => {
     expect(new Set(seen).size).toBe(53);
   });
 
-  it('of many movies, each with its own page, take one statement', async () => {
+  it('Movie.ratings of many movies, each with its own page, takes one statement', async () => {
     for (const movie of ['a', 'b', 'c']) await fill(`many ${movie}`, 3);
     const statements = await statementsDuring(async () => {
       const ids = ['a', 'b', 'c'].map((movie) => ({ __typename: 'Movie', id: `many ${movie}` }));
@@ -84,11 +84,11 @@ describe("a movie's ratings", () => {
     expect(statements.filter((text) => text.includes('FROM rating'))).toHaveLength(1);
   });
 
-  it.each([-1, 101, 1_000_000_000])('are refused in pages of %p', async (first) => {
+  it.each([-1, 101, 1_000_000_000])('Movie.ratings refuses a page of %p', async (first) => {
     await expect(pageOf('paged', first)).rejects.toThrow('BAD_USER_INPUT');
   });
 
-  it('are refused with a cursor that is forged, changed or of another movie', async () => {
+  it('Movie.ratings refuses a cursor that is forged, changed or of another movie', async () => {
     const { pageInfo } = await pageOf('paged', 1);
     const cursor = String(pageInfo['endCursor']);
     const [text = '', mac = ''] = cursor.split('.');
@@ -128,11 +128,11 @@ describe('myRatings', () => {
   }
   const idsOf = ({ nodes }: Mine) => nodes.map(({ movie }) => movie.id);
 
-  it('needs a viewer', async () => {
+  it('myRatings needs a viewer', async () => {
     await expect(ask({})).rejects.toThrow('UNAUTHENTICATED');
   });
 
-  it("shows the viewer's ratings alone, newest first, forward and backward", async () => {
+  it('myRatings returns only ratings of the viewer, newest first, forward and backward', async () => {
     for (const movie of ['m1', 'm2', 'm3', 'm4']) await world.rate('carl', movie, 6);
     await world.rate('dora', 'm1', 1);
     await world.retract('carl', 'm2');
@@ -149,7 +149,7 @@ describe('myRatings', () => {
     await expect(ask({ after: first.pageInfo['endCursor'] }, 'dora')).rejects.toThrow('BAD_USER_INPUT');
   });
 
-  it('and Movie.myRating are refused to nobody while the rest of the movie is answered', async () => {
+  it('myRatings and Movie.myRating are refused without a viewer, and the other fields are returned', async () => {
     const { data, errors } = await world.subgraph.ask(
       `{ _entities(representations: [{ __typename: "Movie", id: "m1" }]) {
         ... on Movie { aggregatedRating { count } myRating { score } } } }`,
@@ -160,7 +160,7 @@ describe('myRatings', () => {
 });
 
 describe('an operation whose lists multiply', () => {
-  it('is refused before anything is read', async () => {
+  it('an operation whose lists multiply is refused before anything is read', async () => {
     const text =
       '{topRated(first:100){ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}';
     let answer: Awaited<ReturnType<typeof world.subgraph.ask>> | undefined;
@@ -183,7 +183,7 @@ describe('topRated', () => {
     return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
   };
 
-  it('ranks by the weighted score: many good votes before a single perfect one; deleted movies are left out', async () => {
+  it('topRated ranks many good votes before a single perfect one, and leaves out deleted movies', async () => {
     await world.subgraph.pool.query(`
       INSERT INTO aggregated_rating (movie_id, sum, count, s9) VALUES ('top many', 9000, 1000, 1000);
       INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top single', 10, 1, 1);
@@ -201,11 +201,11 @@ describe('topRated', () => {
     expect(rows).toEqual([{ weighted: (50 * 6.5 + 9000) / (50 + 1000) }]);
   });
 
-  it.each([-1, 101])('refuses to list %p movies', async (first) => {
+  it.each([-1, 101])('topRated refuses to list %p movies', async (first) => {
     await expect(top(first)).rejects.toThrow('BAD_USER_INPUT');
   });
 
-  it('is an index scan that reads no more than it shows', async () => {
+  it('topRated is an index scan that reads no more rows than it returns', async () => {
     await world.subgraph.pool.query(`
       INSERT INTO aggregated_rating (movie_id, sum, count, s5)
       SELECT 'filler ' || n, 5 * n, n, n FROM generate_series(1, 20000) n;

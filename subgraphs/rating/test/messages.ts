@@ -5,11 +5,11 @@ import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { createEnvelopeSigner, encodeEnvelope, producerKey } from '@cinegraph/messaging/envelope';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 
-/** A log of partitions, as a broker keeps it: it gives offsets and times. */
+/** Creates a log with partitions, which assigns offsets and append times as a broker does. */
 export const testLog = (topic: string = incomingRatings.name) => {
   const ends = new Map<number, bigint>();
   let time = Date.UTC(2026, 0, 1);
-  /** Appends a value; `at` is the append time, else some time later than the last. */
+  /** Appends a value. `at` is its append time; by default a time after the last one. */
   return (
     value: unknown,
     {
@@ -35,8 +35,8 @@ export const testLog = (topic: string = incomingRatings.name) => {
   };
 };
 
-/** A foreign event in camelCase; null deletes. */
-export const foreign = (user: string | number, movie: string, value: number | null) => ({
+/** Returns an external event in the camelCase dialect; a null value deletes. */
+export const externalEvent = (user: string | number, movie: string, value: number | null) => ({
   userId: user,
   recordId: movie,
   recordType: 'movie',
@@ -45,8 +45,8 @@ export const foreign = (user: string | number, movie: string, value: number | nu
   eventType: value === null ? 'delete' : 'put',
 });
 
-/** An event in our own envelope by an outside producer; null retracts. */
-export const own = (
+/** Returns the envelope of an event by an external producer; a null score retracts. */
+export const envelopeOf = (
   rating: { movieId: string; viewerId: string; score: number | null; version: number; review?: string },
   { producer = 'cinema', id = randomUUID() }: { producer?: string; id?: string } = {},
 ) => {
@@ -63,9 +63,9 @@ export const own = (
   };
 };
 
-/** Envelope and headers, signed by `signer` for `topic`. */
+/** Returns the bytes of an envelope and its headers, signed by `signer` for `topic`. */
 export const signed = (
-  envelope: ReturnType<typeof own> | Record<string, unknown>,
+  envelope: ReturnType<typeof envelopeOf> | Record<string, unknown>,
   { signer = String(envelope['producer' as keyof typeof envelope]), topic = incomingRatings.name } = {},
 ) => {
   const value = encodeEnvelope(envelope as unknown as Parameters<typeof encodeEnvelope>[0]);

@@ -6,7 +6,7 @@ import type { OutgoingMessage, RecordPosition } from '@cinegraph/messaging/broke
 import { StartError } from '@cinegraph/service/start-error';
 import { openSource } from '@cinegraph/subgraph/import/source';
 import { produceSource } from '../src/command-line/produce.js';
-import { foreign } from './messages.js';
+import { externalEvent } from './messages.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -14,7 +14,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A broker that keeps what it gets; `fails` is called with the number of each publication, after the append. */
+/**
+ * A broker that keeps what it gets; `fails` is called with the number of each publication, after the append.
+ */
 const recorder = (fails: (publication: number) => void = () => undefined) => {
   const sent: OutgoingMessage[] = [];
   let publications = 0;
@@ -54,11 +56,15 @@ const file = async (name: string, content: string) => {
 
 describe('produce', () => {
   it.each([
-    ['a JSON array', 'a.json', JSON.stringify([foreign(105, '1', 5), foreign(105, 'imdb:tt2', null)])],
+    [
+      'a JSON array',
+      'a.json',
+      JSON.stringify([externalEvent(105, '1', 5), externalEvent(105, 'imdb:tt2', null)]),
+    ],
     [
       'JSON lines',
       'a.jsonl',
-      `${JSON.stringify(foreign(105, '1', 5))}\n${JSON.stringify(foreign(105, 'imdb:tt2', null))}\n`,
+      `${JSON.stringify(externalEvent(105, '1', 5))}\n${JSON.stringify(externalEvent(105, 'imdb:tt2', null))}\n`,
     ],
     [
       'CSV of the other dialect',
@@ -80,11 +86,11 @@ describe('produce', () => {
 
   it('produce reports the lines that no ingest would accept, and sends the others', async () => {
     const lines = [
-      JSON.stringify(foreign(1, 'm', 4.5)),
+      JSON.stringify(externalEvent(1, 'm', 4.5)),
       '{"cut":',
-      JSON.stringify(foreign(1, 'm', 11)),
-      JSON.stringify({ ...foreign(1, 'm', 1), recordType: 'series' }),
-      JSON.stringify(foreign(1, 'm', 10)),
+      JSON.stringify(externalEvent(1, 'm', 11)),
+      JSON.stringify({ ...externalEvent(1, 'm', 1), recordType: 'series' }),
+      JSON.stringify(externalEvent(1, 'm', 10)),
     ];
     const broker = recorder();
     const { sent, refused } = await send(await file('a.jsonl', lines.join('\n')), broker);
@@ -99,7 +105,7 @@ describe('produce', () => {
   it('produce continues where a killed run stopped: at most one batch is sent twice, and none is lost', async () => {
     const path = await file(
       'a.jsonl',
-      Array.from({ length: 4_500 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
+      Array.from({ length: 4_500 }, (_, n) => JSON.stringify(externalEvent(n, 'm', 5))).join('\n'),
     );
     const killed = recorder((publication) => {
       if (publication === 3) throw new Error('killed after the append, before the progress was kept');
@@ -119,7 +125,7 @@ describe('produce', () => {
 
   it('produce starts at the beginning if the file has changed', async () => {
     const lines = (n: number) =>
-      Array.from({ length: n }, (_, at) => JSON.stringify(foreign(at, 'm', 5))).join('\n');
+      Array.from({ length: n }, (_, at) => JSON.stringify(externalEvent(at, 'm', 5))).join('\n');
     const path = await file('a.jsonl', lines(2_500));
     const killed = recorder((publication) => {
       if (publication === 2) throw new Error('killed');
@@ -134,7 +140,7 @@ describe('produce', () => {
     async (content) => {
       const path = await file(
         'a.jsonl',
-        Array.from({ length: 2_500 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
+        Array.from({ length: 2_500 }, (_, n) => JSON.stringify(externalEvent(n, 'm', 5))).join('\n'),
       );
       const killed = recorder((publication) => {
         if (publication === 2) throw new Error('killed');
@@ -156,7 +162,7 @@ describe('produce', () => {
   it('produce keeps to a rate by sending small batches', async () => {
     const path = await file(
       'a.jsonl',
-      Array.from({ length: 50 }, (_, n) => JSON.stringify(foreign(n, 'm', 5))).join('\n'),
+      Array.from({ length: 50 }, (_, n) => JSON.stringify(externalEvent(n, 'm', 5))).join('\n'),
     );
     const broker = recorder();
     const begun = performance.now();

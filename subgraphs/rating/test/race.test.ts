@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { writeRatings } from '../src/commands.js';
+import { writeRatings } from '../src/write-ratings.js';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { ratingWorld } from './world.js';
 
@@ -22,7 +22,7 @@ afterAll(async () => {
   await world.subgraph.stop();
 });
 
-/** Writes one batch in a transaction and on a connection of its own, past the coalescer. */
+/** Writes one batch in its own transaction and on its own connection, without the write batcher. */
 const write = (ratings: readonly (readonly [movieId: string, viewerId: string, score: number])[]) =>
   prisma.$transaction(
     (tx) =>
@@ -31,7 +31,6 @@ const write = (ratings: readonly (readonly [movieId: string, viewerId: string, s
         ratings.map(([movieId, viewerId, score]) => ({
           command: { movieId, viewerId, score, review: null },
           trace: null,
-          keyed: null,
         })),
         new Date(),
       ),
@@ -39,7 +38,7 @@ const write = (ratings: readonly (readonly [movieId: string, viewerId: string, s
   );
 
 describe('a thousand votes at once', () => {
-  it('on one movie, over two replicas, are all counted exactly', async () => {
+  it('a thousand concurrent votes on one movie, by two replicas, are counted exactly', async () => {
     const scores = Array.from({ length: 1000 }, (_, n) => (n % 10) + 1);
     await Promise.all(scores.map((score, n) => (n % 2 ? world : replica).rate(`v${n}`, 'hot', score)));
     expect(await world.aggregateOf('hot')).toMatchObject({ count: 1000, average: 5.5 });
@@ -47,7 +46,7 @@ describe('a thousand votes at once', () => {
     expect(await world.drift()).toEqual([]);
   });
 
-  it('over a hundred movies, over two replicas, are all counted exactly', async () => {
+  it('a thousand concurrent votes on a hundred movies, by two replicas, are counted exactly', async () => {
     await Promise.all(
       Array.from({ length: 1000 }, (_, n) =>
         (n % 2 ? world : replica).rate(`w${n % 37}-${n}`, `spread ${(n * 7) % 100}`, (n % 10) + 1),
@@ -62,13 +61,13 @@ describe('a thousand votes at once', () => {
 });
 
 describe('a hundred connections', () => {
-  it('that give the same viewer a first vote count it once', async () => {
+  it('a hundred connections that write the first vote of one viewer count it once', async () => {
     await Promise.all(Array.from({ length: 100 }, (_, n) => write([['first-vote', 'same', (n % 10) + 1]])));
     expect(await world.aggregateOf('first-vote')).toMatchObject({ count: 1 });
     expect(await world.drift()).toEqual([]);
   });
 
-  it('that write crossing sets of movies never deadlock', async () => {
+  it('a hundred connections that write overlapping sets of movies never deadlock', async () => {
     const movies = Array.from({ length: 12 }, (_, n) => `crossing ${n}`);
     for (let round = 0; round < 3; round += 1) {
       await Promise.all(

@@ -18,12 +18,12 @@ const codesOf = (answer: { errors?: readonly { extensions?: Readonly<Record<stri
   answer.errors?.map(({ extensions }) => extensions?.['code']);
 
 describe('submitRating', () => {
-  it('needs a viewer', async () => {
+  it('submitRating needs a viewer', async () => {
     const answer = await world.subgraph.ask(submit, { movieId: 'm', score: 7 });
     expect(codesOf(answer)).toEqual(['UNAUTHENTICATED']);
   });
 
-  it('shows the viewer the new average at once, and replaces the rating when the viewer rates again', async () => {
+  it('submitRating returns the new average, and replaces the earlier rating of the viewer', async () => {
     expect(await world.rate('ann', 'replaced', 7)).toMatchObject({ average: 7, count: 1 });
     expect(await world.rate('bob', 'replaced', 4)).toMatchObject({ average: 5.5, count: 2 });
     expect(await world.rate('ann', 'replaced', 10)).toMatchObject({ average: 7, count: 2 });
@@ -35,7 +35,7 @@ describe('submitRating', () => {
   });
 
   it.each([-5, 0, 11, 94, 7.5, '7', null, true])(
-    'refuses the score %p at the edge and writes nothing, as a variable and as a literal',
+    'submitRating refuses the score %p and writes nothing, as a variable and as a literal',
     async (score) => {
       const asVariable = await world.subgraph.ask(submit, { movieId: 'bad', score }, { viewer: 'ann' });
       expect(asVariable.data?.['submitRating'] ?? null).toBeNull();
@@ -52,7 +52,7 @@ describe('submitRating', () => {
     },
   );
 
-  it('refuses text that cannot be stored, and names the variable', async () => {
+  it('submitRating refuses text that cannot be stored, and names the variable', async () => {
     for (const review of ['a\u0000b', 'a\ud800b']) {
       const answer = await world.subgraph.ask(
         submit,
@@ -65,11 +65,11 @@ describe('submitRating', () => {
     expect(await world.aggregateOf('text')).toMatchObject({ count: 0 });
   });
 
-  it('takes a rating of a movie that nobody has heard of yet', async () => {
+  it('submitRating accepts a rating of a movie that is not known yet', async () => {
     expect(await world.rate('ann', 'not-yet', 8)).toMatchObject({ average: 8, count: 1 });
   });
 
-  it('refuses a rating of a deleted movie, and lets the others of its batch through', async () => {
+  it('submitRating refuses a rating of a deleted movie, and writes the others of its batch', async () => {
     await world.subgraph.pool.query(`INSERT INTO known_movie VALUES ('gone', 2, true)`);
     const [gone, kept] = await Promise.all([
       world.subgraph.ask(submit, { movieId: 'gone', score: 3 }, { viewer: 'ann' }),
@@ -82,7 +82,7 @@ describe('submitRating', () => {
 });
 
 describe('retractRating', () => {
-  it('takes the vote out of the aggregate and is harmless a second time', async () => {
+  it('retractRating removes the vote from the aggregate, and has no effect a second time', async () => {
     await world.rate('ann', 'retracted', 2);
     await world.rate('bob', 'retracted', 8);
     expect(await world.retract('ann', 'retracted')).toMatchObject({
@@ -96,7 +96,7 @@ describe('retractRating', () => {
     expect(await world.rate('ann', 'retracted', 4)).toMatchObject({ average: 6, count: 2 });
   });
 
-  it('of what never was leaves no row behind', async () => {
+  it('retractRating of a rating that does not exist writes no row', async () => {
     expect(await world.retract('ann', 'never-rated')).toMatchObject({
       retracted: false,
       movie: { aggregatedRating: { average: null, count: 0 } },
@@ -108,7 +108,7 @@ describe('retractRating', () => {
     expect(rows).toEqual([]);
   });
 
-  it('that comes at once with the vote it takes back is answered as one behind the other', async () => {
+  it('retractRating at the same time as submitRating returns what one of the two orders gives', async () => {
     const [submitted, retracted] = await Promise.all([
       world.rate('ann', 'at-once', 6),
       world.retract('ann', 'at-once'),
@@ -118,7 +118,7 @@ describe('retractRating', () => {
     );
   });
 
-  it('keeps the row, so that what comes late still meets it', async () => {
+  it('retractRating keeps the row, so that an earlier event that arrives later is ignored', async () => {
     await world.rate('ann', 'kept-row', 2);
     await world.retract('ann', 'kept-row');
     const { rows } = await world.subgraph.pool.query(
@@ -129,7 +129,7 @@ describe('retractRating', () => {
 });
 
 describe('an idempotency key', () => {
-  it('makes one vote of five, one after the other or at once, and gives equal answers', async () => {
+  it('an idempotency key makes five equal submissions one vote with equal answers', async () => {
     const send = (score = 6) =>
       world.subgraph.ask(submit, { movieId: 'keyed', score, key: 'k1' }, { viewer: 'ann' });
     const first = await send();
@@ -148,7 +148,7 @@ describe('an idempotency key', () => {
     expect(await world.aggregateOf('keyed2')).toMatchObject({ count: 1, average: 9 });
   });
 
-  it('gives the stored answer although the aggregate has moved since', async () => {
+  it('an idempotency key returns the stored answer even if the aggregate has changed', async () => {
     const send = () =>
       world.subgraph.ask(submit, { movieId: 'snapshot', score: 6, key: 'k3' }, { viewer: 'ann' });
     const first = await send();
@@ -156,7 +156,7 @@ describe('an idempotency key', () => {
     expect(await send()).toEqual(first);
   });
 
-  it('is refused with other arguments or for another mutation, and belongs to its viewer alone', async () => {
+  it('an idempotency key is refused with other arguments or another mutation, and belongs to its viewer', async () => {
     await world.rate('ann', 'reused', 6, 'k4');
     const other = await world.subgraph.ask(
       submit,
@@ -169,7 +169,7 @@ describe('an idempotency key', () => {
     expect(await world.rate('bob', 'reused', 10, 'k4')).toMatchObject({ count: 2, average: 8 });
   });
 
-  it('may be used again after 24 hours', async () => {
+  it('an idempotency key may be used again after 24 hours', async () => {
     await world.rate('ann', 'expired', 6, 'k5');
     await world.subgraph.pool.query(
       `UPDATE idempotency SET expires_at = now() - interval '1 second' WHERE key = 'k5'`,
@@ -179,7 +179,7 @@ describe('an idempotency key', () => {
 });
 
 describe('concurrent submissions', () => {
-  it('of a tick are one transaction with one write', async () => {
+  it('concurrent submissions of a tick are written by one statement in one transaction', async () => {
     const pool = new pg.Pool({ connectionString: world.subgraph.databaseUrl });
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const { rate } = createRatingCommands({

@@ -1,18 +1,18 @@
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
-import { countUnknown } from '../src/queries.js';
+import { countUnknown } from '../src/queries/aggregated-ratings.js';
 import { rating } from '../src/subgraph.js';
 
-/** What tests of rating read of a movie. */
+/** The aggregate of a movie as tests read it. */
 export interface Aggregate {
   readonly average: number | null;
   readonly count: number;
   readonly histogram: readonly { readonly score: number; readonly count: number }[];
 }
 
-/** rating on a database of its own, and the sentences its tests are told in. */
+/** Starts rating on its own database, and returns it with functions that rate and read movies. */
 export const ratingWorld = async (options: { databaseUrl?: string } = {}) => {
   const subgraph = await startTestSubgraph(rating, options);
-  return { subgraph, ...sentences(subgraph) };
+  return { subgraph, ...actions(subgraph) };
 };
 
 export const submit = `mutation ($movieId: ID!, $score: Score!, $review: String, $key: String) {
@@ -35,8 +35,8 @@ export const entities = `query ($ids: [_Any!]!) {
   }
 }`;
 
-const sentences = ({ ask, pool }: TestSubgraph) => ({
-  /** Rates and answers the movie's aggregate as the mutation gave it; throws on a refusal. */
+const actions = ({ ask, pool }: TestSubgraph) => ({
+  /** Rates a movie and returns the aggregate that the mutation returned. Throws on a refusal. */
   rate: async (viewer: string, movieId: string, score: number, key?: string): Promise<Aggregate> => {
     const { data, errors } = await ask(submit, { movieId, score, key: key ?? null }, { viewer });
     if (errors) throw new Error(JSON.stringify(errors));
@@ -49,7 +49,7 @@ const sentences = ({ ask, pool }: TestSubgraph) => ({
     return (data as { retractRating: { retracted: boolean; movie: { aggregatedRating: Aggregate } } })
       .retractRating;
   },
-  /** A movie's aggregate as the gateway asks for it. */
+  /** Returns the aggregate of a movie, requested as the gateway does. */
   aggregateOf: async (movieId: string): Promise<Aggregate> => {
     const { data, errors } = await ask(entities, { ids: [{ __typename: 'Movie', id: movieId }] });
     if (errors) throw new Error(JSON.stringify(errors));
@@ -57,9 +57,9 @@ const sentences = ({ ask, pool }: TestSubgraph) => ({
     if (!movie) throw new Error('no entity');
     return movie.aggregatedRating;
   },
-  /** Ratings of movies that metadata has not told of. */
+  /** Counts the ratings of movies that metadata has not published. */
   unknown: () => countUnknown(pool),
-  /** The movies whose stored sum and count differ from a recomputation over their ratings; to be none. */
+  /** Returns the movies whose stored sum and count differ from those of their ratings; there should be none. */
   drift: async (): Promise<readonly string[]> => {
     const { rows } = await pool.query<{ id: string }>(`
       SELECT coalesce(a.movie_id, r.movie_id) AS id

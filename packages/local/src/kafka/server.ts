@@ -3,6 +3,7 @@ import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import { freePort, probePort } from '../free-port.js';
 import { dockerProcess } from './docker.js';
 import { ensureKafkaJars, findKafkaProgram, type KafkaInstallation, type KafkaProgram } from './download.js';
@@ -171,7 +172,7 @@ const assertFree = async (port: number): Promise<void> => {
     throw new StartError(
       (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
         ? `Port ${port} is taken by another program. Choose another one: npm run kafka -- --port ${port < 65_535 ? port + 1 : 0}`
-        : `Kafka cannot listen on port ${port}: ${error instanceof Error ? error.message : String(error)}`,
+        : `Kafka cannot listen on port ${port}: ${reasonOf(error)}`,
       { cause: error },
     );
   });

@@ -18,6 +18,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 
 /**
  * An account of this machine other than root. `undefined` instead of one means the account of this process.
@@ -132,7 +133,7 @@ export const findBinaries = async (installation: Installation): Promise<Binaries
       reason = tried.map(({ output }) => output.trim()).join(' ');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw noSpace(installation.folder);
-      reason = error instanceof Error ? error.message : String(error);
+      reason = reasonOf(error);
     }
   }
   throw new StartError(

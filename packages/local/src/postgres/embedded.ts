@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import { exists } from '../exists.js';
 import { freePort } from '../free-port.js';
 import { openSecrets, type Secrets } from '../secrets.js';
@@ -221,7 +222,7 @@ const readDataId = async (url: string, directory: string): Promise<string> => {
     throw new StartError(
       isWrongPassword
         ? `The data in ${directory} does not fit the passwords in secrets.json. Restore that file, or start again with --reset (the data is lost).`
-        : `The database in ${directory} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+        : `The database in ${directory} does not answer: ${reasonOf(error)}.`,
       { cause: error },
     );
   } finally {

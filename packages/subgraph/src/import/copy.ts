@@ -3,8 +3,9 @@ import type pg from 'pg';
 import { from } from 'pg-copy-streams';
 
 /**
- * Sends rows to `table` by COPY on this connection, a null as null; answers when the database has taken them all. Values
- * are text as PostgreSQL reads it for the column's type. The fastest way in: no statement is parsed for each row.
+ * Writes rows into `table` by COPY on this connection, and resolves when the database has received all of
+ * them. Values are text in PostgreSQL's input format of the column's type; null is NULL. COPY is the fastest
+ * way to write many rows, because no statement is parsed for each row.
  */
 export const copyRows = async (
   client: pg.ClientBase,

@@ -1,13 +1,16 @@
 import cliProgress from 'cli-progress';
 
-/** A bar on a terminal: how far, how many a second, how long it will still take. */
+/** A progress bar on a terminal: the part that is done, records per second and the time that is left. */
 export interface Progress {
-  /** `value` of the total that the stage began with, `count` records so far. */
+  /** Sets how much of the total is done, and how many records were read so far. */
   update(value: number, count: number): void;
   stop(): void;
 }
 
-/** Begins a stage of `total` (any unit; 0 where it is unknown), told as `what`. Shows nothing unless `shown`. */
+/**
+ * Starts the bar of a stage. `total` may be in any unit, and is 0 if it is unknown. `what` names the stage.
+ * The bar is drawn only if `shown` is true.
+ */
 export const startProgress = (options: {
   what: string;
   items: string;
@@ -22,7 +25,7 @@ export const startProgress = (options: {
   const bar = new cliProgress.SingleBar(
     {
       format: `${what} ${amount}{count} ${items} · {rate}/s${left}`,
-      // A process that is ended with Ctrl-C would not give it back.
+      // A process that is ended with Ctrl-C would not show the cursor again.
       hideCursor: false,
       clearOnComplete: true,
       etaBuffer: 100,

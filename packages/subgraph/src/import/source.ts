@@ -5,26 +5,30 @@ import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { StartError } from '@cinegraph/service/start-error';
 
-/** A file, or standard input, that is read once from its beginning to its end. */
+/** A file or standard input that is read once, from its beginning to its end. */
 export interface Source {
-  /** As a person calls it. */
+  /** Its name for people. */
   readonly name: string;
-  /** Its content; gzip is inflated. Ends with a StartError when it is damaged, or inflates beyond the limits. */
+  /**
+   * Its content, inflated if it is gzip. Throws a StartError if it is damaged or inflates beyond the limits.
+   */
   readonly chunks: AsyncIterable<Buffer>;
-  /** What it weighs as it lies there; undefined for standard input. */
+  /** Its size in bytes before it is inflated; undefined for standard input. */
   readonly size: number | undefined;
-  /** How many bytes of `size` are read. */
+  /** Returns how many bytes of `size` are read. */
   readonly position: () => number;
-  /** The same for the same content at the same place; undefined for standard input. */
-  readonly identity: string | undefined;
+  /** Equal for the same path, size and modification time; undefined for standard input. */
+  readonly fingerprint: string | undefined;
 }
 
-/** The limits of an archive: real texts inflate 3 to 20 times, and the largest we know to 10 GB. */
+/**
+ * The limits of an archive: real text inflates 3 to 20 times, and the largest source that we know to 10 GB.
+ */
 const inflation = { maxBytes: 64 * 2 ** 30, freeBytes: 64 * 2 ** 20, maxRatio: 200 } as const;
 
 /**
- * Opens a file, or standard input where it is named `-`. Refuses with one sentence (StartError) what is missing, empty, a
- * folder, or not ours to read, before anything is written. Whether it is gzip is seen by its first bytes.
+ * Opens a file, or standard input if the path is `-`. Rejects with a StartError if the file is missing,
+ * empty, a folder, or not readable for this account. Its first bytes show whether it is gzip.
  */
 export const openSource = async (
   path: string,
@@ -44,7 +48,7 @@ export const openSource = async (
     chunks: contentOf(name, read(file ? createReadStream(path) : process.stdin), () => position, limits),
     size: file?.size,
     position: () => position,
-    identity: file && `${path}:${file.size}:${file.mtimeMs}`,
+    fingerprint: file && `${path}:${file.size}:${file.mtimeMs}`,
   };
 };
 
@@ -52,7 +56,8 @@ const inspect = async (path: string) => {
   try {
     const found = await stat(path);
     if (found.isDirectory()) throw new StartError(`${path} is a folder. Name the file in it.`);
-    if (!found.isFile()) throw new StartError(`${path} is no file. Name a file, or "-" for standard input.`);
+    if (!found.isFile())
+      throw new StartError(`${path} is not a regular file. Name a file, or "-" for standard input.`);
     await (await open(path)).close();
     if (found.size === 0) throw new StartError(`${path} is empty.`);
     return found;
@@ -87,7 +92,8 @@ const contentOf = async function* (
     }
   }
   const gunzip = createGunzip();
-  // `pipeline` would end the process's standard input with us; a pump tells both ends' failures apart as well.
+  // `pipeline` would destroy the standard input of the process. A loop also keeps failures of the two ends
+  // apart.
   const pump = (async () => {
     for await (const chunk of all) {
       if (gunzip.destroyed) return;
@@ -101,7 +107,7 @@ const contentOf = async function* (
       bytes += chunk.length;
       if (bytes > limits.maxBytes || (bytes > limits.freeBytes && bytes > limits.maxRatio * position())) {
         throw new StartError(
-          `${name} inflates to more than an archive of text would: ${bytes} bytes out of ${position()}. Inflate it yourself if you trust it.`,
+          `${name} inflates to more than an archive of text would: ${bytes} bytes from ${position()}. Inflate it yourself if you trust it.`,
         );
       }
       yield chunk;

@@ -21,7 +21,7 @@ const count = (text: string, variables: Record<string, unknown> = {}) => {
 };
 
 describe('the items of an operation', () => {
-  it('are the sizes of its lists, and 20 for each list read', () => {
+  it('the items of an operation are the sizes of its lists, and 20 for each list', () => {
     expect(count('{ one { id } }')).toBe(0);
     expect(count('{ items(first: 3) { id } }')).toBe(23);
     expect(count('{ items { id } }')).toBe(30);
@@ -29,7 +29,7 @@ describe('the items of an operation', () => {
     expect(count('{ a: items(first: 1) { id } b: items(last: 5) { id } }')).toBe(46);
   });
 
-  it('multiply on the way down, through fragments and plain lists, and with variables', () => {
+  it('the sizes of nested lists multiply, through fragments and plain lists, and with variables', () => {
     const nested = 20 + 3 * (1 + 20 + 4);
     expect(count('{ items(first: 3) { others(first: 4) { id } } }')).toBe(nested);
     expect(
@@ -41,7 +41,7 @@ describe('the items of an operation', () => {
     expect(count('{ items(first: 3) { ... on Item { ... { others(first: 4) { id } } } } }')).toBe(nested);
   });
 
-  it('are counted quickly where fragments double at each of forty levels', () => {
+  it('items are counted quickly even if fragments double at each of forty levels', () => {
     const levels = Array.from(
       { length: 40 },
       (_, n) =>
@@ -50,7 +50,7 @@ describe('the items of an operation', () => {
     expect(count(`{ one { ...F0 } } ${levels.join(' ')} fragment F40 on Item { id }`)).toBeGreaterThan(1e12);
   });
 
-  it('are the representations of entities, each of which must be of a type there is', () => {
+  it('representations of entities count as items, and each must be of a type in the schema', () => {
     const text =
       'query ($r: [_Any!]!) { _entities(representations: $r) { ... on Item { others(first: 2) { id } } } }';
     const item = { __typename: 'Item', id: '1' };

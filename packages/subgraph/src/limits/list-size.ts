@@ -14,22 +14,22 @@ import {
 } from 'graphql';
 import { refusedRequest } from '@cinegraph/service/refusal';
 
-/** The most items that the lists of one operation may bring together. */
+/** The maximum number of items that the lists of one operation may return together. */
 export const maxItems = 20_000;
 
-/** What asking for a list costs beside its items: it is a read of the store, whatever it brings. */
+/** The cost of a list besides its items: each list is a read of the store, even if it is empty. */
 const listCost = 20;
 
-/** Items of a list whose size the operation does not say. */
+/** The size of a list for which the operation requests none. */
 const defaultItems = 20;
 
 type Variables = Readonly<Record<string, unknown>>;
 
 /**
- * Refuses, before anything is read, an operation whose nested lists could bring more than 20,000 items: sizes multiply
- * on the way down, so that a hundred characters may ask for a hundred million. A list counts `first` or `last` (20
- * where neither is given) and 20 for the read; `_entities` counts its representations, which must be objects of a type
- * that the schema has.
+ * Creates a plug-in that refuses, before anything is read, an operation whose nested lists could return more
+ * than 20,000 items. The sizes of nested lists multiply, so that a hundred characters may request a hundred
+ * million items. A list counts its `first` or `last` (20 if there is neither) and 20 for the read.
+ * `_entities` counts its representations, which must be objects of a type in the schema.
  */
 export const itemLimit = (): ApolloServerPlugin => ({
   requestDidStart: async () => ({
@@ -50,13 +50,16 @@ export const itemLimit = (): ApolloServerPlugin => ({
       });
       if (items <= maxItems) return;
       throw refusedRequest(
-        `The lists of this operation could bring ${items > 1e9 ? 'more than a billion' : items} items, but at most ${maxItems} are allowed. Ask for shorter lists.`,
+        `The lists of this operation could return ${items > 1e9 ? 'more than a billion' : items} items, but at most ${maxItems} are allowed. Ask for shorter lists.`,
       );
     },
   }),
 });
 
-/** How many items the lists of a validated operation could bring. Each fragment is counted once, however often used. */
+/**
+ * Returns how many items the lists of a validated operation could return. Each fragment is counted once,
+ * however often it is used.
+ */
 export const countItems = (operation: {
   schema: GraphQLSchema;
   fragments: ReadonlyMap<string, FragmentDefinitionNode>;
@@ -101,21 +104,21 @@ export const countItems = (operation: {
     return items;
   };
 
-  /** How many items a field brings; undefined when it is no list that the operation gives a size. */
+  /** Returns how many items a field can return; undefined if it is not a list with a requested size. */
   const sizeOf = (
     field: GraphQLField<unknown, unknown>,
-    given: ReadonlyMap<string, ValueNode>,
+    values: ReadonlyMap<string, ValueNode>,
   ): number | undefined => {
     if (field.name === '_entities') {
-      return countRepresentations(schema, valueOf(given.get('representations'), variables));
+      return countRepresentations(schema, valueOf(values.get('representations'), variables));
     }
     const sizes = field.args.filter(({ name }) => name === 'first' || name === 'last');
     if (sizes.length === 0) return undefined;
-    const numbers = (values: readonly unknown[]) => values.filter((value) => typeof value === 'number');
-    const asked = numbers(sizes.map(({ name }) => valueOf(given.get(name), variables)));
+    const numbers = (found: readonly unknown[]) => found.filter((value) => typeof value === 'number');
+    const requested = numbers(sizes.map(({ name }) => valueOf(values.get(name), variables)));
     const [size = defaultItems] =
-      asked.length > 0 ? asked : numbers(sizes.map(({ defaultValue }) => defaultValue));
-    // A size that is out of range is the resolver's to refuse.
+      requested.length > 0 ? requested : numbers(sizes.map(({ defaultValue }) => defaultValue));
+    // The resolver refuses a size that is out of range.
     return Math.max(0, size);
   };
 

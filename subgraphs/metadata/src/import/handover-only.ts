@@ -1,4 +1,4 @@
-import type { Importer } from '@cinegraph/subgraph/import/run-import';
+import type { Importer } from '@cinegraph/subgraph/import/importer';
 import { migrations } from '../migrations.js';
 import { handOverMovies } from './handover.js';
 import type { SourceMovie } from './source-movie.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { copyRows } from '@cinegraph/subgraph/import/copy';
 import { StartError } from '@cinegraph/service/start-error';
-import type { Importer, ImportTables, SourceRecord } from '@cinegraph/subgraph/import/run-import';
-import { readTable, type Row } from '@cinegraph/subgraph/import/lines';
+import type { Importer, ImportTables, SourceRecord } from '@cinegraph/subgraph/import/importer';
+import { readTable, type Row } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { isStorableText } from '@cinegraph/database/storable-text';
 import type pg from 'pg';

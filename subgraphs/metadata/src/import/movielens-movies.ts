@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { StartError } from '@cinegraph/service/start-error';
-import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
-import { readTable } from '@cinegraph/subgraph/import/lines';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
+import { readTable } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { migrations } from '../migrations.js';
 import { handOverMovies } from './handover.js';

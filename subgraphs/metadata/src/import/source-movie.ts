@@ -1,5 +1,5 @@
 import { Refusal } from '@cinegraph/service/refusal';
-import type { SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import type { SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { findUnstorableText } from '@cinegraph/database/storable-text';
 import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
 import type { GenreModel, MoneyModel, PersonModel } from '../models.js';

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { StartError } from '@cinegraph/service/start-error';
-import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { z } from 'zod';
 import type { Certification } from '../generated/resolvers.js';
 import { migrations } from '../migrations.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
-import type { ChunkResult, Importer } from '@cinegraph/subgraph/import/run-import';
+import type { ChunkResult, Importer } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';

@@ -1,4 +1,4 @@
-import type { SortValues } from '@cinegraph/subgraph/pagination';
+import type { SortValues } from '@cinegraph/subgraph/cursors';
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
 import type { CreditModel, PersonModel } from '../models.js';

@@ -1,7 +1,7 @@
 import { systemClock } from '@cinegraph/service/clock';
 import { runEvents } from '@cinegraph/subgraph/jobs/events';
 import { aggregateBackfill } from '../backfill.js';
-import { createIngest, ingestVariables, readIngestSettings } from '../consumers/ingest.js';
+import { createIngest, ingestVariables, readIngestSettings } from '../consumers/ratings-topic.js';
 import { createKnownMovies } from '../consumers/known-movies.js';
 import { migrations } from '../migrations.js';
 

@@ -3,7 +3,7 @@ import { subgraphKeyVariable } from '@cinegraph/service/env';
 import { StartError } from '@cinegraph/service/start-error';
 import { say } from '@cinegraph/service/terminal';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
-import { isOutsideProducer } from '../consumers/ingest.js';
+import { isExternalProducer } from '../consumers/ratings-topic.js';
 
 /**
  * `key`: prints the key with which an external producer signs its ratings, as base64url. Give it to that
@@ -19,7 +19,7 @@ export const key: Command = {
         'The name of a producer has lower-case letters, digits and "-" only, and begins with a letter.',
       );
     }
-    if (!isOutsideProducer(producer)) {
+    if (!isExternalProducer(producer)) {
       throw new StartError(`${producer} is a name that Cinegraph itself uses. Choose another one.`);
     }
     const { SUBGRAPH_KEY } = variables({ SUBGRAPH_KEY: subgraphKeyVariable });

@@ -16,9 +16,9 @@ import { startProgress, type Progress } from '@cinegraph/subgraph/import/progres
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { z } from 'zod';
-import { ingestVariables } from '../consumers/ingest.js';
-import { readExternalRecords, type ExternalRecord } from '../event-source.js';
-import { faultText, isExternalFault, readExternalEvent } from '../foreign-event.js';
+import { ingestVariables } from '../consumers/ratings-topic.js';
+import { readExternalRecords, type ExternalRecord } from '../import/external-file.js';
+import { faultText, isExternalFault, readExternalEvent } from '../consumers/external-event.js';
 
 /** How many refused lines are printed one by one. */
 const maxPrintedRefusals = 1_000;
@@ -116,7 +116,7 @@ export const produceSource = async (
 ): Promise<Production> => {
   const { broker, progress } = tools;
   const { idPrefix, rate } = options;
-  const position = openPosition(tools.folder, source.identity);
+  const position = openPosition(tools.folder, source.fingerprint);
   const done: Production = { skipped: await position.read(), sent: 0, refused: 0, partitions: new Map() };
   const batchSize = rate === undefined ? maxBatch : Math.min(maxBatch, Math.max(1, Math.ceil(rate / 10)));
   const begun = performance.now();

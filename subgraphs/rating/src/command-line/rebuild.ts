@@ -4,7 +4,13 @@ import { printable, say } from '@cinegraph/service/terminal';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
-import { aggregateEvents, createAggregates, lockAggregates, scoreCounts, scoreColumns } from '../merge.js';
+import {
+  aggregateEvents,
+  createAggregates,
+  lockAggregates,
+  scoreCounts,
+  scoreColumns,
+} from '../sql/merge.js';
 
 /** `rebuild`: makes every aggregate equal to its ratings again, and lists those that had drifted. */
 export const rebuild: Command = {

@@ -4,9 +4,9 @@ import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
-import { putKnownMovies } from '../known-movies.js';
+import { putKnownMovies } from '../sql/known-movies.js';
 
-/** What an event says of a movie. */
+/** The state of a movie in an event. */
 interface KnownMovie {
   readonly movie: string;
   readonly version: number;
@@ -15,18 +15,19 @@ interface KnownMovie {
 
 const definitions = [movieCreated, movieChanged, movieDeleted] as const;
 
-/** Who alone may speak of movies. */
+/** The only producer that may publish events of movies. */
 const owner = 'metadata';
 
 /**
- * Which movies there are and which are deleted, as metadata tells it: a state, of which an older version than known is
- * ignored. Types that are not known here are left out, as metadata may publish new ones; a version that is not known yet of
- * one that is becomes a dead letter, to be replayed by a rating that knows it.
+ * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted, and
+ * ignores an older version than the stored one. Event types that this release does not know are skipped,
+ * because metadata may add types. An unknown version of a known type becomes a dead letter, which a later
+ * release can replay.
  */
 export const createKnownMovies = ({
   secret,
 }: {
-  /** The graph's secret; without it (never in production) signatures are not looked at. */
+  /** The secret of the graph. Without it (never in production) signatures are not checked. */
   readonly secret: string | undefined;
 }): ConsumerDefinition<KnownMovie> => {
   const readEnvelope = createEnvelopeReader(secret);
@@ -35,12 +36,12 @@ export const createKnownMovies = ({
     topics: [movies.name],
     deadLetterTopic: () => deadLettersOf(movies).name,
     decode: (message) => {
-      // Without a value it is the compaction's mark that a key is gone; movies are never.
+      // A tombstone of the compacted topic: movies are never removed, so that there is nothing to do.
       if (message.value === null) return null;
       const envelope = readEnvelope(message);
       if (isEnvelopeFault(envelope)) return { dedupKey: recordDedupKey(message), ...envelope };
       if (envelope.producer !== owner) {
-        const reason = `only ${owner} may say what becomes of movies`;
+        const reason = `only ${owner} may publish events of movies`;
         return { dedupKey: recordDedupKey(message), code: 'FORGED_EVENT', reason };
       }
       const decoded = decodeEvent(envelope, definitions);

@@ -1,15 +1,20 @@
 import { StartError } from '@cinegraph/service/start-error';
-import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
-import { readExternalRecords } from '../event-source.js';
-import { faultText, isExternalFault, readExternalEvent, type EventRules } from '../foreign-event.js';
+import {
+  faultText,
+  isExternalFault,
+  readExternalEvent,
+  type EventRules,
+} from '../consumers/external-event.js';
 import { migrations } from '../migrations.js';
+import { readExternalRecords } from './external-file.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
 /**
- * Rating events of others in a file, or on standard input where it is named `-`: a JSON array, JSON lines or CSV, in either
- * dialect of the topic `ratings`, seen by its first character. Later lines win. `--scale` (5 or 10) says what the top score
- * is and is never guessed; `--id-prefix` turns a bare record id into ours.
+ * Imports a file of external rating events, or standard input if the path is `-`: a JSON array, JSON lines or
+ * CSV, in either dialect of the topic `ratings`. Later lines win. `--scale` (5 or 10) is the highest score of
+ * the file and is never guessed. `--id-prefix` is put before a record id that has no colon.
  */
 export const eventFile: Importer<StagedRating> = {
   subgraph: 'rating',
@@ -25,7 +30,7 @@ export const eventFile: Importer<StagedRating> = {
     return {
       total: source.size,
       position: source.position,
-      identity: source.identity && `${source.identity} ${rules.scale} ${rules.idPrefix}`,
+      fingerprint: source.fingerprint && `${source.fingerprint} ${rules.scale} ${rules.idPrefix}`,
       records: eventsOf(source, rules),
     };
   },
@@ -38,7 +43,7 @@ const usage =
 const scaleOf = (text: string | undefined): 5 | 10 => {
   if (text === '5') return 5;
   if (text === '10') return 10;
-  throw new StartError(`Say by --scale 5 or --scale 10 what the top score of the file is. ${usage}`);
+  throw new StartError(`The highest score of the file is missing: add --scale 5 or --scale 10. ${usage}`);
 };
 
 const eventsOf = async function* (

@@ -1,40 +1,29 @@
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { handoverFile } from '@cinegraph/subgraph/import/run-import';
+import { movieHandoverEntry, type MovieHandoverEntry } from '@cinegraph/events/movie-handover';
+import { handoverFile } from '@cinegraph/subgraph/import/importer';
 import { readLines } from '@cinegraph/subgraph/import/lines';
 import type pg from 'pg';
-import { z } from 'zod';
-import { putKnownMovies } from '../known-movies.js';
-
-/** What metadata's importer left for ours: a movie as it stands there, or another name that a source has for it. */
-const entrySchema = z.union([
-  z.object({ movie: z.string(), version: z.int(), deleted: z.boolean() }),
-  z.object({ alias: z.string(), movie: z.string() }),
-]);
+import { putKnownMovies } from '../sql/known-movies.js';
 
 /**
- * Takes over what metadata knows of the movies: each becomes a known movie here, unless a later state of it is known, and
- * the other names of movies are answered. Undefined when no importer of metadata ran before this one.
+ * Reads the movies that metadata's importer handed over in this run. Stores each of them as a known movie,
+ * unless a later state is stored, and returns the aliases of movies. Returns undefined if no importer of
+ * metadata ran before this one.
  */
 export const readHandover = async (
   client: pg.ClientBase,
   folder: string | undefined,
 ): Promise<{ readonly aliases: ReadonlyMap<string, string> } | undefined> => {
-  const path = join(folder ?? '', handoverFile);
-  if (
-    folder === undefined ||
-    !(await access(path).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return undefined;
+  if (folder === undefined) return undefined;
+  const path = join(folder, handoverFile);
+  if (!(await exists(path))) return undefined;
   const aliases = new Map<string, string>();
   for await (const lines of readLines(createReadStream(path))) {
-    const known: unknown[] = [];
+    const known: MovieHandoverEntry[] = [];
     for (const { text } of lines) {
-      const entry = entrySchema.parse(JSON.parse(text));
+      const entry = movieHandoverEntry.parse(JSON.parse(text));
       if ('alias' in entry) aliases.set(entry.alias, entry.movie);
       else known.push(entry);
     }
@@ -42,3 +31,9 @@ export const readHandover = async (
   }
   return { aliases };
 };
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -1,15 +1,17 @@
 import { join } from 'node:path';
+import { Refusal } from '@cinegraph/service/refusal';
 import { StartError } from '@cinegraph/service/start-error';
-import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
-import { readTable } from '@cinegraph/subgraph/import/lines';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
+import { readTable } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
-import { faultText, isExternalFault, scoreOf } from '../foreign-event.js';
 import { migrations } from '../migrations.js';
+import { scoreOf } from '../rules.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
 /**
- * `ratings.csv` of a MovieLens folder: half-stars become scores of twice as much, users the viewers `movielens:<user>`, and
- * a movie is `movielens:<id>` unless metadata knows it by its IMDb id as another. Of one user and movie the latest counts.
+ * Imports `ratings.csv` of a MovieLens folder. Stars are doubled to get scores, and users become viewers
+ * `movielens:<user>`. A movie is `movielens:<id>`, unless metadata has handed over another id for it. The
+ * latest rating of a user and movie counts.
  */
 export const movieLensRatings: Importer<StagedRating> = {
   subgraph: 'rating',
@@ -24,7 +26,7 @@ export const movieLensRatings: Importer<StagedRating> = {
     return {
       total: source.size,
       position: source.position,
-      identity: source.identity,
+      fingerprint: source.fingerprint,
       records: ratingsOf(source),
     };
   },
@@ -41,20 +43,21 @@ const ratingsOf = async function* (source: Source): AsyncGenerator<SourceRecord<
   }
 };
 
+/** Returns the rating of a row, or why the row is refused. */
 const toRating = (cells: readonly string[]): StagedRating | string => {
   const [user = '', movie = '', rating = '', timestamp = ''] = cells;
-  if (!isId(user)) return 'userId is no number';
-  if (!isId(movie)) return 'movieId is no number';
-  if (!/^\d{1,11}$/.test(timestamp)) return 'timestamp is no number of seconds';
-  const score = scoreOf(/^\d+(\.\d+)?$/.test(rating) ? Number(rating) : rating, 5);
-  return isExternalFault(score)
-    ? faultText(score)
-    : {
-        movieId: `movielens:${movie}`,
-        viewerId: `movielens:${user}`,
-        score,
-        eventTime: new Date(Number(timestamp) * 1000),
-      };
+  if (!isId(user)) return 'userId is not a number';
+  if (!isId(movie)) return 'movieId is not a number';
+  if (!/^\d{1,11}$/.test(timestamp)) return 'timestamp is not a number of seconds';
+  if (!/^\d+(\.\d+)?$/.test(rating)) return 'the value is not a number';
+  const score = scoreOf(Number(rating), 5);
+  if (score instanceof Refusal) return `${score.code}: ${score.message}`;
+  return {
+    movieId: `movielens:${movie}`,
+    viewerId: `movielens:${user}`,
+    score,
+    eventTime: new Date(Number(timestamp) * 1000),
+  };
 };
 
 const isId = (text: string) => /^\d{1,12}$/.test(text);

@@ -2,15 +2,16 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/run-import';
+import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { z } from 'zod';
 import { migrations } from '../migrations.js';
 import { openRatingTables, type ImportedRating } from './write.js';
 
 /**
- * Ratings for the default catalogue, or the file of that form that is named: a sample, not real votes. For each movie with a published IMDb average it draws
- * votes of `sample:<n>` viewers whose mean is that average as closely as whole scores allow. Seeded by the movie's id,
- * so that every run and every machine draws the same.
+ * Imports sample ratings for the default catalogue, or for a file of the same format. They are not real
+ * votes. For each movie with a published IMDb average it draws votes of viewers `sample:<n>`, whose mean is
+ * as close to that average as whole scores allow. The random numbers are seeded with the id of the movie, so
+ * that every run draws the same votes.
  */
 export const catalogueSample: Importer<ImportedRating> = {
   subgraph: 'rating',
@@ -25,7 +26,7 @@ export const catalogueSample: Importer<ImportedRating> = {
   open: openRatingTables,
 };
 
-/** What the sample needs of a movie: its place in the catalogue and what IMDb published. */
+/** What the sample needs of a movie: its id, and the average and number of votes that IMDb published. */
 export interface PublishedMovie {
   readonly id: string;
   readonly average: number;
@@ -43,7 +44,9 @@ const catalogueFile = (): string => {
   return join(dirname(entry), '..', 'data', 'movies.json');
 };
 
-/** The movies of the file that have a title and a published average; ids are `vega:<row>`, counted from 1. */
+/**
+ * Returns the movies that have a title and a published average. Their ids are `vega:<row>`, counted from 1.
+ */
 const readCatalogue = async (file: string): Promise<readonly PublishedMovie[]> => {
   const rows = z.array(z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')));
   return rows.flatMap((row, index) => {
@@ -52,21 +55,21 @@ const readCatalogue = async (file: string): Promise<readonly PublishedMovie[]> =
   });
 };
 
-/** Viewers of the sample; a prime, so that every step through them visits each once. */
+/** The number of viewers. It is a prime, so that every step size visits each viewer once. */
 const viewerCount = 997;
 
 const maxVotes = 120;
 const minVotes = 5;
 
-/** The spread of IMDb votes around their mean, roughly. */
+/** The approximate standard deviation of IMDb votes. */
 const deviation = 1.8;
 
-/** The ratings drawn for one movie: between 5 and 120, more where more people voted. */
+/** Draws the ratings of one movie: from 5 to 120, and more for a movie with more votes. */
 export const sampleOf = ({ id, average, votes }: PublishedMovie): readonly ImportedRating[] => {
   const random = seededBy(id);
   const count = Math.min(maxVotes, Math.max(minVotes, Math.round(Math.sqrt(votes) / 4)));
   const scores = Array.from({ length: count }, () => clamp(Math.round(average + deviation * normal(random))));
-  // The draw is moved, vote by vote, until its mean is the published one.
+  // Votes are changed by one, one after another, until their mean is the published one.
   let missing = Math.round(average * count) - scores.reduce((sum, score) => sum + score, 0);
   for (let at = 0; missing !== 0; at = (at + 1) % count) {
     const score = scores[at] ?? minVotes;
@@ -84,7 +87,7 @@ export const sampleOf = ({ id, average, votes }: PublishedMovie): readonly Impor
   }));
 };
 
-/** The votes are dated somewhere in 2025. */
+/** The votes have times in 2025. */
 const sampleEpoch = Date.UTC(2025, 0, 1);
 const sampleSpanSeconds = 365 * 24 * 60 * 60;
 
@@ -95,7 +98,10 @@ const toRecord = (item: ImportedRating): SourceRecord<ImportedRating> => ({
 
 const clamp = (score: number) => Math.min(10, Math.max(1, score));
 
-/** Numbers in [0, 1) from a seed: mulberry32 (Tommy Ettinger, public domain) over 32 bits of the text's SHA-256. */
+/**
+ * Returns a generator of numbers in [0, 1): mulberry32 (Tommy Ettinger, public domain), seeded with 32 bits
+ * of the SHA-256 of the text.
+ */
 const seededBy = (text: string) => {
   let state = createHash('sha256').update(text).digest().readInt32LE();
   return () => {
@@ -106,6 +112,6 @@ const seededBy = (text: string) => {
   };
 };
 
-/** A standard normal number (Box and Muller, 1958). */
+/** Returns a normally distributed number with mean 0 and deviation 1 (Box and Muller, 1958). */
 const normal = (random: () => number) =>
   Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

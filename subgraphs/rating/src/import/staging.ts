@@ -1,12 +1,16 @@
 import { copyRows } from '@cinegraph/subgraph/import/copy';
-import { isConflict } from '@cinegraph/database/store-errors';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { StartError } from '@cinegraph/service/start-error';
-import type { ImportContext, ImportReport, ImportTables } from '@cinegraph/subgraph/import/run-import';
+import type { ImportContext, ImportTables } from '@cinegraph/subgraph/import/importer';
+import type { ImportReport } from '@cinegraph/subgraph/import/report';
 import type pg from 'pg';
-import { createAggregates, lockAggregates, mergeChangedRatings } from '../merge.js';
+import { createAggregates, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
 import { readHandover } from './handover.js';
 
-/** A rating of a file: `score` null takes it back. `eventTime` is when it was given, where the file says. */
+/**
+ * A rating of a file. A null `score` retracts it. `eventTime` is when it was given, or null if the file has
+ * no times.
+ */
 export interface StagedRating {
   readonly movieId: string;
   readonly viewerId: string;
@@ -14,15 +18,17 @@ export interface StagedRating {
   readonly eventTime: Date | null;
 }
 
-/** How many ratings a chunk of the merge has at most, about: a voter waits for no more than one chunk. */
+/**
+ * The approximate maximum number of ratings in a chunk of the merge. A mutation waits for at most one chunk.
+ */
 export const mergeChunkSize = 5_000;
 
 /**
- * Opens rating's tables for a file of any size: `write` stages by COPY, `finish` merges what is staged, in chunks of movies
- * in ascending order, each chunk one transaction that locks as a mutation does. A movie is whole in one chunk, unless it
- * has more ratings than a voter should wait for: then it has chunks of its own. Of one viewer and movie the latest event
- * wins, then the later line. Killed at any moment, a second run ends with the same tables, and merges on where the first
- * stood if that had read the same source whole.
+ * Opens the tables of rating for a file of any size. `write` stages ratings by COPY. `finish` merges them in
+ * chunks, in the order of movies; each chunk is one transaction with the locks of a mutation. A movie is
+ * never split over chunks, unless it has more ratings than fit into one. The latest event of a movie and
+ * viewer wins, and of equal ones the later line. If a run is killed, a second one ends with the same tables.
+ * If the first had read the whole source, the second continues its merge.
  */
 export const openStagedTables =
   (source: string) =>
@@ -37,17 +43,17 @@ export const openStagedTables =
     }
     const handover = await readHandover(client, context.folder);
     const movieIdOf = ({ movieId }: StagedRating) => handover?.aliases.get(movieId) ?? movieId;
-    let run: Run = { source, identity: undefined, startedAt: new Date(), mergedThrough: start };
+    let run: Run = { source, fingerprint: undefined, startedAt: new Date(), mergedThrough: start };
     let line = 0;
     let copied: Promise<void> = Promise.resolve();
     return {
       isEmpty: async () => (await client.query('SELECT FROM rating LIMIT 1')).rowCount === 0,
-      begin: async (identity) => {
+      begin: async (fingerprint) => {
         const unfinished = await findRun(client);
-        run = { source, identity, startedAt: new Date(), mergedThrough: start };
+        run = { source, fingerprint, startedAt: new Date(), mergedThrough: start };
         if (
-          unfinished?.identity != null &&
-          unfinished.identity === identity &&
+          unfinished?.fingerprint != null &&
+          unfinished.fingerprint === fingerprint &&
           unfinished.source === source
         ) {
           run = unfinished;
@@ -62,7 +68,7 @@ export const openStagedTables =
           line += 1;
           return [line, movieIdOf(item), item.viewerId, item.score, item.eventTime?.toISOString() ?? null];
         });
-        // While the database takes one chunk, the next is read.
+        // The next chunk is read while the database receives this one.
         await copied;
         copied = copyRows(client, 'staged_rating', stagedColumns, rows);
         copied.catch(() => undefined);
@@ -70,7 +76,7 @@ export const openStagedTables =
       },
       finish: async (report, stage) => {
         await copied;
-        await noteRun(client, run, report);
+        await saveRun(client, run, report);
         await mergeStaged(client, run, stage);
         const done = await findRun(client);
         const counts = await client.query<Counts>(handover ? countsWithUnknown : countsOnly);
@@ -80,12 +86,12 @@ export const openStagedTables =
         const superseded = staged - (done?.merged ?? 0);
         if (superseded > 0)
           report.notes.push(
-            `${superseded} of the unchanged gave way to another of the same viewer and movie`,
+            `${superseded} of the unchanged were superseded by another of the same viewer and movie`,
           );
         if (unknown > 0)
           report.notes.push(`${unknown} ratings of ${movies} movies that metadata does not know are kept`);
         if (!handover)
-          report.notes.push('which movies there are was not told: start imports by npm run import');
+          report.notes.push('metadata did not hand over its movies: start imports by npm run import');
         await client.query('TRUNCATE staged_rating, import_run');
         if (report.written > 0) await client.query('ANALYZE rating, aggregated_rating');
       },
@@ -100,17 +106,20 @@ const stagedColumns = ['line', 'movie_id', 'viewer_id', 'score', 'event_time'];
 
 interface Run {
   readonly source: string;
-  readonly identity: string | undefined;
+  readonly fingerprint: string | undefined;
   readonly startedAt: Date;
-  readonly mergedThrough: Place;
+  /** The last rating that was merged; a run resumes after it. */
+  readonly mergedThrough: SortKey;
 }
 
-/** A movie and a viewer, in whose order the merge goes; the viewer '' stands before all others of the movie. */
-type Place = readonly [movieId: string, viewerId: string];
+/** The key in whose order ratings are merged. The viewer '' sorts before all others of the movie. */
+type SortKey = readonly [movieId: string, viewerId: string];
 
-const start: Place = ['', ''];
+const start: SortKey = ['', ''];
 
-/** Numbers of PostgreSQL's bigint as text, cast to double: exact up to 2^53. */
+/**
+ * Numbers that PostgreSQL casts to double precision, exact up to 2^53, because `pg` returns a bigint as text.
+ */
 interface Counts {
   readonly staged: number;
   readonly unknown: number;
@@ -127,17 +136,17 @@ const countsWithUnknown = `
   FROM (SELECT movie_id, count(*) AS ratings FROM staged_rating GROUP BY movie_id) AS movie
   LEFT JOIN known_movie AS known ON known.id = movie.movie_id`;
 
-/** Any number that only imports of files into rating lock, for as long as their connection lives. */
+/** The advisory lock that an import of a file holds for its session. The number has no meaning. */
 const importLock = 4_203_002;
 
 const prepare = async (client: pg.PoolClient): Promise<void> => {
-  // Indexing what is staged takes as long as it takes; voters wait for none of it.
+  // The index of the staged ratings may take long, and no mutation waits for it.
   await client.query("SET statement_timeout = 0; SET jit = off; SET lock_timeout = '20s'");
   try {
     await client.query('SELECT pg_advisory_lock($1)', [importLock]);
   } catch (error) {
     if ((error as { code?: unknown }).code !== '55P03') throw error;
-    throw new StartError('Another import writes ratings at the moment. Wait for its end.', { cause: error });
+    throw new StartError('Another import is writing ratings. Wait for its end.', { cause: error });
   }
 };
 
@@ -145,18 +154,18 @@ const findRun = async (client: pg.PoolClient) => {
   const { rows } = await client.query<
     Run & { read: number; refused: number; written: number; merged: number }
   >(`
-    SELECT source, identity, started_at AS "startedAt", ARRAY[merged_through, merged_through_viewer] AS "mergedThrough",
+    SELECT source, identity AS fingerprint, started_at AS "startedAt", ARRAY[merged_through, merged_through_viewer] AS "mergedThrough",
       read::float8, refused::float8, written::float8, merged::float8
     FROM import_run`);
   return rows[0];
 };
 
-/** From here on the source is not needed any more. */
-const noteRun = async (client: pg.PoolClient, run: Run, report: ImportReport): Promise<void> => {
+/** Records that the whole source is staged: from here on a run can resume without the source. */
+const saveRun = async (client: pg.PoolClient, run: Run, report: ImportReport): Promise<void> => {
   await client.query(
     `INSERT INTO import_run (source, identity, started_at, read, refused) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT DO NOTHING`,
-    [run.source, run.identity ?? null, run.startedAt, report.read, report.refusedCount],
+    [run.source, run.fingerprint ?? null, run.startedAt, report.read, report.refusedCount],
   );
   await client.query(
     'CREATE INDEX IF NOT EXISTS staged_rating_in_order ON staged_rating (movie_id COLLATE "C", viewer_id COLLATE "C")',
@@ -170,7 +179,7 @@ const mergeStaged = async (
   stage: (what: string, total: number) => { update(value: number, count: number): void; stop(): void },
 ): Promise<void> => {
   const { rows } = await client.query<{ ratings: number }>(
-    `SELECT count(*)::float8 AS ratings FROM staged_rating WHERE ${isBehind}`,
+    `SELECT count(*)::float8 AS ratings FROM staged_rating WHERE ${isAfter}`,
     [run.mergedThrough],
   );
   const bar = stage(`${run.source}, merging`, rows[0]?.ratings ?? 0);
@@ -187,13 +196,16 @@ const mergeStaged = async (
   }
 };
 
-const place = '(movie_id COLLATE "C", viewer_id COLLATE "C")';
-const isBehind = `${place} > (($1::text[])[1], ($1::text[])[2])`;
-const inChunk = `${isBehind} AND ${place} <= (($2::text[])[1], ($2::text[])[2])`;
+const sortKey = '(movie_id COLLATE "C", viewer_id COLLATE "C")';
+const isAfter = `${sortKey} > (($1::text[])[1], ($1::text[])[2])`;
+const inChunk = `${isAfter} AND ${sortKey} <= (($2::text[])[1], ($2::text[])[2])`;
 
-/** Where the chunk behind a place ends: before the movie that would not fit in whole, or within one that fits in none. */
-const endOfChunk = async (client: pg.PoolClient, after: Place): Promise<Place | undefined> => {
-  const { rows } = await client.query<{ first: string; beyond: Place | null; last: Place }>(chunkEnds, [
+/**
+ * Returns the last key of the chunk after `after`; undefined if nothing is left. A chunk ends before the
+ * first movie that does not fit into it completely, or within a movie that does not fit into any chunk.
+ */
+const endOfChunk = async (client: pg.PoolClient, after: SortKey): Promise<SortKey | undefined> => {
+  const { rows } = await client.query<{ first: string; beyond: SortKey | null; last: SortKey }>(chunkEnds, [
     after,
     mergeChunkSize,
   ]);
@@ -205,13 +217,16 @@ const endOfChunk = async (client: pg.PoolClient, after: Place): Promise<Place | 
 };
 
 const chunkEnds = `
-  SELECT first.movie_id AS first, last.place AS last, beyond.place AS beyond
-  FROM (SELECT movie_id FROM staged_rating WHERE ${isBehind}
+  SELECT first.movie_id AS first, last.key AS last, beyond.key AS beyond
+  FROM (SELECT movie_id FROM staged_rating WHERE ${isAfter}
       ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C" LIMIT 1) AS first
-    CROSS JOIN (SELECT ARRAY[movie_id, viewer_id] AS place FROM staged_rating
+    CROSS JOIN (SELECT ARRAY[movie_id, viewer_id] AS key FROM staged_rating
       ORDER BY movie_id COLLATE "C" DESC, viewer_id COLLATE "C" DESC LIMIT 1) AS last
-    LEFT JOIN (SELECT ARRAY[movie_id, viewer_id] AS place FROM staged_rating WHERE ${isBehind}
+    LEFT JOIN (SELECT ARRAY[movie_id, viewer_id] AS key FROM staged_rating WHERE ${isAfter}
       ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C" OFFSET $2 LIMIT 1) AS beyond ON true`;
+
+/** How often a chunk is merged at most if it keeps losing deadlocks. */
+const mergeAttempts = 5;
 
 const stagedSource = `
   SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin,
@@ -220,39 +235,41 @@ const stagedSource = `
   FROM staged_rating WHERE ${inChunk}
   ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C", event_time DESC NULLS LAST, line DESC`;
 
-const mergeChunk = async (
+/** Merges one chunk in one transaction, and returns how many staged ratings it had. */
+const mergeChunk = (
   client: pg.PoolClient,
-  chunk: { readonly after: Place; readonly last: Place; readonly startedAt: Date },
-  attempts = 5,
-): Promise<number> => {
-  const { after, last, startedAt } = chunk;
-  try {
-    await client.query('BEGIN');
-    // While a table grows the planner knows less of it than there is, and would read all of it for each chunk.
-    await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off');
-    const { rows } = await client.query<{ id: string; ratings: number }>(
-      `SELECT movie_id AS id, count(*)::int AS ratings FROM staged_rating WHERE ${inChunk} GROUP BY movie_id`,
-      [after, last],
-    );
-    const ids = rows.map(({ id }) => id);
-    await client.query(createAggregates, [ids]);
-    await client.query(lockAggregates, [ids]);
-    const result = await client.query<{ written: number; merged: number }>(
-      mergeChangedRatings(stagedSource),
-      [after, last, startedAt],
-    );
-    const { written = 0, merged = 0 } = result.rows[0] ?? {};
-    // In the same transaction: a chunk is merged and counted, or neither.
-    await client.query(
-      `UPDATE import_run
-       SET merged_through = $1, merged_through_viewer = $2, written = written + $3, merged = merged + $4`,
-      [...last, written, merged],
-    );
-    await client.query('COMMIT');
-    return rows.reduce((sum, { ratings }) => sum + ratings, 0);
-  } catch (error) {
-    await client.query('ROLLBACK');
-    if (attempts <= 1 || !isConflict(error)) throw error;
-    return mergeChunk(client, chunk, attempts - 1);
-  }
-};
+  { after, last, startedAt }: { readonly after: SortKey; readonly last: SortKey; readonly startedAt: Date },
+): Promise<number> =>
+  retryOnConflict(
+    async () => {
+      try {
+        await client.query('BEGIN');
+        // While a table grows, the planner underestimates it and would scan all of it for each chunk.
+        await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off');
+        const { rows } = await client.query<{ id: string; ratings: number }>(
+          `SELECT movie_id AS id, count(*)::int AS ratings FROM staged_rating WHERE ${inChunk} GROUP BY movie_id`,
+          [after, last],
+        );
+        const ids = rows.map(({ id }) => id);
+        await client.query(createAggregates, [ids]);
+        await client.query(lockAggregates, [ids]);
+        const result = await client.query<{ written: number; merged: number }>(
+          mergeChangedRatings(stagedSource),
+          [after, last, startedAt],
+        );
+        const { written = 0, merged = 0 } = result.rows[0] ?? {};
+        // In the same transaction, so that a chunk is both merged and counted, or neither.
+        await client.query(
+          `UPDATE import_run
+           SET merged_through = $1, merged_through_viewer = $2, written = written + $3, merged = merged + $4`,
+          [...last, written, merged],
+        );
+        await client.query('COMMIT');
+        return rows.reduce((sum, { ratings }) => sum + ratings, 0);
+      } catch (error) {
+        await client.query('ROLLBACK');
+        throw error;
+      }
+    },
+    { attempts: mergeAttempts },
+  );

@@ -1,9 +1,9 @@
-import type { Importer } from '@cinegraph/subgraph/import/run-import';
+import type { Importer } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
-import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../merge.js';
+import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
 
-/** A rating from outside, on our scale of whole scores from 1 to 10. */
+/** A rating of a source, with a score from 1 to 10. */
 export interface ImportedRating {
   readonly movieId: string;
   readonly viewerId: string;
@@ -12,9 +12,9 @@ export interface ImportedRating {
 }
 
 /**
- * Opens rating's tables for an import: a chunk is one transaction that locks its movies and merges as a mutation does,
- * so that voters wait for no more than a chunk; of a viewer and movie told twice in it the last counts. A rating that is
- * stored with the same score is left alone.
+ * Opens the tables of rating for a small import. A chunk is one transaction with the locks and the merge of a
+ * mutation, so that a mutation waits for at most one chunk. If a chunk has two ratings of a movie and viewer,
+ * the last one counts. A rating that is stored with the same score is not written.
  */
 export const openRatingTables: Importer<ImportedRating>['open'] = (pool) => {
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });

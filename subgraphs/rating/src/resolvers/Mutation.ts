@@ -8,7 +8,7 @@ export const Mutation: MutationResolvers = {
       { movieId, viewerId, score, review: review ?? null },
       idempotencyKey,
     );
-    if (!rating) throw new Error('a submitted rating came back without itself');
+    if (!rating) throw new Error('the answer to a submission has no rating');
     return {
       rating: {
         ...rating,

@@ -1,7 +1,8 @@
 import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagination';
 import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { QueryResolvers } from '../generated/resolvers.js';
-import { countRatingsOfViewer, findRatingsOfViewer, findTopRated } from '../queries.js';
+import { findTopRated } from '../queries/aggregated-ratings.js';
+import { countRatingsOfViewer, findRatingsOfViewer } from '../queries/ratings.js';
 
 export const Query: QueryResolvers = {
   topRated: async (_root, { first }, { prisma }) => {

@@ -7,7 +7,7 @@ import { Query } from './Query.js';
 import { Rating } from './Rating.js';
 import { RatingConnection } from './RatingConnection.js';
 
-/** Every type's resolvers, by the type's name. */
+/** The resolvers of every GraphQL type, by its name. */
 export const resolvers: Resolvers = {
   AggregatedRating,
   DateTime,

@@ -1,0 +1,92 @@
+import type { SortValues } from '@cinegraph/subgraph/cursors';
+import type { PrismaClient } from '../generated/prisma/client.js';
+import { ratingKeyOf, type RatingKey, type RatingModel } from '../models.js';
+
+/** The key of a page of one movie's ratings: `size + 1` ratings after `cursor` ([createdAt, viewerId]). */
+export interface RatingsOfMovieKey {
+  readonly movieId: string;
+  readonly size: number;
+  readonly cursor: SortValues | null;
+}
+
+/** Returns ratings by `ratingKeyOf`, without retracted ones. */
+export const findRatings = async (
+  prisma: PrismaClient,
+  keys: readonly RatingKey[],
+): Promise<ReadonlyMap<string, RatingModel>> => {
+  const rows = await prisma.$queryRaw<RatingModel[]>`
+    SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review,
+      created_at AS "createdAt", updated_at AS "updatedAt"
+    FROM rating JOIN jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS requested ("movieId" text, "viewerId" text)
+      ON movie_id = requested."movieId" AND viewer_id = requested."viewerId"
+    WHERE score IS NOT NULL`;
+  return new Map(rows.map((row) => [ratingKeyOf(row), row]));
+};
+
+/** Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. */
+export const findRatingsOfMovies = async (
+  prisma: PrismaClient,
+  keys: readonly RatingsOfMovieKey[],
+): Promise<ReadonlyMap<string, readonly RatingModel[]>> => {
+  const requested = keys.map(({ movieId, size, cursor }, ordinal) => ({
+    ordinal,
+    movie: movieId,
+    size: size + 1,
+    before: cursor?.[0] ?? null,
+    viewer: cursor?.[1] ?? null,
+  }));
+  const rows = await prisma.$queryRaw<(RatingModel & { ordinal: number })[]>`
+    SELECT requested.ordinal, page.*
+    FROM jsonb_to_recordset(${JSON.stringify(requested)}::jsonb)
+      AS requested (ordinal int, movie text, size int, before timestamptz, viewer text)
+    CROSS JOIN LATERAL (
+      SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review,
+        created_at AS "createdAt", updated_at AS "updatedAt"
+      FROM rating
+      WHERE movie_id = requested.movie AND score IS NOT NULL
+        AND created_at <= coalesce(requested.before, 'infinity')
+        AND (requested.before IS NULL OR created_at < requested.before OR viewer_id > requested.viewer)
+      ORDER BY created_at DESC, viewer_id
+      LIMIT requested.size
+    ) AS page
+    ORDER BY requested.ordinal, page."createdAt" DESC, page."viewerId"`;
+  const pages = keys.map((): RatingModel[] => []);
+  for (const { ordinal, ...rating } of rows) pages[ordinal]?.push(rating);
+  return new Map(keys.map((key, ordinal) => [ratingsOfMovieKeyOf(key), pages[ordinal] ?? []]));
+};
+
+/**
+ * Returns `size + 1` ratings of a viewer: those after the cursor ([createdAt, movieId]), newest first, or if
+ * `backward` is true those before it, oldest first.
+ */
+export const findRatingsOfViewer = async (
+  prisma: PrismaClient,
+  viewerId: string,
+  page: { size: number; backward: boolean; cursor: SortValues | null },
+): Promise<readonly RatingModel[]> => {
+  const { size, backward, cursor } = page;
+  const [at, movieId] = cursor === null ? [] : [new Date(String(cursor[0])), String(cursor[1])];
+  // The simple bound is the one that the index is read by; the other orders rows of the same time.
+  const beyond =
+    at === undefined || movieId === undefined
+      ? {}
+      : backward
+        ? { createdAt: { gte: at }, OR: [{ createdAt: { gt: at } }, { movieId: { lt: movieId } }] }
+        : { createdAt: { lte: at }, OR: [{ createdAt: { lt: at } }, { movieId: { gt: movieId } }] };
+  const rows = await prisma.rating.findMany({
+    where: { viewerId, score: { not: null }, ...beyond },
+    orderBy: backward
+      ? [{ createdAt: 'asc' }, { movieId: 'desc' }]
+      : [{ createdAt: 'desc' }, { movieId: 'asc' }],
+    take: size + 1,
+  });
+  return rows.flatMap(({ score, ...row }) => (score === null ? [] : [{ ...row, score }]));
+};
+
+/** Returns how many ratings a viewer has. */
+export const countRatingsOfViewer = (prisma: PrismaClient, viewerId: string): Promise<number> =>
+  prisma.rating.count({ where: { viewerId, score: { not: null } } });
+
+/** Returns the loader key of a page of ratings. */
+export const ratingsOfMovieKeyOf = ({ movieId, size, cursor }: RatingsOfMovieKey): string =>
+  JSON.stringify([movieId, size, cursor]);

@@ -1,0 +1,202 @@
+import { aggregatedRatingChanged, ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
+import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
+
+/**
+ * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
+ * They read a source with these columns and at most one row for each movie and viewer. A null score retracts.
+ * The rating of an external event has the order of that event: the version of the rating, or the append time,
+ * partition and offset of the broker.
+ */
+const sourceColumns = {
+  movie_id: 'text',
+  viewer_id: 'text',
+  score: 'smallint',
+  review: 'text',
+  origin: 'text',
+  rating_version: 'bigint',
+  event_time: 'timestamptz',
+  event_partition: 'integer',
+  event_offset: 'bigint',
+  written_at: 'timestamptz',
+  trace: 'text',
+};
+
+/** A row of a source that is passed as JSON. Columns that are left out are null. */
+export type SourceRow = Readonly<Partial<Record<keyof typeof sourceColumns, string | number | null>>>;
+
+/** A source that is passed as $1, a JSON array of source rows. */
+export const jsonSource = `
+  SELECT * FROM jsonb_to_recordset($1::jsonb) AS source (${Object.entries(sourceColumns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(', ')})`;
+
+/**
+ * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created in
+ * the order of their ids, so that two batches that create the same rows wait for each other and do not
+ * deadlock. Nearly all rows exist, and a look-up costs a third of an insert that meets a conflict.
+ */
+export const createAggregates = `
+  INSERT INTO aggregated_rating (movie_id)
+  SELECT id FROM unnest($1::text[]) AS requested (id)
+  WHERE NOT EXISTS (SELECT FROM aggregated_rating WHERE movie_id = id) ORDER BY id COLLATE "C"
+  ON CONFLICT (movie_id) DO NOTHING`;
+
+/**
+ * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns which
+ * movies are deleted. Two batches with a movie in common wait for each other here. After the lock, the old
+ * scores that the merge reads are the committed ones. Without it, two first votes of one viewer would both
+ * see no old score and count twice.
+ */
+export const lockAggregates = `
+  SELECT aggregate.movie_id, coalesce(known.deleted, false) AS deleted
+  FROM aggregated_rating AS aggregate LEFT JOIN known_movie AS known ON known.id = aggregate.movie_id
+  WHERE aggregate.movie_id = ANY ($1::text[])
+  ORDER BY aggregate.movie_id COLLATE "C"
+  FOR UPDATE OF aggregate`;
+
+const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
+
+/** The columns that count the votes of each score: s1 to s10. */
+export const scoreColumns = scores.map((score) => `s${score}` as const);
+
+/** Returns the expressions that count the rows of each score, named by `scoreColumns`. */
+export const scoreCounts = (column: string): string =>
+  scores.map((score) => `count(*) FILTER (WHERE ${column} = ${score}) AS s${score}`).join(', ');
+
+/**
+ * Returns the statement that makes outbox bundles of `AggregatedRatingChanged` from the rows of `from`:
+ * aggregates with a column `trace`.
+ */
+export const aggregateEvents = (from: string): string =>
+  bundled(
+    aggregatedRatingChanged,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM ${from}, LATERAL (SELECT movie_id AS "movieId", sum, count,
+       ARRAY[${scoreColumns.join(', ')}] AS histogram, version) AS data`,
+  );
+
+const ratingEvents = [
+  bundled(
+    ratingSubmitted,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM incoming, LATERAL (SELECT movie_id AS "movieId", viewer_id AS "viewerId", new_version AS version,
+       score, review) AS data
+     WHERE incoming.score IS NOT NULL`,
+  ),
+  bundled(
+    ratingRetracted,
+    `SELECT movie_id AS key, trace, row_to_json(data) AS data
+     FROM incoming, LATERAL (SELECT movie_id AS "movieId", viewer_id AS "viewerId", new_version AS version) AS data
+     WHERE incoming.score IS NULL AND old_score IS NOT NULL`,
+  ),
+];
+
+/**
+ * Third statement, the only write of ratings: it replaces ratings, changes the aggregates by exactly the
+ * difference, and appends the events of both to the outbox. After the lock no other transaction writes
+ * ratings of these movies, so that new ones are inserted without ON CONFLICT, which costs a fifth less.
+ */
+const merge = (source: string, condition: string, events: readonly string[]) => `
+  WITH source AS (${source}),
+  incoming AS (
+    SELECT source.*, present.score AS old_score, present.movie_id IS NOT NULL AS existed,
+      coalesce(source.rating_version, present.version + 1, 1) AS new_version,
+      CASE WHEN present.score IS NULL THEN source.written_at ELSE present.created_at END AS new_created_at
+    FROM source LEFT JOIN rating AS present USING (movie_id, viewer_id)
+    WHERE ${condition}
+  ),
+  inserted AS (
+    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin,
+      event_time, event_partition, event_offset, created_at, updated_at)
+    SELECT movie_id, viewer_id, score, review, new_version, origin,
+      event_time, event_partition, event_offset, new_created_at, written_at
+    FROM incoming WHERE NOT existed ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
+  ),
+  updated AS (
+    UPDATE rating AS present SET
+      score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
+      event_time = incoming.event_time, event_partition = incoming.event_partition,
+      event_offset = incoming.event_offset, created_at = incoming.new_created_at, updated_at = incoming.written_at
+    FROM incoming
+    WHERE incoming.existed AND present.movie_id = incoming.movie_id AND present.viewer_id = incoming.viewer_id
+  ),
+  difference AS (
+    SELECT movie_id, min(trace) AS trace,
+      coalesce(sum(score), 0) - coalesce(sum(old_score), 0) AS sum,
+      count(score) - count(old_score) AS count,
+      ${scores
+        .map(
+          (n) => `count(*) FILTER (WHERE score = ${n}) - count(*) FILTER (WHERE old_score = ${n}) AS s${n}`,
+        )
+        .join(',\n      ')}
+    FROM incoming WHERE score IS DISTINCT FROM old_score GROUP BY movie_id
+  ),
+  moved AS (
+    UPDATE aggregated_rating AS aggregate SET
+      sum = aggregate.sum + difference.sum,
+      count = aggregate.count + difference.count,
+      ${scoreColumns.map((s) => `${s} = aggregate.${s} + difference.${s}`).join(', ')},
+      version = aggregate.version + 1
+    FROM difference WHERE aggregate.movie_id = difference.movie_id
+    RETURNING aggregate.*, difference.trace
+  ),
+  published AS (
+    ${insertBundles(...events)}
+  )`;
+
+/**
+ * Returns as JSON the columns of an aggregate that `AggregatedRatingModel` has. JSON numbers are exact up to
+ * 2^53 votes.
+ */
+const aggregateJson = (row: string): string =>
+  `json_build_object('sum', ${row}.sum, 'count', ${row}.count,
+    'histogram', json_build_array(${scoreColumns.map((s) => `${row}.${s}`).join(', ')}))`;
+
+/** Returns the aggregates of the movies $1 (text[]); those that do not exist are left out. */
+export const readAggregates = `
+  SELECT movie_id AS "movieId", ${aggregateJson('stored')} AS aggregate
+  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[])`;
+
+/**
+ * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and the
+ * new aggregate of its movie, or null if the aggregate did not change. A retraction of a rating that does not
+ * exist writes nothing and has no row.
+ */
+export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
+  ...ratingEvents,
+  aggregateEvents('moved'),
+])}
+  SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
+    incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
+    CASE WHEN moved.movie_id IS NOT NULL THEN ${aggregateJson('moved')} END AS aggregate
+  FROM incoming LEFT JOIN moved USING (movie_id)`;
+
+/**
+ * Merges the JSON array $1 of ratings from external events. Only an event that is later than the stored one
+ * is written, so that the order of arrival has no effect. A retraction of a rating that does not exist is
+ * stored, so that an earlier event which arrives after it is ignored.
+ */
+export const mergeEvents = `${merge(
+  jsonSource,
+  `present.movie_id IS NULL OR CASE WHEN source.rating_version IS NULL
+      THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
+        coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
+      ELSE source.rating_version > present.version END`,
+  [...ratingEvents, aggregateEvents('moved')],
+)}
+  SELECT count(*)::int AS written FROM incoming`;
+
+/**
+ * Returns the statement that merges the source of an import. A rating is written if its score differs from
+ * the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
+ * than the stored one is left out, so that files may come in any order. Only the aggregates are published,
+ * once for each movie. The statement returns one row: the numbers of ratings that were written and looked at.
+ */
+export const mergeChangedRatings = (source: string): string => `${merge(
+  source,
+  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
+      AND (source.event_time < present.event_time) IS NOT TRUE`,
+  [aggregateEvents('moved')],
+)}
+  SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
+    (SELECT count(*) FROM moved)::int AS movies`;
