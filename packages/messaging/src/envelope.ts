@@ -1,39 +1,42 @@
 import { z } from 'zod';
 import { deriveKey, isMac, mac } from '@cinegraph/service/hmac';
 
-/** A topic as it has to be: `<owner>.<stream>.v<major>`, or one that others named. Messages of one key stay in order. */
+/**
+ * A topic. Ours are named `<owner>.<stream>.v<major>`; a topic of an outside producer has any name. Messages
+ * of one key stay in order.
+ */
 export interface TopicDefinition {
   readonly name: string;
   /**
-   * How long the broker keeps the topic's events: `time` keeps all of them for seven days; `compact` keeps the newest
-   * event of each key, where the broker can compact, and older ones for seven days.
+   * How long the broker keeps the topic's events: `time` keeps all of them for seven days; `compact` keeps
+   * the newest event of each key, if the broker can compact, and older ones for seven days.
    */
   readonly retention: 'time' | 'compact';
-  /** The largest message it takes, in bytes; 1,048,576 unless told. */
+  /** The size of the largest message that the topic accepts, in bytes; 1,048,576 by default. */
   readonly maxMessageBytes?: number;
 }
 
-/** An event of ours as it travels: the JSON value of a message, with a signature in the header of that name. */
+/** An event as it is published: the JSON value of a message, which has the signature in a header. */
 export interface Envelope {
-  /** By which the same event is known again: a UUID. */
+  /** A UUID by which a consumer recognizes a redelivered event. */
   readonly id: string;
-  /** Past tense, e.g. `OrderPlaced`. */
+  /** A verb in the past tense, e.g. `MovieCreated`. */
   readonly type: string;
   /** The version of the type's schema, from 1. */
   readonly version: number;
   /** The id whose events stay in order; also the message's key. */
   readonly key: string;
-  /** RFC 3339, of the producer's database. It decides nothing. */
+  /** RFC 3339, by the clock of the producer's database. Informational; nothing is ordered by it. */
   readonly occurredAt: string;
-  /** One word: the subgraph, or the outside source, that says so. */
+  /** The subgraph or the outside source that produced the event: one word. */
   readonly producer: string;
-  /** The W3C `traceparent` of the request that led to it, where there was one. */
+  /** The W3C `traceparent` of the request that caused the event, if there was one. */
   readonly trace?: string | undefined;
-  /** By the schema of type and version. */
+  /** Conforms to the schema of the type and version. */
   readonly data: unknown;
 }
 
-/** What keeps a message from being an event: a stable code and a reason for people. */
+/** Why a message is not a valid event: a stable code and a reason for people. */
 export interface EnvelopeFault {
   readonly code: 'NOT_AN_EVENT' | 'UNSIGNED_EVENT' | 'FORGED_EVENT';
   readonly reason: string;
@@ -42,10 +45,10 @@ export interface EnvelopeFault {
 /** The header that carries the signature. */
 export const signatureHeader = 'signature';
 
-/** One word, as producers are called. */
+/** The pattern of producers' names. */
 export const producerPattern = /^[a-z][a-z0-9-]{0,39}$/;
 
-/** The shape of an envelope, for those who describe it. */
+/** The schema of an envelope. */
 export const envelopeSchema = z.object({
   id: z.uuid(),
   type: z.string().min(1).max(100),
@@ -58,24 +61,25 @@ export const envelopeSchema = z.object({
 });
 
 /**
- * The key with which a producer signs, derived from the graph's secret, so that a producer who has its own key can sign
- * for nobody else. Written as base64url where it is handed to an outside producer.
+ * Returns the key with which a producer signs. It is derived from the graph's secret, so that the key of one
+ * producer cannot sign for another. An outside producer gets it as base64url.
  */
 export const producerKey = (secret: string, producer: string): Buffer =>
   deriveKey(secret, `events:${producer}`);
 
-/** Signs messages of one producer; what it answers is the message's headers. Without a key, none. */
+/** Creates a function that signs a message and returns its headers. Without a key it returns none. */
 export const createEnvelopeSigner =
   (key: Buffer | undefined) =>
   (topic: string, value: Buffer): Readonly<Record<string, string>> =>
     key === undefined ? {} : { [signatureHeader]: mac(key, signedText(topic, value)) };
 
-/** The bytes of an envelope. */
+/** Encodes an envelope as JSON. */
 export const encodeEnvelope = (envelope: Envelope): Buffer => Buffer.from(JSON.stringify(envelope));
 
 /**
- * Reads messages as envelopes, or says why one is none: no JSON of the shape, or not signed for this topic with the key of
- * the producer that it names. Without a secret (never in production) signatures are not looked at.
+ * Creates a function that decodes a message as an envelope, or returns the fault: it does not match the
+ * schema, or is not signed for this topic with the key of the producer that it names. Without a secret (never
+ * in production) signatures are not checked.
  */
 export const createEnvelopeReader = (secret: string | undefined) => {
   const keys = new Map<string, Buffer>();
@@ -83,7 +87,7 @@ export const createEnvelopeReader = (secret: string | undefined) => {
     let key = keys.get(producer);
     if (key === undefined) {
       key = producerKey(graphSecret, producer);
-      // Names come from outside; they are not remembered without bound.
+      // Outside producers choose the names, so the cache is bounded.
       if (keys.size < 1_000) keys.set(producer, key);
     }
     return key;
@@ -113,7 +117,7 @@ export const createEnvelopeReader = (secret: string | undefined) => {
   };
 };
 
-/** Whether the reader found a fault. */
+/** Returns whether decoding a message ended with a fault. */
 export const isEnvelopeFault = (read: Envelope | EnvelopeFault): read is EnvelopeFault => 'code' in read;
 
 const signedText = (topic: string, value: Buffer): string => `${topic}\n${value.toString('base64')}`;

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { BrokerRefused, type Broker } from './broker.js';
 import { printable, type Table } from '@cinegraph/service/terminal';
 import { pause } from '@cinegraph/service/timing';
-import { standsAside } from './outbox/table.js';
+import { parkedPartition } from './outbox/table.js';
 
 /** What waits in the outbox of a subgraph. */
 export interface OutboxLag {
@@ -81,7 +81,7 @@ const outboxSql = `
         extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds"
       FROM messaging.outbox WHERE published_at IS NULL
     ) AS waiting, (
-      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${standsAside}))), 0)::int AS parked
+      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${parkedPartition}))), 0)::int AS parked
       FROM messaging.outbox WHERE aside_at IS NOT NULL
     ) AS rejected`;
 

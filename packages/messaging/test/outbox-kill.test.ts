@@ -37,7 +37,10 @@ afterEach(async () => {
   for (const database of databases) await database.drop();
 });
 
-/** Starts a relay in a process of its own; `onPublished` is told when it has published something and not marked it yet. */
+/**
+ * Starts a relay in a process of its own; `onPublished` is told when it has published something and not
+ * marked it yet.
+ */
 const startRelay = (onPublished: (child: ChildProcess) => void): void => {
   const [{ url: outboxUrl }, { url: logUrl }] = databases;
   const child = spawn(process.execPath, [script, outboxUrl, logUrl, topic], {

@@ -10,5 +10,5 @@ export const movieBackfill: Backfill = {
   topic: movies.name,
   items: 'movies',
   keys: 'SELECT id AS key FROM movie WHERE id > $1 ORDER BY id LIMIT $2',
-  tell: appendMovieStates('SELECT id, false AS added FROM unnest($1::text[]) AS requested (id)'),
+  append: appendMovieStates('SELECT id, false AS added FROM unnest($1::text[]) AS requested (id)'),
 };

@@ -14,7 +14,7 @@ export const aggregateBackfill: Backfill = {
   topic: aggregatedRatingChanged.topic.name,
   items: 'aggregated ratings',
   keys: 'SELECT movie_id AS key FROM aggregated_rating WHERE movie_id > $1 ORDER BY movie_id LIMIT $2',
-  tell: `
+  append: `
     WITH locked AS (
       SELECT *, NULL::text AS trace FROM aggregated_rating WHERE movie_id = ANY ($1::text[])
       ORDER BY movie_id COLLATE "C" FOR UPDATE

@@ -4,39 +4,42 @@ import { isConflict } from '@cinegraph/database/store-errors';
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import { inTransaction } from '@cinegraph/database/transaction';
 
-/** How the present state in one subgraph's database is told to a topic that is younger than its tables. */
+/** Publishes the current state in a subgraph's database to a topic that was created after the tables. */
 export interface Backfill {
   readonly subgraph: string;
   readonly migrations: readonly MigrationSet[];
   readonly topic: string;
-  /** What is announced, in the plural. */
+  /** What the report calls the published items, in the plural. */
   readonly items: string;
-  /** SQL: the column `key` of the first $2 keys behind $1, all of them behind an empty one, in order; nothing is locked. */
+  /** A query for the first $2 keys after $1 in order, in the column `key`. It locks nothing. */
   readonly keys: string;
   /**
-   * SQL: locks the rows of the keys $1 (text[]) as whoever changes them does, and appends an event of the present state of
-   * each to the outbox. Behind the locks the events of a key stay in order of its versions.
+   * A statement that takes the locks that a change of the keys $1 (text[]) takes, and appends an event with
+   * the current state of each to the outbox. The locks keep the events of a key in the order of its versions.
    */
-  readonly tell: string;
+  readonly append: string;
 }
 
-/** So many keys are locked and told in one transaction. */
+/** How many keys one transaction locks and appends. */
 const chunkSize = 500;
 
 const maxAttempts = 10;
 
-/** What the table `announcement` says of a topic: behind which key to go on, or that all was told. */
+/** The values of the column `through`: the last key that was appended, or that the backfill is finished. */
 const finished = 'finished';
-const behind = (key: string): string => `behind ${key}`;
+const resumeAfter = (key: string): string => `behind ${key}`;
 
-/** The announcement itself; answers how many keys it told, or undefined when all had been told before. */
+/**
+ * Runs the backfill from where it stopped, and returns how many keys it appended; undefined if it was
+ * finished before.
+ */
 export const backfill = async (pool: pg.Pool, definition: Backfill): Promise<number | undefined> => {
-  let told = 0;
+  let appended = 0;
   for (;;) {
     const chunk = await backfillRetrying(pool, definition);
-    if (chunk === undefined) return told === 0 ? undefined : told;
-    told += chunk;
-    if (chunk < chunkSize) return told;
+    if (chunk === undefined) return appended === 0 ? undefined : appended;
+    appended += chunk;
+    if (chunk < chunkSize) return appended;
   }
 };
 
@@ -50,38 +53,38 @@ const backfillRetrying = async (pool: pg.Pool, definition: Backfill): Promise<nu
   }
 };
 
-/** Answers how many keys were told, or undefined when there is nothing to do any more. */
+/** Returns how many keys were appended, or undefined if the backfill is finished. */
 const backfillChunk = async (
   tx: RawTransaction,
-  { topic, keys, tell }: Backfill,
+  { topic, keys, append }: Backfill,
 ): Promise<number | undefined> => {
   await tx.$executeRawUnsafe(
     'INSERT INTO messaging.backfill (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING',
     topic,
-    behind(''),
+    resumeAfter(''),
   );
-  // Two runs take turns, chunk by chunk.
+  // The row lock makes concurrent runs take turns, chunk by chunk.
   const [progress] = await tx.$queryRawUnsafe<readonly { through: string }[]>(
     'SELECT through FROM messaging.backfill WHERE topic = $1 FOR UPDATE',
     topic,
   );
-  const through = progress?.through ?? behind('');
+  const through = progress?.through ?? resumeAfter('');
   if (through === finished) return undefined;
   const rows = await tx.$queryRawUnsafe<readonly { key: string }[]>(
     keys,
-    through.slice(behind('').length),
+    through.slice(resumeAfter('').length),
     chunkSize,
   );
   if (rows.length > 0) {
     await tx.$executeRawUnsafe(
-      tell,
+      append,
       rows.map(({ key }) => key),
     );
   }
   await tx.$executeRawUnsafe(
     'UPDATE messaging.backfill SET through = $2 WHERE topic = $1',
     topic,
-    rows.length < chunkSize ? finished : behind(rows.at(-1)?.key ?? ''),
+    rows.length < chunkSize ? finished : resumeAfter(rows.at(-1)?.key ?? ''),
   );
   return rows.length;
 };

@@ -1,7 +1,7 @@
 import type { BrokerAdmin, RecordPosition } from '../broker.js';
 import type { OutboxEntry } from './table.js';
 
-/** A partition, and the offset behind the last message of ours that it is known to have. */
+/** A partition and the offset after the last message that the relay published to it. */
 export interface KnownEnd {
   readonly topic: string;
   readonly partition: number;
@@ -9,33 +9,37 @@ export interface KnownEnd {
 }
 
 /**
- * What the relay knows of the ends of its partitions, by which it sees that a broker has lost its log: an end, or the place of
- * a new message, before that of the last message of ours. Whether such a log began anew, or only lost its tail, cannot be
- * told once something was written to it: all that we put into it counts as lost.
+ * Keeps the ends of the partitions that the relay publishes to, and finds out by them that a broker has lost
+ * messages: the end of a partition, or the offset of a new message, is lower than the known end. Once
+ * something was appended to such a partition, nobody can say how much of it is missing; all that the relay
+ * published to it counts as lost.
  */
 export const createKnownEnds = (known: readonly KnownEnd[]) => {
   const ends = new Map(known.map((end) => [keyOf(end), end]));
   return {
-    /** The partitions that the broker has less of than it took from us, with their present ends. */
+    /** Returns the partitions whose end is lower than the known one, with their current ends. */
     lost: async (broker: BrokerAdmin): Promise<readonly KnownEnd[]> => {
       if (ends.size === 0) return [];
       const present = await broker.endOffsets([...new Set([...ends.values()].map(({ topic }) => topic))]);
       return [...ends.values()].flatMap(({ topic, partition, next }) => {
-        // A topic or partition that is not there any more has lost everything.
-        const end = present.get(topic)?.find((place) => place.partition === partition)?.offset ?? 0n;
+        // A topic or partition that no longer exists has lost everything.
+        const end = present.get(topic)?.find((end) => end.partition === partition)?.offset ?? 0n;
         return end < next ? [{ topic, partition, next: end }] : [];
       });
     },
 
-    /** Which entries are to be marked as put there, the ends behind them, and which partitions are found to have begun anew. */
-    compare: (entries: readonly OutboxEntry[], places: readonly RecordPosition[]) => {
+    /**
+     * Compares published entries with the positions that the broker returned: which to mark as published, the
+     * new ends, and the partitions that have lost messages.
+     */
+    compare: (entries: readonly OutboxEntry[], positions: readonly RecordPosition[]) => {
       const lost = new Map<string, KnownEnd>();
       const moved = new Map<string, KnownEnd>();
       const found = entries.map((entry, index) => {
-        const place = places[index];
-        if (!place) throw new Error('the broker has not said where it put each event');
+        const position = positions[index];
+        if (!position) throw new Error('the broker did not return the position of each event');
         const { topic } = entry.row;
-        const { partition, offset } = place;
+        const { partition, offset } = position;
         const end = { topic, partition, next: offset + 1n };
         const key = keyOf(end);
         const before = ends.get(key);
@@ -45,13 +49,13 @@ export const createKnownEnds = (known: readonly KnownEnd[]) => {
       });
       for (const key of lost.keys()) moved.delete(key);
       return {
-        placed: found.filter(({ key }) => !lost.has(key)),
+        published: found.filter(({ key }) => !lost.has(key)),
         moved: [...moved.values()],
         lost: [...lost.values()],
       };
     },
 
-    /** Notes the ends that were moved. */
+    /** Replaces the known ends. */
     move: (moved: readonly KnownEnd[]): void => {
       for (const end of moved) ends.set(keyOf(end), end);
     },

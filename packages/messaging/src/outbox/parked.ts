@@ -1,23 +1,23 @@
 import type pg from 'pg';
-import { standsAside } from './table.js';
+import { parkedPartition } from './table.js';
 
-/** An entry that the broker said it would never take, such as one larger than its topic takes. */
+/** An event that the broker rejected for good, for example because it is too large for its topic. */
 export interface ParkedEntry {
-  /** By which it is named: its position, and behind a dot its place in a bundle of several. */
+  /** Its position and, if it is one of several in a bundle, a dot and its number in the bundle. */
   readonly name: string;
   readonly topic: string;
   readonly key: string | null;
-  /** Null: a message that was to go out as it is. */
+  /** Null for a message that is published unchanged. */
   readonly type: string | null;
-  /** Of what it tells, without the envelope. */
+  /** The size of the payload without the envelope. */
   readonly bytes: number;
-  readonly asideAt: Date;
+  readonly parkedAt: Date;
 }
 
-/** How the name of an entry looks. */
+/** The pattern of the names of parked events. */
 export const parkedName = /^\d{1,18}(\.\d{1,3})?$/;
 
-/** How many entries of a database's outbox were put aside, and the first `limit` of them in order of position. */
+/** Counts the parked events of a database, and returns the first `limit` of them in order of position. */
 export const listParked = async (
   pool: pg.Pool,
   limit: number,
@@ -27,36 +27,37 @@ export const listParked = async (
 };
 
 /**
- * Makes entries that were put aside unpublished again, all of them or those of these names, and wakes the relay; answers
- * which. They go out behind newer ones of their keys, so the newest that was published of each such key goes out once more
- * behind them, as far as it is still in the outbox: what a topic of states keeps in the end is the newest state.
+ * Makes parked events unpublished again, all or the named ones, wakes the relay, and returns their names.
+ * They are published after newer events of their keys. Therefore the newest published event of each such key
+ * is published again as well, if it is still in the outbox: a compacted topic then ends with the newest
+ * state.
  */
 export const resendParked = async (
   pool: pg.Pool,
   names: readonly string[] | 'all',
 ): Promise<ReadonlySet<string>> => {
-  const given = new Map((names === 'all' ? [] : names).map((name) => [placeOf(name), name]));
-  const { rows } = await pool.query<{ place: string }>(resendSql, [
-    names === 'all' ? null : [...given.keys()],
+  const requested = new Map((names === 'all' ? [] : names).map((name) => [normalize(name), name]));
+  const { rows } = await pool.query<{ name: string }>(resendSql, [
+    names === 'all' ? null : [...requested.keys()],
   ]);
-  return new Set(rows.map(({ place }) => given.get(place) ?? place));
+  return new Set(rows.map(({ name }) => requested.get(name) ?? name));
 };
 
-/** A name with its place, which is the first unless told; zeros before a number are none of it. */
-const placeOf = (name: string): string => {
-  const [position, place] = name.split('.');
-  return `${BigInt(position ?? 0)}.${Number(place ?? 1)}`;
+/** Returns a name with its number in the bundle, 1 by default, and without leading zeros. */
+const normalize = (name: string): string => {
+  const [position, number] = name.split('.');
+  return `${BigInt(position ?? 0)}.${Number(number ?? 1)}`;
 };
 
-const aside = `aside_at IS NOT NULL AND partition = ${standsAside}`;
+const isParked = `aside_at IS NOT NULL AND partition = ${parkedPartition}`;
 
 const listSql = `
   SELECT CASE WHEN size > 1 THEN position || '.' || place ELSE position::text END AS name, topic, key, type,
-    octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "asideAt",
+    octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "parkedAt",
     count(*) OVER ()::int AS count
-  FROM messaging.outbox_event WHERE ${aside} ORDER BY position, place LIMIT $1`;
+  FROM messaging.outbox_event WHERE ${isParked} ORDER BY position, place LIMIT $1`;
 
-/** Of the row as it stands: the relay may be marking others of it meanwhile. */
+/** Reads the row as it is at the update, because the relay may mark other events of it at the same time. */
 const partitionsWithout = `ARRAY (
       SELECT CASE WHEN place <> ALL (again.places) THEN partition END
       FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
@@ -65,7 +66,7 @@ const partitionsWithout = `ARRAY (
 const resendSql = `
   WITH resent AS MATERIALIZED (
     SELECT position, place, topic, key, type FROM messaging.outbox_event
-    WHERE ${aside} AND ($1::text[] IS NULL OR position || '.' || place = ANY ($1))
+    WHERE ${isParked} AND ($1::text[] IS NULL OR position || '.' || place = ANY ($1))
   ), newest AS (
     SELECT DISTINCT ON (event.topic, event.key) event.position, event.place
     FROM messaging.outbox_event AS event JOIN (
@@ -78,7 +79,7 @@ const resendSql = `
     ) AS all_of_them GROUP BY position
   ), updated AS (
     UPDATE messaging.outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
-      aside_at = CASE WHEN ${standsAside} = ANY (${partitionsWithout}) THEN aside_at END
+      aside_at = CASE WHEN ${parkedPartition} = ANY (${partitionsWithout}) THEN aside_at END
     FROM again WHERE outbox.position = again.position
   )
-  SELECT position || '.' || place AS place, pg_notify('outbox', '') FROM resent`;
+  SELECT position || '.' || place AS name, pg_notify('outbox', '') FROM resent`;

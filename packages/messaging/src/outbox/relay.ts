@@ -11,7 +11,7 @@ import {
   batchLimits,
   eventIdAt,
   openOutboxTable,
-  waitingIn,
+  unpublishedOf,
   type OutboxEntry,
   type OutboxRow,
   type OutboxTable,
@@ -19,25 +19,28 @@ import {
 import type { Part } from '@cinegraph/service/parts';
 import { openMessageSpan, type MessageSpan } from '@cinegraph/service/telemetry/tracing';
 
-/** Any number that only relays lock; one a database, since advisory locks belong to one. */
+/** The advisory lock of the relay. The number is arbitrary; each database has its own lock. */
 const relayLock = 4_203_003;
 
-/** How often the table is looked at when nobody says that something was written, and the lock is tried. */
+/** How often the table is read when no notification comes, and how often a waiting relay tries the lock. */
 const pollMs = 1_000;
 
-/** How often it is asked, while nothing is to be published, whether the broker still has all that it took. */
+/** How often the relay checks that the broker still has everything it acknowledged. */
 const checkLogMs = 5_000;
 
 const pruneMs = 60_000;
 const pruneMoreMs = 250;
 
-/** How long a stop waits for the broker; what it has not acknowledged by then is published again by the next relay. */
+/**
+ * How long a stop waits for the broker. What is not acknowledged by then is published again by the next
+ * relay.
+ */
 const stopWithinMs = 5_000;
 
-/** Entries as they are published, their spans, and the rows that hold them. */
+/** Entries that are published together, with their rows, messages and spans. */
 interface Batch {
   readonly rows: readonly OutboxRow[];
-  /** Whether all that waits in the rows is among the entries. */
+  /** Whether the entries are all that is unpublished in the rows. */
   readonly whole: boolean;
   readonly entries: readonly OutboxEntry[];
   readonly messages: readonly OutgoingMessage[];
@@ -45,19 +48,23 @@ interface Batch {
 }
 
 /**
- * Publishes the table `outbox` of the database of `pool`, over a connection of its own: one relay at a time, by a session
- * advisory lock on that connection; another one waits, and takes over a second after the first is gone. Entries go out
- * in order of position, are marked once the broker has acknowledged them, and removed 72 hours later; a crash
- * in between publishes at most one batch again. While the broker is away entries wait, with back-off. An entry that it
- * will never take is put aside with an error in the log. When the broker has lost what it took, all that is still here of
- * those partitions is published again.
+ * Creates the relay, which publishes the outbox of the database of `pool` over a connection of its own. One
+ * relay works at a time, by an advisory lock of that session; another takes over a second after it is gone.
+ *
+ * Entries are published in order of position, marked when the broker has acknowledged them, and deleted 72
+ * hours later; a crash in between publishes at most one batch again. While the broker is unavailable the
+ * relay retries with back-off. An entry that the broker rejects for good is parked. If the broker has lost
+ * messages, everything of those partitions that is still in the outbox is published again.
  */
 export const createOutboxRelay = (options: {
   readonly pool: pg.Pool;
   readonly broker: Broker;
-  /** One word: who says so, in the envelopes. */
+  /** The name of the producer in the envelopes: one word. */
   readonly producer: string;
-  /** The graph's secret, from which the signing key is derived; undefined: unsigned, never in production. */
+  /**
+   * The graph's secret, from which the signing key is derived. Without it (never in production) nothing is
+   * signed.
+   */
   readonly secret: string | undefined;
   readonly logger: Logger;
 }): Part => {
@@ -68,11 +75,11 @@ export const createOutboxRelay = (options: {
   const { signal } = stopping;
   const stopped = (): boolean => signal.aborted;
   const wakeUp = createWakeUp();
-  const storeAway = createOutage(logger, 'the outbox cannot be read', 'the outbox can be read again');
-  const brokerAway = createOutage(
+  const storeOutage = createOutage(logger, 'the outbox cannot be read', 'the outbox can be read again');
+  const brokerOutage = createOutage(
     logger,
-    'events wait in the outbox: the broker takes none',
-    'the broker takes events again',
+    'events wait in the outbox: the broker is unavailable',
+    'the broker is available again',
   );
   let client: pg.Client | undefined;
   let running: Promise<void> | undefined;
@@ -80,14 +87,14 @@ export const createOutboxRelay = (options: {
   const run = async (): Promise<void> => {
     while (!stopped()) {
       client = new pg.Client({ ...pool.options, application_name: `${producer} outbox relay` });
-      // What broke shows at the next statement.
+      // A broken connection fails the next statement.
       client.on('error', wakeUp.signal).on('end', wakeUp.signal).on('notification', wakeUp.signal);
       try {
         await client.connect();
         await client.query(sessionSql);
         if (await takeLock(client)) await lead(client);
       } catch (error) {
-        if (!stopped()) await pause(storeAway.failed(error), signal);
+        if (!stopped()) await pause(storeOutage.failed(error), signal);
       } finally {
         await close(client);
       }
@@ -99,7 +106,7 @@ export const createOutboxRelay = (options: {
       const { rows } = await session.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [
         relayLock,
       ]);
-      storeAway.over();
+      storeOutage.over();
       if (rows[0]?.taken) {
         await session.query('LISTEN outbox');
         return true;
@@ -109,7 +116,7 @@ export const createOutboxRelay = (options: {
     return false;
   };
 
-  /** Works until it is stopped; throws when the database does not answer. */
+  /** Publishes until it is stopped; throws if the database does not respond. */
   const lead = async (session: pg.Client): Promise<void> => {
     const table = openOutboxTable(session);
     const ends = createKnownEnds(await table.ends());
@@ -122,7 +129,7 @@ export const createOutboxRelay = (options: {
     const read = async (besides: readonly OutboxRow[] = []): Promise<Batch> => {
       wakeUp.reset();
       const rows = await table.read(limit, besides);
-      const waiting = rows.flatMap(waitingIn);
+      const waiting = rows.flatMap(unpublishedOf);
       const entries = waiting.slice(0, limit);
       return { rows, whole: entries.length === waiting.length, ...seal(entries) };
     };
@@ -132,8 +139,8 @@ export const createOutboxRelay = (options: {
     };
     const failed = async (error: unknown): Promise<void> => {
       checkAt = 0;
-      await pause(brokerAway.failed(error), signal);
-      // The server ends a session that says nothing, and while the broker is away nothing else may be said in it.
+      await pause(brokerOutage.failed(error), signal);
+      // Keeps the session, which the server ends when it is idle for too long, while nothing is published.
       await session.query('SELECT 1');
     };
     const reopen = async (lost: readonly KnownEnd[]): Promise<void> => {
@@ -146,7 +153,7 @@ export const createOutboxRelay = (options: {
         'the broker lost events that it had acknowledged: those of the last 72 hours are published again; run "npm run events -- backfill" to publish the current state of everything older',
       );
     };
-    /** Answers whether the broker has all that it took, or has at least been found to have lost some. */
+    /** Prunes and checks the log when it is time; returns false if the broker could not be asked. */
     const pruneAndCheckLog = async (): Promise<boolean> => {
       if (performance.now() >= pruneAt) {
         pruned = await table.prune(pruned ?? '0');
@@ -163,9 +170,9 @@ export const createOutboxRelay = (options: {
       return true;
     };
     const publish = async (batch: Batch): Promise<void> => {
-      // No transaction is open while the broker is waited for.
+      // No transaction is open while the relay waits for the broker.
       const publishing = settle(broker.publish(batch.messages));
-      // What is behind the rest of a bundle may be of the same key.
+      // Otherwise the next rows could have events of the same keys as the rest of the bundle.
       if (batch.whole) ahead = read(batch.rows);
       ahead?.catch(() => undefined);
       const published = await publishing;
@@ -177,10 +184,10 @@ export const createOutboxRelay = (options: {
         return;
       }
       endSpans(batch);
-      brokerAway.over();
+      brokerOutage.over();
       limit = Math.min(limit * 2, batchLimits.entries);
-      const { placed, moved, lost } = ends.compare(batch.entries, published.value);
-      ends.move(await table.mark(placed, moved));
+      const { published: marked, moved, lost } = ends.compare(batch.entries, published.value);
+      ends.move(await table.mark(marked, moved));
       if (lost.length > 0) await reopen(lost);
     };
 
@@ -190,23 +197,23 @@ export const createOutboxRelay = (options: {
       ahead = undefined;
       if (batch.entries.length > 0) await publish(batch);
       else {
-        brokerAway.over();
+        brokerOutage.over();
         await wakeUp.wait(pollMs);
       }
     }
     await dropAhead();
   };
 
-  /** Answers how many entries to publish at a time, until the one that is refused is alone; that one is put aside. */
+  /** Halves the batch until the rejected entry is alone, and then parks it; returns the next limit. */
   const separate = async (table: OutboxTable, { entries }: Batch, error: Error): Promise<number> => {
     const [entry] = entries;
     if (!entry || entries.length > 1) return Math.ceil(entries.length / 2);
-    await table.putAside(entry);
+    await table.park(entry);
     const { position, type, topic } = entry.row;
     const eventId = eventIdAt(entry.row, entry.at);
     logger.error(
       { err: error, position, eventId, type, topic },
-      'the broker will never take this event: it is put aside',
+      'the broker rejected this event for good: it is parked',
     );
     return batchLimits.entries;
   };
@@ -220,16 +227,16 @@ export const createOutboxRelay = (options: {
       stopping.abort();
       wakeUp.signal();
       await waitAtMost(running, stopWithinMs);
-      // Ends the session, and with it the lock, also when the broker has not answered.
+      // Ends the session and with it the lock, even if the broker has not responded.
       if (client) await close(client);
     },
   };
 };
 
 /**
- * A relay that is gone without a word, or frozen, loses its session, and with it the lock, in a bounded time. And its
- * statements go by the indexes in their order: how much waits changes faster than what the planner knows of it, and one
- * that believes in a few entries would read and sort a backlog of a million for each batch.
+ * Ends the session of a relay that is frozen or cut off, and with it the lock, within a bounded time. Makes
+ * the planner use the indexes in their order: its statistics are always late, and a plan for a few rows would
+ * read and sort a backlog of a million for each batch.
  */
 const sessionSql = `
   SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
@@ -242,13 +249,14 @@ const endSpans = (batch: Batch | undefined, outcome?: 'failed'): void => {
   for (const span of batch?.spans ?? []) span.end(outcome);
 };
 
-/** Makes messages of entries: events get their envelope and signature, copies stay as they are. */
+/** Creates a function that turns entries into messages: events get an envelope and a signature. */
 const createSealer = (producer: string, secret: string | undefined) => {
   const sign = createEnvelopeSigner(secret === undefined ? undefined : producerKey(secret, producer));
   return (entries: readonly OutboxEntry[]): Pick<Batch, 'entries' | 'messages' | 'spans'> => {
     const spans: MessageSpan[] = [];
     let [last, occurredAt]: [OutboxRow?, string?] = [];
-    // Hot with bundles: npm run bench -- events. Writing the time of a row anew for each event took twice as long as all else.
+    // A hot loop (npm run bench -- events): formatting the time for each event took twice as long as the
+    // rest.
     const messages = entries.map(({ row, at, key, trace, data }): OutgoingMessage => {
       const { type, version, topic } = row;
       if (type === null) return { topic, key, value: row.value, headers: row.headers ?? {} };
@@ -271,7 +279,10 @@ const createSealer = (producer: string, secret: string | undefined) => {
   };
 };
 
-/** What a promise comes to, as a value: the broker's failures are not the database's. */
+/**
+ * Returns the result of a promise as a value, to keep failures of the broker apart from those of the
+ * database.
+ */
 const settle = <Value>(promise: Promise<Value>): Promise<{ value: Value } | { error: unknown }> =>
   promise.then(
     (value) => ({ value }),

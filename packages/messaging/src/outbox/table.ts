@@ -1,13 +1,13 @@
 import type pg from 'pg';
 import type { KnownEnd } from './log-loss.js';
 
-/** A row of the table `outbox` that is not published, or not all of it: one event, a bundle of them, or a copy. */
+/** A row of the outbox with something unpublished: one event, a bundle of events, or an unchanged message. */
 export interface OutboxRow {
   /** A bigint as text. */
   readonly position: string;
-  /** Of its first event; {@link eventIdAt} has those of the others. */
+  /** The id of the first event; {@link eventIdAt} returns those of the others. */
   readonly event_id: string;
-  /** Null: a copy, which goes out as it is. */
+  /** Null for a message that is published unchanged. */
   readonly type: string | null;
   readonly version: number;
   readonly topic: string;
@@ -18,7 +18,7 @@ export interface OutboxRow {
   readonly headers: Readonly<Record<string, string>> | null;
   readonly trace: string | null;
   readonly created_at: Date;
-  /** Of each of its events: its partition, {@link standsAside}, or null while it waits; null: all wait. */
+  /** The partition of each event, {@link parkedPartition}, or null if unpublished; null if all are. */
   readonly published_partitions: readonly (number | null)[] | null;
 }
 
@@ -28,24 +28,24 @@ interface BundledEvent {
   readonly data: unknown;
 }
 
-/** What is published as one message: an event of a row, or a row that is a copy. */
+/** What is published as one message: an event of a row, or an unchanged message. */
 export interface OutboxEntry {
   readonly row: OutboxRow;
-  /** Its place among the events of the row, from 0. */
+  /** Its index among the events of the row. */
   readonly at: number;
   readonly key: string | null;
   readonly trace: string | null;
   readonly data: unknown;
 }
 
-/** At most so many entries and bytes are published at a time; one entry in any case. */
+/** How many entries and bytes are published at a time at most. A larger single entry is published alone. */
 export const batchLimits = { entries: 2_000, bytes: 1_000_000 } as const;
 
-/** In the place of the partition of an entry that was put aside. */
-export const standsAside = -1;
+/** Stands for the partition of a parked entry. */
+export const parkedPartition = -1;
 
-/** The entries of a row that wait, in order. */
-export const waitingIn = (row: OutboxRow): readonly OutboxEntry[] => {
+/** Returns the unpublished entries of a row, in order. */
+export const unpublishedOf = (row: OutboxRow): readonly OutboxEntry[] => {
   const { key, trace, payload, published_partitions: partitions } = row;
   const all = row.events ?? [{ key, trace, data: payload }];
   const waiting: OutboxEntry[] = [];
@@ -57,18 +57,18 @@ export const waitingIn = (row: OutboxRow): readonly OutboxEntry[] => {
   return waiting;
 };
 
-/** The id of an event of a row, the same each time: that of the row plus its place, in the last 16 bits. */
+/** Returns the id of an event of a row: that of the row plus its index, in the last 16 bits. */
 export const eventIdAt = ({ event_id: id }: OutboxRow, at: number): string =>
   at === 0
     ? id
     : `${id.slice(0, 32)}${((Number.parseInt(id.slice(32), 16) + at) % 65_536).toString(16).padStart(4, '0')}`;
 
 /**
- * The statements of the relay, all on the one connection whose session holds the relay's lock: once the session is gone,
- * so is the lock, and none of them can be run any more.
+ * Returns the statements of the relay. All run on the connection whose session holds the relay's lock, so
+ * that a relay that has lost the lock cannot run any of them.
  */
 export const openOutboxTable = (client: pg.ClientBase) => ({
-  /** The first rows with something that waits but `besides`, in order of position; at least one, else `limit` entries at most. */
+  /** Reads the first unpublished rows except `besides`: at most `limit` entries, but at least one row. */
   read: async (limit: number, besides: readonly OutboxRow[] = []): Promise<readonly OutboxRow[]> => {
     const { rows } = await client.query<OutboxRow>({
       name: 'outbox-read',
@@ -78,13 +78,13 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
     return rows;
   },
 
-  /** Notes where entries were put, and moves the ends of their partitions, which it answers; in one statement. */
+  /** Marks entries as published and raises the ends of their partitions, which it returns. */
   mark: async (
-    placed: readonly { readonly entry: OutboxEntry; readonly partition: number }[],
+    published: readonly { readonly entry: OutboxEntry; readonly partition: number }[],
     ends: readonly KnownEnd[],
   ): Promise<readonly KnownEnd[]> => {
     const marked = new Map<OutboxRow, (number | null)[]>();
-    for (const { entry, partition } of placed) {
+    for (const { entry, partition } of published) {
       const partitions = marked.get(entry.row) ?? noneOf(entry.row);
       partitions[entry.at] = partition;
       marked.set(entry.row, partitions);
@@ -103,11 +103,11 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
     return rows.map(toKnownEnd);
   },
 
-  /** Puts an entry aside that the broker will never take. */
-  putAside: async ({ row, at }: OutboxEntry): Promise<void> => {
+  /** Parks an entry that the broker rejected for good. */
+  park: async ({ row, at }: OutboxEntry): Promise<void> => {
     const partitions = noneOf(row);
-    partitions[at] = standsAside;
-    await client.query(asideSql, [row.position, arrayLiteral(partitions)]);
+    partitions[at] = parkedPartition;
+    await client.query(parkSql, [row.position, arrayLiteral(partitions)]);
   },
 
   ends: async (): Promise<readonly KnownEnd[]> => {
@@ -118,8 +118,8 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   },
 
   /**
-   * Makes all events that were put into these partitions unpublished again, and `ends` what is known of them; answers how
-   * many. What has been announced to their topics is forgotten: entries that were pruned have to be announced again.
+   * Makes all events of these partitions unpublished again, sets their ends to `ends`, and returns the number
+   * of events. The backfills of their topics start again, because older events are no longer in the outbox.
    */
   reopen: async (ends: readonly KnownEnd[]): Promise<number> => {
     const topics = ends.map(({ topic }) => topic);
@@ -131,7 +131,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
         'SELECT min(position) AS first, max(position) AS last FROM messaging.outbox',
       );
       const { first, last } = rows[0] ?? {};
-      // By ranges, so that each statement ends within its time however many entries there are.
+      // In ranges, so that no statement reaches its timeout, however many entries there are.
       for (let from = BigInt(first ?? 0); from <= BigInt(last ?? -1); from += 10_000n) {
         const again = await client.query<{ events: number }>(reopenSql, [topics, partitions, String(from)]);
         reopened += again.rows[0]?.events ?? 0;
@@ -147,8 +147,8 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   },
 
   /**
-   * Of the next rows behind `after` removes those that were published 72 hours ago; answers where to go on, or undefined
-   * when it has come to younger ones. What was put aside stays, and keeps nothing else from going.
+   * Deletes those of the next rows after `after` that were published more than 72 hours ago, except rows with
+   * a parked event. Returns the position to continue from, or undefined if younger rows were reached.
    */
   prune: async (after: string): Promise<string | undefined> => {
     const { rows } = await client.query<{ through: string; old: number }>(pruneSql, [after, pruneChunk]);
@@ -156,7 +156,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   },
 });
 
-/** What {@link openOutboxTable} answers. */
+/** The statements that {@link openOutboxTable} returns. */
 export type OutboxTable = ReturnType<typeof openOutboxTable>;
 
 interface EndRow {
@@ -170,15 +170,15 @@ const toKnownEnd = ({ topic, partition, next_offset: next }: EndRow): KnownEnd =
   next: BigInt(next),
 });
 
-/** A partition for each event of a row, none of which is known. */
+/** Returns an unknown partition for each event of a row. */
 const noneOf = ({ events }: OutboxRow): (number | null)[] =>
   Array.from({ length: events?.length ?? 1 }, () => null);
 
-/** As text, because an array of arrays of different lengths is none for PostgreSQL. */
+/** Returns an array literal; PostgreSQL has no arrays of arrays of different lengths. */
 const arrayLiteral = (partitions: readonly (number | null)[]): string =>
   `{${partitions.map((partition) => partition ?? 'NULL').join()}}`;
 
-/** A bundle is some fifty kilobytes. */
+/** How many rows one statement deletes at most; a bundle has about 50 kilobytes. */
 const pruneChunk = 1_000;
 
 const columns =
@@ -201,30 +201,31 @@ const readSql = `
   ORDER BY position`;
 
 /**
- * Fills the partitions of `added` (null where it has none) into those of a row as it stands: others of the row may have been sent
- * again since it was read. Published is what has one for each event.
+ * Returns assignments that merge the partitions `added` into those of a row as it is at the update: other
+ * events of the row may have been made unpublished since it was read. A row is published once each event has
+ * one.
  */
 const fillIn = (added: string): string => {
   const filled = `CASE WHEN published_partitions IS NULL THEN ${added} ELSE ARRAY (
-      SELECT coalesce(new, old) FROM unnest(published_partitions, ${added}) WITH ORDINALITY AS one (old, new, place)
-      ORDER BY place
+      SELECT coalesce(new, old) FROM unnest(published_partitions, ${added}) WITH ORDINALITY AS one (old, new, number)
+      ORDER BY number
     ) END`;
   return `published_partitions = ${filled},
     published_at = CASE WHEN array_position(${filled}, NULL) IS NULL THEN now() END`;
 };
 
 const markSql = `
-  WITH marked AS (
-    UPDATE messaging.outbox SET ${fillIn('place.partitions::integer[]')}
-    FROM unnest($1::bigint[], $2::text[]) AS place (position, partitions)
-    WHERE outbox.position = place.position
+  WITH updated AS (
+    UPDATE messaging.outbox SET ${fillIn('marked.partitions::integer[]')}
+    FROM unnest($1::bigint[], $2::text[]) AS marked (position, partitions)
+    WHERE outbox.position = marked.position
   )
   INSERT INTO messaging.outbox_end AS known (topic, partition, next_offset)
   SELECT * FROM unnest($3::text[], $4::integer[], $5::bigint[])
   ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(known.next_offset, excluded.next_offset)
   RETURNING topic, partition, next_offset`;
 
-const asideSql = `
+const parkSql = `
   UPDATE messaging.outbox SET ${fillIn('$2::integer[]')}, aside_at = now()
   WHERE position = $1`;
 
@@ -235,7 +236,7 @@ const reopenSql = `
   ), again AS (
     UPDATE messaging.outbox SET published_at = NULL, published_partitions = ARRAY (
       SELECT CASE WHEN partition <> ALL (lost.partitions) THEN partition END
-      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
+      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, number) ORDER BY number
     )
     FROM lost
     WHERE outbox.topic = lost.topic AND published_partitions && lost.partitions
@@ -251,9 +252,9 @@ const endsSql = `
 
 const pruneSql = `
   WITH chunk AS MATERIALIZED (
-    SELECT position, aside_at IS NOT NULL AS aside, published_at < now() - interval '72 hours' AS old
+    SELECT position, aside_at IS NOT NULL AS parked, published_at < now() - interval '72 hours' AS old
     FROM messaging.outbox WHERE position > $1 ORDER BY position LIMIT $2
   ), removed AS (
-    DELETE FROM messaging.outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT aside))
+    DELETE FROM messaging.outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT parked))
   )
   SELECT max(position) AS through, count(*) FILTER (WHERE old)::int AS old FROM chunk`;

@@ -4,8 +4,9 @@ import { createLogger } from '@cinegraph/service/logger';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import pg from 'pg';
 
-// A relay as a process of its own, to be killed: arguments are the URLs of the outbox's database and of the log's.
-// It says so on standard output when the broker has taken something that is not marked yet, and takes a while then.
+// Runs a relay as a process that the test kills. Arguments: the URLs of the outbox database and of the event
+// database, and the topic. Writes a line when the broker has published entries that are not marked yet, and
+// waits before it marks them.
 const [databaseUrl, logUrl, topic] = process.argv.slice(2);
 const logger = createLogger({ name: 'relay', level: 'warn' });
 const broker = openPostgresBroker({

@@ -162,7 +162,7 @@ describe('a database from before the schema messaging', () => {
     const definition = {
       ...{ subgraph: 'sub', migrations: [], topic: 'catalogue', items: 'words' },
       keys: `SELECT key FROM unnest(ARRAY['a', 'b', 'c']) AS key WHERE key > $1 ORDER BY key LIMIT $2`,
-      tell: 'INSERT INTO effect (word) SELECT unnest($1::text[])',
+      append: 'INSERT INTO effect (word) SELECT unnest($1::text[])',
     };
     expect(await backfill(pool, definition)).toBe(1);
     expect((await pool.query('SELECT word FROM effect ORDER BY id')).rows).toEqual([
@@ -202,7 +202,9 @@ describe('the schema messaging', () => {
   });
 });
 
-/** The columns, constraints, indexes, triggers and views of the schema `messaging`, as PostgreSQL writes them. */
+/**
+ * The columns, constraints, indexes, triggers and views of the schema `messaging`, as PostgreSQL writes them.
+ */
 const definitionsOf = async (pool: pg.Pool): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ definition: string }>(`
     SELECT definition FROM (

@@ -10,8 +10,8 @@ export const prismaMigrations = (subgraph: 'metadata' | 'rating'): MigrationSet 
 });
 
 /**
- * Copies the migrations of a set whose names sort before `name` to a temporary folder: they make a database as
- * it was before that migration existed. `remove` deletes the folder.
+ * Copies the migrations of a set whose names sort before `name` to a temporary folder: they make a database
+ * as it was before that migration existed. `remove` deletes the folder.
  */
 export const migrationsBefore = async (
   { migrations }: MigrationSet,

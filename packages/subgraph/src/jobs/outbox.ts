@@ -34,9 +34,9 @@ const list = async (subgraph: string, pool: pg.Pool, limit: number): Promise<num
   const { count, entries } = await listParked(pool, limit);
   const shown = count > entries.length ? `, the oldest ${entries.length} of them` : '';
   say(`${subgraph}: ${count} parked${shown}${count > 0 ? ':' : '.'}`);
-  for (const { name, topic, key, type, bytes, asideAt } of entries) {
+  for (const { name, topic, key, type, bytes, parkedAt } of entries) {
     const what = `${topic}  ${type ?? '(a copy)'}  ${bytes} bytes  ${key ?? '(no key)'}`;
-    say(`  ${name.padEnd(8)}  ${asideAt.toISOString()}  ${printable(what)}`);
+    say(`  ${name.padEnd(8)}  ${parkedAt.toISOString()}  ${printable(what)}`);
   }
   return 0;
 };
