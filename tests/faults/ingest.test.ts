@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { GroupPosition } from '@cinegraph/messaging/broker';
+import type { Part } from '@cinegraph/service/parts';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
 import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
@@ -61,11 +62,25 @@ describe.each(brokerKinds)('consumed ratings, %s', (kind) => {
       random,
       source.map((rating) => externalMessage(rating)),
     );
-    const members = [await enterIngest(world, 'rating', noted)];
+    let lastToHandle: Part | undefined;
+    const enter = async (): Promise<Part> => {
+      const member = await enterIngest(world, 'rating', {
+        ...noted,
+        handle: (tx, events) => {
+          lastToHandle = member;
+          return noted.handle(tx, events);
+        },
+      });
+      return member;
+    };
+    const members = [await enter()];
     for (let change = 0; change < changes; change += 1) {
       const leaves = members.length > 1 && (members.length > 3 || random.percent(50));
-      if (leaves) await members.splice(random.int(members.length), 1)[0]?.stop();
-      else members.push(await enterIngest(world, 'rating', noted));
+      // In PostgreSQL one member is active: it is the one to leave, so that another has to take over.
+      const active = kind === 'postgres' ? members.findIndex((member) => member === lastToHandle) : -1;
+      const leaving = active >= 0 ? active : random.int(members.length);
+      if (leaves) await members.splice(leaving, 1)[0]?.stop();
+      else members.push(await enter());
       await delay(sized({ short: 800, long: 2_000 }));
     }
     const sent = source.slice(0, await stopPublishing());

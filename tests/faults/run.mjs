@@ -18,7 +18,9 @@ const jest = spawn(
   [
     '--experimental-vm-modules',
     join(root, 'node_modules/jest/bin/jest.js'),
-    '--selectProjects=integration',
+    '--selectProjects',
+    'integration',
+    'system',
     '--testPathPatterns=tests/faults/',
     '--runInBand',
     ...(long ? ['--testTimeout=1800000'] : []),

@@ -41,7 +41,7 @@ const openBroker = async () => {
 };
 
 describe('a file that is produced', () => {
-  it('comes in whole over the log in PostgreSQL, while members of the group come and go', async () => {
+  it('a produced file is consumed completely over the log in PostgreSQL, while members of the group come and go', async () => {
     const random = seededRandom('members');
     const folder = await mkdtemp(join(tmpdir(), 'ingest-'));
     const path = join(folder, 'events.jsonl');

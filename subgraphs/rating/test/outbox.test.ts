@@ -128,7 +128,7 @@ rating: 3 parked:
     const attempts = broker.attempts();
     await run(['resend', '--all']);
     await until(() => heard === 1, 'the relay is notified');
-    await until(() => broker.attempts() > attempts, 'it was tried again');
+    await until(() => broker.attempts() > attempts, 'the relay tried again');
     await done();
     listener.release(true);
     expect(sent()).toEqual([]);
@@ -163,5 +163,22 @@ rating: 3 parked:
     ['drop', '7'],
   ])('outbox asks for correct arguments when it gets %p %p %p', async (...args) => {
     expect(await run(args)).toEqual({ code: 'usage', printed: '' });
+  });
+});
+
+describe('backfill', () => {
+  it('backfill publishes the current state to a topic once, however often it runs', async () => {
+    await pool.query(
+      `INSERT INTO aggregated_rating (movie_id, sum, count, s9, version) VALUES ('m', 9, 1, 1, 4)`,
+    );
+    const backfill = () => runCommand(pool, ratingEvents['backfill'], []);
+    expect(await backfill()).toEqual({
+      code: 0,
+      printed: `rating: ${topic}: 1 aggregated ratings published\n`,
+    });
+    await done();
+    expect(sent()).toEqual(['m@4']);
+    expect(await backfill()).toEqual({ code: 0, printed: `rating: ${topic}: was filled before\n` });
+    expect(await runCommand(pool, ratingEvents['backfill'], ['again'])).toMatchObject({ code: 'usage' });
   });
 });

@@ -16,7 +16,7 @@ import { within } from '@cinegraph/service/timing';
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };
 
-/** The same limits as Kafka's. */
+/** These limits are the same as Kafka's. */
 const topicPattern = /^[\w.-]{1,249}$/;
 const defaultMaxMessageBytes = 1_048_576;
 
@@ -188,9 +188,7 @@ const appendSql = `
   )
   SELECT partition, "offset", (SELECT count(*)::integer FROM reset) AS reset FROM numbered ORDER BY number`;
 
-/**
- * Returns the hashes that select the partitions; those of keys must be the same in every release, for ever.
- */
+/** Returns the hashes that select the partitions. The hash of a key must never change. */
 const hashesOf = (messages: readonly OutgoingMessage[]): readonly number[] => {
   let spread = randomInt(2 ** 31);
   return messages.map(({ key }) =>

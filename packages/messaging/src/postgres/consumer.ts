@@ -6,12 +6,12 @@ import type { Part } from '@cinegraph/service/parts';
 import { pause, waitAtMost } from '@cinegraph/service/timing';
 import { createWakeUp } from '@cinegraph/service/wake-up';
 import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
-import { beyondEnd, endClient, lockNumber, messagesChannel, type LogStore } from './store.js';
+import { beyondEnd, endClient, lockNumber, messagesChannel, type PostgresStore } from './store.js';
 
-/** How often a standby tries to take the lock, and the active member looks for messages without a notification. */
+/** How often a standby tries the lock, and the active member looks for messages without a notification. */
 const pollMs = 1_000;
 
-/** Maximum number of bytes in a batch, unless its only message is larger. */
+/** A batch has at most this many bytes, unless its only message is larger. */
 const maxBatchBytes = 16_000_000;
 
 /** How long a stop waits for running batches; the next active member gets what is not committed by then. */
@@ -23,7 +23,11 @@ const stopTimeoutMs = 8_000;
  * group must subscribe to the same topics. When a connection fails, the running batches are awaited and the
  * member connects again.
  */
-export const createGroupMember = (store: LogStore, logger: Logger, options: SubscriptionOptions): Part => {
+export const createGroupMember = (
+  store: PostgresStore,
+  logger: Logger,
+  options: SubscriptionOptions,
+): Part => {
   const { group, topics } = options;
   const stopping = new AbortController();
   const stopped = (): boolean => stopping.signal.aborted;
@@ -43,7 +47,7 @@ export const createGroupMember = (store: LogStore, logger: Logger, options: Subs
         await takeLock(session, group, outage.over);
         await consumeTopics(session, options, logger, outage.over);
       } catch (error) {
-        // Before the pause, so that a standby can take over.
+        // The lock is released before the pause, so that a standby can take over.
         await session?.close();
         if (!stopped()) await pause(outage.failed(error), stopping.signal);
       }
@@ -62,7 +66,7 @@ export const createGroupMember = (store: LogStore, logger: Logger, options: Subs
   };
 };
 
-/** The connection of a member. It holds the lock, and offsets are committed over it. */
+/** The connection of a member, which holds the lock and over which offsets are committed. */
 interface MemberSession {
   /** Aborted when the member is stopped, and when the connection or a statement fails. */
   readonly ending: AbortSignal;
@@ -82,7 +86,7 @@ interface MemberSession {
  * network is cut. Since offsets are committed over the same connection, a member that has lost the lock
  * cannot commit.
  */
-const openMemberSession = async ({ pool }: LogStore, stopped: AbortSignal): Promise<MemberSession> => {
+const openMemberSession = async ({ pool }: PostgresStore, stopped: AbortSignal): Promise<MemberSession> => {
   const client = new pg.Client(pool.options);
   const failed = new AbortController();
   const fail = (error: unknown): void => failed.abort(error);
@@ -248,10 +252,7 @@ const readMessage = (topic: string, partition: number, row: MessageRow): Incomin
   ),
 });
 
-/**
- * Partitions whose end differs from the committed offset, also those that have lost messages and end before
- * it.
- */
+/** Selects partitions whose end is not the committed offset. It may be lower, when messages were lost. */
 const unreadSql = `
   SELECT topic, partition
   FROM partition_end

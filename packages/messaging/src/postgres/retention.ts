@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from '@cinegraph/service/logger';
 import { createOutage } from '@cinegraph/service/outage';
 import { pause } from '@cinegraph/service/timing';
-import { lockNumber, withConnection, type LogStore } from './store.js';
+import { lockNumber, withConnection, type PostgresStore } from './store.js';
 
 /** The age at which a message may be removed, as a PostgreSQL interval. */
 const keptFor = '7 days';
@@ -13,7 +13,11 @@ const intervalMs = 600_000;
  * Prepares the event database as soon as it is available, and then removes old messages about every ten
  * minutes. Retries with back-off while the database is unavailable. Resolves once the signal is aborted.
  */
-export const startPruning = async (store: LogStore, logger: Logger, signal: AbortSignal): Promise<void> => {
+export const startPruning = async (
+  store: PostgresStore,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> => {
   const outage = createOutage(
     logger,
     'the event database is unavailable',

@@ -5,7 +5,7 @@ import { isUnavailable } from '@cinegraph/database/store-errors';
 import { migrate } from '@cinegraph/database/migrate';
 
 /** The event database, which holds the topics, messages and committed offsets of the PostgreSQL broker. */
-export interface LogStore {
+export interface PostgresStore {
   readonly pool: pg.Pool;
   /**
    * Applies the migrations and creates the topics if that is not done yet, and then runs `work`. If the
@@ -34,9 +34,7 @@ export const endClient = async (client: pg.Client): Promise<void> => {
   clearTimeout(cut);
 };
 
-/**
- * True when a table, the schema or the database does not exist: the database was dropped and created again.
- */
+/** Returns true when a table, the schema or the database is missing: it was dropped. */
 const isMissing = (error: unknown): boolean =>
   ['42P01', '3F000', '3D000'].includes(String((error as { code?: unknown } | null)?.code));
 
@@ -46,7 +44,7 @@ export const openPostgresStore = ({
   clientId,
   topics,
   logger,
-}: BrokerOptions & { url: string }): LogStore => {
+}: BrokerOptions & { url: string }): PostgresStore => {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: `${clientId} log`,
@@ -55,8 +53,7 @@ export const openPostgresStore = ({
     query_timeout: statementTimeoutMs + 1_000,
     keepAlive: true,
     max: 4,
-    // A process that freezes inside a transaction blocks other publishers of its topics for at most this
-    // time.
+    // How long a process that freezes inside a transaction can block other publishers of its topics.
     idle_in_transaction_session_timeout: 5_000,
   });
   pool.on('error', () => undefined);
@@ -133,8 +130,7 @@ export const withConnection = async <Result>(
   work: (client: pg.PoolClient) => Promise<Result>,
 ): Promise<Result> => {
   const client = await pool.connect();
-  // A connection that breaks between two statements emits `error`, which would end the process without a
-  // listener.
+  // Without a listener, the error of a connection that breaks between two statements would end the process.
   const ignore = () => undefined;
   client.on('error', ignore);
   let failed = true;
