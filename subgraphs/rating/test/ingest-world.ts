@@ -14,7 +14,10 @@ const settings: IngestSettings = { secret: testSubgraphKey, scale: 10, idPrefix:
 export const ingestWith = (more: Partial<IngestSettings> = {}) =>
   createIngest({ clock: systemClock }, { ...settings, ...more });
 
-/** A subgraph for the tests of one file, and the consumer of `ratings` on it. Tables are empty before each test. */
+/**
+ * A subgraph for the tests of one file, and the consumer of `ratings` on it. Tables are empty before each
+ * test.
+ */
 export interface IngestWorld {
   readonly world: Awaited<ReturnType<typeof ratingWorld>>;
   readonly ingest: Deliveries;
