@@ -81,7 +81,7 @@ export async function measureIngest({ freshDatabase, feedDirectly, closing, say,
 async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) {
   const untold = async () => {
     const { rows } = await pool.query(
-      'SELECT coalesce(sum(size), 0)::int AS events FROM outbox WHERE published_at IS NULL',
+      'SELECT coalesce(sum(size), 0)::int AS events FROM messaging.outbox WHERE published_at IS NULL',
     );
     return rows[0].events;
   };
@@ -176,7 +176,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const viewer = `idle:${at}`;
     // Writes to the outbox as a mutation does: rating was started without a key, so that nobody can vote.
     await pool.query(
-      `INSERT INTO outbox (type, topic, key, payload) VALUES ('RatingSubmitted', 'rating.ratings.v1', 'idle',
+      `INSERT INTO messaging.outbox (type, topic, key, payload) VALUES ('RatingSubmitted', 'rating.ratings.v1', 'idle',
          jsonb_build_object('movieId', 'idle', 'viewerId', $1::text, 'score', 5, 'review', null, 'version', 1))`,
       [viewer],
     );

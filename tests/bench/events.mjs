@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { systemClock } from '@cinegraph/service/clock';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { createLogger } from '@cinegraph/service/logger';
-import { migrate } from '@cinegraph/database/migrate';
+import { migrateAll } from '@cinegraph/database/migrate';
 import { testPool } from '@cinegraph/testing/database';
 import { createRatingCommands } from '@cinegraph/rating/commands';
 import { PrismaClient } from '@cinegraph/rating/generated/prisma/client';
@@ -67,7 +67,7 @@ try {
 
 async function freshDatabase() {
   const url = await server.ensureDatabase(`rating_${(databases += 1)}`);
-  await migrate({ url, migrations });
+  await migrateAll(url, migrations);
   const pool = testPool(url);
   closing.push(() => pool.end());
   return { url, pool };

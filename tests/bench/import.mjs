@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { copyRows } from '@cinegraph/subgraph/import/copy';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
-import { migrate } from '@cinegraph/database/migrate';
+import { migrateAll } from '@cinegraph/database/migrate';
 import { migrations } from '@cinegraph/rating/migrations';
 import { testPool } from '@cinegraph/testing/database';
 import { cleaningUp, writeSection } from './report.mjs';
@@ -28,7 +28,7 @@ const cleanUp = cleaningUp(async () => {
 const server = await starting;
 try {
   const url = await server.ensureDatabase('rating');
-  await migrate({ url, migrations });
+  await migrateAll(url, migrations);
   const pool = testPool(url);
 
   // 5,000 movies, a few of them in most people's lists; each viewer rates a movie once.

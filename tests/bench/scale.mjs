@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
-import { migrate } from '@cinegraph/database/migrate';
+import { migrateAll } from '@cinegraph/database/migrate';
 import { testPool } from '@cinegraph/testing/database';
 import * as metadata from '@cinegraph/metadata/migrations';
 import * as rating from '@cinegraph/rating/migrations';
@@ -43,7 +43,7 @@ try {
 
 async function measureRatings() {
   const url = await server.ensureDatabase('rating');
-  await migrate({ url, migrations: rating.migrations });
+  await migrateAll(url, rating.migrations);
   await fill(url, [
     // One movie has 10 ratings and one 1,000,000; pages have 100 movies with 10 and with 10,000 ratings each.
     ratingsOf('ten', 10),
@@ -84,7 +84,7 @@ async function measureRatings() {
 
 async function measureSearch() {
   const url = await server.ensureDatabase('metadata');
-  await migrate({ url, migrations: metadata.migrations });
+  await migrateAll(url, metadata.migrations);
   // Titles have as many words as in real catalogues, each of two to four syllables; people have two names.
   const word = (seed) => {
     const syllables = [

@@ -208,20 +208,22 @@ const withoutBroker = async (
     faultTimeoutMs,
   );
   const { rows } = await world.pool.query<{ waiting: number }>(
-    'SELECT coalesce(sum(size), 0)::int AS waiting FROM outbox WHERE published_at IS NULL',
+    'SELECT coalesce(sum(size), 0)::int AS waiting FROM messaging.outbox WHERE published_at IS NULL',
   );
   await broker.restore();
   return rows[0]?.waiting ?? 0;
 };
 
 const lastEntry = async ({ pool }: FaultWorld): Promise<string> => {
-  const { rows } = await pool.query<{ position: string }>('SELECT max(position) AS position FROM outbox');
+  const { rows } = await pool.query<{ position: string }>(
+    'SELECT max(position) AS position FROM messaging.outbox',
+  );
   return rows[0]?.position ?? '0';
 };
 
 const isPublished = async ({ pool }: FaultWorld, position: string): Promise<boolean> => {
   const { rowCount } = await pool.query(
-    'SELECT FROM outbox WHERE position <= $1 AND published_at IS NULL LIMIT 1',
+    'SELECT FROM messaging.outbox WHERE position <= $1 AND published_at IS NULL LIMIT 1',
     [position],
   );
   return rowCount === 0;

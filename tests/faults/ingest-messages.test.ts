@@ -150,7 +150,7 @@ describe.each(brokerKinds)('consumed rating events, %s', (kind) => {
       value: Buffer | null;
       reason: string;
     }>(
-      `SELECT partition || '/' || "offset" AS position, code, value, reason FROM dead_letter WHERE topic = $1`,
+      `SELECT partition || '/' || "offset" AS position, code, value, reason FROM messaging.dead_letter WHERE topic = $1`,
       [topic],
     );
     expect(rows.map(({ position, code, value }) => letterOf(position, code, value)).sort()).toEqual(expected);

@@ -98,7 +98,7 @@ describe.each(brokerKinds)('consumed ratings, %s', (kind) => {
     );
     expect(rows).toEqual([{ disordered: 0, taken: sent.length }]);
     // No process ran that could publish it.
-    await world.pool.query('TRUNCATE outbox');
+    await world.pool.query('TRUNCATE messaging.outbox');
     reportFault({ fault: name, runs: changes, events: sent.length, lost, double, note: 'order violated 0' });
   });
 
@@ -179,7 +179,7 @@ describe.each(brokerKinds)('consumed ratings, %s', (kind) => {
     await world.publish([...messages, ...news.map((rating) => externalMessage(rating))]);
     await world.settled();
     const { lost, double } = await expectEffectOf(world, [...internal, ...external, ...news]);
-    expect((await world.pool.query('SELECT FROM dead_letter')).rowCount).toBe(0);
+    expect((await world.pool.query('SELECT FROM messaging.dead_letter')).rowCount).toBe(0);
     reportFault({ fault: name, runs: 1, events: messages.length * 2 + news.length, lost, double });
   });
 });

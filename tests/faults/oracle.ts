@@ -64,7 +64,7 @@ export const tablesOf = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<stri
 
 /** Empties the tables of ratings and aggregates. Inbox and committed offsets are kept. */
 export const clearRatings = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<void> => {
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, dead_letter');
+  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.dead_letter');
 };
 
 /** Runs `work` while a lock keeps a batch in the middle of its transaction. */

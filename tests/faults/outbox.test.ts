@@ -332,7 +332,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
       await takeIn(0);
       await allKnown();
       await drained(world);
-      const entries = await metadataPool.query('SELECT FROM outbox');
+      const entries = await metadataPool.query('SELECT FROM messaging.outbox');
       await world.kafka?.kill();
       log.forget();
       movieLog.forget();

@@ -86,7 +86,7 @@ export const drained = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<numbe
   await until(
     async () => {
       const { rows } = await pool.query<{ waiting: boolean }>(
-        'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
+        'SELECT EXISTS (SELECT FROM messaging.outbox WHERE published_at IS NULL) AS waiting',
       );
       return rows[0]?.waiting === false;
     },
@@ -120,7 +120,7 @@ export const auditAll = async ({ pool }: Pick<FaultWorld, 'pool'>, log: Publishe
  */
 export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog) => {
   const { rows } = await pool.query<{ id: string; position: string; place: number }>(
-    'SELECT event_id AS id, position, place FROM outbox_event WHERE type IS NOT NULL',
+    'SELECT event_id AS id, position, place FROM messaging.outbox_event WHERE type IS NOT NULL',
   );
   const positions = new Map(
     rows.map(({ id, position, place }) => [id, BigInt(position) * 1_000n + BigInt(place)]),

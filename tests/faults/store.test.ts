@@ -246,7 +246,7 @@ describe.each(brokerKinds)('an unreliable database of rating, %s', (kind) => {
       }
       await audit();
       const { rows } = await world.pool.query<{ viewer: string; times: number }>(
-        `SELECT payload->>'viewerId' AS viewer, count(*)::int AS times FROM outbox_event
+        `SELECT payload->>'viewerId' AS viewer, count(*)::int AS times FROM messaging.outbox_event
          WHERE type = 'RatingSubmitted' AND starts_with(payload->>'viewerId', $1) GROUP BY 1`,
         [`${name}:`],
       );

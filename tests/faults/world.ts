@@ -10,6 +10,7 @@ import { systemClock } from '@cinegraph/service/clock';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import {
   runFile,
   runService,
@@ -84,7 +85,7 @@ export const startFaultWorld = async (options: {
   else {
     const log = await testDatabase({
       name: 'events',
-      migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+      migrations: [brokerMigrations],
     });
     closing.push(() => log.drop());
     address = { url: log.url };
@@ -167,7 +168,9 @@ export const startFaultWorld = async (options: {
       );
       await until(
         async () => {
-          const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL LIMIT 1');
+          const { rowCount } = await pool.query(
+            'SELECT FROM messaging.outbox WHERE published_at IS NULL LIMIT 1',
+          );
           return rowCount === 0;
         },
         'everything recorded is published',
@@ -183,7 +186,9 @@ export const startFaultWorld = async (options: {
         await kafka.restart({ emptied: true });
       } else if ('url' in address) {
         const log = testPool(address.url);
-        await log.query('TRUNCATE topic, partition_end, message, group_position');
+        await log.query(
+          'TRUNCATE messaging.topic, messaging.partition_end, messaging.message, messaging.group_position',
+        );
         await log.end();
       }
     },

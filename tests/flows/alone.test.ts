@@ -5,6 +5,7 @@ import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;
@@ -15,7 +16,7 @@ beforeAll(async () => {
   database = await testDatabase({ name: rating.name, migrations: rating.migrations });
   events = await testDatabase({
     name: 'events',
-    migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+    migrations: [brokerMigrations],
   });
   pool = testPool(database.url);
 });
@@ -94,9 +95,9 @@ describe('a subgraph started alone from its build', () => {
   });
 
   it('two replicas of a subgraph start at once on an empty database', async () => {
-    await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    await pool.query('DROP SCHEMA public, messaging CASCADE; CREATE SCHEMA public');
     const log = testPool(events.url);
-    await log.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    await log.query('DROP SCHEMA public, messaging CASCADE; CREATE SCHEMA public');
     await log.end();
     const replicas = [run(), run()];
     const urls = await Promise.all(replicas.map(({ url }) => url));

@@ -1,3 +1,5 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
@@ -8,16 +10,16 @@ import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
 
-const events = { name: 'events', migrations: new URL('../../prisma/events/migrations/', import.meta.url) };
+const events = { name: 'events', migrations: [brokerMigrations] };
 const databases: TestDatabase[] = [];
 let composed: Composed;
 
 /** Creates a database without tables, as at the first start of the services. */
-const emptyDatabase = async (definition: { name: string; migrations: URL }) => {
+const emptyDatabase = async (definition: { name: string; migrations: readonly MigrationSet[] }) => {
   const database = await testDatabase(definition);
   databases.push(database);
   const pool = testPool(database.url);
-  await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  await pool.query('DROP SCHEMA public, messaging CASCADE; CREATE SCHEMA public');
   await pool.end();
   return database.url;
 };

@@ -13,6 +13,7 @@ import {
   startHungCollector,
   type ReceivedSpan,
 } from '../support/collector.js';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 type Env = Readonly<Record<string, string>>;
@@ -25,7 +26,7 @@ beforeAll(async () => {
     rating: await testDatabase({ name: rating.name, migrations: rating.migrations }),
     events: await testDatabase({
       name: 'events',
-      migrations: new URL('../../prisma/events/migrations/', import.meta.url),
+      migrations: [brokerMigrations],
     }),
   };
 });

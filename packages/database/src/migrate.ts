@@ -15,6 +15,23 @@ interface Migration {
   readonly checksum: string;
 }
 
+/** A migrations folder and the table that records which of its migrations are applied. */
+export interface MigrationSet {
+  readonly migrations: URL;
+  /** `_prisma_migrations` by default. A package that owns a schema keeps its history there. */
+  readonly history?: string;
+}
+
+/**
+ * Applies several sets of migrations in order, each as {@link migrate} does, and returns the names of the
+ * migrations that it applied.
+ */
+export const migrateAll = async (url: string, sets: readonly MigrationSet[]): Promise<string[]> => {
+  const applied: string[] = [];
+  for (const set of sets) applied.push(...(await migrate({ url, ...set })));
+  return applied;
+};
+
 /** Prisma's command line takes the same advisory lock, so the two never migrate at the same time. */
 const advisoryLock = 72_707_369;
 
@@ -28,7 +45,8 @@ const advisoryLock = 72_707_369;
  * For the same reason a migration must not contain statements that PostgreSQL refuses in a transaction.
  *
  * Throws a {@link StartError} if an applied migration was changed or did not finish, if the database has
- * migrations that the folder lacks, or if its schema has tables but no history.
+ * migrations that the folder lacks, or if the default schema has tables but no history. A schema that
+ * `history` names may have tables, because several sets can share it.
  */
 export const migrate = async (options: {
   readonly url: string;
@@ -138,8 +156,8 @@ const missing = (migrations: readonly Migration[], applied: readonly AppliedMigr
 const createHistory = async (client: pg.Client, history: string): Promise<void> => {
   if (await hasHistory(client, history)) return;
   const [schema, table] = history.split('.');
-  if (table !== undefined) await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
-  await refuseTables(client, table === undefined ? undefined : schema);
+  if (table === undefined) await refuseTables(client);
+  else await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
   await client.query(`CREATE TABLE ${history} (
     id                      VARCHAR(36) PRIMARY KEY NOT NULL,
     checksum                VARCHAR(64) NOT NULL,
@@ -153,11 +171,10 @@ const createHistory = async (client: pg.Client, history: string): Promise<void> 
 };
 
 /** Throws if the schema has tables: without a history nobody can say which migrations they stand for. */
-const refuseTables = async (client: pg.Client, schema: string | undefined): Promise<void> => {
+const refuseTables = async (client: pg.Client): Promise<void> => {
   const { rows } = await client.query<{ schema: string; table: string }>(
     `SELECT nspname AS schema, relname AS table FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-      WHERE relkind = 'r' AND nspname = coalesce($1, current_schema()) ORDER BY relname LIMIT 1`,
-    [schema],
+      WHERE relkind = 'r' AND nspname = current_schema() ORDER BY relname LIMIT 1`,
   );
   const [found] = rows;
   if (found === undefined) return;

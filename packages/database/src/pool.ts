@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
 import type { Logger } from '@cinegraph/service/logger';
-import { migrate } from './migrate.js';
+import { migrateAll, type MigrationSet } from './migrate.js';
 import type { Part } from '@cinegraph/service/parts';
 import { reasonOf } from '@cinegraph/service/terminal';
 
@@ -81,7 +81,7 @@ const ignoreBrokenConnections = (pool: pg.Pool): void => {
 export const openDatabase = (options: {
   url: string;
   name: string;
-  migrations: URL;
+  migrations: readonly MigrationSet[];
   logger: Logger;
   maxConnections?: number;
   statementTimeoutMs?: number;
@@ -118,7 +118,7 @@ export const openDatabase = (options: {
       name: 'database',
       start: async () => {
         try {
-          const applied = await migrate({ url, migrations });
+          const applied = await migrateAll(url, migrations);
           if (applied.length > 0) logger.info({ applied }, 'migrations applied');
         } catch (error) {
           if (error instanceof StartError) throw error;

@@ -5,8 +5,7 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 
 let database: TestDatabase;
 beforeAll(async () => {
-  const migrations = new URL('../../../prisma/events/migrations/', import.meta.url);
-  database = await testDatabase({ name: 'events', migrations });
+  database = await testDatabase({ name: 'events', migrations: [] });
   const pool = testPool(database.url);
   await pool.query(`
     CREATE TABLE orders (buyer text PRIMARY KEY, price int CHECK (price > 0));

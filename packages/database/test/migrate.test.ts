@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { migrate } from '../src/migrate.js';
+import { migrate, migrateAll } from '../src/migrate.js';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { diagnoseWithPrisma, migrateWithPrisma } from './prisma-schema-engine.js';
 
@@ -30,8 +30,7 @@ describe('migrate', () => {
   let client: pg.Client;
 
   beforeEach(async () => {
-    const nothing = await migrationsFolder({});
-    database = await testDatabase({ name: 'migrate', migrations: pathToFileURL(nothing) });
+    database = await testDatabase({ name: 'migrate', migrations: [] });
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
   });
@@ -153,6 +152,19 @@ $$;
     ]);
   });
 
+  it('applies several sets in order, also when they share a schema', async () => {
+    const out = await migrationsFolder({ '20260101000000_out': 'CREATE TABLE messaging.out (id text);\n' });
+    const into = await migrationsFolder({
+      '20260101000000_in': 'CREATE TABLE messaging.in (LIKE messaging.out);\n',
+    });
+    const sets = [
+      { migrations: pathToFileURL(`${out}/`), history: 'messaging.out_migrations' },
+      { migrations: pathToFileURL(`${into}/`), history: 'messaging.in_migrations' },
+    ];
+    expect(await migrateAll(database.url, sets)).toEqual(['20260101000000_out', '20260101000000_in']);
+    expect(await migrateAll(database.url, sets)).toEqual([]);
+  });
+
   describe('beside "prisma migrate"', () => {
     const scripts = {
       '20260101000000_movie': movieTable,
@@ -163,7 +175,7 @@ $$;
       const migrations = await migrationsFolder(scripts);
       const other = await testDatabase({
         name: 'migrate',
-        migrations: pathToFileURL(await migrationsFolder({})),
+        migrations: [],
       });
       const otherClient = new pg.Client({ connectionString: other.url });
       await otherClient.connect();

@@ -64,7 +64,8 @@ export const readLag = async (options: {
     subgraph,
     outbox: await readOutboxLag(pool),
     consumers: await readConsumerLags(broker, consumers),
-    deadLetters: await countDeadLetters(pool),
+    // Only a subgraph that consumes has the table.
+    deadLetters: consumers.length === 0 ? [] : await countDeadLetters(pool),
   };
 };
 
@@ -78,10 +79,10 @@ const outboxSql = `
       SELECT coalesce(sum(CASE WHEN published_partitions IS NULL THEN size
           ELSE cardinality(array_positions(published_partitions, NULL)) END), 0)::int AS unpublished,
         extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds"
-      FROM outbox WHERE published_at IS NULL
+      FROM messaging.outbox WHERE published_at IS NULL
     ) AS waiting, (
       SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${standsAside}))), 0)::int AS parked
-      FROM outbox WHERE aside_at IS NOT NULL
+      FROM messaging.outbox WHERE aside_at IS NOT NULL
     ) AS rejected`;
 
 const readConsumerLags = async (
@@ -118,7 +119,7 @@ const countDeadLetters = async (pool: pg.Pool): Promise<readonly DeadLetterCount
     SELECT consumer, code, count(*) FILTER (WHERE state = 'open')::int AS open,
       count(*) FILTER (WHERE state = 'replayed')::int AS replayed,
       count(*) FILTER (WHERE state = 'dropped')::int AS dropped
-    FROM dead_letter GROUP BY consumer, code ORDER BY open DESC, consumer, code`);
+    FROM messaging.dead_letter GROUP BY consumer, code ORDER BY open DESC, consumer, code`);
   return rows;
 };
 

@@ -3,14 +3,13 @@ import type pg from 'pg';
 import type { Broker } from '../src/broker.js';
 import { formatTables } from '@cinegraph/service/terminal';
 import { lagTables, readLag, type Lag } from '../src/lag.js';
+import { inboxMigrations, outboxMigrations } from '../src/migrations.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
-
-const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
 
 let database: TestDatabase;
 let pool: pg.Pool;
 beforeEach(async () => {
-  database = await testDatabase({ name: 'outbox', migrations });
+  database = await testDatabase({ name: 'outbox', migrations: [outboxMigrations, inboxMigrations] });
   pool = testPool(database.url);
 });
 afterEach(async () => {
@@ -35,14 +34,14 @@ const positions: Broker['positions'] = async () => [
 
 it('the lag counts events in the outbox, messages not consumed yet, and dead letters', async () => {
   await pool.query(`
-    INSERT INTO outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
+    INSERT INTO messaging.outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
     VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
       ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{-1}', now()),
       ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{0}', NULL);
-    INSERT INTO outbox (type, topic, size, events, published_partitions, aside_at)
+    INSERT INTO messaging.outbox (type, topic, size, events, published_partitions, aside_at)
     VALUES ('OrderPlaced', 'out', 3, '[{}, {}, {}]', NULL, NULL),
       ('OrderPlaced', 'out', 4, '[{}, {}, {}, {}]', '{0, NULL, -1, -1}', now());
-    INSERT INTO dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
+    INSERT INTO messaging.dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
     SELECT 'intake', n, 'in', 0, n, now(), '{}', CASE WHEN n < 5 THEN 'NOT_AN_EVENT' ELSE 'INVALID' END, '',
       CASE WHEN n = 1 THEN 'replayed' WHEN n = 2 THEN 'dropped' ELSE 'open' END
     FROM generate_series(1, 7) n`);
@@ -76,12 +75,12 @@ orders.intake    NOT_AN_EVENT  2     1         1
 
 it('the lag is read by an index, without the published events of three days', async () => {
   await pool.query(`
-    INSERT INTO outbox (type, topic, key, payload, published_at, published_partitions)
+    INSERT INTO messaging.outbox (type, topic, key, payload, published_at, published_partitions)
     SELECT 'OrderPlaced', 'out', 'k', '{}', now(), '{0}' FROM generate_series(1, 20000) n`);
-  await pool.query('ANALYZE outbox');
+  await pool.query('ANALYZE messaging.outbox');
   const query = jest.spyOn(pool, 'query');
   await lagWith(async () => []);
-  const asked = query.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('FROM outbox'));
+  const asked = query.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('FROM messaging.outbox'));
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${asked.join()}`);
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(plan).toContain('outbox_unpublished');

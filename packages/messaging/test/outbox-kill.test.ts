@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import { until } from '@cinegraph/testing/until';
+import { brokerMigrations, outboxMigrations } from '../src/migrations.js';
 import { batchLimits } from '../src/outbox/table.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 
@@ -20,11 +21,11 @@ beforeEach(async () => {
   databases = [
     await testDatabase({
       name: 'outbox',
-      migrations: new URL('../../../prisma/metadata/migrations/', import.meta.url),
+      migrations: [outboxMigrations],
     }),
     await testDatabase({
       name: 'log',
-      migrations: new URL('../../../prisma/events/migrations/', import.meta.url),
+      migrations: [brokerMigrations],
     }),
   ];
   outbox = testPool(databases[0].url);
@@ -67,7 +68,7 @@ describe('relays that are killed between publishing and marking', () => {
     startRelay(onPublished);
     for (let round = 0; round < kills; round += 1) {
       await outbox.query(
-        `INSERT INTO outbox (type, topic, key, payload)
+        `INSERT INTO messaging.outbox (type, topic, key, payload)
          SELECT 'OrderPlaced', $1, 'key' || n % 7, jsonb_build_object('n', n) FROM generate_series(1, 3000) n`,
         [topic],
       );
@@ -77,12 +78,12 @@ describe('relays that are killed between publishing and marking', () => {
       startRelay(onPublished);
     }
     await until(
-      async () => (await count(outbox, 'outbox WHERE published_at IS NULL')) === 0,
+      async () => (await count(outbox, 'messaging.outbox WHERE published_at IS NULL')) === 0,
       'all is published',
     );
-    const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM outbox_event');
+    const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM messaging.outbox_event');
     const messages = await log.query<{ id: string }>(
-      `SELECT convert_from(value, 'UTF8')::jsonb ->> 'id' AS id FROM message WHERE topic = $1`,
+      `SELECT convert_from(value, 'UTF8')::jsonb ->> 'id' AS id FROM messaging.message WHERE topic = $1`,
       [topic],
     );
     const published = messages.rows.map(({ id }) => id);

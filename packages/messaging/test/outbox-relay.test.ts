@@ -4,6 +4,7 @@ import { until } from '@cinegraph/testing/until';
 import { MessageRefused } from '../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '@cinegraph/service/logger';
+import { outboxMigrations } from '../src/migrations.js';
 import { listParked, resendParked } from '../src/outbox/parked.js';
 import { createOutboxRelay } from '../src/outbox/relay.js';
 import { batchLimits } from '../src/outbox/table.js';
@@ -13,7 +14,6 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 
 const secret = 'the secret of the tests of the outbox relay';
 const topic = 'orders.states.v1';
-const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
 
 let database: TestDatabase;
 let pool: pg.Pool;
@@ -22,7 +22,7 @@ let lines: { level: string; msg: string }[];
 const relays: Part[] = [];
 
 beforeEach(async () => {
-  database = await testDatabase({ name: 'outbox', migrations });
+  database = await testDatabase({ name: 'outbox', migrations: [outboxMigrations] });
   pool = testPool(database.url);
   broker = createTestBroker();
   lines = [];
@@ -55,14 +55,14 @@ const startRelay = async (over: TestBroker = broker): Promise<Part> => {
 /** Appends events of `keys` keys, numbered from 1, in one statement. */
 const append = (count: number, keys = 7, client: pg.Pool | pg.ClientBase = pool) =>
   client.query(
-    `INSERT INTO outbox (type, topic, key, payload)
+    `INSERT INTO messaging.outbox (type, topic, key, payload)
      SELECT 'OrderPlaced', $1, 'key' || n % $3, jsonb_build_object('n', n) FROM generate_series(1, $2::int) n`,
     [topic, count, keys],
   );
 
 const unpublished = async (): Promise<number> => {
   const { rows } = await pool.query<{ n: number }>(
-    'SELECT count(*)::int AS n FROM outbox WHERE published_at IS NULL',
+    'SELECT count(*)::int AS n FROM messaging.outbox WHERE published_at IS NULL',
   );
   return rows[0]?.n ?? 0;
 };
@@ -81,7 +81,7 @@ const eventOf = (message: SentMessage) => {
 const idsOf = (sent: readonly SentMessage[]) => sent.map((message) => eventOf(message).id);
 const outboxIds = async (): Promise<readonly string[]> => {
   const { rows } = await pool.query<{ event_id: string }>(
-    'SELECT event_id FROM outbox_event ORDER BY position, place',
+    'SELECT event_id FROM messaging.outbox_event ORDER BY position, place',
   );
   return rows.map(({ event_id: id }) => id);
 };
@@ -89,13 +89,15 @@ const outboxIds = async (): Promise<readonly string[]> => {
 describe('the outbox relay', () => {
   it('publishes an event in a signed envelope, and notes where the broker put it', async () => {
     await pool.query(
-      `INSERT INTO outbox (type, version, topic, key, payload, trace)
+      `INSERT INTO messaging.outbox (type, version, topic, key, payload, trace)
        VALUES ('OrderPlaced', 2, $1, 'k', '{"n": 1}', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')`,
       [topic],
     );
     await startRelay();
     await drained();
-    const { rows } = await pool.query<{ event_id: string; created_at: Date }>('SELECT * FROM outbox');
+    const { rows } = await pool.query<{ event_id: string; created_at: Date }>(
+      'SELECT * FROM messaging.outbox',
+    );
     const [message] = broker.sent;
     expect(message).toMatchObject({ topic, key: 'k', headers: { signature: expect.any(String) } });
     expect(eventOf(message!)).toEqual({
@@ -109,12 +111,12 @@ describe('the outbox relay', () => {
       data: { n: 1 },
     });
     expect(rows[0]).toMatchObject({ published_partitions: [message?.partition] });
-    const ends = await pool.query('SELECT * FROM outbox_end');
+    const ends = await pool.query('SELECT * FROM messaging.outbox_end');
     expect(ends.rows).toEqual([{ topic, partition: message?.partition, next_offset: '1' }]);
   });
 
   it('publishes a copy as it is', async () => {
-    await pool.query(`INSERT INTO outbox (topic, key, value, headers) VALUES ('in.dlq', NULL, '\\x00ff', '{"code": "BAD"}'),
+    await pool.query(`INSERT INTO messaging.outbox (topic, key, value, headers) VALUES ('in.dlq', NULL, '\\x00ff', '{"code": "BAD"}'),
       ('in.dlq', 'k', NULL, '{}')`);
     await startRelay();
     await drained();
@@ -212,7 +214,7 @@ describe('the outbox relay', () => {
           if (index === 0 && n === 30) await startRelay();
           await writer.query(
             `WITH moved AS (UPDATE state SET n = n + 1 WHERE key = $2 RETURNING key, n)
-             INSERT INTO outbox (type, topic, key, payload)
+             INSERT INTO messaging.outbox (type, topic, key, payload)
              SELECT 'OrderChanged', $1, key, jsonb_build_object('n', n) FROM moved`,
             [topic, 'abc'[(index + n) % 3]],
           );
@@ -235,14 +237,14 @@ describe('the outbox relay', () => {
     };
     await append(600);
     await pool.query(
-      `INSERT INTO outbox (type, topic, key, payload) VALUES ('OrderPlaced', $1, 'huge', '{}')`,
+      `INSERT INTO messaging.outbox (type, topic, key, payload) VALUES ('OrderPlaced', $1, 'huge', '{}')`,
       [topic],
     );
     await append(600);
     await startRelay();
     await drained();
     expect(broker.sent).toHaveLength(1_200);
-    const { rows } = await pool.query('SELECT key FROM outbox_event WHERE partition = -1');
+    const { rows } = await pool.query('SELECT key FROM messaging.outbox_event WHERE partition = -1');
     expect(rows).toEqual([{ key: 'huge' }]);
     expect(lines).toEqual([
       { level: 'error', msg: 'the broker will never take this event: it is put aside' },
@@ -255,7 +257,7 @@ describe('the outbox relay', () => {
       sizes.push(messages.length);
     };
     await pool.query(
-      `INSERT INTO outbox (topic, value, headers)
+      `INSERT INTO messaging.outbox (topic, value, headers)
        SELECT 'in.dlq', decode(repeat('ab', bytes), 'hex'), '{}'
        FROM (VALUES (400000), (400000), (400000), (3000000), (10)) AS size (bytes)`,
     );
@@ -269,16 +271,20 @@ describe('the outbox relay', () => {
     await startRelay();
     await drained();
     await relays.pop()?.stop();
-    await pool.query(`UPDATE outbox SET published_at = now() - interval '73 hours' WHERE position <= 4`);
-    await pool.query('UPDATE outbox SET aside_at = published_at WHERE position = 2');
-    await pool.query('UPDATE outbox SET published_at = NULL, published_partitions = NULL WHERE position = 3');
+    await pool.query(
+      `UPDATE messaging.outbox SET published_at = now() - interval '73 hours' WHERE position <= 4`,
+    );
+    await pool.query('UPDATE messaging.outbox SET aside_at = published_at WHERE position = 2');
+    await pool.query(
+      'UPDATE messaging.outbox SET published_at = NULL, published_partitions = NULL WHERE position = 3',
+    );
     broker.onPublish = () => {
       throw new Error('the broker is away');
     };
     await startRelay();
     await until(async () => {
       const { rows } = await pool.query<{ position: string }>(
-        'SELECT position FROM outbox ORDER BY position',
+        'SELECT position FROM messaging.outbox ORDER BY position',
       );
       return rows.map(({ position }) => position).join() === '2,3,5,6';
     }, 'they are removed');
@@ -288,7 +294,7 @@ describe('the outbox relay', () => {
 /** Appends a bundle of events of `keys` keys, numbered from `from`. */
 const appendBundle = (count: number, { keys = 7, from = 1 } = {}) =>
   pool.query(
-    `INSERT INTO outbox (type, topic, size, events)
+    `INSERT INTO messaging.outbox (type, topic, size, events)
      SELECT 'OrderPlaced', $1, $2, json_agg(json_build_object('key', 'key' || n % $3, 'trace', NULL, 'data', json_build_object('n', n)))
      FROM generate_series($4::int, $4::int + $2::int - 1) n`,
     [topic, count, keys, from],
@@ -301,7 +307,7 @@ describe('a bundle', () => {
   it('is published as one message an event, each with an id, a key and a trace of its own', async () => {
     const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     await pool.query(
-      `INSERT INTO outbox (event_id, type, version, topic, size, events)
+      `INSERT INTO messaging.outbox (event_id, type, version, topic, size, events)
        VALUES ('0199c0de-0000-7000-8000-00000000ffff', 'OrderPlaced', 2, $1, 2, $2)`,
       [
         topic,
@@ -320,7 +326,7 @@ describe('a bundle', () => {
       { ...event, id: '0199c0de-0000-7000-8000-000000000000', key: 'b', data: { n: 2 } },
     ]);
     expect(idsOf(broker.sent)).toEqual(await outboxIds());
-    const { rows } = await pool.query('SELECT key, partition FROM outbox_event ORDER BY place');
+    const { rows } = await pool.query('SELECT key, partition FROM messaging.outbox_event ORDER BY place');
     expect(rows).toEqual(broker.sent.map(({ key, partition }) => ({ key, partition })));
   });
 
@@ -420,12 +426,12 @@ describe('a relay that works on', () => {
   it('removes old entries at the same pace with one among them that was put aside', async () => {
     await append(4_000);
     await pool.query(
-      `UPDATE outbox SET published_at = now() - interval '73 hours',
+      `UPDATE messaging.outbox SET published_at = now() - interval '73 hours',
          aside_at = CASE WHEN position = 1 THEN now() - interval '73 hours' END`,
     );
     await startRelay();
     await until(async () => {
-      const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM outbox');
+      const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM messaging.outbox');
       return rows[0]?.n === 1;
     }, 'all others are removed');
   });
@@ -441,7 +447,7 @@ describe('a relay that works on', () => {
     await startRelay();
     await drained();
     await relays.pop()?.stop();
-    await pool.query('VACUUM ANALYZE outbox');
+    await pool.query('VACUUM ANALYZE messaging.outbox');
     await append(40_000);
     const before = await touched();
     await startRelay();
@@ -529,7 +535,7 @@ describe('two relays of one database', () => {
     );
     await drained();
     expect(other.sent).toHaveLength(10);
-    const marks = () => pool.query('SELECT position, published_at FROM outbox ORDER BY position');
+    const marks = () => pool.query('SELECT position, published_at FROM messaging.outbox ORDER BY position');
     const before = (await marks()).rows;
     letGo();
     await append(1);
@@ -550,12 +556,12 @@ describe('a broker that has lost its log', () => {
 
   it('gets all of it again when the relay begins, in order', async () => {
     const before = await publishAll(900);
-    await pool.query(`INSERT INTO announcement VALUES ($1, 'z')`, [topic]);
+    await pool.query(`INSERT INTO messaging.backfill VALUES ($1, 'z')`, [topic]);
     await startRelay();
     await until(() => broker.sent.length === before + 900, 'all is sent again');
     await drained();
     expect(idsOf(broker.sent.slice(before))).toEqual(await outboxIds());
-    expect((await pool.query('SELECT * FROM announcement')).rows).toEqual([]);
+    expect((await pool.query('SELECT * FROM messaging.backfill')).rows).toEqual([]);
     expect(lines.map(({ level }) => level)).toEqual(['error']);
   });
 
@@ -573,7 +579,9 @@ describe('a broker that has lost its log', () => {
     expect(again.slice(-1_000)).toEqual(await outboxIds());
     const next = new Map<number, string>();
     for (const { partition, offset } of broker.sent) next.set(partition, String(offset + 1n));
-    const known = await pool.query('SELECT partition, next_offset AS next FROM outbox_end ORDER BY 1');
+    const known = await pool.query(
+      'SELECT partition, next_offset AS next FROM messaging.outbox_end ORDER BY 1',
+    );
     expect(known.rows).toEqual([...next].sort().map(([partition, offset]) => ({ partition, next: offset })));
   });
 

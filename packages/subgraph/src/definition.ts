@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type { BaseContext } from '@apollo/server';
 import type { Broker } from '@cinegraph/messaging/broker';
 import type { TopicDefinition } from '@cinegraph/messaging/envelope';
@@ -15,8 +16,8 @@ export interface SubgraphDefinition<Context extends BaseContext> {
   readonly name: string;
   /** The SDL file that is the contract. */
   readonly schema: URL;
-  /** The folder of the Prisma migrations of its database. */
-  readonly migrations: URL;
+  /** The migrations of its database: its own, and those of the messaging tables that it uses. */
+  readonly migrations: readonly MigrationSet[];
   /** The topics that it publishes to or consumes. Missing topics are created. */
   readonly topics: readonly TopicDefinition[];
   /** Environment variables that only this subgraph reads, through `SubgraphTools.variables`. */

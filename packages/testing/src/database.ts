@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { z } from 'zod';
 import { readEnv } from '@cinegraph/service/env';
-import { migrate } from '@cinegraph/database/migrate';
+import { migrateAll, type MigrationSet } from '@cinegraph/database/migrate';
 
 /** A migrated, empty database for one test file. Its role owns it and is not a superuser. */
 export interface TestDatabase {
@@ -20,7 +20,10 @@ const templateLock = 5_031_007;
  * Creates a database on the server of the run: a copy (about 30 ms) of a template, which the first caller
  * creates and migrates. `name` is that of the subgraph. Works only under jest with our global set-up.
  */
-export const testDatabase = async (options: { name: string; migrations: URL }): Promise<TestDatabase> => {
+export const testDatabase = async (options: {
+  name: string;
+  migrations: readonly MigrationSet[];
+}): Promise<TestDatabase> => {
   const { name, migrations } = options;
   const { TEST_SUPERUSER_URL: superuserUrl, TEST_RUN: run } = readEnv(
     { TEST_SUPERUSER_URL: z.string(), TEST_RUN: z.string() },
@@ -47,7 +50,7 @@ export const testDatabase = async (options: { name: string; migrations: URL }): 
       const unfinished = `${template}_new`;
       await client.query(`DROP DATABASE IF EXISTS "${unfinished}" WITH (FORCE)`);
       await client.query(`CREATE DATABASE "${unfinished}" OWNER "${role}"`);
-      await migrate({ url: urlOf(unfinished), migrations });
+      await migrateAll(urlOf(unfinished), migrations);
       await client.query(`ALTER DATABASE "${unfinished}" RENAME TO "${template}"`);
     }
     await client.query('SELECT pg_advisory_unlock($1)', [templateLock]);
@@ -88,12 +91,15 @@ export const dropTestDatabases = (superuserUrl: string, run: string): Promise<vo
 
 const prefixOf = (run: string) => `test_${run}_`;
 
-const hashOf = async (migrations: URL): Promise<string> => {
-  const folder = fileURLToPath(migrations);
+const hashOf = async (sets: readonly MigrationSet[]): Promise<string> => {
   const hash = createHash('sha256');
-  const names = await readdir(folder, { recursive: true });
-  for (const name of names.filter((path) => path.endsWith('.sql')).sort()) {
-    hash.update(`${name}\n`).update(await readFile(`${folder}/${name}`));
+  for (const { migrations, history = '' } of sets) {
+    const folder = fileURLToPath(migrations);
+    hash.update(`${history}\n`);
+    const names = await readdir(folder, { recursive: true });
+    for (const name of names.filter((path) => path.endsWith('.sql')).sort()) {
+      hash.update(`${name}\n`).update(await readFile(`${folder}/${name}`));
+    }
   }
   return hash.digest('hex').slice(0, 12);
 };

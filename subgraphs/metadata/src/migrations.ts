@@ -1,2 +1,8 @@
-/** The directory of metadata's Prisma migrations. */
-export const migrations = new URL('../../../prisma/metadata/migrations/', import.meta.url);
+import type { MigrationSet } from '@cinegraph/database/migrate';
+import { outboxMigrations } from '@cinegraph/messaging/migrations';
+
+/** The migrations of metadata's database: its own by Prisma, then those of the tables for messaging that it uses. */
+export const migrations: readonly MigrationSet[] = [
+  { migrations: new URL('../../../prisma/metadata/migrations/', import.meta.url) },
+  outboxMigrations,
+];

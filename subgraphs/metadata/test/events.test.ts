@@ -31,7 +31,7 @@ const outboxEvents = async (): Promise<readonly OutboxEvent[]> => {
     topic: string;
     key: string;
     payload: unknown;
-  }>('SELECT type, version, topic, key, payload FROM outbox ORDER BY position');
+  }>('SELECT type, version, topic, key, payload FROM messaging.outbox ORDER BY position');
   return rows.map(({ type, version, topic, key, payload }) => {
     const event = decodeEvent({ type, version, data: payload }, [movieCreated, movieChanged, movieDeleted]);
     if ('code' in event) throw new Error(event.reason);
@@ -180,7 +180,7 @@ describe('the backfill', () => {
     await importInto(catalogue, subgraph.pool);
     const { id } = await create('Gone');
     await remove(id);
-    await subgraph.pool.query('TRUNCATE outbox');
+    await subgraph.pool.query('TRUNCATE messaging.outbox');
     const movies = await stateOf();
     expect(await backfill(subgraph.pool, movieBackfill)).toBe(movies.length);
     const state = await outboxEvents();
@@ -196,16 +196,16 @@ describe('the backfill', () => {
 
   it('a backfill that was killed continues after its last chunk', async () => {
     await importInto(catalogue, subgraph.pool);
-    await subgraph.pool.query('TRUNCATE outbox');
+    await subgraph.pool.query('TRUNCATE messaging.outbox');
     // As if it were killed at the end of the third chunk, before the progress is stored.
     await subgraph.pool.query(`
       CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF (SELECT count(*) FROM outbox) > 1000 THEN RAISE 'killed'; END IF;
+        IF (SELECT count(*) FROM messaging.outbox) > 1000 THEN RAISE 'killed'; END IF;
         RETURN NEW;
       END $$;
-      CREATE TRIGGER late BEFORE UPDATE ON announcement FOR EACH ROW EXECUTE FUNCTION refuse()`);
+      CREATE TRIGGER late BEFORE UPDATE ON messaging.backfill FOR EACH ROW EXECUTE FUNCTION refuse()`);
     await expect(backfill(subgraph.pool, movieBackfill)).rejects.toThrow('killed');
-    await subgraph.pool.query('DROP TRIGGER late ON announcement');
+    await subgraph.pool.query('DROP TRIGGER late ON messaging.backfill');
     expect(await outboxEvents()).toHaveLength(1_000);
     await backfill(subgraph.pool, movieBackfill);
     const ids = (await outboxEvents()).map(({ data }) => data.movieId);
@@ -220,7 +220,7 @@ describe('the backfill', () => {
     await client.query('BEGIN');
     await client.query('UPDATE movie SET version = 2 WHERE id = $1', [id]);
     await client.query(
-      `INSERT INTO outbox (type, topic, key, payload) VALUES ('MovieChanged', 'metadata.movies.v1', $1,
+      `INSERT INTO messaging.outbox (type, topic, key, payload) VALUES ('MovieChanged', 'metadata.movies.v1', $1,
        jsonb_build_object('movieId', $1::text, 'version', 2, 'title', 'Brazil', 'releaseYear', NULL))`,
       [id],
     );

@@ -1,2 +1,9 @@
-/** The folder of rating's Prisma migrations. */
-export const migrations = new URL('../../../prisma/rating/migrations/', import.meta.url);
+import type { MigrationSet } from '@cinegraph/database/migrate';
+import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
+
+/** The migrations of rating's database: its own by Prisma, then those of the tables for messaging that it uses. */
+export const migrations: readonly MigrationSet[] = [
+  { migrations: new URL('../../../prisma/rating/migrations/', import.meta.url) },
+  outboxMigrations,
+  inboxMigrations,
+];

@@ -19,7 +19,7 @@ const published = async () => {
     key: string;
     payload: unknown;
   }>(
-    `SELECT type, version, key, payload FROM outbox_event WHERE topic = 'rating.aggregates.v1' ORDER BY position, place`,
+    `SELECT type, version, key, payload FROM messaging.outbox_event WHERE topic = 'rating.aggregates.v1' ORDER BY position, place`,
   );
   return rows.map(({ type, version, key, payload }) => {
     const event = decodeEvent({ type, version, data: payload }, [aggregatedRatingChanged]);
@@ -36,7 +36,7 @@ describe('the backfill', () => {
     await world.rate('ann', 'two', 4);
     await world.retract('ann', 'two');
     await world.subgraph.pool.query(`
-      TRUNCATE outbox;
+      TRUNCATE messaging.outbox;
       INSERT INTO aggregated_rating (movie_id) VALUES ('never rated')`);
     expect(await backfill(world.subgraph.pool, aggregateBackfill)).toBe(3);
     expect(await published()).toEqual([

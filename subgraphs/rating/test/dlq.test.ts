@@ -27,8 +27,8 @@ const append = testLog();
 /** Four dead letters: two without a scale, one unsigned, one with control characters of a terminal. */
 beforeEach(async () => {
   const { pool } = world.subgraph;
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, inbox, outbox');
-  await pool.query('TRUNCATE dead_letter RESTART IDENTITY');
+  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.outbox');
+  await pool.query('TRUNCATE messaging.dead_letter RESTART IDENTITY');
   const ingest = await openDeliveries(
     { subgraph: 'rating', pool },
     createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: undefined, idPrefix: '' }),

@@ -1,3 +1,4 @@
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ beforeAll(async () => {
   world = await ratingWorld();
   events = await testDatabase({
     name: 'events',
-    migrations: new URL('../../../prisma/events/migrations/', import.meta.url),
+    migrations: [brokerMigrations],
   });
 });
 afterAll(async () => {
@@ -96,7 +97,7 @@ describe('a file that is produced', () => {
     );
     expect(await world.drift()).toEqual([]);
     const { rows: counts } = await world.subgraph.pool.query(
-      'SELECT (SELECT count(*)::int FROM inbox) AS seen, (SELECT count(*)::int FROM dead_letter) AS dead',
+      'SELECT (SELECT count(*)::int FROM messaging.inbox) AS seen, (SELECT count(*)::int FROM messaging.dead_letter) AS dead',
     );
     expect(counts).toEqual([{ seen: 6_000, dead: 0 }]);
     await rm(folder, { recursive: true });

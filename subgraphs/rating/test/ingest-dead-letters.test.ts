@@ -66,7 +66,7 @@ describe('messages that cannot be consumed', () => {
       same: boolean;
     }>(`
       SELECT d.code, d."offset"::text, o.topic = 'ratings.dlq' AND o.value IS NOT DISTINCT FROM d.value AS same
-      FROM dead_letter d JOIN outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text ORDER BY d."offset"`);
+      FROM messaging.dead_letter d JOIN messaging.outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text ORDER BY d."offset"`);
     expect(rows).toEqual(
       expected.map(({ code, message }) => ({ code, offset: String(message.offset), same: true })),
     );

@@ -21,7 +21,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await ingestWorld().world.aggregateOf('vega:1')).toMatchObject({ count: 3, average: 7 });
     expect(await ingestWorld().world.drift()).toEqual([]);
     const { rows } = await ingestWorld().world.subgraph.pool.query(
-      `SELECT type, count(*)::int FROM outbox_event GROUP BY type ORDER BY type`,
+      `SELECT type, count(*)::int FROM messaging.outbox_event GROUP BY type ORDER BY type`,
     );
     expect(rows).toEqual([
       { type: 'AggregatedRatingChanged', count: 1 },
@@ -44,7 +44,7 @@ describe('a rating that comes in by the topic', () => {
     expect(await ratingsIn(ingestWorld())).toEqual(['m cinema:ann 9', 'm:x ratings:1 4']);
     expect(await ingestWorld().world.aggregateOf('m')).toMatchObject({ count: 1, average: 9 });
     const { rows } = await ingestWorld().world.subgraph.pool.query(
-      `SELECT count(*)::int AS published FROM outbox_event WHERE type = 'RatingSubmitted'`,
+      `SELECT count(*)::int AS published FROM messaging.outbox_event WHERE type = 'RatingSubmitted'`,
     );
     expect(rows).toEqual([{ published: 2 }]);
   });

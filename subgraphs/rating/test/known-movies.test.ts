@@ -23,7 +23,9 @@ beforeAll(async () => {
 afterAll(() => world.subgraph.stop());
 beforeEach(async () => {
   const { pool } = world.subgraph;
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, inbox, dead_letter, outbox');
+  await pool.query(
+    'TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.dead_letter, messaging.outbox',
+  );
   consumer = await openDeliveries(
     { subgraph: 'rating', pool },
     createKnownMovies({ secret: testSubgraphKey }),
@@ -68,7 +70,7 @@ describe('what metadata says of movies', () => {
       ...[deleted('c', 4), created('d', 7)],
     ].map((event) => appended(event));
     for (let round = 0; round < 10; round += 1) {
-      await world.subgraph.pool.query('TRUNCATE known_movie, inbox');
+      await world.subgraph.pool.query('TRUNCATE known_movie, messaging.inbox');
       const disorder = random.shuffled([...log, ...log]);
       const half = random.int(disorder.length);
       await consumer.deliver(disorder.slice(0, half));

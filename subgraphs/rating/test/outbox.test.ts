@@ -8,16 +8,16 @@ import type pg from 'pg';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { migrations } from '../src/migrations.js';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { ratingEvents, runCommand } from './run-command.js';
 
 const topic = 'rating.aggregates.v1';
 let databases: TestDatabase[];
 let pool: pg.Pool;
 beforeAll(async () => {
-  const ofEvents = new URL('../../../prisma/events/migrations/', import.meta.url);
   databases = [
     await testDatabase({ name: 'rating', migrations }),
-    await testDatabase({ name: 'events', migrations: ofEvents }),
+    await testDatabase({ name: 'events', migrations: [brokerMigrations] }),
   ];
   pool = testPool(databases[0]?.url ?? '');
 });
@@ -32,7 +32,7 @@ let broker: TestBroker;
 let limit: number;
 let relay: Part;
 beforeEach(async () => {
-  await pool.query('TRUNCATE outbox, outbox_end RESTART IDENTITY');
+  await pool.query('TRUNCATE messaging.outbox, messaging.outbox_end RESTART IDENTITY');
   broker = createTestBroker();
   limit = 300;
   broker.onPublish = (messages) => {
@@ -48,7 +48,7 @@ afterEach(() => relay.stop());
 /** Appends an event, `large` or not, and waits until it is published or parked. */
 const append = async (key: string, version: number, large = false) => {
   await pool.query(
-    `INSERT INTO outbox (type, topic, key, payload)
+    `INSERT INTO messaging.outbox (type, topic, key, payload)
      VALUES ('AggregatedRatingChanged', $1, $2, jsonb_build_object('version', $3::int, 'more', repeat('x', $4)))`,
     [topic, key, version, large ? 400 : 0],
   );
@@ -56,7 +56,7 @@ const append = async (key: string, version: number, large = false) => {
 };
 const done = () =>
   until(async () => {
-    const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL');
+    const { rowCount } = await pool.query('SELECT FROM messaging.outbox WHERE published_at IS NULL');
     return rowCount === 0;
   }, 'the relay is through');
 
@@ -74,7 +74,7 @@ describe('outbox', () => {
     await append('\u001b[2Jb', 1, true);
     await append('c', 1, true);
     await pool.query(
-      `INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
+      `INSERT INTO messaging.outbox (topic, value, headers, published_at, published_partitions, aside_at)
        VALUES ('in.dlq', 'abc', '{}', now(), '{-1}', '2026-11-21T12:00:00Z')`,
     );
     const listed = await run([]);
@@ -137,11 +137,11 @@ rating: 3 parked:
 
   it('outbox resend makes only the named events unpublished, or all of them', async () => {
     await relay.stop();
-    await pool.query(`INSERT INTO outbox (topic, value, headers, published_at, published_partitions, aside_at)
+    await pool.query(`INSERT INTO messaging.outbox (topic, value, headers, published_at, published_partitions, aside_at)
       SELECT 'in.dlq', 'abc', '{}', now(), '{-1}', now() FROM generate_series(1, 3)`);
     const waiting = async () => {
       const { rows } = await pool.query<{ position: string }>(
-        'SELECT position FROM outbox WHERE published_at IS NULL ORDER BY 1',
+        'SELECT position FROM messaging.outbox WHERE published_at IS NULL ORDER BY 1',
       );
       return rows.map(({ position }) => position);
     };

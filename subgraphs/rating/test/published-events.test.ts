@@ -27,7 +27,7 @@ const publishedOf = async (movieId: string) => {
     topic: string;
     data: unknown;
   }>(
-    'SELECT type, version, topic, payload AS data FROM outbox_event WHERE key = $1 ORDER BY position, place',
+    'SELECT type, version, topic, payload AS data FROM messaging.outbox_event WHERE key = $1 ORDER BY position, place',
     [movieId],
   );
   return rows.map((row) => {
@@ -108,7 +108,7 @@ describe('the events that rating publishes', () => {
     const { rows } = await world.subgraph.pool.query(
       `SELECT count(*)::int AS events, count(DISTINCT key)::int AS movies, bool_and(type = 'AggregatedRatingChanged') AS alike,
          (SELECT count(*)::int FROM aggregated_rating WHERE movie_id LIKE 'vega:%') AS aggregates
-       FROM outbox_event WHERE key LIKE 'vega:%'`,
+       FROM messaging.outbox_event WHERE key LIKE 'vega:%'`,
     );
     const [{ events, movies, alike, aggregates }] = rows as [
       { events: number; movies: number; alike: boolean; aggregates: number },

@@ -100,7 +100,7 @@ export const writeDeadLetters = async (
 };
 
 const insertDeadLetters = `
-  INSERT INTO dead_letter (consumer, identity, topic, partition, "offset", appended_at, key, value, headers, code, reason)
+  INSERT INTO messaging.dead_letter (consumer, identity, topic, partition, "offset", appended_at, key, value, headers, code, reason)
   SELECT $1, identity, topic, partition, "offset", appended_at, decode(key, 'base64'), decode(value, 'base64'),
     headers, code, reason
   FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (identity text, topic text, partition integer, "offset" bigint,
@@ -120,7 +120,7 @@ export const findOpenDeadLetters = (
   choice: DeadLetterChoice,
 ): PromiseLike<readonly { readonly id: string; readonly consumer: string }[]> =>
   tx.$queryRawUnsafe(
-    `SELECT id::text, consumer FROM dead_letter
+    `SELECT id::text, consumer FROM messaging.dead_letter
      WHERE state = 'open' AND ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR code = $2)
      ORDER BY appended_at, topic, partition, "offset", id`,
     'ids' in choice ? choice.ids : null,
@@ -133,7 +133,7 @@ export const listDeadLetters = async (
   { limit, code }: { readonly limit: number; readonly code?: string | undefined },
 ): Promise<readonly DeadLetter[]> => {
   const rows = await tx.$queryRawUnsafe<readonly DeadLetterRow[]>(
-    `SELECT ${columns}, NULL::bytea AS key, NULL::bytea AS value FROM dead_letter
+    `SELECT ${columns}, NULL::bytea AS key, NULL::bytea AS value FROM messaging.dead_letter
      WHERE state = 'open' AND ($2::text IS NULL OR code = $2)
      ORDER BY id DESC LIMIT $1`,
     limit,
@@ -147,7 +147,7 @@ export const countDeadLetters = (
   tx: RawTransaction,
 ): PromiseLike<readonly { readonly consumer: string; readonly code: string; readonly count: number }[]> =>
   tx.$queryRawUnsafe(
-    `SELECT consumer, code, count(*)::int AS count FROM dead_letter WHERE state = 'open'
+    `SELECT consumer, code, count(*)::int AS count FROM messaging.dead_letter WHERE state = 'open'
      GROUP BY consumer, code ORDER BY count(*) DESC, consumer, code`,
   );
 
@@ -158,7 +158,7 @@ export const findDeadLetter = async (
   { locked = false } = {},
 ): Promise<DeadLetter | undefined> => {
   const [row] = await tx.$queryRawUnsafe<readonly DeadLetterRow[]>(
-    `SELECT ${columns}, key, value FROM dead_letter WHERE id = $1::bigint ${locked ? 'FOR UPDATE' : ''}`,
+    `SELECT ${columns}, key, value FROM messaging.dead_letter WHERE id = $1::bigint ${locked ? 'FOR UPDATE' : ''}`,
     id,
   );
   return row && toDeadLetter(row);
@@ -170,7 +170,7 @@ export const dropDeadLetters = async (
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> => {
   const rows = await tx.$queryRawUnsafe<readonly { id: string }[]>(
-    `UPDATE dead_letter SET state = 'dropped', updated_at = now()
+    `UPDATE messaging.dead_letter SET state = 'dropped', updated_at = now()
      WHERE id = ANY ($1::bigint[]) AND state = 'open' RETURNING id::text`,
     ids,
   );
@@ -205,8 +205,8 @@ export const pruneDeadLetters = async (
   const closed = `state <> 'open' AND updated_at <= $1::timestamptz`;
   const open = `state = 'open' AND created_at <= $1::timestamptz`;
   return {
-    closed: await pruneTable(tx, 'dead_letter', closed, before(closedLifetimeMs)),
-    open: await pruneTable(tx, 'dead_letter', open, before(openLifetimeMs)),
+    closed: await pruneTable(tx, 'messaging.dead_letter', closed, before(closedLifetimeMs)),
+    open: await pruneTable(tx, 'messaging.dead_letter', open, before(openLifetimeMs)),
   };
 };
 

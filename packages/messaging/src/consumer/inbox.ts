@@ -39,7 +39,7 @@ export const claimDedupKeys = async (
 ): Promise<ReadonlySet<string>> => {
   const [row] = await tx.$queryRawUnsafe<readonly { count: number; identities: readonly string[] | null }[]>(
     `WITH claimed AS (
-       INSERT INTO inbox (consumer, identity)
+       INSERT INTO messaging.inbox (consumer, identity)
        SELECT $1, identity FROM unnest($2::text[]) AS seen (identity) ORDER BY identity COLLATE "C"
        ON CONFLICT DO NOTHING RETURNING identity
      )
@@ -59,7 +59,11 @@ export const releaseDedupKey = (
   consumer: string,
   dedupKey: string,
 ): PromiseLike<number> =>
-  tx.$executeRawUnsafe('DELETE FROM inbox WHERE consumer = $1 AND identity = $2', consumer, dedupKey);
+  tx.$executeRawUnsafe(
+    'DELETE FROM messaging.inbox WHERE consumer = $1 AND identity = $2',
+    consumer,
+    dedupKey,
+  );
 
 /** Twice as long as topics keep their messages. */
 const inboxLifetimeMs = 14 * 24 * 60 * 60 * 1000;
@@ -70,4 +74,4 @@ export const createInboxPruning = (tx: RawTransaction, clock: Clock, logger: Log
 
 /** Removes inbox rows older than 14 days, and returns how many. */
 export const pruneInbox = (tx: RawTransaction, now: Date): Promise<number> =>
-  pruneTable(tx, 'inbox', 'seen_at <= $1::timestamptz', new Date(now.getTime() - inboxLifetimeMs));
+  pruneTable(tx, 'messaging.inbox', 'seen_at <= $1::timestamptz', new Date(now.getTime() - inboxLifetimeMs));

@@ -68,7 +68,7 @@ const replayIn = async <Event>(
 
 const close = (tx: RawTransaction, id: string) =>
   tx.$executeRawUnsafe(
-    `UPDATE dead_letter SET state = 'replayed', updated_at = now() WHERE id = $1::bigint`,
+    `UPDATE messaging.dead_letter SET state = 'replayed', updated_at = now() WHERE id = $1::bigint`,
     id,
   );
 
@@ -78,7 +78,7 @@ const refuseAgain = async (
   { code, reason }: MessageFault,
 ): Promise<ReplayOutcome> => {
   await tx.$executeRawUnsafe(
-    `UPDATE dead_letter SET code = $2, reason = $3, updated_at = now() WHERE id = $1::bigint`,
+    `UPDATE messaging.dead_letter SET code = $2, reason = $3, updated_at = now() WHERE id = $1::bigint`,
     id,
     code,
     shortText(reason, maxReasonLength),

@@ -33,7 +33,7 @@ export const appendToOutbox = async (
 ): Promise<void> => {
   if (events.length === 0) return;
   await tx.$executeRawUnsafe(
-    `INSERT INTO outbox (type, version, topic, key, payload, trace)
+    `INSERT INTO messaging.outbox (type, version, topic, key, payload, trace)
      SELECT type, version, topic, key, data, $2
      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (type text, version smallint, topic text, key text, data jsonb))
        WITH ORDINALITY AS e (type, version, topic, key, data, place)
@@ -50,7 +50,7 @@ export const appendCopiesToOutbox = async (
 ): Promise<void> => {
   if (copies.length === 0) return;
   await tx.$executeRawUnsafe(
-    `INSERT INTO outbox (topic, key, value, headers)
+    `INSERT INTO messaging.outbox (topic, key, value, headers)
      SELECT topic, key, decode(value, 'base64'), headers
      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (topic text, key text, value text, headers jsonb))
        WITH ORDINALITY AS c (topic, key, value, headers, place)
@@ -81,4 +81,4 @@ export const bundled = (
 
 /** SQL: puts what {@link bundled} selects into the outbox, a row a bundle. */
 export const insertBundles = (...bundles: readonly string[]): string =>
-  `INSERT INTO outbox (type, version, topic, size, events) ${bundles.join(' UNION ALL ')}`;
+  `INSERT INTO messaging.outbox (type, version, topic, size, events) ${bundles.join(' UNION ALL ')}`;

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type pg from 'pg';
 import { isConflict } from '@cinegraph/database/store-errors';
 import type { RawTransaction } from '@cinegraph/database/transaction';
@@ -6,7 +7,7 @@ import { inTransaction } from '@cinegraph/database/transaction';
 /** How the present state in one subgraph's database is told to a topic that is younger than its tables. */
 export interface Backfill {
   readonly subgraph: string;
-  readonly migrations: URL;
+  readonly migrations: readonly MigrationSet[];
   readonly topic: string;
   /** What is announced, in the plural. */
   readonly items: string;
@@ -55,13 +56,13 @@ const backfillChunk = async (
   { topic, keys, tell }: Backfill,
 ): Promise<number | undefined> => {
   await tx.$executeRawUnsafe(
-    'INSERT INTO announcement (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+    'INSERT INTO messaging.backfill (topic, through) VALUES ($1, $2) ON CONFLICT DO NOTHING',
     topic,
     behind(''),
   );
   // Two runs take turns, chunk by chunk.
   const [progress] = await tx.$queryRawUnsafe<readonly { through: string }[]>(
-    'SELECT through FROM announcement WHERE topic = $1 FOR UPDATE',
+    'SELECT through FROM messaging.backfill WHERE topic = $1 FOR UPDATE',
     topic,
   );
   const through = progress?.through ?? behind('');
@@ -78,7 +79,7 @@ const backfillChunk = async (
     );
   }
   await tx.$executeRawUnsafe(
-    'UPDATE announcement SET through = $2 WHERE topic = $1',
+    'UPDATE messaging.backfill SET through = $2 WHERE topic = $1',
     topic,
     rows.length < chunkSize ? finished : behind(rows.at(-1)?.key ?? ''),
   );

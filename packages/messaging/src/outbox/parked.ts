@@ -54,7 +54,7 @@ const listSql = `
   SELECT CASE WHEN size > 1 THEN position || '.' || place ELSE position::text END AS name, topic, key, type,
     octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "asideAt",
     count(*) OVER ()::int AS count
-  FROM outbox_event WHERE ${aside} ORDER BY position, place LIMIT $1`;
+  FROM messaging.outbox_event WHERE ${aside} ORDER BY position, place LIMIT $1`;
 
 /** Of the row as it stands: the relay may be marking others of it meanwhile. */
 const partitionsWithout = `ARRAY (
@@ -64,11 +64,11 @@ const partitionsWithout = `ARRAY (
 
 const resendSql = `
   WITH resent AS MATERIALIZED (
-    SELECT position, place, topic, key, type FROM outbox_event
+    SELECT position, place, topic, key, type FROM messaging.outbox_event
     WHERE ${aside} AND ($1::text[] IS NULL OR position || '.' || place = ANY ($1))
   ), newest AS (
     SELECT DISTINCT ON (event.topic, event.key) event.position, event.place
-    FROM outbox_event AS event JOIN (
+    FROM messaging.outbox_event AS event JOIN (
       SELECT topic, key, min(position) AS first FROM resent WHERE type IS NOT NULL GROUP BY topic, key
     ) AS late ON event.topic = late.topic AND event.key = late.key AND event.position > first
     WHERE event.partition >= 0 ORDER BY event.topic, event.key, event.position DESC, event.place DESC
@@ -77,7 +77,7 @@ const resendSql = `
       SELECT position, place FROM resent UNION ALL SELECT position, place FROM newest
     ) AS all_of_them GROUP BY position
   ), updated AS (
-    UPDATE outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
+    UPDATE messaging.outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
       aside_at = CASE WHEN ${standsAside} = ANY (${partitionsWithout}) THEN aside_at END
     FROM again WHERE outbox.position = again.position
   )

@@ -111,7 +111,9 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   },
 
   ends: async (): Promise<readonly KnownEnd[]> => {
-    const { rows } = await client.query<EndRow>('SELECT topic, partition, next_offset FROM outbox_end');
+    const { rows } = await client.query<EndRow>(
+      'SELECT topic, partition, next_offset FROM messaging.outbox_end',
+    );
     return rows.map(toKnownEnd);
   },
 
@@ -126,7 +128,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
     await client.query('BEGIN');
     try {
       const { rows } = await client.query<{ first: string | null; last: string | null }>(
-        'SELECT min(position) AS first, max(position) AS last FROM outbox',
+        'SELECT min(position) AS first, max(position) AS last FROM messaging.outbox',
       );
       const { first, last } = rows[0] ?? {};
       // By ranges, so that each statement ends within its time however many entries there are.
@@ -135,7 +137,7 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
         reopened += again.rows[0]?.events ?? 0;
       }
       await client.query(endsSql, [topics, partitions, ends.map(({ next }) => String(next))]);
-      await client.query('DELETE FROM announcement WHERE topic = ANY ($1)', [topics]);
+      await client.query('DELETE FROM messaging.backfill WHERE topic = ANY ($1)', [topics]);
       await client.query('COMMIT');
     } catch (error) {
       await client.query('ROLLBACK');
@@ -189,7 +191,7 @@ const readSql = `
       sum(coalesce(octet_length(value), 0) + coalesce(pg_column_size(payload), 0)
         + coalesce(pg_column_size(events), 0)) OVER batch AS bytes
     FROM (
-      SELECT ${columns}, size FROM outbox
+      SELECT ${columns}, size FROM messaging.outbox
       WHERE published_at IS NULL AND position NOT IN (SELECT unnest($1::bigint[]))
       ORDER BY position LIMIT $2
     ) AS first
@@ -213,17 +215,17 @@ const fillIn = (added: string): string => {
 
 const markSql = `
   WITH marked AS (
-    UPDATE outbox SET ${fillIn('place.partitions::integer[]')}
+    UPDATE messaging.outbox SET ${fillIn('place.partitions::integer[]')}
     FROM unnest($1::bigint[], $2::text[]) AS place (position, partitions)
     WHERE outbox.position = place.position
   )
-  INSERT INTO outbox_end AS known (topic, partition, next_offset)
+  INSERT INTO messaging.outbox_end AS known (topic, partition, next_offset)
   SELECT * FROM unnest($3::text[], $4::integer[], $5::bigint[])
   ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(known.next_offset, excluded.next_offset)
   RETURNING topic, partition, next_offset`;
 
 const asideSql = `
-  UPDATE outbox SET ${fillIn('$2::integer[]')}, aside_at = now()
+  UPDATE messaging.outbox SET ${fillIn('$2::integer[]')}, aside_at = now()
   WHERE position = $1`;
 
 const reopenSql = `
@@ -231,7 +233,7 @@ const reopenSql = `
     SELECT topic, array_agg(partition) AS partitions
     FROM unnest($1::text[], $2::integer[]) AS lost (topic, partition) GROUP BY topic
   ), again AS (
-    UPDATE outbox SET published_at = NULL, published_partitions = ARRAY (
+    UPDATE messaging.outbox SET published_at = NULL, published_partitions = ARRAY (
       SELECT CASE WHEN partition <> ALL (lost.partitions) THEN partition END
       FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
     )
@@ -243,15 +245,15 @@ const reopenSql = `
   SELECT coalesce(sum(events), 0)::int AS events FROM again`;
 
 const endsSql = `
-  UPDATE outbox_end SET next_offset = ends.next_offset
+  UPDATE messaging.outbox_end SET next_offset = ends.next_offset
   FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS ends (topic, partition, next_offset)
   WHERE outbox_end.topic = ends.topic AND outbox_end.partition = ends.partition`;
 
 const pruneSql = `
   WITH chunk AS MATERIALIZED (
     SELECT position, aside_at IS NOT NULL AS aside, published_at < now() - interval '72 hours' AS old
-    FROM outbox WHERE position > $1 ORDER BY position LIMIT $2
+    FROM messaging.outbox WHERE position > $1 ORDER BY position LIMIT $2
   ), removed AS (
-    DELETE FROM outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT aside))
+    DELETE FROM messaging.outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT aside))
   )
   SELECT max(position) AS through, count(*) FILTER (WHERE old)::int AS old FROM chunk`;

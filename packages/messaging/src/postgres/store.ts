@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { partitionsPerTopic, type BrokerOptions } from '../broker.js';
 import { isUnavailable } from '@cinegraph/database/store-errors';
+import { brokerMigrations } from '../migrations.js';
 import { migrate } from '@cinegraph/database/migrate';
 
 /** The event database, which holds the topics, messages and committed offsets of the PostgreSQL broker. */
@@ -18,8 +19,6 @@ export interface PostgresStore {
   /** Returns whether the last access to the database succeeded. */
   answers(): boolean;
 }
-
-const migrations = new URL('../../../../prisma/events/migrations/', import.meta.url);
 
 /** The values of the column `keeps` of table `topic`. */
 const keepsOf = { time: 'happenings', compact: 'states' } as const;
@@ -47,6 +46,7 @@ export const openPostgresStore = ({
 }: BrokerOptions & { url: string }): PostgresStore => {
   const pool = new pg.Pool({
     connectionString: url,
+    options: '-c search_path=messaging',
     application_name: `${clientId} log`,
     connectionTimeoutMillis: 4_000,
     statement_timeout: statementTimeoutMs,
@@ -89,7 +89,7 @@ export const openPostgresStore = ({
   };
 
   const prepare = async () => {
-    const applied = await migrate({ url, migrations });
+    const applied = await migrate({ url, ...brokerMigrations });
     if (applied.length > 0) logger.info({ applied }, 'migrations of the event database applied');
     await addTopics(definitions.keys());
   };

@@ -23,7 +23,7 @@ describe('a PostgreSQL broker that has lost messages', () => {
     for (const group of ['test.lost.running', 'test.lost.stopped']) await allCommitted(broker, group);
     await stopped.stop();
     warned.length = 0;
-    await database.pool().query('TRUNCATE message, partition_end');
+    await database.pool().query('TRUNCATE messaging.message, messaging.partition_end');
     const sent = Array.from({ length: 2_000 }, (_, n) => `new ${n}`);
     await broker.publish(sent.map((text) => message(text, 'lost')));
     const again = await consume(broker, 'test.lost.stopped');
@@ -49,10 +49,10 @@ describe('a PostgreSQL broker that has lost messages', () => {
     [texts.length, warned.length] = [0, 0];
     const pool = database.pool();
     await pool.query(
-      `DELETE FROM message WHERE partition <> ${partition} OR "offset" < ${offset} OR value > '2'`,
+      `DELETE FROM messaging.message WHERE partition <> ${partition} OR "offset" < ${offset} OR value > '2'`,
     );
     await pool.query(
-      `UPDATE partition_end SET next_offset = CASE partition WHEN ${partition} THEN ${offset + 2n} ELSE 0 END
+      `UPDATE messaging.partition_end SET next_offset = CASE partition WHEN ${partition} THEN ${offset + 2n} ELSE 0 END
        WHERE topic = $1`,
       [orders.name],
     );

@@ -23,8 +23,8 @@ describe('publishing to the PostgreSQL broker', () => {
       }),
     );
     const { rows } = await database.pool().query<{ count: string; gaps: boolean }>(
-      `SELECT sum(count) AS count, bool_or(count <> next_offset) AS gaps FROM partition_end
-       JOIN (SELECT topic, partition, count(*) FROM message GROUP BY 1, 2) AS stored USING (topic, partition)`,
+      `SELECT sum(count) AS count, bool_or(count <> next_offset) AS gaps FROM messaging.partition_end
+       JOIN (SELECT topic, partition, count(*) FROM messaging.message GROUP BY 1, 2) AS stored USING (topic, partition)`,
     );
     expect(rows).toEqual([{ count: String(6 * 15 * 120), gaps: false }]);
   });

@@ -19,7 +19,9 @@ describe('retention of the PostgreSQL broker', () => {
     const broker = await connect(database.url());
     const old = await broker.publish([message('old 1', 'pruned'), message('old 2', 'pruned')]);
     const { partition, offset } = old[1]!;
-    await database.pool().query(`UPDATE message SET appended_at = now() - interval '7 days 1 minute'`);
+    await database
+      .pool()
+      .query(`UPDATE messaging.message SET appended_at = now() - interval '7 days 1 minute'`);
     const before = await consume(broker, 'test.before');
     await until(() => before.texts.includes('old 2'), 'the old messages came before the pruning');
     await prune();
@@ -36,7 +38,7 @@ describe('retention of the PostgreSQL broker', () => {
   it('messages are kept for seven days, and the newest one of each key of a compacted topic for ever', async () => {
     const broker = await connect(database.url());
     const pool = database.pool();
-    await pool.query('DELETE FROM message');
+    await pool.query('DELETE FROM messaging.message');
     const longKey = 'k'.repeat(10_000);
     await broker.publish([
       ...['1', '2', '3'].map((text) => message(text, 'a', prices)),
@@ -44,12 +46,14 @@ describe('retention of the PostgreSQL broker', () => {
       ...[message('1', 'gone', prices), message(null, 'gone', prices), message('no key', null, prices)],
       ...[message('1', 'a'), message('2', 'a')],
     ]);
-    await pool.query(`UPDATE message SET appended_at = now() - interval '8 days'`);
+    await pool.query(`UPDATE messaging.message SET appended_at = now() - interval '8 days'`);
     await broker.publish([message('4', 'a', prices), message('young', 'a')]);
-    await pool.query(`UPDATE message SET appended_at = now() - interval '6 days' WHERE value = 'young'`);
+    await pool.query(
+      `UPDATE messaging.message SET appended_at = now() - interval '6 days' WHERE value = 'young'`,
+    );
     await prune();
     const { rows } = await pool.query<{ topic: string; value: Buffer }>(
-      'SELECT topic, value FROM message ORDER BY topic, value',
+      'SELECT topic, value FROM messaging.message ORDER BY topic, value',
     );
     expect(rows.map(({ topic, value }) => `${topic} ${value.toString()}`)).toEqual([
       'shop.orders.v1 young',

@@ -6,9 +6,8 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { until } from '@cinegraph/testing/until';
 import type { Broker, IncomingMessage, OutgoingMessage } from '../../src/broker.js';
 import type { TopicDefinition } from '../../src/envelope.js';
+import { brokerMigrations } from '../../src/migrations.js';
 import { openPostgresBroker } from '../../src/postgres/broker.js';
-
-export const migrations = new URL('../../../../prisma/events/migrations/', import.meta.url);
 
 /** A topic with retention by time. */
 export const orders: TopicDefinition = { name: 'shop.orders.v1', retention: 'time' };
@@ -59,8 +58,9 @@ export const openEventDatabase = () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   beforeAll(async () => {
-    database = await testDatabase({ name: 'events', migrations });
-    pool = testPool(database.url);
+    database = await testDatabase({ name: 'events', migrations: [brokerMigrations] });
+    // The search path is that of the broker's own connections.
+    pool = testPool(`${database.url}?options=-c%20search_path%3Dmessaging`);
   });
   afterAll(async () => {
     await pool.end();

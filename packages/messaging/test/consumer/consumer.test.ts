@@ -101,7 +101,7 @@ describe('a consumer', () => {
       const faults = [
         ['ALTER TABLE effect RENAME TO gone', 'ALTER TABLE gone RENAME TO effect'],
         ['ALTER TABLE effect RENAME word TO gone', 'ALTER TABLE effect RENAME gone TO word'],
-        ['ALTER TABLE inbox RENAME TO gone', 'ALTER TABLE gone RENAME TO inbox'],
+        ['ALTER TABLE messaging.inbox RENAME TO gone', 'ALTER TABLE messaging.gone RENAME TO inbox'],
       ] as const;
       for (const [broken, repaired] of faults) {
         await pool().query(broken);

@@ -36,7 +36,7 @@ describe('a message that cannot be handled', () => {
         'signature',
         'traceparent',
       ]);
-      const { rows } = await pool().query('SELECT topic, key, value, headers, type FROM outbox');
+      const { rows } = await pool().query('SELECT topic, key, value, headers, type FROM messaging.outbox');
       expect(rows).toEqual([
         {
           topic: 'words.dlq',
@@ -85,7 +85,7 @@ describe('a message that cannot be handled', () => {
         await deliver([message(null), message(''), message(Buffer.from([0xff, 0xfe, 0])), ...large]);
         const { rows } = await pool().query<{ n: number; same: boolean }>(`
           SELECT count(*)::int AS n, bool_and(o.value IS NOT DISTINCT FROM d.value) AS same
-          FROM dead_letter d JOIN outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text`);
+          FROM messaging.dead_letter d JOIN messaging.outbox o ON o.headers ->> 'dead-letter-offset' = d."offset"::text`);
         expect(rows).toEqual([{ n: 15, same: true }]);
       },
     ));

@@ -8,8 +8,7 @@ import type { IncomingMessage, SubscriptionOptions } from '../../src/broker.js';
 import type { ConsumerDefinition } from '../../src/consumer/consumer.js';
 import { listDeadLetters } from '../../src/consumer/dead-letters.js';
 import { recordDedupKey } from '../../src/consumer/inbox.js';
-
-const migrations = new URL('../../../../prisma/metadata/migrations/', import.meta.url);
+import { inboxMigrations, outboxMigrations } from '../../src/migrations.js';
 
 let offsets = 0;
 
@@ -62,14 +61,14 @@ export const openConsumerDatabase = () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   beforeAll(async () => {
-    database = await testDatabase({ name: 'consumer', migrations });
+    database = await testDatabase({ name: 'consumer', migrations: [outboxMigrations, inboxMigrations] });
   });
   afterAll(() => database.drop());
   beforeEach(async () => {
     pool = new pg.Pool({ connectionString: database.url, max: 8, connectionTimeoutMillis: 2_000 });
     pool.on('error', () => undefined);
     await pool.query('CREATE TABLE IF NOT EXISTS effect (id bigint GENERATED ALWAYS AS IDENTITY, word text)');
-    await pool.query('TRUNCATE effect, inbox, dead_letter, outbox');
+    await pool.query('TRUNCATE effect, messaging.inbox, messaging.dead_letter, messaging.outbox');
   });
   afterEach(() => pool.end());
 

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type pg from 'pg';
 import type { Progress } from './progress.js';
 import type { ImportReport } from './report.js';
@@ -6,7 +7,7 @@ import type { ImportReport } from './report.js';
 export interface Importer<Item> {
   readonly subgraph: string;
   readonly source: string;
-  readonly migrations: URL;
+  readonly migrations: readonly MigrationSet[];
   /** The plural noun for the records in the report. */
   readonly items: string;
   /** Names of options with a value, e.g. `scale` for `--scale 5`. */

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import { reasonOf } from '@cinegraph/service/terminal';
 import { runJob, type JobTools } from './run-job.js';
 
@@ -21,7 +22,7 @@ export interface Command {
 export const runCommands = async (
   options: {
     readonly subgraph: string;
-    readonly migrations: URL;
+    readonly migrations: readonly MigrationSet[];
     /** How a person calls the commands, e.g. `npm run events --`. */
     readonly call: string;
     readonly commands: Readonly<Record<string, Command>>;

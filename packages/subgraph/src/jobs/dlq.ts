@@ -28,6 +28,11 @@ export const dlqCommand = (definition: EventsDefinition): Command => ({
     'dlq drop <id>...',
   ],
   run: async ([word, ...args], tools) => {
+    // Only a subgraph that consumes has the table.
+    if (definition.consumers({ variables: tools.variables, secret: undefined }).length === 0) {
+      say(`${definition.subgraph} consumes no messages, so it has no dead letters.`);
+      return 0;
+    }
     const { values, positionals: ids } = parseArgs({
       args,
       options: { code: { type: 'string' }, limit: { type: 'string' }, all: { type: 'boolean' } },

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
 import type { Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { backfillCommand } from './backfill.js';
@@ -10,7 +11,7 @@ import type { JobTools } from './run-job.js';
 /** What a subgraph publishes and consumes, as far as the commands on its events need to know it. */
 export interface EventsDefinition {
   readonly subgraph: string;
-  readonly migrations: URL;
+  readonly migrations: readonly MigrationSet[];
   /**
    * Returns the definitions of the subgraph's consumers. `secret` is the graph's key; it is undefined if only
    * their names and topics are needed.

@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type pg from 'pg';
 import { z } from 'zod';
 import { openDatabase } from '@cinegraph/database/pool';
@@ -36,7 +37,7 @@ export interface JobTools {
 export const runJob = async (options: {
   subgraph: string;
   what: string;
-  migrations: URL;
+  migrations: readonly MigrationSet[];
   work: (tools: JobTools) => Promise<number | undefined>;
 }): Promise<void> => {
   const { subgraph, what, migrations, work } = options;

@@ -34,7 +34,7 @@ export const appendMovieStates = (which: string): string => `
     FROM movie JOIN (${which}) AS which ON which.id = movie.id
     ORDER BY movie.id COLLATE "C" FOR UPDATE OF movie
   )
-  INSERT INTO outbox (type, version, topic, key, payload)
+  INSERT INTO messaging.outbox (type, version, topic, key, payload)
   SELECT event.type, event.version, event.topic, id,
     jsonb_build_object('movieId', id, 'version', locked.version) || CASE WHEN deleted THEN '{}'
       ELSE jsonb_build_object('title', title, 'releaseYear', release_year) END

@@ -1,0 +1,19 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
+
+/** The tables of a subgraph that publishes: outbox, outbox_end and backfill, in the schema `messaging`. */
+export const outboxMigrations: MigrationSet = {
+  migrations: new URL('../migrations/outbox/', import.meta.url),
+  history: 'messaging.outbox_migrations',
+};
+
+/** The tables of a subgraph that consumes: inbox and dead_letter, in the schema `messaging`. */
+export const inboxMigrations: MigrationSet = {
+  migrations: new URL('../migrations/inbox/', import.meta.url),
+  history: 'messaging.inbox_migrations',
+};
+
+/** The tables of the PostgreSQL broker, in the schema `messaging` of the event database. */
+export const brokerMigrations: MigrationSet = {
+  migrations: new URL('../migrations/broker/', import.meta.url),
+  history: 'messaging.broker_migrations',
+};
