@@ -1,28 +1,33 @@
 import { print, type TypedQueryDocumentNode } from 'graphql';
 import type { ErrorCode } from './generated/operations.js';
 
-/** Why a part of the answer is missing: a code of the schema's own list, or one of the gateway's (see README). */
+/**
+ * Why a part of the response is missing. The code is one of `ErrorCode` in the schema, or one of the gateway.
+ */
 export interface GraphRefusal {
   readonly message: string;
   readonly path?: readonly (string | number)[];
   readonly extensions?: { readonly code?: ErrorCode | (string & {}) };
 }
 
-/** An answer of the graph; beside refusals `data` holds what could be answered all the same. */
+/**
+ * A response of the graph. `data` may be present together with refusals: it holds the parts that succeeded.
+ */
 export interface Answer<Data> {
   readonly data: Data | null;
   readonly refusals: readonly GraphRefusal[];
 }
 
-/** Asks the graph; what it answers has the type of the operation, and its variables are checked by the compiler. */
+/** Sends an operation. The compiler knows the type of its data and checks its variables. */
 export type Ask = <Data, Variables>(
   operation: TypedQueryDocumentNode<Data, Variables>,
   variables: Variables,
 ) => Promise<Answer<Data>>;
 
 /**
- * A client of the graph at this address, on behalf of a viewer or of nobody. Rejects where nothing answers, or what
- * answers is no GraphQL; a refusal of the graph is no rejection.
+ * Creates a client of the graph at this URL, for a viewer or for nobody. Its promise rejects if the server
+ * does not respond or does not respond with JSON. A refusal of the graph is part of a response and does not
+ * reject.
  */
 export const createClient =
   (url: string, viewer?: string): Ask =>
@@ -32,13 +37,13 @@ export const createClient =
       headers: {
         'content-type': 'application/json',
         accept: 'application/graphql-response+json, application/json;q=0.9',
-        // The development header; a production gateway takes the viewer from elsewhere.
+        // This header is for development only: in production the gateway ignores it.
         ...(viewer !== undefined && { 'x-viewer-id': viewer }),
       },
       body: JSON.stringify({ query: print(operation), variables }),
     });
     if (response.headers.get('content-type')?.includes('json') !== true)
-      throw new Error(`${url} answers no GraphQL (status ${response.status}).`);
+      throw new Error(`${url} did not respond with GraphQL (status ${response.status}).`);
     const { data, errors } = (await response.json()) as {
       data?: Data | null;
       errors?: readonly GraphRefusal[];

@@ -3,22 +3,22 @@ import { createClient, type Answer, type Ask, type GraphRefusal } from './client
 import {
   MoviePageDocument,
   RateDocument,
-  TakeBackDocument,
+  RetractDocument,
   type ErrorCode,
   type MovieFilter,
   type MovieLineFragment,
   type MoviePageQuery,
 } from './generated/operations.js';
 
-const help = `Reads all movies of a filter, page by page, rates the best of them, and takes the rating back.
+const help = `Reads all movies of a filter, page by page, rates the best of them, and retracts the rating.
 
   npm run start -w examples -- --genre drama --from 2005 --viewer ann
 
-  --url <address>     http://127.0.0.1:4000/graphql unless told
+  --url <url>         the graph; default http://127.0.0.1:4000/graphql
   --genre <id>        only movies of this genre
-  --from <year>       only movies released since
-  --viewer <name>     who rates; nobody unless told, and nobody may not rate
-  --page <number>     movies a page, 50 unless told
+  --from <year>       only movies released in or after this year
+  --viewer <name>     who rates; without a viewer the ratings are refused
+  --page <number>     movies per page; default 50
 `;
 
 const main = async (): Promise<void> => {
@@ -55,16 +55,16 @@ const main = async (): Promise<void> => {
   for (const movie of best) say(`  ${lineOf(movie)}`);
 
   const [movie] = best;
-  if (movie) await rateAndTakeBack(ask, movie);
+  if (movie) await rateAndRetract(ask, movie);
 };
 
-/** What is no number would go out as null, which is no condition at all. */
+/** Reads a number. NaN would become null in JSON, and null means no condition. */
 const readNumber = (option: string, text: string): number => {
   if (!/^\d+$/.test(text)) throw new Error(`--${option} must be a whole number, not "${text}".`);
   return Number(text);
 };
 
-/** The pages of all movies that fit the filter, each fetched when it is asked for. */
+/** Yields the pages of all movies that match the filter. Each page is fetched when the caller asks for it. */
 async function* moviePages(
   ask: Ask,
   filter: MovieFilter,
@@ -78,21 +78,24 @@ async function* moviePages(
   } while (after !== null);
 }
 
-const rateAndTakeBack = async (ask: Ask, { id, title }: MovieLineFragment): Promise<void> => {
+const rateAndRetract = async (ask: Ask, { id, title }: MovieLineFragment): Promise<void> => {
   for (const score of [11, 9]) {
     const { data, refusals } = await ask(RateDocument, { movieId: id, score });
     if (data?.submitRating) say(`rated ${score}: ${lineOf(data.submitRating.movie)}`);
     for (const refusal of refusals) say(`${title} was not rated ${score}: ${adviceFor(refusal)}`);
   }
-  const { data } = await ask(TakeBackDocument, { movieId: id });
-  if (data?.retractRating?.retracted === true) say(`taken back: ${lineOf(data.retractRating.movie)}`);
+  const { data } = await ask(RetractDocument, { movieId: id });
+  if (data?.retractRating?.retracted === true) say(`retracted: ${lineOf(data.retractRating.movie)}`);
 };
 
-/** What to do about a refusal goes by its code; texts may change. A code that the schema does not have fails the build. */
+/**
+ * Advice by the code of a refusal, because messages may change. A code that is not in the schema fails the
+ * build.
+ */
 const advice: Readonly<Partial<Record<ErrorCode, string>>> = {
-  UNAUTHENTICATED: 'say who you are with --viewer.',
+  UNAUTHENTICATED: 'name a viewer with --viewer.',
   RATING_OUT_OF_RANGE: 'a score is a whole number from 1 to 10.',
-  MOVIE_DELETED: 'the movie is gone; read the list again.',
+  MOVIE_DELETED: 'the movie was deleted; read the list again.',
   OVERLOADED: 'try again in a moment.',
   STORE_UNAVAILABLE: 'try again in a moment.',
 };
@@ -102,11 +105,11 @@ const adviceFor = ({ message, extensions }: GraphRefusal): string => {
   return `${code}, ${(advice as Readonly<Partial<Record<string, string>>>)[code] ?? message}`;
 };
 
-/** The data of an answer that is of no use without it; a part that is missing beside an error is told, and lived with. */
+/** Prints the refusals of a response and returns its data. Throws if there is no data at all. */
 const dataOf = <Data>({ data, refusals }: Answer<Data>): Data => {
   for (const refusal of refusals)
     complain(`${refusal.path?.join('.') ?? 'the request'}: ${adviceFor(refusal)}`);
-  if (data === null) throw new Error('The graph answered nothing that can be shown.');
+  if (data === null) throw new Error('The graph returned no data.');
   return data;
 };
 

@@ -1,4 +1,4 @@
-/** What each scalar of the schema is in TypeScript, as JSON carries it. */
+/** The TypeScript type of each custom scalar of the schema, in JSON. */
 export interface ScalarTypes {
   readonly CurrencyCode: string;
   readonly Date: string;

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { createHttpServer } from '@cinegraph/service/http/server';
-import { createLogger } from '@cinegraph/service/logger';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { addCompression, minCompressedBytes } from '../src/http/compression.js';
 import { sendRaw, varies } from './support/raw-http.js';
 import { startWorld } from './support/world.js';
@@ -103,7 +103,7 @@ describe('a server with compression', () => {
   const server = createHttpServer({
     host: '127.0.0.1',
     port: 0,
-    logger: createLogger({ name: 'test', level: 'silent' }),
+    logger: silentLogger,
     readiness: async () => ({ ready: true, checks: {} }),
   });
   let release: () => void = () => undefined;

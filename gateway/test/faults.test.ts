@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { answers, neverAnswers } from './support/stub-subgraph.js';
-import { eventually, startWorld } from './support/world.js';
+import { startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;
 
@@ -232,7 +233,7 @@ describe('a client that leaves', () => {
     await asked;
     leaving.abort();
     expect(await left).toBe('left');
-    if (ends) await eventually(() => closed);
+    if (ends) await until(() => closed);
     // A round trip behind the leaving: had it ended the fetch, that would have been seen by now.
     else await Promise.all([fetch(`${world.url}/health/live`), fetch(`${world.url}/health/live`)]);
     expect(closed).toBe(ends);

@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { buildGateway, type GatewayProcess, runGateway } from './support/process.js';
 import { answers, type StubSubgraph } from './support/stub-subgraph.js';
-import { askAt, compose, eventually, startStubs } from './support/world.js';
+import { askAt, compose, startStubs } from './support/world.js';
 
 let stubs: { things: StubSubgraph; scores: StubSubgraph };
 let folder: string;
@@ -110,9 +111,9 @@ describe('the gateway as a process', () => {
     expect(await readiness()).toBe(200);
 
     const asked = Array.from({ length: count }, () => askAt(url, '{ things { id score } }'));
-    await eventually(() => waiting.length === count);
+    await until(() => waiting.length === count);
     gateway.child.kill('SIGTERM');
-    await eventually(async () => (await readiness().catch(() => 'closed')) !== 200);
+    await until(async () => (await readiness().catch(() => 'closed')) !== 200);
     stubs.things.misbehave(undefined);
     for (const answer of waiting) answer();
 

@@ -1,10 +1,11 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { readConfig } from '../src/config.js';
 import { startGateway } from '../src/server.js';
 import { startStubSubgraph, type StubSubgraph } from './support/stub-subgraph.js';
-import { askAt, compose, createTestLog, eventually, startWorld } from './support/world.js';
+import { askAt, compose, createTestLog, startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;
 
@@ -59,7 +60,7 @@ describe('a new supergraph file', () => {
   it('a supergraph file that is replaced by a rename is served, and no request fails meanwhile', async () => {
     const stop = underLoad('{ things { name score } }');
     await replaceBy(widened());
-    await eventually(hasNews);
+    await until(hasNews);
     const { count, failed } = await stop();
 
     expect(failed).toEqual([]);
@@ -70,7 +71,7 @@ describe('a new supergraph file', () => {
   it('a supergraph file that is rewritten is served', async () => {
     await writeFile(world.supergraphPath, widened());
 
-    await eventually(hasNews);
+    await until(hasNews);
   });
 
   it('a supergraph file behind an exchanged symbolic link, as in a mounted ConfigMap, is served', async () => {
@@ -94,7 +95,7 @@ describe('a new supergraph file', () => {
       await rename(path.join(mount, '..data_tmp'), path.join(mount, '..data'));
       await rm(path.join(mount, '..v1'), { recursive: true });
 
-      await eventually(() => hasNews(gateway.url));
+      await until(() => hasNews(gateway.url));
     } finally {
       await gateway.stop();
     }
@@ -119,7 +120,7 @@ describe('a new supergraph file', () => {
     async (_what, content) => {
       const stop = underLoad('{ things { name score } }');
       await replaceBy(content());
-      await eventually(() => logged('the new supergraph is refused').length > 0);
+      await until(() => logged('the new supergraph is refused').length > 0);
       const { failed } = await stop();
 
       expect(failed).toEqual([]);
@@ -129,17 +130,17 @@ describe('a new supergraph file', () => {
       expect((await fetch(`${world.url}/health/ready`)).status).toBe(200);
 
       await replaceBy(widened());
-      await eventually(hasNews);
+      await until(hasNews);
     },
   );
 
   it('a missing supergraph file leaves the old one served, and is loaded when it is back', async () => {
     await rm(world.supergraphPath);
-    await eventually(() => logged('the supergraph file is missing').length > 0);
+    await until(() => logged('the supergraph file is missing').length > 0);
     expect((await world.ask('{ things { name } }')).body.errors).toBeUndefined();
 
     await writeFile(world.supergraphPath, widened());
-    await eventually(hasNews);
+    await until(hasNews);
   });
 
   it('a request under way ends on the supergraph it began with', async () => {
@@ -157,7 +158,7 @@ describe('a new supergraph file', () => {
     const answer = world.ask('{ things { id score } }');
     await begun;
     await replaceBy(compose([world.things, extra]));
-    await eventually(hasNews);
+    await until(hasNews);
     release();
 
     expect((await answer).body).toEqual({ data: { things: [{ id: '1', score: 10 }] } });
@@ -167,7 +168,7 @@ describe('a new supergraph file', () => {
   it('a new supergraph may move one subgraph, and keeps the connections of the others', async () => {
     await world.ask('{ things { id } }');
     await replaceBy(compose(stubs(), { scores: 'http://127.0.0.1:1/graphql' }));
-    await eventually(async () => (await world.ask('{ things { score } }')).body.errors !== undefined);
+    await until(async () => (await world.ask('{ things { score } }')).body.errors !== undefined);
 
     expect(world.things.connections()).toBe(1);
   });

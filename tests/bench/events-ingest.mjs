@@ -12,7 +12,7 @@ import { endChild } from './report.mjs';
 
 const events = 200_000;
 
-/** Measures ingest, and lag where that is wanted; `feedDirectly` feeds a database without a broker. */
+/** Measures ingest and, if requested, lag. `feedDirectly` writes to a database without a broker. */
 export async function measureIngest({ freshDatabase, feedDirectly, closing, say, withLag }) {
   const direct = await freshDatabase();
   const fed = events / (await feedDirectly(direct.pool, 0, events));
@@ -38,7 +38,7 @@ export async function measureIngest({ freshDatabase, feedDirectly, closing, say,
   const publish = async (from, count) => {
     for (let at = from; at < from + count; at += 2_000) {
       await broker.publish(
-        Array.from({ length: Math.min(2_000, from + count - at) }, (_, place) => messageOf(at + place)),
+        Array.from({ length: Math.min(2_000, from + count - at) }, (_, index) => messageOf(at + index)),
       );
     }
   };
@@ -103,8 +103,8 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     ['half of the 20,000 that are expected', 10_000],
     ['half of the ingest above', consumed / 2],
   ];
-  for (const [wanted, perSecond] of loads) {
-    // Steady load, in pieces of a twentieth of a second.
+  for (const [requested, perSecond] of loads) {
+    // The load is steady, in pieces of 50 milliseconds.
     let loading = true;
     const load = (async () => {
       while (loading) {
@@ -135,7 +135,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
           return _entities[0].aggregatedRating.count === 1;
         },
         30_000,
-        // Often enough to be exact, and too seldom to be a load of its own.
+        // It polls often enough to be exact, and rarely enough not to be a load of its own.
         25,
       );
       visible.push(performance.now() - acknowledgedAt);
@@ -146,23 +146,23 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const reached = ((sent - from) / (performance.now() - began)) * 1_000;
     visible.sort((left, right) => left - right);
     say(
-      `acknowledged to visible at ${round(reached)} events/s (asked for: ${wanted}): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events to be told at the end`,
+      `acknowledged to visible at ${round(reached)} events/s (asked for: ${requested}): p50 ${round(visible[50])} ms, p99 ${round(visible[98])} ms; ${round(left)} events unpublished at the end`,
     );
     await allTold();
   }
 
   const arrived = new Map();
-  const own = { name: 'rating.ratings.v1', retention: 'time' };
+  const ownTopic = { name: 'rating.ratings.v1', retention: 'time' };
   const reader = openKafkaBroker({
     clientId: 'bench-reader',
-    topics: [own],
+    topics: [ownTopic],
     logger: createLogger({ name: 'bench', level: 'warn' }),
     brokers: kafka.brokers,
   });
   await reader.part.start();
   const subscription = reader.subscribe({
     group: 'bench.reader',
-    topics: [own.name],
+    topics: [ownTopic.name],
     onBatch: async (messages) => {
       for (const { value } of messages) {
         const { data } = JSON.parse(value.toString());
@@ -174,7 +174,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
   const idle = [];
   for (let at = -20; at < 200; at += 1) {
     const viewer = `idle:${at}`;
-    // Straight into the outbox, as a mutation does it: rating was started without a key, so that nobody can vote.
+    // Writes to the outbox as a mutation does: rating was started without a key, so that nobody can vote.
     await pool.query(
       `INSERT INTO outbox (type, topic, key, payload) VALUES ('RatingSubmitted', 'rating.ratings.v1', 'idle',
          jsonb_build_object('movieId', 'idle', 'viewerId', $1::text, 'score', 5, 'review', null, 'version', 1))`,
@@ -196,7 +196,7 @@ async function waitFor(look, withinMs = 600_000, everyMs = 100) {
   for (;;) {
     const found = await look();
     if (found) return found;
-    if (performance.now() > endsAt) throw new Error('what was waited for did not come');
+    if (performance.now() > endsAt) throw new Error('The condition was not met in time.');
     await delay(everyMs);
   }
 }

@@ -1,6 +1,8 @@
 export const movies = 5_000;
 
-/** Event `n` of a stream in which a few movies get most of the ratings; each viewer rates a movie once. */
+/**
+ * Returns event `n` of a stream in which a few movies get most ratings, and each viewer rates a movie once.
+ */
 export function ratingOf(n) {
   return {
     movieId: `bench:${Math.floor(movies * ((n * 0.6180339887) % 1) ** 2)}`,
@@ -9,7 +11,7 @@ export function ratingOf(n) {
   };
 }
 
-/** A whole number as people read it. */
+/** Formats an integer with separators. */
 export function round(value) {
   return Math.round(value).toLocaleString('en-US');
 }

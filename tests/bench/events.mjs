@@ -1,13 +1,14 @@
 /*
- * What ratings cost on their way in and out, each figure against another of the same run:
+ * Measures the cost of consumed and published ratings, each figure relative to another one of the same run:
  *
- *   ingest    Kafka -> database, 200,000 events through one consumer process, against the same set-based statement fed directly
- *   mutations 256 at a time on one movie: batches against one transaction each
- *   growth    cost of an event with 5,000,000 ratings stored, against 10,000
- *   lag       from a broker's acknowledgement to the aggregate that a query shows, at half the ingest's rate; and from a
- *             mutation's answer to its event at a Kafka consumer, idle
+ *   ingest    from Kafka to the database, 200,000 events through one consumer process; relative to the same
+ *             set-based statement without a broker
+ *   mutations 256 at a time on one movie; batches relative to one transaction each
+ *   growth    cost of an event with 5,000,000 ratings stored; relative to 10,000
+ *   lag       from a broker's acknowledgement to the aggregate that a query returns, at half the rate of
+ *             ingest; and from the response to a mutation to its event at a Kafka consumer, when idle
  *
- * npm run bench -- events [names; all unless told]
+ * npm run bench -- events [names; by default all]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,8 +28,8 @@ import { measureIngest } from './events-ingest.mjs';
 import { movies, ratingOf, round } from './events-stream.mjs';
 import { cleaningUp, writeSection } from './report.mjs';
 
-const wanted = process.argv.slice(2);
-const runs = (name) => wanted.length === 0 || wanted.includes(name);
+const requested = process.argv.slice(2);
+const runs = (name) => requested.length === 0 || requested.includes(name);
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 const folder = await mkdtemp(join(tmpdir(), 'bench-events-'));
@@ -54,7 +55,7 @@ try {
   if (runs('ingest') || runs('lag')) {
     await measureIngest({ freshDatabase, feedDirectly, closing, say, withLag: runs('lag') });
   }
-  if (wanted.length === 0)
+  if (requested.length === 0)
     writeSection(
       'Ratings in and out by events',
       'npm run bench -- events',
@@ -130,19 +131,19 @@ async function measureMutations() {
   );
 }
 
-/** Applies events n to n + count directly, in batches as the consumer has them; answers seconds. */
+/** Applies events n to n + count directly, in batches like the consumer's. Returns the seconds. */
 async function feedDirectly(pool, from, count, batch = 5_000) {
   const began = performance.now();
   for (let at = from; at < from + count; at += batch) {
-    const incoming = Array.from({ length: Math.min(batch, from + count - at) }, (_, place) => {
-      const { movieId, user, score } = ratingOf(at + place);
+    const incoming = Array.from({ length: Math.min(batch, from + count - at) }, (_, index) => {
+      const { movieId, user, score } = ratingOf(at + index);
       return {
         movieId,
         viewerId: `ratings:${user}`,
         score,
         review: null,
         trace: null,
-        order: { appendedAt: new Date(1_700_000_000_000 + at), partition: 0, offset: BigInt(at + place) },
+        order: { appendedAt: new Date(1_700_000_000_000 + at), partition: 0, offset: BigInt(at + index) },
       };
     });
     await inTransaction(pool, (tx) => applyEvents(tx, incoming, new Date()));

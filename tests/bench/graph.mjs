@@ -1,7 +1,9 @@
 /*
- * What queries and votes cost through the whole graph, as `npm start` runs it, on data of its own. Contestants take turns in
- * one run, so that a machine that is slow for a while is slow for all; figures are medians over the rounds, and CPU is that
- * of the three services' processes. npm run bench [-- graph [seconds a turn, 3 unless told]]
+ * Measures queries and votes through the gateway, as `npm start` runs it, on data of its own. Contestants
+ * take turns in one run, so that a slow phase of the machine affects all of them. Figures are medians over
+ * the rounds; CPU is that of the three services' processes.
+ *
+ * npm run bench [-- graph [seconds per turn, by default 3]]
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -84,7 +86,7 @@ async function readyUrl(child) {
   return match[1];
 }
 
-/** The processes of the services, by name. */
+/** Returns the processes of the services by name. */
 function readServices(parent) {
   const lines = execFileSync('ps', ['-eww', '-o', 'pid=,ppid=,command=']).toString().split('\n');
   return lines.flatMap((line) => {
@@ -93,7 +95,7 @@ function readServices(parent) {
   });
 }
 
-/** CPU that a process has used, in milliseconds: user and system, in ticks of 10 ms. */
+/** Returns the CPU time of a process, user and system, in milliseconds with a resolution of 10 ms. */
 function cpuOf(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;

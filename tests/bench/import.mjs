@@ -1,6 +1,8 @@
 /*
- * How fast a file of ratings is imported, against raw COPY of the same rows into a table of the same shape in the same run, and
- * with how much memory. npm run bench -- import [ratings, 1000000 unless told]
+ * Measures how fast and with how much memory a file of ratings is imported, relative to a raw COPY of the
+ * same rows into a table of the same shape in the same run.
+ *
+ * npm run bench -- import [ratings, by default 1000000]
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -15,7 +17,7 @@ import { migrations } from '@cinegraph/rating/migrations';
 import { testPool } from '@cinegraph/testing/database';
 import { cleaningUp, writeSection } from './report.mjs';
 
-const wanted = Number(process.argv[2] ?? 1_000_000);
+const count = Number(process.argv[2] ?? 1_000_000);
 const folder = await mkdtemp(join(tmpdir(), 'bench-import-'));
 const starting = startEmbeddedPostgres({ directory: join(folder, 'data') });
 const cleanUp = cleaningUp(async () => {
@@ -32,10 +34,10 @@ try {
   // 5,000 movies, a few of them in most people's lists; each viewer rates a movie once.
   const file = createWriteStream(join(folder, 'ratings.csv'));
   file.write('userId,movieId,rating,timestamp\n');
-  const given = [];
-  for (let at = 0; at < wanted; at += 1) {
+  const ratings = [];
+  for (let at = 0; at < count; at += 1) {
     const movie = Math.floor(5_000 * ((at * 0.6180339887) % 1) ** 2);
-    given.push([movie, at, 1 + ((at * 7) % 10), 1_000_000_000 + at]);
+    ratings.push([movie, at, 1 + ((at * 7) % 10), 1_000_000_000 + at]);
     if (!file.write(`${at},${movie},${(1 + ((at * 7) % 10)) / 2},${1_000_000_000 + at}\n`))
       await new Promise((resolve) => file.once('drain', resolve));
   }
@@ -49,8 +51,8 @@ try {
     const begun = performance.now();
     await client.query('BEGIN');
     const columns = ['movie_id', 'viewer_id', 'score', 'origin', 'event_time', 'created_at', 'updated_at'];
-    for (let at = 0; at < given.length; at += 10_000) {
-      const rows = given.slice(at, at + 10_000).map(([movie, viewer, score, second]) => {
+    for (let at = 0; at < ratings.length; at += 10_000) {
+      const rows = ratings.slice(at, at + 10_000).map(([movie, viewer, score, second]) => {
         const time = new Date(second * 1000).toISOString();
         return [`movielens:${movie}`, `movielens:${viewer}`, score, 'import', time, time, time];
       });
@@ -69,7 +71,7 @@ try {
      CREATE INDEX ON raw_indexed (viewer_id, created_at DESC, movie_id) WHERE score IS NOT NULL`,
   );
   client.release();
-  given.length = 0;
+  ratings.length = 0;
 
   const script = fileURLToPath(new URL('../../subgraphs/rating/dist/import/movielens.js', import.meta.url));
   const importOnce = () =>
@@ -94,7 +96,7 @@ try {
     });
   const first = await importOnce();
   const second = await importOnce();
-  const rate = (seconds) => `${Math.round(wanted / seconds)}/s`;
+  const rate = (seconds) => `${Math.round(count / seconds)}/s`;
   const lines = [
     `raw COPY, primary key only: ${rate(keyed)} · with the three indexes of rating: ${rate(indexed)}`,
     `import: ${rate(first.seconds)} (staged after ${first.staged?.toFixed(1)} of ${first.seconds.toFixed(1)} s), peak ${Math.round(first.peak)} MiB`,
@@ -102,7 +104,7 @@ try {
     `the same again, nothing to write: ${rate(second.seconds)}, peak ${Math.round(second.peak)} MiB`,
   ];
   writeSection(
-    `A file of ${wanted.toLocaleString('en-US')} ratings`,
+    `A file of ${count.toLocaleString('en-US')} ratings`,
     'npm run bench -- import',
     lines.map((line) => `- ${line}`).join('\n'),
   );

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 const path = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 
 /**
- * Replaces a benchmark's section of docs/benchmarks.md, or adds it, with date and machine below its title; prints it too.
- * The text in front of the first section stays.
+ * Replaces or adds a benchmark's section of docs/benchmarks.md, with date and machine below its title, and
+ * prints it. The text before the first section is kept.
  */
 export function writeSection(title, command, text) {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
@@ -20,18 +20,18 @@ export function writeSection(title, command, text) {
   process.stdout.write(`\n${section}`);
 }
 
-/** A line of a bar chart: as long as `value` is of `most`. */
+/** Returns a line of a bar chart, whose length is the share of `value` in `most`. */
 export function bar(name, value, most) {
   const rounded = Math.round(value).toLocaleString('en-US');
   return `${name.padEnd(46)} ${'█'.repeat(Math.max(1, Math.round((40 * value) / most)))} ${rounded}`;
 }
 
-/** Answers `clean`, to be called at the end; it runs once, also when the benchmark is interrupted, which ends it then. */
+/** Returns `clean`, to be called at the end. It runs once, also when a signal ends the benchmark. */
 export function cleaningUp(clean) {
   let cleaned;
   const once = () => (cleaned ??= clean());
   for (const signal of ['SIGINT', 'SIGTERM']) {
-    // It comes twice by npm; and what is measured fails while its servers go.
+    // npm forwards a signal twice, and requests fail while their servers stop.
     process.on(signal, () => {
       process.on('uncaughtException', () => undefined);
       once().finally(() => process.exit(130));
@@ -40,7 +40,7 @@ export function cleaningUp(clean) {
   return once;
 }
 
-/** Ends a process, which may have ended already: Ctrl-C in a terminal reaches it as well. */
+/** Stops a process, which may have exited already: Ctrl-C in a terminal reaches it as well. */
 export async function endChild(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));

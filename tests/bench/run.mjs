@@ -1,6 +1,6 @@
 /*
- * npm run bench [-- graph | scale | import | events, with what each takes; graph unless told]
- * Each writes its own section of docs/benchmarks.md.
+ * npm run bench [-- graph | scale | import | events, with the arguments of each; by default graph]
+ * Each benchmark writes its own section of docs/benchmarks.md.
  */
 const names = ['graph', 'scale', 'import', 'events'];
 const [, , name = 'graph'] = process.argv;

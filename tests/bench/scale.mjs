@@ -1,7 +1,9 @@
 /*
- * Whether reads stay as fast as tables grow: a movie's aggregated rating with 1,000,000 ratings against one with 10, a page of
- * 100 movies likewise, and search over 100,000 movies and 50,000 people. Each service is a process on data of its own; contestants
- * take turns request by request. npm run bench -- scale
+ * Measures whether reads stay fast as tables grow: a movie's aggregated rating with 1,000,000 ratings
+ * relative to one with 10, a page of 100 movies likewise, and search over 100,000 movies and 50,000 people.
+ * Each service is a process on data of its own; contestants take turns request by request.
+ *
+ * npm run bench -- scale
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -43,7 +45,7 @@ async function measureRatings() {
   const url = await server.ensureDatabase('rating');
   await migrate({ url, migrations: rating.migrations });
   await fill(url, [
-    // One movie of 10 and one of 1,000,000; pages of 100 movies of 10 and of 10,000 each.
+    // One movie has 10 ratings and one 1,000,000; pages have 100 movies with 10 and with 10,000 ratings each.
     ratingsOf('ten', 10),
     ratingsOf('million', 1_000_000),
     ...Array.from({ length: 100 }, (_, at) => ratingsOf(`small:${at}`, 10)),
@@ -83,7 +85,7 @@ async function measureRatings() {
 async function measureSearch() {
   const url = await server.ensureDatabase('metadata');
   await migrate({ url, migrations: metadata.migrations });
-  // Words of two to four syllables, as many as titles of real catalogues have; names of given and family name.
+  // Titles have as many words as in real catalogues, each of two to four syllables; people have two names.
   const word = (seed) => {
     const syllables = [
       'ba',
@@ -191,7 +193,9 @@ async function startService(name, url) {
   };
 }
 
-/** Contestants take turns, one request at a time; prints their latencies and the ratio to the first's. */
+/**
+ * Lets contestants take turns request by request. Prints their latencies and the ratio to the first one's.
+ */
 async function compare(ask, requests, contestants) {
   const times = contestants.map(() => []);
   for (let at = 0; at < requests + 50; at += 1) {

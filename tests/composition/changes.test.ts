@@ -227,7 +227,7 @@ const safe: Readonly<Record<string, readonly Edit[]>> = {
 
 describe('a change that breaks clients', () => {
   it.each(Object.entries(breaking))(
-    'is refused by name, and passes when it is accepted: %s',
+    'a change that breaks clients is refused by name, and passes if it is accepted: %s',
     async (_, [code, element, ...edits]) => {
       const { code: exit, complained } = await checkAfter(...edits);
       expect(exit).toBe(1);
@@ -235,10 +235,10 @@ describe('a change that breaks clients', () => {
       expect(complained).toContain(`\n  ${element}  ${code}\n`);
       expect(complained).toMatch(/ {4}clients: .+\n {4}instead: .+/);
       expect(complained).not.toContain('undefined');
-      // Quotes as the format of the repository wants them.
+      // With the quotes that Prettier requires.
       expect(complained).not.toContain('element: "');
 
-      // What the check prints to accept it is what it takes, as soon as there is a reason.
+      // The check accepts the entry that it prints, once there is a reason.
       const entries = [...complained.matchAll(/ {6}- code: .+\n {8}element: .+\n {8}reason: .+/g)].join('\n');
       put('supergraph.changes.yaml', entries);
       expect(await run('--check')).toMatchObject({
@@ -254,14 +254,14 @@ describe('a change that breaks clients', () => {
     },
   );
 
-  it('is told with all the others at once', async () => {
+  it('all changes that break clients are printed at once', async () => {
     const { complained } = await checkAfter(['  year: Int\n', ''], ['  YEAR\n', ''], ['Film | Song', 'Film']);
     expect(complained).toContain('3 changes break clients');
     for (const element of ['Film.year', 'Order.YEAR', 'Anything | Song'])
       expect(complained).toContain(element);
   });
 
-  it('is only told, not refused, while composing', async () => {
+  it('a change that breaks clients is printed, but not refused, while composing', async () => {
     put('films/schema.graphql', films.replace('  year: Int\n', '  minutes: Int\n'));
     const { code, printed } = await run();
     expect(code).toBe(0);
@@ -271,7 +271,7 @@ describe('a change that breaks clients', () => {
     );
   });
 
-  it('is accepted by name only: neither another code nor another element accepts it', async () => {
+  it('a change that breaks clients is accepted by its own code and element only', async () => {
     for (const [code, element] of [
       ['FIELD_REMOVED', 'Film.poster'],
       ['FIELD_TYPE_CHANGED', 'Film.year'],
@@ -284,7 +284,7 @@ describe('a change that breaks clients', () => {
     }
   });
 
-  it('is accepted as it is: a further change of the same field is refused again', async () => {
+  it('a further change of the same field needs an acceptance of its own', async () => {
     const entry =
       "- code: FIELD_TYPE_CHANGED\n  element: 'Film.tags: [String]!'\n  reason: All clients skip nulls.\n";
     put('supergraph.changes.yaml', entry);
@@ -295,14 +295,14 @@ describe('a change that breaks clients', () => {
     expect(complained).toContain('Film.tags: [String]!, which no longer occurs: remove the entry');
   });
 
-  it('is not accepted without a reason', async () => {
+  it('a change that breaks clients is not accepted without a reason', async () => {
     put('supergraph.changes.yaml', '- code: FIELD_REMOVED\n  element: Film.year\n  reason: ""\n');
     const { code, complained } = await checkAfter(['  year: Int\n', '']);
     expect(code).toBe(1);
     expect(complained).toContain('needs code, element and reason');
   });
 
-  it('is seen where @inaccessible hides a field, and is none where the field never was visible', async () => {
+  it('@inaccessible on a field breaks clients, unless the field never was visible', async () => {
     const link = ['"@shareable"]', '"@shareable", "@inaccessible"]'] as const;
     expect((await checkAfter(link, ['  year: Int\n', '  year: Int @inaccessible\n'])).complained).toContain(
       'Film.year  FIELD_REMOVED',
@@ -317,7 +317,7 @@ describe('a change that breaks clients', () => {
 });
 
 describe('a change that breaks no client', () => {
-  it.each(Object.entries(safe))('passes: %s', async (_, edits) => {
+  it.each(Object.entries(safe))('a change that breaks no client passes: %s', async (_, edits) => {
     expect(await checkAfter(...edits)).toEqual({
       code: 0,
       complained: '',
@@ -327,7 +327,7 @@ describe('a change that breaks no client', () => {
 });
 
 describe('releasing', () => {
-  it('moves the published schema on and empties the accepted list, but for its comment', async () => {
+  it('compose --release updates the published schema and empties the accepted list except for its comment', async () => {
     await checkAfter(['  year: Int\n', '']);
     accept('FIELD_REMOVED', 'Film.year');
     expect(await run('--release')).toMatchObject({
@@ -342,7 +342,7 @@ describe('releasing', () => {
     });
   });
 
-  it('refuses what the check refuses, and leaves the published schema', async () => {
+  it('compose --release refuses what the check refuses, and does not change the published schema', async () => {
     const before = get('published.graphql');
     await checkAfter(['  year: Int\n', '']);
     expect(await run('--release')).toMatchObject({
@@ -357,28 +357,30 @@ describe('releasing', () => {
     expect(get('published.graphql')).toBe(before);
   });
 
-  it('cannot be asked for together with another mode', async () => {
+  it('compose --release cannot be combined with another mode', async () => {
     expect(await run('--release', '--check')).toMatchObject({
       code: 1,
       complained: '--check and --release cannot be combined.',
     });
   });
 
-  it('is the only way: a published schema that was edited by hand is refused', async () => {
+  it('a published schema that was edited by hand is refused', async () => {
     const released = get('published.graphql');
     await checkAfter(['  year: Int\n', '']);
     put('published.graphql', released.replace('  year: Int\n', ''));
     const edited = {
       code: 1,
-      complained: expect.stringMatching(/^published\.graphql was changed since .+ --release wrote it.+Restore it from git/),
+      complained: expect.stringMatching(
+        /^published\.graphql was changed since .+ --release wrote it.+Restore it from git/,
+      ),
     };
     for (const mode of ['--check', '--release']) expect(await run(mode)).toMatchObject(edited);
-    // Line ends and layout are no edit.
+    // Line ends and layout do not count as an edit.
     put('published.graphql', released.replaceAll('\n', '\r\n'));
     expect(await checkAfter()).toMatchObject({ code: 0, complained: '' });
   });
 
-  it('says where a published schema is broken that was edited by hand', async () => {
+  it('a published schema with a syntax error is refused with the location of the error', async () => {
     put('published.graphql', `${get('published.graphql')}\ntype {\n`);
     expect(await run('--check')).toMatchObject({
       code: 1,
@@ -390,7 +392,7 @@ describe('releasing', () => {
 });
 
 describe('saved operations', () => {
-  it('are held against the schema, and each fault is told with file and line', async () => {
+  it('saved operations are validated, and each fault is printed with file and line', async () => {
     put('examples/good.graphql', 'query Good {\n  film(id: 1) {\n    title\n  }\n}\n');
     put('examples/more/bad.graphql', 'query Bad {\n  film(id: 1) {\n    titel\n    length\n  }\n}\n');
     put('examples/cut.graphql', 'query Cut {\n  film(id: 1) {\n');
@@ -410,7 +412,7 @@ describe('saved operations', () => {
     });
   });
 
-  it('cannot use what clients do not see', async () => {
+  it('saved operations cannot use what clients do not see', async () => {
     put('examples/inside.graphql', '{ _service { sdl } film(id: 1) { __typename } }\n');
     expect((await run('--check')).complained).toContain(
       'examples/inside.graphql:1:3  Cannot query field "_service"',
@@ -419,7 +421,7 @@ describe('saved operations', () => {
 });
 
 describe('our own graph', () => {
-  it('is held against what its clients have, wherever the supergraph goes', async () => {
+  it('our own graph is checked against its published schema, wherever the supergraph is written', async () => {
     expect(existsSync(join(root, 'gateway/published.graphql'))).toBe(true);
     const said: string[] = [];
     const say = (text: string) => void said.push(text);

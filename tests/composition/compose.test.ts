@@ -60,13 +60,13 @@ const write = ['--config', 'supergraph.yaml', '--output', 'out.graphql'];
 const check = [...write, '--check'];
 
 describe('composing', () => {
-  it('writes the supergraph of the listed subgraphs, with their addresses', async () => {
+  it('compose writes the supergraph of the listed subgraphs, with their URLs', async () => {
     expect(await run(write)).toEqual({ code: 0, printed: 'wrote out.graphql', complained: '' });
     expect(get('out.graphql')).toContain('@join__graph(name: "stars", url: "http://127.0.0.1:4001/stars")');
     expect(get('out.graphql')).toMatch(/type Film[^}]+stars: Int @join__field\(graph: STARS\)/);
   });
 
-  it('gives the same bytes again, in any order of the list', async () => {
+  it('compose writes the same bytes again, in whatever order the list is', async () => {
     await run(write);
     const first = get('out.graphql');
     put('supergraph.yaml', list(entry('stars'), entry('films')));
@@ -74,32 +74,32 @@ describe('composing', () => {
     expect(get('again.graphql')).toBe(first);
   });
 
-  it('leaves a file alone that is up to date, so that nobody who watches it reloads', async () => {
+  it('compose does not touch a file that is up to date, so that nothing reloads it', async () => {
     await run(write);
     const before = statSync(join(folder, 'out.graphql')).ino;
     expect((await run(write)).printed).toBe('out.graphql is up to date');
     expect(statSync(join(folder, 'out.graphql')).ino).toBe(before);
   });
 
-  it('prints the supergraph when another list is composed and no file is named, as rover does', async () => {
+  it('compose prints the supergraph of another list if no output file is named, as rover does', async () => {
     const { code, printed } = await run(['--config', 'supergraph.yaml']);
     expect(code).toBe(0);
     expect(printed).toContain('type Film');
   });
 
-  it('explains itself, and refuses an option that it does not know', async () => {
+  it('compose prints its help, and refuses an unknown option', async () => {
     expect(await run(['--help'])).toMatchObject({ code: 0, printed: expect.stringContaining('--check') });
     expect(await run(['--chekc'])).toMatchObject({ code: 1, complained: expect.stringContaining('--chekc') });
   });
 });
 
 describe('checking', () => {
-  it('passes when the file is what the schemas compose to', async () => {
+  it('compose --check passes if the file is what the schemas compose to', async () => {
     await run(write);
     expect(await run(check)).toEqual({ code: 0, printed: 'out.graphql is up to date', complained: '' });
   });
 
-  it('fails on a stale file and shows what would change, without writing it', async () => {
+  it('compose --check fails on a stale file and prints what would change, without writing it', async () => {
     await run(write);
     const committed = get('out.graphql');
     put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Float'));
@@ -110,7 +110,7 @@ describe('checking', () => {
     expect(get('out.graphql')).toBe(committed);
   });
 
-  it('fails when the file is missing', async () => {
+  it('compose --check fails if the file is missing', async () => {
     const { code, complained } = await run(check);
     expect(code).toBe(1);
     expect(complained).toContain('does not exist');
@@ -129,7 +129,7 @@ describe('checking', () => {
         `- code: INCONSISTENT_DESCRIPTION\n  element: ${element}\n  reason: ${reason}\n`,
       );
 
-    it('fails, naming element, subgraphs and what to do, as long as it is not allowed', async () => {
+    it('compose --check fails on a warning that is not allowed, and names element, subgraphs and correction', async () => {
       const { code, complained } = await run(check);
       expect(code).toBe(1);
       expect(complained).toContain('Film  INCONSISTENT_DESCRIPTION');
@@ -137,12 +137,12 @@ describe('checking', () => {
       expect(complained).toContain('fix: Describe the element in the same words');
     });
 
-    it('passes when it is allowed with a reason', async () => {
+    it('compose --check passes with a warning that is allowed with a reason', async () => {
       allow('Film', 'Two views of one thing.');
       expect(await run(check)).toMatchObject({ code: 0, complained: '' });
     });
 
-    it('fails when only another element is allowed, and on the entry that no longer occurs', async () => {
+    it('compose --check fails if only another element is allowed, and on an entry without a warning', async () => {
       allow('Query', 'Was true once.');
       const { code, complained } = await run(check);
       expect(code).toBe(1);
@@ -150,7 +150,7 @@ describe('checking', () => {
       expect(complained).toContain('allows INCONSISTENT_DESCRIPTION of Query, which no longer occurs');
     });
 
-    it('refuses an entry without a reason', async () => {
+    it('compose --check refuses an allowed warning without a reason', async () => {
       allow('Film', '');
       expect(await run(check)).toMatchObject({
         code: 1,
@@ -168,7 +168,7 @@ describe('errors of composition', () => {
     return complained;
   };
 
-  it('name the field, the subgraphs, the lines and what to do', async () => {
+  it('an error of composition names the field, the subgraphs, the lines and the correction', async () => {
     put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Int\n  title: String'));
     const complained = await failing();
     expect(complained).toContain('Film.title  INVALID_FIELD_SHARING');
@@ -178,26 +178,26 @@ describe('errors of composition', () => {
     expect(complained).toContain('mark it @shareable');
   });
 
-  it('name the place of an unknown type', async () => {
+  it('an error of composition names the location of an unknown type', async () => {
     put('stars/schema.graphql', stars.replace('stars: Int', 'stars: Itn'));
     const complained = await failing();
     expect(complained).toContain('Film.stars  INVALID_GRAPHQL');
     expect(complained).toContain('at stars/schema.graphql:5:10');
   });
 
-  it('name the place of a syntax error', async () => {
+  it('an error of composition names the location of a syntax error', async () => {
     put('stars/schema.graphql', `${stars}\ntype {`);
     expect(await failing()).toContain('at stars/schema.graphql:8:6');
   });
 
-  it('name the field that no query plan can reach, although composition gives no line', async () => {
+  it('an error of composition names the field that no query plan can reach, although composition gives no line', async () => {
     put('stars/schema.graphql', stars.replace('@key(fields: "id")', '@key(fields: "id", resolvable: false)'));
     const complained = await failing();
     expect(complained).toContain('Film.stars  SATISFIABILITY_ERROR');
     expect(complained).toContain('at stars/schema.graphql:5:3');
   });
 
-  it('are all told at once', async () => {
+  it('all errors of composition are printed at once', async () => {
     put('films/schema.graphql', `${films}\ntype {`);
     put('stars/schema.graphql', `${stars}\ntype {`);
     expect(await failing()).toContain('2 errors');
@@ -205,7 +205,7 @@ describe('errors of composition', () => {
 });
 
 describe('the list, read by the rules of rover', () => {
-  it('is refused when it asks for another federation version than the installed one', async () => {
+  it('a list is refused if it requests another federation version than the installed one', async () => {
     for (const [version, reason] of [
       ['=2.13.0', 'federation_version is =2.13.0'],
       ['2', 'means the newest version'],
@@ -224,7 +224,7 @@ describe('the list, read by the rules of rover', () => {
     expect(await run(write)).toMatchObject({ code: 0 });
   });
 
-  it('may hold the schema itself', async () => {
+  it('a list may contain the schema itself', async () => {
     put(
       'supergraph.yaml',
       list(entry('films', `sdl: |\n${films.replace(/^/gm, '        ')}`), entry('stars')),
@@ -232,7 +232,7 @@ describe('the list, read by the rules of rover', () => {
     expect(await run(write)).toMatchObject({ code: 0, complained: '' });
   });
 
-  it('names files relative to itself, not to where it is called', async () => {
+  it('a list names files relative to itself, not to the current folder', async () => {
     mkdirSync(join(folder, 'elsewhere'));
     const printed: string[] = [];
     const code = await compose(['--config', '../supergraph.yaml'], {
@@ -247,7 +247,7 @@ describe('the list, read by the rules of rover', () => {
     });
   });
 
-  it('has variables expanded in every value, with defaults', async () => {
+  it('variables are expanded in every value of a list, with defaults', async () => {
     put(
       'supergraph.yaml',
       list(entry('films'), entry('stars'))
@@ -266,7 +266,7 @@ describe('the list, read by the rules of rover', () => {
     expect(complained).toContain('the variable FILMS_URL is not set');
   });
 
-  it('is refused with every problem at once: schemas from a network, missing files, missing addresses', async () => {
+  it('a list is refused with every problem at once: schemas from a network, missing files, missing URLs', async () => {
     put(
       'supergraph.yaml',
       list(
@@ -290,7 +290,7 @@ describe('the list, read by the rules of rover', () => {
     }
   });
 
-  it('is refused in one sentence when it is missing, no YAML, or empty', async () => {
+  it('a list is refused in one sentence if it is missing, is not YAML, or is empty', async () => {
     for (const [content, reason] of [
       ['a: [', 'is not valid YAML'],
       ['', 'has no "subgraphs:"'],

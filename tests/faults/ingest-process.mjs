@@ -6,7 +6,8 @@ import { openBroker } from '@cinegraph/messaging/open-broker';
 import { createIngest } from '@cinegraph/rating/consumers/ratings-topic';
 import { rating } from '@cinegraph/rating/subgraph';
 
-// The consumer of ratings as a process of its own, to be killed; its argument says where the database and the broker are.
+// Runs only the consumer of ratings, in a process that a test can kill. Its argument has the addresses of
+// database and broker.
 const { databaseUrl, address, secret } = JSON.parse(process.argv[2]);
 const logger = createLogger({ name: 'ingest', level: 'warn' });
 const broker = await openBroker({ clientId: 'ingest', topics: rating.topics, logger }, address);

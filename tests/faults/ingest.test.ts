@@ -1,17 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { GroupPosition } from '@cinegraph/messaging/broker';
+import type { Part } from '@cinegraph/service/parts';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import type { RunningProcess, ServiceProcess } from '../support/service-process.js';
 import { enterIngest, ingest, keepPublishing } from './members.js';
-import { chanceRatings, chanceVersions, externalMessage, ownMessage } from './messages.js';
+import { randomRatings, randomVersions, externalMessage, ownMessage } from './messages.js';
 import { amidBatch, clearRatings, expectEffectOf, isThrough } from './oracle.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openRandom, reportFault, sized, faultTimeoutMs } from './support.js';
 import { brokerKinds, crash, startFaultWorld, type FaultWorld } from './world.js';
 
 const topic = incomingRatings.name;
 
-describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
+describe.each(brokerKinds)('consumed ratings, %s', (kind) => {
   let world: FaultWorld;
   let service: ServiceProcess | undefined;
   beforeAll(async () => {
@@ -20,16 +22,16 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
   afterAll(() => world.stop());
   afterEach(() => clearRatings(world));
 
-  /** The one rating process of the tests that need no more. */
+  /** The only rating process, for tests that need no more. */
   const withRating = async () => {
     service ??= world.startRating();
     await service.url;
     return service;
   };
 
-  it('keep the order of each movie while members of the group come and go (F10)', async () => {
+  it('ratings of a movie stay in order while members of the group come and go (F10)', async () => {
     const name = `F10 over ${kind}`;
-    const chance = openChance(name);
+    const random = openRandom(name);
     await world.pool.query(
       'CREATE TABLE taken (at bigint GENERATED ALWAYS AS IDENTITY, partition int, "offset" bigint, movie text)',
     );
@@ -37,15 +39,15 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
       ...ingest,
       handle: async (tx, events) => {
         const outcomes = await ingest.handle(tx, events);
-        // Behind the locks of the movies: in the order in which their changes become visible.
+        // The movies are locked, so this is the order in which their changes become visible.
         await tx.$executeRawUnsafe(
           `INSERT INTO taken (partition, "offset", movie)
            SELECT partition, "offset", movie FROM ROWS FROM (jsonb_to_recordset($1::jsonb)
-             AS (partition int, "offset" bigint, movie text)) WITH ORDINALITY AS t (partition, "offset", movie, place)
-           ORDER BY place`,
+             AS (partition int, "offset" bigint, movie text)) WITH ORDINALITY AS t (partition, "offset", movie, ordinal)
+           ORDER BY ordinal`,
           JSON.stringify(
             events.map(({ movieId: movie, order }) => {
-              if ('version' in order) throw new Error('an event that has a version');
+              if ('version' in order) throw new Error('The event has a version.');
               return { partition: order.partition, offset: String(order.offset), movie };
             }),
           ),
@@ -54,21 +56,39 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
       },
     };
     const changes = sized({ short: 8, long: 30 });
-    const source = chanceRatings(chance, { of: 'f10', count: changes * 2_000, movies: 60, viewers: 200 });
+    const source = randomRatings(random, { of: 'f10', count: changes * 2_000, movies: 60, viewers: 200 });
     const stopPublishing = keepPublishing(
       world,
-      chance,
+      random,
       source.map((rating) => externalMessage(rating)),
     );
-    const members = [await enterIngest(world, 'rating', noted)];
+    let lastToHandle: Part | undefined;
+    const enter = async (): Promise<Part> => {
+      const member = await enterIngest(world, 'rating', {
+        ...noted,
+        handle: (tx, events) => {
+          lastToHandle = member;
+          return noted.handle(tx, events);
+        },
+      });
+      return member;
+    };
+    const members = [await enter()];
     for (let change = 0; change < changes; change += 1) {
-      const leaves = members.length > 1 && (members.length > 3 || chance.percent(50));
-      if (leaves) await members.splice(chance.int(members.length), 1)[0]?.stop();
-      else members.push(await enterIngest(world, 'rating', noted));
+      const leaves = members.length > 1 && (members.length > 3 || random.percent(50));
+      // In PostgreSQL one member is active: it is the one to leave, so that another has to take over.
+      const active = kind === 'postgres' ? members.findIndex((member) => member === lastToHandle) : -1;
+      const leaving = active >= 0 ? active : random.int(members.length);
+      if (leaves) await members.splice(leaving, 1)[0]?.stop();
+      else members.push(await enter());
       await delay(sized({ short: 800, long: 2_000 }));
     }
     const sent = source.slice(0, await stopPublishing());
-    await until('all of it to be taken in', () => isThrough(world, 'rating.ingest', topic));
+    await until(
+      () => isThrough(world, 'rating.ingest', topic),
+      'everything published is consumed',
+      faultTimeoutMs,
+    );
     await Promise.all(members.map((member) => member.stop()));
     const { lost, double } = await expectEffectOf(world, sent);
     const { rows } = await world.pool.query(
@@ -77,27 +97,27 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM taken) AS each`,
     );
     expect(rows).toEqual([{ disordered: 0, taken: sent.length }]);
-    // Nobody was there to publish it.
+    // No process ran that could publish it.
     await world.pool.query('TRUNCATE outbox');
     reportFault({ fault: name, runs: changes, events: sent.length, lost, double, note: 'order violated 0' });
   });
 
   it(
-    'count once when their processes are killed at random moments (F1)',
+    'ratings count once when their consumers are killed at random moments (F1)',
     async () => {
       const name = `F1 over ${kind}`;
-      const chance = openChance(name);
-      // First of the consumer alone, then of the whole service. A killed member of a Kafka group keeps its partitions for
-      // two seconds, so that there it is killed less often.
+      const random = openRandom(name);
+      // First the consumer alone is killed, then the whole service. A killed member of a Kafka group keeps
+      // its partitions for two seconds, so that Kafka gets fewer kills.
       const [ofConsumer, ofService] = sized<readonly [number, number]>(
         kind === 'kafka' ? { short: [3, 2], long: [60, 20] } : { short: [12, 5], long: [120, 50] },
       );
       const kills = ofConsumer + ofService;
-      const foreign = chanceRatings(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
-      const own = chanceVersions(chance, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
-      const messages = foreign.flatMap((rating, at) => [externalMessage(rating), ownMessage(own[at]!)]);
-      const source = foreign.flatMap((rating, at) => [rating, own[at]!]);
-      const stopPublishing = keepPublishing(world, chance, messages);
+      const external = randomRatings(random, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
+      const internal = randomVersions(random, { of: 'f1', count: kills * 4_000, movies: 200, viewers: 300 });
+      const messages = external.flatMap((rating, at) => [externalMessage(rating), ownMessage(internal[at]!)]);
+      const source = external.flatMap((rating, at) => [rating, internal[at]!]);
+      const stopPublishing = keepPublishing(world, random, messages);
       const start = (kill: number) => (kill < ofConsumer ? world.startIngest() : world.startRating());
       const replicas: RunningProcess[] = [start(0), start(0)];
       const resumedMs: number[] = [];
@@ -106,8 +126,8 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
         if (kill === 0) {
           await amidBatch(world.pool, () => Promise.all(replicas.splice(0).map(crash)));
         } else {
-          await delay(chance.int(500));
-          await Promise.all(replicas.splice(chance.int(2), 1).map(crash));
+          await delay(random.int(500));
+          await Promise.all(replicas.splice(random.int(2), 1).map(crash));
         }
         const killedAt = performance.now();
         const before = await world.broker.positions('rating.ingest', [topic]);
@@ -116,10 +136,14 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
           const now = await world.broker.positions('rating.ingest', [topic]);
           return before.every((one) => (now.find(isOf(one))?.committed ?? 0n) >= of(one));
         };
-        // Other partitions than those of the dead never stopped: each has to get on.
-        await until('something of each partition', () => passed(({ committed }) => (committed ?? 0n) + 1n));
+        // Partitions of members that live never stopped. Each partition must make progress.
+        await until(
+          () => passed(({ committed }) => (committed ?? 0n) + 1n),
+          'something of each partition is consumed',
+          faultTimeoutMs,
+        );
         resumedMs.push(performance.now() - killedAt);
-        await until('what was there at the kill', () => passed(({ end }) => end));
+        await until(() => passed(({ end }) => end), 'what was there at the kill is consumed', faultTimeoutMs);
         caughtUpMs.push(performance.now() - killedAt);
       }
       const sent = source.slice(0, await stopPublishing());
@@ -137,24 +161,24 @@ describe.each(brokerKinds)('ratings that come in over %s', (kind) => {
     sized({ short: 180_000, long: 1_800_000 }),
   );
 
-  it('come in once in effect when the broker has lost its log and they are published again (F9)', async () => {
+  it('ratings that are published again after the broker lost its log count once (F9)', async () => {
     const name = `F9 over ${kind}`;
-    const chance = openChance(name);
+    const random = openRandom(name);
     await withRating();
     const options = { of: 'f9', count: sized({ short: 500, long: 5_000 }), movies: 50, viewers: 100 };
-    const own = chanceVersions(chance, options);
-    const foreign = chanceRatings(chance, options);
+    const internal = randomVersions(random, options);
+    const external = randomRatings(random, options);
     const messages = [
-      ...own.map((rating) => ownMessage(rating)),
-      ...foreign.map((rating) => externalMessage(rating)),
+      ...internal.map((rating) => ownMessage(rating)),
+      ...external.map((rating) => externalMessage(rating)),
     ];
     await world.publish(messages);
     await world.settled();
     await world.loseLog();
-    const news = chanceRatings(chance, options);
+    const news = randomRatings(random, options);
     await world.publish([...messages, ...news.map((rating) => externalMessage(rating))]);
     await world.settled();
-    const { lost, double } = await expectEffectOf(world, [...own, ...foreign, ...news]);
+    const { lost, double } = await expectEffectOf(world, [...internal, ...external, ...news]);
     expect((await world.pool.query('SELECT FROM dead_letter')).rowCount).toBe(0);
     reportFault({ fault: name, runs: 1, events: messages.length * 2 + news.length, lost, double });
   });
@@ -165,7 +189,7 @@ const isOf =
   (other: GroupPosition) =>
     other.partition === partition;
 
-/** The least, the middle and the most of them. */
+/** Returns the minimum, the median and the maximum as text. */
 const spreadOf = (times: readonly number[]): string => {
   const sorted = times.map(Math.round).sort((one, other) => one - other);
   return `${sorted[0]} / ${sorted[Math.floor(sorted.length / 2)]} / ${sorted.at(-1)} ms`;

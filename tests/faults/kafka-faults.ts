@@ -1,10 +1,10 @@
-import type { Chance } from './support.js';
+import type { FaultRandom } from './support.js';
 import { startProxy, type Proxy } from './proxy.js';
 
-/** Kafka's numbers of the requests that are looked at. */
+/** Kafka's API keys of the requests that may fail. */
 const apis = { produce: 0, metadata: 3, offsetCommit: 8, findCoordinator: 10, heartbeat: 12 } as const;
 
-/** Kafka's numbers of errors. */
+/** Kafka's error codes. */
 const errors = {
   notLeader: 6,
   timedOut: 7,
@@ -14,41 +14,42 @@ const errors = {
   notEnoughReplicasAfterAppend: 20,
   outOfOrderSequence: 45,
 } as const;
-/** Clients send again by themselves, but not after the last. */
+/** Errors that clients retry by themselves, except for the last one. */
 const produceErrors = [
   ...[errors.notLeader, errors.timedOut],
   ...[errors.notEnoughReplicas, errors.notEnoughReplicasAfterAppend, errors.outOfOrderSequence],
 ];
 const groupErrors = [errors.coordinatorNotAvailable, errors.notCoordinator];
 
-/** A Kafka that fails now and then. */
+/** A Kafka that fails at random. */
 export interface FailingKafka {
   readonly brokers: readonly string[];
-  /** How often it has failed: with records, and with what groups ask. */
+  /** Returns how many requests failed: those with records, and those of groups. */
   readonly injected: { readonly records: number; readonly groups: number };
-  /** It fails no more. */
+  /** Stops the faults. */
   readonly calm: () => void;
   stop(): Promise<void>;
 }
 
 /**
- * A broker that fails now and then: it takes records or refuses them, and in both cases says that it has not (time-out, not
- * enough replicas, not the leader, out of order), hangs up before or after it took them, and says that the coordinator is
- * elsewhere. In front of a real one at `port`; whoever asks it for addresses gets its own.
+ * Starts a proxy that fails at random, in front of the broker at `port`. It answers a publication with an
+ * error (timeout, not enough replicas, not the leader, out of order) whether or not the broker appended the
+ * records. It closes connections before or after the records were appended, and reports that the coordinator
+ * has moved. Requests for addresses return its own.
  */
 export const startFailingKafka = async (
   port: number,
-  chance: Chance,
+  random: FaultRandom,
   percent: number,
 ): Promise<FailingKafka> => {
   const injected = { records: 0, groups: 0 };
   let calm = false;
   const strikes = (what: keyof typeof injected) => {
-    const strike = !calm && chance.percent(percent);
+    const strike = !calm && random.percent(percent);
     if (strike) injected[what] += 1;
     return strike;
   };
-  const oneOf = (codes: readonly number[]) => codes[chance.int(codes.length)] ?? 0;
+  const oneOf = (codes: readonly number[]) => codes[random.int(codes.length)] ?? 0;
   const addresses = { from: address(port), to: address(0) };
   const proxy: Proxy = await startProxy(port, (client, server) => {
     const asked = new Map<number, { readonly api: number; readonly version: number; fail: boolean }>();
@@ -59,10 +60,10 @@ export const startFailingKafka = async (
         const [api, version, id] = [frame.readInt16BE(4), frame.readInt16BE(6), frame.readInt32BE(8)];
         const fail = api === apis.produce && strikes('records');
         asked.set(id, { api, version, fail });
-        const how = chance.int(4);
+        const how = random.int(4);
         if (fail && how === 0) hangUp();
         else {
-          // What its check sum does not fit is not taken.
+          // Records with a wrong checksum are rejected by the broker.
           if (fail && how > 1) frame.writeUInt8(frame.readUInt8(frame.length - 1) ^ 0xff, frame.length - 1);
           server.write(frame);
         }
@@ -76,7 +77,7 @@ export const startFailingKafka = async (
         asked.delete(id);
         if (api === apis.metadata || api === apis.findCoordinator) replaceAll(frame, addresses);
         else if (fail) {
-          if (chance.int(4) === 0) {
+          if (random.int(4) === 0) {
             hangUp();
             return;
           }
@@ -96,7 +97,7 @@ export const startFailingKafka = async (
   };
 };
 
-/** Host and port as the broker's answers hold them. */
+/** Returns host and port as they are encoded in the broker's responses. */
 const address = (port: number): Buffer => {
   const bytes = Buffer.from('127.0.0.1\0\0\0\0');
   bytes.writeInt32BE(port, bytes.length - 4);
@@ -107,7 +108,7 @@ const replaceAll = (frame: Buffer, { from, to }: { readonly from: Buffer; readon
   for (let at = frame.indexOf(from); at >= 0; at = frame.indexOf(from, at + from.length)) to.copy(frame, at);
 };
 
-/** Cuts a stream into messages of the protocol: a length of four bytes, then so many. */
+/** Splits a stream into messages of the protocol: a length of four bytes, then that number of bytes. */
 const frames = (onFrame: (frame: Buffer) => void) => {
   let rest: Buffer = Buffer.alloc(0);
   return (bytes: Buffer): void => {
@@ -121,7 +122,10 @@ const frames = (onFrame: (frame: Buffer) => void) => {
   };
 };
 
-/** Walks over the topics of an answer from `at`; `onPartition` gets where each partition begins. */
+/**
+ * Walks over the topics of a response from offset `at`; calls `onPartition` with the offset of each
+ * partition.
+ */
 const walk = (frame: Buffer, at: number, bytesEach: number, onPartition: (at: number) => void): void => {
   let place = at + 4;
   for (let topics = frame.readInt32BE(at); topics > 0; topics -= 1) {
@@ -132,13 +136,13 @@ const walk = (frame: Buffer, at: number, bytesEach: number, onPartition: (at: nu
   }
 };
 
-/** Versions 3 to 7: partition, error, offset, time and, from 5, the log's start. */
+/** In versions 3 to 7: partition, error, offset, time and, from 5, the start of the log. */
 const failProduced = (frame: Buffer, version: number, code: number): void =>
   walk(frame, 8, version >= 5 ? 30 : 22, (at) => {
     frame.writeInt16BE(code, at + 4);
     frame.writeBigInt64BE(-1n, at + 6);
   });
 
-/** Versions 3 to 5: behind a time to wait, partition and error. */
+/** In versions 3 to 5: throttle time, then partition and error. */
 const failCommitted = (frame: Buffer, code: number): void =>
   walk(frame, 12, 6, (at) => frame.writeInt16BE(code, at + 4));

@@ -9,38 +9,38 @@ import {
   type Envelope,
 } from '@cinegraph/messaging/envelope';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
-import type { Chance } from './support.js';
+import type { FaultRandom } from './support.js';
 
-/** A rating on its way in, as the oracle counts it; a null score takes the rating back. */
+/** A rating event as the oracle counts it. A null score retracts the rating. */
 export interface SentRating {
   readonly movieId: string;
   readonly viewerId: string;
   readonly score: number | null;
 }
 
-/** One in our own envelope, with its place among those of its viewer and movie. */
+/** A rating event in our own envelope, with its version among those of its viewer and movie. */
 export type VersionedRating = SentRating & { readonly version: number };
 
 const externalPrefix = 'ratings:';
 
-/** Chance ratings of `movies` movies by `viewers` viewers, a tenth of them taken back; the viewers are of others. */
-export const chanceRatings = (
-  chance: Chance,
+/** Returns random ratings of `movies` movies by `viewers` external viewers. A tenth of them is retracted. */
+export const randomRatings = (
+  random: FaultRandom,
   { of, count, movies, viewers }: { of: string; count: number; movies: number; viewers: number },
 ): SentRating[] =>
   Array.from({ length: count }, () => ({
-    movieId: `${of}:${chance.int(movies)}`,
-    viewerId: `${externalPrefix}${chance.int(viewers)}`,
-    score: chance.percent(10) ? null : 1 + chance.int(10),
+    movieId: `${of}:${random.int(movies)}`,
+    viewerId: `${externalPrefix}${random.int(viewers)}`,
+    score: random.percent(10) ? null : 1 + random.int(10),
   }));
 
-/** The same with versions, by viewers of the producer `cinema`. */
-export const chanceVersions = (
-  chance: Chance,
+/** Returns the same with versions, by viewers of the producer `cinema`. */
+export const randomVersions = (
+  random: FaultRandom,
   options: { of: string; count: number; movies: number; viewers: number },
 ): VersionedRating[] => {
   const versions = new Map<string, number>();
-  return chanceRatings(chance, options).map((rating) => {
+  return randomRatings(random, options).map((rating) => {
     const viewerId = rating.viewerId.replace(externalPrefix, 'cinema:');
     const key = `${rating.movieId}\n${viewerId}`;
     const version = (versions.get(key) ?? 0) + 1;
@@ -49,7 +49,7 @@ export const chanceVersions = (
   });
 };
 
-/** A message of anything on the topic `ratings`. */
+/** Returns a message with any value for the topic `ratings`. */
 export const messageOf = (
   value: unknown,
   { key = null, headers = {} }: { key?: string | null; headers?: Readonly<Record<string, string>> } = {},
@@ -60,7 +60,7 @@ export const messageOf = (
   headers,
 });
 
-/** What the camelCase dialect says of a rating. */
+/** Returns a rating in the camelCase dialect. */
 export const externalValue = ({ movieId, viewerId, score }: SentRating) => ({
   userId: viewerId.slice(externalPrefix.length),
   recordId: movieId,
@@ -70,11 +70,11 @@ export const externalValue = ({ movieId, viewerId, score }: SentRating) => ({
   eventType: score === null ? 'delete' : 'put',
 });
 
-/** A rating in the camelCase dialect, keyed by its movie unless told. */
+/** Returns a message in the camelCase dialect, by default with its movie as key. */
 export const externalMessage = (rating: SentRating, key: string | null = rating.movieId): OutgoingMessage =>
   messageOf(externalValue(rating), { key });
 
-/** A rating in our own envelope, signed by the producer that it names unless told. */
+/** Returns a message in our own envelope, by default signed by the producer that it names. */
 export const ownMessage = (
   { movieId, viewerId, score, version }: VersionedRating,
   {
@@ -109,7 +109,7 @@ export const ownMessage = (
   return messageOf(value, { key: movieId, headers });
 };
 
-/** A message that ingest has to refuse. */
+/** A message that the consumer must reject. */
 export interface Poison {
   readonly message: OutgoingMessage;
   readonly code: string;
@@ -119,7 +119,7 @@ const fine: VersionedRating = { movieId: 'f11:poisoned', viewerId: 'cinema:bad',
 const fineExternal = externalValue({ ...fine, viewerId: 'ratings:bad' });
 const externalWith = (change: Record<string, unknown>) => messageOf({ ...fineExternal, ...change });
 
-/** Every way in which a message can be bad, one of each. Movie `f11:deleted` has to be known as deleted. */
+/** Returns one message of each invalid kind. Movie `f11:deleted` must be known as deleted. */
 export const poisons = (): readonly Poison[] => [
   { message: messageOf(null), code: 'NOT_AN_EVENT' },
   { message: messageOf(Buffer.from([0x7b, 0xff, 0xfe, 0x7d])), code: 'NOT_AN_EVENT' },

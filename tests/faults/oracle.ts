@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { expect } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import type { SentRating } from './messages.js';
-import { until } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
+import { faultTimeoutMs } from './support.js';
 
-/** Everything that a topic holds, in order within each partition. */
+/** Reads all messages of a topic, in order within each partition. */
 export const readTopic = async (world: FaultWorld, topic: string): Promise<readonly IncomingMessage[]> => {
   const group = `reader.${randomUUID()}`;
   const messages: IncomingMessage[] = [];
@@ -16,18 +17,20 @@ export const readTopic = async (world: FaultWorld, topic: string): Promise<reado
   });
   await reader.start();
   try {
-    await until(`the end of ${topic}`, () => isThrough(world, group, topic));
+    await until(() => isThrough(world, group, topic), `${group} is at the end of ${topic}`, faultTimeoutMs);
   } finally {
     await reader.stop();
   }
   return messages;
 };
 
-/** Whether a group has committed all that a topic holds. */
+/** Whether a group has committed every message of a topic. */
 export const isThrough = async (world: FaultWorld, group: string, topic: string): Promise<boolean> =>
   (await world.broker.positions(group, [topic])).every(({ committed, end }) => (committed ?? 0n) === end);
 
-/** Holds ratings and aggregates against the source, whose last rating of each viewer and movie counts; answers what is wrong. */
+/**
+ * Compares ratings and aggregates with the source, of which the last rating of each viewer and movie counts.
+ */
 export const expectEffectOf = async (
   { pool }: Pick<FaultWorld, 'pool'>,
   source: readonly SentRating[],
@@ -49,7 +52,7 @@ export const expectEffectOf = async (
 
 const sorted = <Value>(map: ReadonlyMap<string, Value>) => Object.fromEntries([...map].sort());
 
-/** Ratings and aggregates as text, without the times of writing and the aggregates' versions. */
+/** Returns ratings and aggregates as text, without timestamps and the aggregates' versions. */
 export const tablesOf = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<string> => {
   const { rows } = await pool.query<{ row: string }>(
     `SELECT (to_jsonb(rating) - ARRAY['created_at', 'updated_at'])::text AS row FROM rating
@@ -59,24 +62,28 @@ export const tablesOf = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<stri
   return rows.map(({ row }) => row).join('\n');
 };
 
-/** Empties what ratings come to; what was seen, and where the group is, stays. */
+/** Empties the tables of ratings and aggregates. Inbox and committed offsets are kept. */
 export const clearRatings = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<void> => {
   await pool.query('TRUNCATE rating, aggregated_rating, known_movie, dead_letter');
 };
 
-/** Does `work` at a moment when a batch is in the middle of its transaction, which it keeps from ending. */
+/** Runs `work` while a lock keeps a batch in the middle of its transaction. */
 export const amidBatch = async (pool: FaultWorld['pool'], work: () => Promise<unknown>): Promise<void> => {
   const client = await pool.connect();
   try {
     await client.query('BEGIN');
     await client.query('LOCK TABLE aggregated_rating IN SHARE MODE');
-    await until('a batch to be under way', async () => {
-      // Within the transaction it would stay as it was first seen.
-      const { rowCount } = await pool.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return rowCount !== 0;
-    });
+    await until(
+      async () => {
+        // Within the transaction the view would not change after its first read.
+        const { rowCount } = await pool.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return rowCount !== 0;
+      },
+      'a batch waits for the lock',
+      faultTimeoutMs,
+    );
     await work();
   } finally {
     await client.query('ROLLBACK');

@@ -5,6 +5,7 @@ import { aggregatedRatings, movies, ratings } from '@cinegraph/events/topics';
 import { batchLimits } from '@cinegraph/messaging/outbox/table';
 import { testDatabase, testPool } from '@cinegraph/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
+import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
 import { startFailingKafka } from './kafka-faults.js';
 import {
@@ -15,15 +16,15 @@ import {
   readPublished,
   type PublishedLog,
 } from './published.js';
-import { openChance, reportFault, sized, until } from './support.js';
+import { openRandom, reportFault, sized, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, cast, externalVote, startVoting } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld, Totals } from './world.js';
 
-/** Counts as taken over; what it really took is told in the table. */
+/** How long a takeover may take before the test fails; the table of faults shows how long it took. */
 const generousMs = 30_000;
 
-describe.each(brokerKinds)('the outbox over %s', (kind) => {
+describe.each(brokerKinds)('the outbox, %s', (kind) => {
   let world: FaultWorld;
   let log: PublishedLog;
   let started = 0;
@@ -40,7 +41,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     for (const close of closing.reverse()) await close();
   }, 60_000);
 
-  /** A process whose sessions go by a name. */
+  /** Starts a process whose database sessions have a name of their own. */
   const startNamed = (env: Readonly<Record<string, string>> = {}) => {
     started += 1;
     const name = `rating-${started}`;
@@ -49,7 +50,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     return { name, service: world.startRating({ DATABASE_URL_RATING: url.href, ...env }) };
   };
 
-  /** Who holds the lock of the relay. */
+  /** Returns the name of the process that holds the relay's lock. */
   const holder = async (): Promise<string | undefined> => {
     const { rows } = await world.pool.query<{ name: string }>(
       `SELECT application_name AS name FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -62,8 +63,8 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
 
   const stopAll = (services: readonly ServiceProcess[]) => Promise.all(services.map(crash));
 
-  it('tells each rating once in effect, in order, however often the process with the relay is killed (F2)', async () => {
-    const chance = openChance(`F2 over ${kind}`);
+  it('each rating is published once in effect and in order although the active relay is killed (F2)', async () => {
+    const random = openRandom(`F2 over ${kind}`);
     const kills = sized({ short: 10, long: 50 });
     const alive = new Map<string, ServiceProcess>();
     const ready = new Map<string, string>();
@@ -77,7 +78,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     await Promise.all([launch(), launch()]);
     const name = `f2-${kind}`;
     const voting = startVoting(world, {
-      chance,
+      random,
       name,
       clients: 4,
       pauseMs: 5,
@@ -87,22 +88,23 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     for (let kill = 1; kill <= kills; kill += 1) {
       const before = acknowledged(voting.votes).length;
       await until(
-        'votes between two kills',
         async () => acknowledged(voting.votes).length >= before + 10,
+        'there were enough votes between two kills',
         generousMs,
       );
-      await delay(chance.int(300));
-      const killed = await until('a relay to be active', holder, generousMs);
-      const service = alive.get(killed);
-      if (!service) throw new Error(`${killed} is not alive, but has the lock`);
+      await delay(random.int(300));
+      let killed: string | undefined;
+      await until(async () => (killed = await holder()) !== undefined, 'a relay is active', generousMs);
+      const service = alive.get(String(killed));
+      if (killed === undefined || !service) throw new Error(`${killed} is not alive, but holds the lock.`);
       ready.delete(killed);
       alive.delete(killed);
       await crash(service);
       const killedAt = performance.now();
       const next = launch();
-      await until('another relay to be active', async () => (await holder()) !== undefined, generousMs);
+      await until(async () => (await holder()) !== undefined, 'another relay is active', generousMs);
       slowestMs = Math.max(slowestMs, performance.now() - killedAt);
-      // Another one has to be there to take over from the next.
+      // There must be another process to take over after the next kill.
       await (ready.size === 0 ? next : undefined);
       next.catch(() => undefined);
     }
@@ -124,7 +126,7 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
     });
   }, 240_000);
 
-  describe('of one process', () => {
+  describe('with one process', () => {
     let service: ServiceProcess;
     let url = '';
 
@@ -135,36 +137,38 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
 
     afterAll(() => crash(service));
 
-    // Nothing of it reaches a broker: one is enough.
+    // The fault never reaches a broker, so one kind is enough.
     if (kind === 'postgres')
-      it('tells what is committed and nothing else, where a third of the writes is rolled back (F3)', async () => {
-        const chance = openChance(`F3 over ${kind}`);
+      it('exactly the committed ratings are published when a third of the writes is rolled back (F3)', async () => {
+        const random = openRandom(`F3 over ${kind}`);
         const mutations = sized({ short: 1_000, long: 10_000 });
         const name = `f3-${kind}`;
         await world.pool.query(failingSql);
         const votes = Array.from({ length: mutations }, (_, at) => ({
-          movieId: `${name}:${chance.int(50)}`,
-          // At once in the statement, or at the very end, when the transaction commits.
-          viewerId: `${name}:${chance.percent(30) ? (chance.percent(50) ? 'fails:' : 'fails-late:') : ''}${at}`,
-          score: 1 + chance.int(10),
+          movieId: `${name}:${random.int(50)}`,
+          // They fail in the statement, or later, when the transaction commits.
+          viewerId: `${name}:${random.percent(30) ? (random.percent(50) ? 'fails:' : 'fails-late:') : ''}${at}`,
+          score: 1 + random.int(10),
         }));
-        const said = [];
+        const outcomes = [];
         for (let at = 0; at < votes.length; at += 40) {
-          said.push(...(await Promise.all(votes.slice(at, at + 40).map((vote) => cast(world, url, vote)))));
+          outcomes.push(
+            ...(await Promise.all(votes.slice(at, at + 40).map((vote) => cast(world, url, vote)))),
+          );
         }
         await world.pool.query('DROP FUNCTION fail_for_some() CASCADE');
         const published = await auditAll(world, log);
-        const stored = await auditVotes(world.pool, name, said);
-        const told = new Set(log.events().map(({ data }) => data['viewerId']));
+        const stored = await auditVotes(world.pool, name, outcomes);
+        const publishedViewers = new Set(log.events().map(({ data }) => data['viewerId']));
         const rolledBack = votes.filter(({ viewerId }) => viewerId.includes(':fails'));
 
         expect(
-          said.filter(
+          outcomes.filter(
             ({ viewerId, outcome }) => viewerId.includes(':fails') !== (outcome !== 'acknowledged'),
           ),
         ).toEqual([]);
-        expect(rolledBack.filter(({ viewerId }) => told.has(viewerId))).toEqual([]);
-        expect(acknowledged(said).filter(({ viewerId }) => !told.has(viewerId))).toEqual([]);
+        expect(rolledBack.filter(({ viewerId }) => publishedViewers.has(viewerId))).toEqual([]);
+        expect(acknowledged(outcomes).filter(({ viewerId }) => !publishedViewers.has(viewerId))).toEqual([]);
         expect(stored).toEqual({ lost: 0, double: 0 });
         reportFault({
           fault: `F3 rollbacks, ${kind}`,
@@ -176,36 +180,36 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
         });
       }, 240_000);
 
-    it('shows all that comes in, and how long after it was acknowledged (F26)', async () => {
-      const chance = openChance(`F26 over ${kind}`);
+    it('every external rating becomes visible; the lag after its acknowledgement is measured (F26)', async () => {
+      const random = openRandom(`F26 over ${kind}`);
       const messages = sized({ short: 200, long: 5_000 });
       const movieId = `f26-${kind}:1`;
       const waiting = new Map<string, number>();
       const lags: number[] = [];
       let published = false;
-      // A service that has just started joins its group first.
+      // A service that has just started must join its group first.
       await world.publish([externalVote(`f26-${kind}:0`, 'f26-first', 5)]);
       await world.settled();
       const watching = until(
-        'all of it to be visible',
         async () => {
           const { rows } = await world.pool.query<{ viewer: string }>(
             'SELECT viewer_id AS viewer FROM rating WHERE movie_id = $1 AND viewer_id = ANY ($2)',
             [movieId, [...waiting.keys()]],
           );
           for (const { viewer } of rows) {
-            // Visible before it was acknowledged here: 0.
+            // The lag is 0 if it was visible before the acknowledgement arrived here.
             lags.push(Math.max(0, performance.now() - (waiting.get(viewer) ?? 0)));
             waiting.delete(viewer);
           }
           return published && waiting.size === 0;
         },
+        'all events are visible',
         180_000,
       );
       for (let at = 0; at < messages; at += 1) {
-        await world.publish([externalVote(movieId, `f26-${at}`, 1 + chance.int(10))]);
+        await world.publish([externalVote(movieId, `f26-${at}`, 1 + random.int(10))]);
         waiting.set(`ratings:f26-${at}`, performance.now());
-        await delay(chance.int(15));
+        await delay(random.int(15));
       }
       published = true;
       await watching;
@@ -225,27 +229,27 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
   });
 
   if (kind === 'kafka') {
-    it('comes through what a broker in trouble answers (F8)', async () => {
-      const chance = openChance('F8 over kafka');
+    it('everything is published although the broker returns errors at random (F8)', async () => {
+      const random = openRandom('F8 over kafka');
       const name = 'f8-kafka';
       const faults = sized({ short: 15, long: 500 });
-      const failing = await startFailingKafka(world.kafka?.port ?? 0, chance, 50);
+      const failing = await startFailingKafka(world.kafka?.port ?? 0, random, 50);
       const { service } = startNamed({ KAFKA_BROKERS: failing.brokers.join(',') });
       const url = await service.url;
-      const voting = startVoting(world, { chance, name, clients: 4, pauseMs: 10, urls: () => [url] });
+      const voting = startVoting(world, { random, name, clients: 4, pauseMs: 10, urls: () => [url] });
       const incoming: { movieId: string; viewerId: string; score: number }[] = [];
       await until(
-        'enough of them',
         async () => {
           const some = Array.from({ length: 10 }, (_, at) => ({
-            movieId: `f8-incoming:${chance.int(20)}`,
+            movieId: `f8-incoming:${random.int(20)}`,
             viewerId: String(incoming.length + at),
-            score: 1 + chance.int(10),
+            score: 1 + random.int(10),
           }));
           await world.publish(some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score)));
           incoming.push(...some);
           return failing.injected.records >= faults && failing.injected.groups >= faults;
         },
+        'there are enough of them',
         180_000,
       );
       const votes = await voting.stop();
@@ -269,23 +273,23 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       });
     }, 240_000);
 
-    it('gives a broker that has lost its log all of the last days again (F9)', async () => {
-      const chance = openChance('F9 over kafka');
+    it('a broker that has lost its log gets the events of the last days again (F9)', async () => {
+      const random = openRandom('F9 over kafka');
       const name = 'f9-kafka';
       const database = await testDatabase({ name: 'metadata', migrations: metadata.migrations });
       const metadataPool = testPool(database.url);
-      const told = await readPublished(world, [movies.name]);
+      const movieLog = await readPublished(world, [movies.name]);
       closing.push(
         () => database.drop(),
         () => metadataPool.end(),
-        () => told.stop(),
+        () => movieLog.stop(),
       );
       const metadataService = world.startMetadata(database.url);
       const { service } = startNamed();
       const [metadataUrl, url] = await Promise.all([metadataService.url, service.url]);
       const change = async (query: string, variables: Record<string, unknown>): Promise<string> => {
         const { data, errors } = await world.ask(metadataUrl, query, variables, 'curator', 'metadata');
-        if (!data || errors) throw new Error(errors?.[0]?.message ?? 'no data');
+        if (!data || errors) throw new Error(errors?.[0]?.message ?? 'The response has no data.');
         return String(data['id'] ?? (data['createMovie'] as { id?: unknown } | undefined)?.id);
       };
       const addMovies = async (count: number): Promise<void> => {
@@ -293,13 +297,13 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
           const id = await change('mutation ($input: MovieInput!) { createMovie(input: $input) { id } }', {
             input: { title: `Lost and found ${at}` },
           });
-          if (chance.percent(30)) await change('mutation ($id: ID!) { deleteMovie(id: $id) }', { id });
+          if (random.percent(30)) await change('mutation ($id: ID!) { deleteMovie(id: $id) }', { id });
         }
       };
       const takeIn = async (from: number): Promise<void> => {
         await world.publish(
           Array.from({ length: 50 }, (_, at) =>
-            externalVote(`f9-incoming:${at % 10}`, String(from + at), 1 + chance.int(10)),
+            externalVote(`f9-incoming:${at % 10}`, String(from + at), 1 + random.int(10)),
           ),
         );
         await world.settled();
@@ -311,11 +315,17 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const known = async (pool: FaultWorld['pool'], query: string) =>
         (await pool.query<{ id: string; deleted: boolean }>(query)).rows;
       const allKnown = () =>
-        until('all movies to be known', async () =>
-          isDeepStrictEqual(
-            await known(world.pool, 'SELECT id, deleted FROM known_movie ORDER BY id'),
-            await known(metadataPool, 'SELECT id, deleted_at IS NOT NULL AS deleted FROM movie ORDER BY id'),
-          ),
+        until(
+          async () =>
+            isDeepStrictEqual(
+              await known(world.pool, 'SELECT id, deleted FROM known_movie ORDER BY id'),
+              await known(
+                metadataPool,
+                'SELECT id, deleted_at IS NOT NULL AS deleted FROM movie ORDER BY id',
+              ),
+            ),
+          'rating knows all movies',
+          faultTimeoutMs,
         );
 
       await addMovies(20);
@@ -325,23 +335,31 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
       const entries = await metadataPool.query('SELECT FROM outbox');
       await world.kafka?.kill();
       log.forget();
-      told.forget();
-      const voting = startVoting(world, { chance, name, clients: 2, pauseMs: 10, urls: () => [url] });
+      movieLog.forget();
+      const voting = startVoting(world, { random, name, clients: 2, pauseMs: 10, urls: () => [url] });
       await world.kafka?.restart({ emptied: true });
       await addMovies(5);
       const votes = await voting.stop();
-      await until('metadata to have told all again', async () => {
-        await told.caughtUp();
-        const audited = await auditPublished(metadataPool, told);
-        return audited.lost === 0 && audited.entries > (entries.rowCount ?? 0);
-      });
-      await until('rating to have told all again', async () => {
-        await log.caughtUp();
-        return (await auditPublished(world.pool, log)).lost === 0;
-      });
+      await until(
+        async () => {
+          await movieLog.caughtUp();
+          const audited = await auditPublished(metadataPool, movieLog);
+          return audited.lost === 0 && audited.entries > (entries.rowCount ?? 0);
+        },
+        'metadata has published everything again',
+        faultTimeoutMs,
+      );
+      await until(
+        async () => {
+          await log.caughtUp();
+          return (await auditPublished(world.pool, log)).lost === 0;
+        },
+        'rating has published everything again',
+        faultTimeoutMs,
+      );
       await takeIn(50);
       const published = await auditAll(world, log);
-      const movieEvents = await auditPublished(metadataPool, told);
+      const movieEvents = await auditPublished(metadataPool, movieLog);
       const stored = await auditVotes(world.pool, name, votes);
       await allKnown();
       await stopAll([metadataService, service]);
@@ -361,7 +379,9 @@ describe.each(brokerKinds)('the outbox over %s', (kind) => {
   }
 });
 
-/** A third of the writes is of viewers whom this makes fail, in the statement or when the transaction commits. */
+/**
+ * Triggers that reject viewers of a third of the writes, in the statement or when the transaction commits.
+ */
 const failingSql = `
   CREATE FUNCTION fail_for_some() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     RAISE EXCEPTION 'this one fails';

@@ -1,19 +1,19 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A way to a server that can be closed. */
+/** A proxy in front of a server, which can be closed. */
 export interface Proxy {
   readonly port: number;
-  /** Cuts every connection and takes no new one, as a server that is gone. */
+  /** Closes every connection and accepts no new one, as if the server were down. */
   cut(): Promise<void>;
-  /** Takes connections again, on the same port. */
+  /** Accepts connections again on the same port. */
   restore(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What is done with the bytes of one connection; both directions as they are unless told. */
+/** Transforms the bytes of one connection. By default both directions are unchanged. */
 export type Relayed = (client: Socket, server: Socket) => void;
 
-/** Starts a proxy on a free port of the loopback address to a port there. */
+/** Starts a proxy on a free port of the loopback address, in front of another port there. */
 export const startProxy = async (
   target: number,
   relay: Relayed = (client, server) => {

@@ -3,10 +3,11 @@ import type { GroupPosition } from '@cinegraph/messaging/broker';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { expect } from '@jest/globals';
-import { until } from './support.js';
+import { until } from '@cinegraph/testing/until';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld } from './world.js';
+import { faultTimeoutMs } from './support.js';
 
-/** An event as the broker has it. */
+/** An event that was read from the broker. */
 export interface PublishedEvent {
   readonly id: string;
   readonly type: string;
@@ -17,18 +18,18 @@ export interface PublishedEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** All that the broker has of these topics, as a consumer of the test's own gets it. */
+/** All events of some topics, read by a consumer of the test. */
 export interface PublishedLog {
-  /** In the order of each partition; a message that was delivered twice is there once. */
+  /** The events in the order of each partition. A message that was delivered twice is listed once. */
   readonly events: () => readonly PublishedEvent[];
-  /** Waits until it has read to the ends of this moment. */
+  /** Waits until the current ends of all partitions are read. */
   caughtUp(): Promise<void>;
-  /** Forgets what it has read: the broker has lost it. */
+  /** Forgets all events, because the broker has lost its log. */
   forget(): void;
   stop(): Promise<void>;
 }
 
-/** Begins to read; messages that are no signed envelope of ours are an error of `events`. */
+/** Starts to read. A message that is not a signed envelope of ours makes `caughtUp` fail. */
 export const readPublished = async (world: FaultWorld, topics: readonly string[]): Promise<PublishedLog> => {
   const read = createEnvelopeReader(testSubgraphKey);
   const group = `faults.${randomUUID()}`;
@@ -57,15 +58,20 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
       return [...byPlace.values()].sort((one, other) => Number(one.offset - other.offset));
     },
     caughtUp: async () => {
-      let wanted: readonly GroupPosition[] | undefined;
-      await until('the test to read all that is published', async () => {
-        // Not while the broker is away. What is published meanwhile is not waited for: it may never end.
-        const now = await world.broker.positions(group, topics).catch(() => undefined);
-        wanted ??= now;
-        const passed = ({ topic, partition, end }: GroupPosition): boolean =>
-          (now?.find((one) => one.topic === topic && one.partition === partition)?.committed ?? 0n) >= end;
-        return wanted?.every(passed) ?? false;
-      });
+      let target: readonly GroupPosition[] | undefined;
+      await until(
+        async () => {
+          // Positions cannot be read while the broker is unavailable. Events published meanwhile are not
+          // waited for.
+          const now = await world.broker.positions(group, topics).catch(() => undefined);
+          target ??= now;
+          const passed = ({ topic, partition, end }: GroupPosition): boolean =>
+            (now?.find((one) => one.topic === topic && one.partition === partition)?.committed ?? 0n) >= end;
+          return target?.every(passed) ?? false;
+        },
+        'the test has read everything published',
+        faultTimeoutMs,
+      );
     },
     forget: () => {
       byPlace = new Map();
@@ -74,23 +80,26 @@ export const readPublished = async (world: FaultWorld, topics: readonly string[]
   };
 };
 
-/** Waits until nothing in the outbox waits to be published; answers how long that took. */
+/** Waits until the outbox has no unpublished entry. Returns how many milliseconds that took. */
 export const drained = async ({ pool }: Pick<FaultWorld, 'pool'>): Promise<number> => {
   const from = performance.now();
   await until(
-    'the outbox to be empty',
     async () => {
       const { rows } = await pool.query<{ waiting: boolean }>(
         'SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL) AS waiting',
       );
       return rows[0]?.waiting === false;
     },
+    'the outbox is empty',
     30_000,
   );
   return performance.now() - from;
 };
 
-/** What is published and what comes of it, when all is, with nothing wrong; `again`: how many messages repeat an earlier one. */
+/**
+ * Audits everything that is published, and expects no fault. `again` counts messages that repeat an earlier
+ * one.
+ */
 export const auditAll = async ({ pool }: Pick<FaultWorld, 'pool'>, log: PublishedLog) => {
   await drained({ pool });
   await log.caughtUp();
@@ -101,9 +110,13 @@ export const auditAll = async ({ pool }: Pick<FaultWorld, 'pool'>, log: Publishe
 };
 
 /**
- * Holds what is published against the outbox, in which nothing waits any more. Lost: entries that the broker has not; phantom:
- * events that are no entry; again: how many messages repeat an earlier one; disorder: keys whose events, each where it is
- * first seen, are on two partitions or not in the order of the entries.
+ * Compares the published events with the outbox, which has no unpublished entry.
+ *
+ * - lost: entries that the broker does not have
+ * - phantom: events without an entry
+ * - again: messages that repeat an earlier one
+ * - disorder: keys whose events, each at its first occurrence, are on two partitions or not in the order of
+ * entries
  */
 export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog) => {
   const { rows } = await pool.query<{ id: string; position: string; place: number }>(
@@ -137,8 +150,9 @@ export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog
 };
 
 /**
- * What a consumer that applies each id once makes of the ratings, and of the newest version of each movie's aggregate, against
- * the tables; `backwards`: how many movies' versions did not rise on their partition, each event where it is first seen.
+ * Compares the tables with what a consumer that applies each id once computes from the ratings and from the
+ * newest version of each movie's aggregate. `backwards` counts movies whose versions do not increase on their
+ * partition, each event at its first occurrence.
  */
 export const auditEffects = async (pool: FaultWorld['pool'], log: PublishedLog) => {
   const once = [...firstOf(log.events()).values()];
@@ -157,12 +171,12 @@ export const auditEffects = async (pool: FaultWorld['pool'], log: PublishedLog) 
     else states.set(key, { version, count: Number(data['count']), sum: Number(data['sum']) });
   }
   const stored = await storedTotals(pool);
-  const told = new Map(
+  const computed = new Map(
     [...states].flatMap(([id, { count, sum }]) => (count > 0 ? [[id, { count, sum }] as const] : [])),
   );
   return {
     ratings: differenceOf(stored, totalsOf(votes)),
-    aggregates: differenceOf(stored, told),
+    aggregates: differenceOf(stored, computed),
     backwards: backwards.size,
   };
 };
@@ -173,7 +187,7 @@ const firstOf = (events: readonly PublishedEvent[]): ReadonlyMap<string, Publish
   return first;
 };
 
-/** What the audits have to come to. */
+/** The result of an audit without faults. */
 export const nothingWrong = {
   published: { lost: 0, phantom: 0, disorder: 0 },
   effects: { ratings: { lost: 0, double: 0 }, aggregates: { lost: 0, double: 0 }, backwards: 0 },

@@ -1,6 +1,6 @@
 /*
- * The fault tests by themselves, with a table of what they did at the end. By hand: npm run test:faults [-- --long]
- * [-- <jest's arguments>]; TEST_SEED repeats a run.
+ * Runs only the fault tests, and prints a table of their results: npm run test:faults [-- --long]
+ * [-- <jest's arguments>]. TEST_SEED repeats a run.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -18,7 +18,9 @@ const jest = spawn(
   [
     '--experimental-vm-modules',
     join(root, 'node_modules/jest/bin/jest.js'),
-    '--selectProjects=integration',
+    '--selectProjects',
+    'integration',
+    'system',
     '--testPathPatterns=tests/faults/',
     '--runInBand',
     ...(long ? ['--testTimeout=1800000'] : []),

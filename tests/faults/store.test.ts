@@ -11,14 +11,15 @@ import {
 } from '@cinegraph/local/postgres/embedded';
 import { testPool } from '@cinegraph/testing/database';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
 import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
-import { openChance, reportFault, sized, until, type Chance } from './support.js';
+import { openRandom, reportFault, sized, type FaultRandom, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, externalVote, startVoting, submitRating } from './votes.js';
 import { brokerKinds, crash, differenceOf, startFaultWorld, storedTotals, totalsOf } from './world.js';
 import type { FaultWorld } from './world.js';
 
-describe.each(brokerKinds)('the store under rating, with events over %s', (kind) => {
+describe.each(brokerKinds)('an unreliable database of rating, %s', (kind) => {
   let directory: string;
   let server: EmbeddedPostgres;
   let world: FaultWorld;
@@ -30,7 +31,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cinegraph-faults-'));
     await chmod(directory, 0o711);
-    // As `npm start` has it: what is committed is on the disk.
+    // Durability is on, as in `npm start`: a commit is on the disk.
     server = await startEmbeddedPostgres({ directory });
     closing.push(async () => {
       await server.stop();
@@ -53,19 +54,19 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     for (const close of closing.reverse()) await close();
   }, 60_000);
 
-  /** Ratings by the topic, some at a time, until they are stopped; answers those that were acknowledged. */
-  const startIncoming = (chance: Chance, name: string) => {
+  /** Publishes external ratings until it is stopped; `stop` returns those that were acknowledged. */
+  const startIncoming = (random: FaultRandom, name: string) => {
     const sent: { movieId: string; viewerId: string; score: number }[] = [];
     let stopping = false;
     const run = async () => {
       while (!stopping) {
         const some = Array.from({ length: 5 }, (_, at) => ({
-          movieId: `${name}:${chance.int(20)}`,
+          movieId: `${name}:${random.int(20)}`,
           viewerId: `${name}-${sent.length + at}`,
-          score: 1 + chance.int(10),
+          score: 1 + random.int(10),
         }));
         const messages = some.map((vote) => externalVote(vote.movieId, vote.viewerId, vote.score));
-        // The same again, with the same effect, when it is not known whether they were taken.
+        // It is unknown whether they were appended; publishing them again has the same effect.
         while (
           !(await world.publish(messages).then(
             () => true,
@@ -85,7 +86,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     };
   };
 
-  /** Everything is taken in, told and published: what is lost and what is double. */
+  /** Waits until everything is consumed and published, and counts what is lost and what is double. */
   const audit = async () => {
     await world.settled();
     await log.caughtUp();
@@ -105,28 +106,34 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
 
   const ready = async () => (await fetch(`${url}/health/ready`)).status;
 
-  it('has all that was acknowledged, however often PostgreSQL is killed under it (F4)', async () => {
-    const chance = openChance(`F4 over ${kind}`);
+  it('acknowledged ratings are kept, however often PostgreSQL is killed (F4)', async () => {
+    const random = openRandom(`F4 over ${kind}`);
     const kills = sized({ short: kind === 'kafka' ? 2 : 3, long: 10 });
     const name = `f4-${kind}`;
-    const voting = startVoting(world, { chance, name, clients: 8, urls: () => [url] });
-    const stopIncoming = startIncoming(chance, `f4-in-${kind}`);
+    const voting = startVoting(world, { random, name, clients: 8, urls: () => [url] });
+    const stopIncoming = startIncoming(random, `f4-in-${kind}`);
     const [toldAway, toServe]: [number[], number[]] = [[], []];
     for (let kill = 0; kill < kills; kill += 1) {
       const before = acknowledged(voting.votes).length;
-      await until('votes', async () => acknowledged(voting.votes).length > before + 50);
-      await delay(chance.int(300));
+      await until(
+        async () => acknowledged(voting.votes).length > before + 50,
+        'enough votes are in',
+        faultTimeoutMs,
+      );
+      await delay(random.int(300));
       const killedAt = performance.now();
       process.kill(server.pid, 'SIGKILL');
-      await until('readiness to say no', async () => (await ready()) === 503);
+      await until(async () => (await ready()) === 503, 'readiness is 503', faultTimeoutMs);
       toldAway.push(performance.now() - killedAt);
       server = await startEmbeddedPostgres({ directory, port: server.port });
       const acceptsAt = performance.now();
-      await until('rating to serve', async () =>
-        acknowledged(voting.votes).some(({ askedAt }) => askedAt > acceptsAt),
+      await until(
+        async () => acknowledged(voting.votes).some(({ askedAt }) => askedAt > acceptsAt),
+        'rating serves',
+        faultTimeoutMs,
       );
       toServe.push(performance.now() - acceptsAt);
-      await until('readiness to say yes', async () => (await ready()) === 200);
+      await until(async () => (await ready()) === 200, 'readiness is 200', faultTimeoutMs);
     }
     const votes = await voting.stop();
     const incoming = await stopIncoming();
@@ -146,13 +153,13 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
     });
   }, 240_000);
 
-  it('goes on when all connections are cut, again and again (F5)', async () => {
-    const chance = openChance(`F5 over ${kind}`);
+  it('rating continues although all its connections are cut again and again (F5)', async () => {
+    const random = openRandom(`F5 over ${kind}`);
     const cuts = sized({ short: 6, long: 50 });
     const name = `f5-${kind}`;
     const superuser = testPool(server.superuserUrl);
-    const voting = startVoting(world, { chance, name, clients: 1, urls: () => [url] });
-    const stopIncoming = startIncoming(chance, `f5-in-${kind}`);
+    const voting = startVoting(world, { random, name, clients: 1, urls: () => [url] });
+    const stopIncoming = startIncoming(random, `f5-in-${kind}`);
     let reads = 0;
     const failedReads: string[] = [];
     let reading = true;
@@ -167,10 +174,14 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
       }
     });
     for (let cut = 0; cut < cuts; cut += 1) {
-      // So many requests that those that a cut can break, one a client, are below one in a hundred.
+      // Enough requests that those which a cut can break, one per client, are below one percent.
       const before = voting.votes.length + reads;
-      await until('requests', async () => voting.votes.length + reads >= before + 300);
-      await delay(chance.int(30));
+      await until(
+        async () => voting.votes.length + reads >= before + 300,
+        'there were enough requests',
+        faultTimeoutMs,
+      );
+      await delay(random.int(30));
       const { rowCount } = await superuser.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname IN ('rating', 'events') AND pid <> pg_backend_pid()`,
@@ -203,8 +214,8 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
   }, 240_000);
 
   if (kind === 'postgres') {
-    it('does what has a key once and answers it alike, through kills of rating (F25)', async () => {
-      const chance = openChance('F25');
+    it('a mutation with an idempotency key is executed once and always gets the same answer, through kills (F25)', async () => {
+      const random = openRandom('F25');
       const [rounds, each] = [sized({ short: 2, long: 30 }), 25];
       const name = 'f25';
       const answers = new Map<string, unknown[]>();
@@ -213,11 +224,11 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
         const replica = world.startRating();
         const replicaUrl = await replica.url;
         const killed = service;
-        const killing = delay(chance.int(40)).then(() => crash(killed));
+        const killing = delay(random.int(40)).then(() => crash(killed));
         await Promise.all(
           Array.from({ length: each }, async (_, at) => {
             const viewerId = `${name}:${round}-${at}`;
-            const [movieId, score] = [`${name}:${chance.int(2)}`, 1 + chance.int(10)];
+            const [movieId, score] = [`${name}:${random.int(2)}`, 1 + random.int(10)];
             const got: unknown[] = [];
             answers.set(viewerId, got);
             for (let sent = 0; got.length < 5; sent += 1) {
@@ -258,7 +269,7 @@ describe.each(brokerKinds)('the store under rating, with events over %s', (kind)
   }
 });
 
-/** Outcomes that are no code of the schema's ErrorCode. */
+/** Returns the outcomes that are not codes of the schema's ErrorCode. */
 const unlisted = async (votes: readonly { readonly outcome: string }[]): Promise<readonly string[]> => {
   const sdl = await readFile(rating.schema, 'utf8');
   const listed = new Set(

@@ -1,42 +1,29 @@
 import { appendFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { readFaultSettings } from '@cinegraph/testing/faults';
 import { seededRandom, type SeededRandom } from '@cinegraph/testing/seed';
 
 const env = readFaultSettings();
 
-/** The short form runs with every change, the long one before a release: `npm run test:faults -- --long`. */
+/** Returns `short`, or `long` in the form for releases: `npm run test:faults -- --long`. */
 export const sized = <Size>({ short, long }: { short: Size; long: Size }): Size =>
   env.FAULTS === 'long' ? long : short;
 
-/** The chance of a fault test: that of all tests, and shares of a hundred. */
-export interface Chance extends SeededRandom {
-  /** True in so many of a hundred. */
+/** The random generator of a fault test. */
+export interface FaultRandom extends SeededRandom {
+  /** Returns true with a probability of `share` percent. */
   percent(share: number): boolean;
 }
 
-/** Opens the chance of one test and prints its seed with the test's name. */
-export const openChance = (name: string): Chance => {
+/** Creates the random generator of one test, and prints its seed with the test's name. */
+export const openRandom = (name: string): FaultRandom => {
   const random = seededRandom(name);
   return { ...random, percent: (share) => random.int(10_000) < share * 100 };
 };
 
-/** Waits until `look` answers something else than undefined or false; gives up after `withinMs` with what was waited for. */
-export const until = async <Found>(
-  what: string,
-  look: () => Promise<Found | undefined | false>,
-  withinMs = 60_000,
-): Promise<Found> => {
-  const endsAt = performance.now() + withinMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > endsAt) throw new Error(`${what} did not come within ${withinMs} ms`);
-    await delay(50);
-  }
-};
+/** How long a fault test waits for a condition, while servers restart on a machine that may be slow. */
+export const faultTimeoutMs = 60_000;
 
-/** One row of the table of faults: what was done, how often, and what it cost. */
+/** Writes one row of the table of faults: what was done, how often, and what it cost. */
 export const reportFault = (row: {
   readonly fault: string;
   readonly runs: number;

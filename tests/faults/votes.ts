@@ -2,17 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { OutgoingMessage } from '@cinegraph/messaging/broker';
-import type { Chance } from './support.js';
+import type { FaultRandom } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld, type Totals } from './world.js';
 
-/** A rating by a viewer who gives no other, and what came of it. */
+/** The only rating of a viewer, and its outcome. */
 export interface Vote {
   readonly movieId: string;
   readonly viewerId: string;
   readonly score: number;
-  /** `acknowledged`, the code of the refusal, or `broken`: nobody knows. */
+  /** `acknowledged`, the code of a refusal, or `broken` if the outcome is unknown. */
   readonly outcome: string;
-  /** By `performance.now()`. */
+  /** The time by `performance.now()`. */
   readonly askedAt: number;
   readonly answeredAt: number;
 }
@@ -25,7 +25,7 @@ export const submitRating = `mutation ($movieId: ID!, $score: Score!, $key: Stri
   }
 }`;
 
-/** Sends a vote to a process and answers what came of it; never rejects. */
+/** Sends a vote to a process and returns its outcome. Never rejects. */
 export const cast = async (
   world: FaultWorld,
   url: string,
@@ -44,37 +44,37 @@ export const cast = async (
   return { ...{ movieId, viewerId, score, outcome, askedAt }, answeredAt: performance.now() };
 };
 
-/** Votes that go on until they are stopped, by so many clients at once, to whichever processes `urls` names. */
+/** Sends votes by `clients` concurrent clients to the processes at `urls`, until it is stopped. */
 export const startVoting = (
   world: FaultWorld,
   options: {
-    readonly chance: Chance;
-    /** How its movies and viewers begin: each test has its own. */
+    readonly random: FaultRandom;
+    /** The prefix of its movies and viewers. Each test has its own. */
     readonly name: string;
     readonly clients: number;
     readonly urls: () => readonly string[];
-    /** The pause of a client between two votes; none unless told. */
+    /** The pause of a client between two votes. The default is none. */
     readonly pauseMs?: number;
   },
 ) => {
-  const { chance, name, clients, urls, pauseMs = 0 } = options;
+  const { random, name, clients, urls, pauseMs = 0 } = options;
   const votes: Vote[] = [];
   let sent = 0;
   let stopping = false;
   const vote = async () => {
     while (!stopping) {
       const to = urls();
-      const url = to[chance.int(to.length)];
+      const url = to[random.int(to.length)];
       if (url === undefined) {
         await delay(20);
         continue;
       }
       sent += 1;
-      const movieId = `${name}:${chance.int(20)}`;
+      const movieId = `${name}:${random.int(20)}`;
       const said = await cast(world, url, {
         movieId,
         viewerId: `${name}:${sent}`,
-        score: 1 + chance.int(10),
+        score: 1 + random.int(10),
       });
       votes.push(said);
       if (said.outcome !== 'acknowledged') await delay(20);
@@ -83,9 +83,9 @@ export const startVoting = (
   };
   const running = Array.from({ length: clients }, vote);
   return {
-    /** What was answered so far. */
+    /** The votes whose outcome is known. */
     votes: votes as readonly Vote[],
-    /** Ends it and answers all of them. */
+    /** Stops voting and returns all votes. */
     stop: async (): Promise<readonly Vote[]> => {
       stopping = true;
       await Promise.all(running);
@@ -94,13 +94,13 @@ export const startVoting = (
   };
 };
 
-/** The votes that were acknowledged. */
+/** Returns the acknowledged votes. */
 export const acknowledged = (votes: readonly Vote[]): readonly Vote[] =>
   votes.filter(({ outcome }) => outcome === 'acknowledged');
 
 /**
- * Holds the tables against the votes of one name: those acknowledged and not there are lost; what is there without having
- * been sent, and what an aggregate counts beyond its ratings, is double.
+ * Compares the tables with the votes of one name. Acknowledged votes that are missing are lost. Ratings that
+ * were never sent, and what an aggregate counts beyond its ratings, are double.
  */
 export const auditVotes = async (pool: FaultWorld['pool'], name: string, votes: readonly Vote[]) => {
   const { rows } = await pool.query<{ movieId: string; viewerId: string; score: number }>(
@@ -121,7 +121,7 @@ export const auditVotes = async (pool: FaultWorld['pool'], name: string, votes: 
 const only = (totals: Totals, name: string): Totals =>
   new Map([...totals].filter(([id]) => id.startsWith(`${name}:`)));
 
-/** A rating as others send it to the topic `ratings`; the viewer becomes `ratings:<user>`. */
+/** Returns an external rating for the topic `ratings`. Its viewer becomes `ratings:<user>`. */
 export const externalVote = (movieId: string, user: string, score: number): OutgoingMessage => ({
   topic: incomingRatings.name,
   key: movieId,

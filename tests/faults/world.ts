@@ -1,6 +1,5 @@
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { Broker, OutgoingMessage } from '@cinegraph/messaging/broker';
-import { createLogger } from '@cinegraph/service/logger';
 import { openBroker, type BrokerAddress } from '@cinegraph/messaging/open-broker';
 import { testDatabase, testPool } from '@cinegraph/testing/database';
 import type { KafkaServer } from '@cinegraph/local/kafka/server';
@@ -9,6 +8,8 @@ import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/test
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { systemClock } from '@cinegraph/service/clock';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import {
   runFile,
   runService,
@@ -16,29 +17,30 @@ import {
   type RunningProcess,
   type ServiceProcess,
 } from '../support/service-process.js';
-import { until } from './support.js';
 
-/** The brokers that a fault is tried on: those that are there. */
+/** The kinds of brokers that are available on this machine. */
 export const brokerKinds: readonly ('postgres' | 'kafka')[] =
   kafkaMissing() === undefined ? ['postgres', 'kafka'] : ['postgres'];
 
-/** rating as processes of its own on a real database and a real broker, and the outside of both. */
+/** Processes of rating on a real database and a real broker, and the test's access to both. */
 export interface FaultWorld {
   readonly address: BrokerAddress;
-  /** The test's own client of the broker. */
+  /** The test's client of the broker. */
   readonly broker: Broker;
-  /** The real Kafka, where that is the broker and the world's own. */
+  /** The Kafka server, if the broker is Kafka and was started by this world. */
   readonly kafka: KafkaServer | undefined;
   readonly databaseUrl: string;
-  /** The test's own look at rating's tables. */
+  /** A pool for the test's queries of rating's tables. */
   readonly pool: ReturnType<typeof testPool>;
-  /** Starts one more rating process; those still alive are killed at the end. */
+  /** Starts one more rating process. Processes that still run at the end are killed. */
   startRating(env?: Readonly<Record<string, string>>): ServiceProcess;
-  /** Starts a metadata process on that database, as `startRating` does. */
+  /** Starts a metadata process on that database, like `startRating`. */
   startMetadata(databaseUrl: string): ServiceProcess;
-  /** Starts the consumer of ratings alone as a process, which is there sooner; the rest is as with `startRating`. */
+  /**
+   * Starts a process with only the consumer of ratings, which is ready sooner; otherwise like `startRating`.
+   */
   startIngest(): RunningProcess;
-  /** Sends a mutation as the gateway does. Rejects when the connection breaks. */
+  /** Sends a mutation as the gateway does. Rejects if the connection breaks. */
   ask(
     url: string,
     query: string,
@@ -46,24 +48,24 @@ export interface FaultWorld {
     viewer: string,
     subgraph?: 'rating' | 'metadata',
   ): Promise<GraphQLAnswer>;
-  /** Publishes in pieces and resolves when all are acknowledged. */
+  /** Publishes the messages in pieces. Resolves when all are acknowledged. */
   publish(messages: readonly OutgoingMessage[]): Promise<void>;
-  /** Waits until everything that was published to `ratings` is taken in, and everything told is published. */
+  /** Waits until everything on the topic `ratings` is consumed and the outbox is empty. */
   settled(withinMs?: number): Promise<void>;
-  /** Runs a word of rating's command line as a process, such as `main produce` or `events dlq`, with these options of Node. */
+  /** Runs `main` or `events` of rating's command line as a process, with these options of Node. */
   runCommand(
     entry: 'main' | 'events',
     args: readonly string[],
     nodeOptions?: readonly string[],
   ): Promise<EndedProcess>;
-  /** The broker goes away and comes back with nothing of what it had: topics, messages, groups. */
+  /** Restarts the broker without its data: topics, messages and groups. */
   loseLog(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a world with that broker; rating is started by the test. `databaseUrl`, `logUrl` (of the log in PostgreSQL) and
- * `kafkaBrokers`: instead of databases and a Kafka of its own.
+ * Starts a world with that kind of broker; the test starts rating. `databaseUrl`, `logUrl` (of the broker in
+ * PostgreSQL) and `kafkaBrokers` replace databases and a Kafka of its own.
  */
 export const startFaultWorld = async (options: {
   readonly broker: 'postgres' | 'kafka';
@@ -99,7 +101,7 @@ export const startFaultWorld = async (options: {
     {
       clientId: 'fault-tests',
       topics: rating.topics,
-      logger: createLogger({ name: 'fault-tests', level: 'silent' }),
+      logger: silentLogger,
     },
     address,
   );
@@ -153,22 +155,22 @@ export const startFaultWorld = async (options: {
     },
     settled: async (withinMs = 60_000) => {
       await until(
-        'everything published to be taken in',
         async () => {
-          // Not while the broker is away.
+          // This fails while the broker is unavailable.
           const positions = await broker
             .positions('rating.ingest', [incomingRatings.name])
             .catch(() => undefined);
           return positions?.every(({ committed, end }) => end === 0n || committed === end) ?? false;
         },
+        'everything published is consumed',
         withinMs,
       );
       await until(
-        'everything told to be published',
         async () => {
           const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL LIMIT 1');
           return rowCount === 0;
         },
+        'everything recorded is published',
         withinMs,
       );
     },
@@ -193,16 +195,16 @@ export const startFaultWorld = async (options: {
   };
 };
 
-/** Kills a process as a crash does and waits until it is gone. */
+/** Kills a process as a crash does, and waits until it is gone. */
 export const crash = async (service: RunningProcess): Promise<void> => {
   service.signal('SIGKILL');
   await service.ended;
 };
 
-/** What every fault test holds the tables against: a movie's count and sum, by its id. */
+/** Count and sum of the ratings by movie id, with which every fault test compares the tables. */
 export type Totals = ReadonlyMap<string, { readonly count: number; readonly sum: number }>;
 
-/** The totals that these ratings give; of a viewer and movie the last one counts, null retracts. */
+/** Computes the totals of ratings. The last one of a viewer and movie counts; null retracts it. */
 export const totalsOf = (
   ratings: Iterable<{ readonly movieId: string; readonly viewerId: string; readonly score: number | null }>,
 ): Totals => {
@@ -217,7 +219,7 @@ export const totalsOf = (
   return totals;
 };
 
-/** The totals that the aggregates say; movies without ratings are left out. */
+/** Reads the totals of the aggregates, without movies that have no ratings. */
 export const storedTotals = async (pool: FaultWorld['pool']): Promise<Totals> => {
   const { rows } = await pool.query<{ id: string; count: number; sum: number }>(
     'SELECT movie_id AS id, count::float8, sum::float8 FROM aggregated_rating WHERE count > 0',
@@ -225,7 +227,7 @@ export const storedTotals = async (pool: FaultWorld['pool']): Promise<Totals> =>
   return new Map(rows.map(({ id, count, sum }) => [id, { count, sum }]));
 };
 
-/** How many ratings are missing and how many are there too often, over all movies. */
+/** Returns how many ratings are missing, and how many are counted twice, over all movies. */
 export const differenceOf = (expected: Totals, stored: Totals) => {
   let lost = 0;
   let double = 0;

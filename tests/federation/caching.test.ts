@@ -23,7 +23,7 @@ const get = (query: string, headers: Record<string, string> = {}) =>
     headers: { 'apollo-require-preflight': 'yes', ...headers },
   });
 
-describe('an answer of the graph', () => {
+describe('caching of a response of the gateway', () => {
   it.each([
     ['a movie', '{ movie(id: "kept") { id title genres { name } cast { character person { name } } } }', 60],
     ['a movie that is not there', '{ movie(id: "unknown") { title } }', 60],
@@ -41,7 +41,7 @@ describe('an answer of the graph', () => {
     ],
     ['a movie with its ratings', '{ movie(id: "kept") { ratings { nodes { score movie { title } } } } }', 5],
     ['the movies rated best', '{ topRated { title aggregatedRating { average } } }', 5],
-  ])('about %s may be kept by anyone', async (_what, query, seconds) => {
+  ])('a response about %s may be stored by every cache', async (_what, query, seconds) => {
     const answer = await get(query);
 
     expect(await answer.json()).not.toHaveProperty('errors');
@@ -53,21 +53,24 @@ describe('an answer of the graph', () => {
   it.each([
     ['of one', '{ movie(id: "kept") { title myRating { score } } }'],
     ['of all', '{ myRatings { nodes { score } } }'],
-  ])("is kept by nobody with the viewer's ratings %s, not even the refusal", async (_what, query) => {
-    for (const viewer of [{ 'x-viewer-id': 'ann' }, {}]) {
-      const answer = await get(query, viewer);
-      expect(answer.headers.get('cache-control')).toBe('private, no-store');
-      expect(answer.headers.get('etag')).toBeNull();
-    }
-  });
+  ])(
+    "a response with the viewer's ratings %s is stored by no cache, not even the refusal",
+    async (_what, query) => {
+      for (const viewer of [{ 'x-viewer-id': 'ann' }, {}]) {
+        const answer = await get(query, viewer);
+        expect(answer.headers.get('cache-control')).toBe('private, no-store');
+        expect(answer.headers.get('etag')).toBeNull();
+      }
+    },
+  );
 
-  it('is kept by nobody where it was made for a viewer, whatever is in it', async () => {
+  it('a response to a request with a viewer is stored by no cache, whatever it contains', async () => {
     const answer = await get('{ genres { name } }', { 'x-viewer-id': 'ann' });
 
     expect(answer.headers.get('cache-control')).toBe('private, no-store');
   });
 
-  it('does not show clients what the hints are made of', async () => {
+  it('the directives of cache hints are not visible to clients', async () => {
     const { data } = await graph.ask(
       '{ __schema { directives { name } } __type(name: "CacheControlScope") { name } }',
     );
@@ -77,7 +80,7 @@ describe('an answer of the graph', () => {
   });
 });
 
-describe('an answer of a subgraph', () => {
+describe('caching of a response of a subgraph', () => {
   const ask = async (name: 'metadata' | 'rating', query: string) => {
     const identity = createIdentitySigner(testSubgraphKey, name, systemClock)({ id: 'editor' });
     const response = await fetch(`${graph.subgraphs[name].url}/graphql`, {
@@ -90,14 +93,14 @@ describe('an answer of a subgraph', () => {
   const entities = (selection: string) =>
     `{ _entities(representations: [{ __typename: "Movie", id: "kept" }]) { ... on Movie { ${selection} } } }`;
 
-  it('says for how long it may be kept, references too', async () => {
+  it('a response has its cache hint, also one with references', async () => {
     expect(await ask('metadata', '{ genres { name } }')).toBe('max-age=300, public');
     expect(await ask('metadata', entities('title'))).toBe('max-age=60, public');
     expect(await ask('rating', entities('aggregatedRating { count }'))).toBe('max-age=5, public');
     expect(await ask('rating', entities('myRating { score }'))).toBe('private, no-store');
   });
 
-  it('is never kept of a mutation, nor without a hint', async () => {
+  it('a response to a mutation, or without a hint, is stored by no cache', async () => {
     expect(await ask('metadata', 'mutation { createMovie(input: { title: "New" }) { id } }')).toBe(
       'private, no-store',
     );

@@ -30,8 +30,8 @@ const rate = (movieId: string, viewer: string, score: number) =>
     { 'x-viewer-id': viewer },
   );
 
-describe('the graph', () => {
-  it('answers 100 movies with aggregated ratings by one fetch and one SQL statement a subgraph', async () => {
+describe('gateway and subgraphs', () => {
+  it('100 movies with aggregated ratings cost one fetch and one SQL statement per subgraph', async () => {
     await graph.subgraphs.metadata.pool.query(
       `INSERT INTO movie (id, title, version, created_at, updated_at)
        SELECT 'many:' || n, 'Many ' || lpad(n::text, 3, '0'), 1, now(), now() FROM generate_series(1, 100) n`,
@@ -53,7 +53,7 @@ describe('the graph', () => {
     expect(statements).toHaveLength(2);
   });
 
-  it('asks each subgraph once for all references of a list that rating starts', async () => {
+  it('all references of a list that starts in rating cost one fetch per subgraph', async () => {
     await graph.subgraphs.rating.pool.query(
       `INSERT INTO aggregated_rating (movie_id, sum, count, s9)
        SELECT 'many:' || n, 9 * n, n, n FROM generate_series(1, 100) n ON CONFLICT DO NOTHING`,
@@ -66,11 +66,11 @@ describe('the graph', () => {
       });
     });
     expect(fetches).toEqual(['rating', 'metadata']);
-    // The list, its aggregates, and the titles.
+    // The fetches are those of the list, its aggregates, and the titles.
     expect(statements).toHaveLength(3);
   });
 
-  it('shows a viewer the new average in the answer to the rating, with the title from the other subgraph', async () => {
+  it('the response to a rating has the new average, with the title from the other subgraph', async () => {
     const movieId = await create('The Rated');
     expect((await rate(movieId, 'ann', 7)).data).toEqual({
       submitRating: {
@@ -88,7 +88,7 @@ describe('the graph', () => {
     });
   });
 
-  it('hands refusals on with code, message and path, and nothing of the inside', async () => {
+  it('a refusal of a subgraph reaches the client with code, message and path, and nothing internal', async () => {
     const refused = await rate('m', 'ann', 94);
     expect(refused.errors).toHaveLength(1);
     expect(refused.errors?.[0]?.extensions).toEqual({ code: 'RATING_OUT_OF_RANGE' });
@@ -97,14 +97,14 @@ describe('the graph', () => {
     expect(nobody.errors).toMatchObject([{ path: ['myRatings'], extensions: { code: 'UNAUTHENTICATED' } }]);
   });
 
-  it('answers null, without an error, for a movie that nobody knows', async () => {
+  it('an unknown movie is null without an error', async () => {
     expect(await graph.ask('{ movie(id: "unknown") { title aggregatedRating { count } } }')).toEqual({
       status: 200,
       data: { movie: null },
     });
   });
 
-  it('resolves a reference to a deleted movie to null, with a code', async () => {
+  it('a reference to a deleted movie is null with a code', async () => {
     const movieId = await create('The Deleted');
     await rate(movieId, 'ann', 10);
     await graph.ask(
@@ -124,7 +124,7 @@ describe('the graph', () => {
     expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
   });
 
-  it('lets two movies share a title, and counts their ratings apart', async () => {
+  it('ratings of two movies with the same title are counted separately', async () => {
     const [first, second] = [await create('Remake'), await create('Remake')];
     expect(first).not.toBe(second);
     await rate(first, 'ann', 2);
@@ -134,8 +134,8 @@ describe('the graph', () => {
   });
 });
 
-describe('the graph without rating', () => {
-  it('still serves metadata; the errors name the paths, and nothing of the inside', async () => {
+describe('the gateway without rating', () => {
+  it('the fields of metadata are served while rating is down; the errors have paths and nothing internal', async () => {
     const movieId = await create('Alone');
     await graph.subgraphs.rating.stop();
     const answer = await graph.ask(

@@ -4,7 +4,7 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { rating } from '@cinegraph/rating/subgraph';
-import { until } from './running-start.js';
+import { until } from '@cinegraph/testing/until';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;
@@ -53,7 +53,7 @@ const submit = (url: string, viewer: string, movieId: string, score: number, key
   );
 
 describe('a subgraph started alone from its build', () => {
-  it('names everything that its environment lacks, in one message, and ends with 1', async () => {
+  it('a subgraph without its variables names all of them in one message, and exits with 1', async () => {
     const unset = { SUBGRAPH_KEY: '', DATABASE_URL_RATING: '', DATABASE_URL_EVENTS: '' };
     const { code, stdout, stderr } = await run({ ...unset, PORT: 'x' }).ended;
     expect(code).toBe(1);
@@ -65,7 +65,7 @@ describe('a subgraph started alone from its build', () => {
     expect(stderr).not.toMatch(/^ {4}at /m);
   });
 
-  it('says in a sentence that its database cannot be reached, without the password', async () => {
+  it('a subgraph that cannot reach its database says so in one sentence, without the password', async () => {
     const { code, stderr } = await run({ DATABASE_URL_RATING: 'postgresql://u:hunter2@127.0.0.1:1/rating' })
       .ended;
     expect(code).toBe(1);
@@ -73,7 +73,7 @@ describe('a subgraph started alone from its build', () => {
     expect(stderr).not.toMatch(/hunter2|^ {4}at /m);
   });
 
-  it('is production unless told otherwise: it answers signed requests only, and ends with 0 on SIGTERM', async () => {
+  it('a subgraph without NODE_ENV is in production: it serves only signed requests, and exits with 0 on SIGTERM', async () => {
     const service = run();
     const url = await service.url;
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
@@ -84,7 +84,7 @@ describe('a subgraph started alone from its build', () => {
     expect((await service.ended).code).toBe(0);
   });
 
-  it('starts, is ready and ends while the broker is away, and says so where its health is asked', async () => {
+  it('a subgraph starts, is ready and stops while the broker is unavailable, and its health reports that', async () => {
     const service = run({ DATABASE_URL_EVENTS: 'postgresql://u:p@127.0.0.1:1/events' });
     const ready = await fetch(`${await service.url}/health/ready`);
     expect(ready.status).toBe(200);
@@ -93,7 +93,7 @@ describe('a subgraph started alone from its build', () => {
     expect((await service.ended).code).toBe(0);
   });
 
-  it('starts as two replicas at once on an empty database', async () => {
+  it('two replicas of a subgraph start at once on an empty database', async () => {
     await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
     const log = testPool(events.url);
     await log.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
@@ -110,7 +110,7 @@ describe('a subgraph started alone from its build', () => {
     for (const { ended } of replicas) expect((await ended).code).toBe(0);
   });
 
-  it('loses no answered rating and doubles none when it is killed, and every one is sent again under its key', async () => {
+  it('a killed subgraph loses no acknowledged rating, and doubles none that is sent again under its key', async () => {
     let service = run();
     let url = await service.url;
     const votes = Array.from({ length: 300 }, (_, n) => ({
@@ -132,7 +132,7 @@ describe('a subgraph started alone from its build', () => {
         }),
       );
       if (round < 3) {
-        // A batch may have answered all of them before the kill; then it comes now.
+        // A batch may have answered all of them before the kill; the kill then comes now.
         service.signal('SIGKILL');
         await service.ended;
         service = run();

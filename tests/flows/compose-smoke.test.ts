@@ -4,15 +4,15 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
-import { until } from './running-start.js';
 
 const events = { name: 'events', migrations: new URL('../../prisma/events/migrations/', import.meta.url) };
 const databases: TestDatabase[] = [];
 let composed: Composed;
 
-/** A database without a table: what the services find when they are started for the first time. */
+/** Creates a database without tables, as at the first start of the services. */
 const emptyDatabase = async (definition: { name: string; migrations: URL }) => {
   const database = await testDatabase(definition);
   databases.push(database);
@@ -40,7 +40,7 @@ afterAll(async () => {
   for (const { drop } of databases) await drop();
 }, 120_000);
 
-/** The README's first operation and the answer that it promises. */
+/** The first operation of the README, and the response that it shows. */
 const readmeQuery = () => {
   const readme = readFileSync(`${root}README.md`, 'utf8');
   const [, query = ''] = /```graphql\n([^]*?)```/.exec(readme) ?? [];
@@ -57,12 +57,16 @@ describe('the services of docker-compose.yml, as plain processes', () => {
     for (const name of ['metadata', 'rating', 'gateway']) {
       expect((await fetch(`${composed.addressOf(name)}/health/ready`)).status).toBe(200);
     }
-    // The log was migrated from what is in the images.
+    // The migrations in the images were applied to the database of events.
     for (const name of ['metadata', 'rating']) {
-      await until(async () => {
-        const health = await fetch(`${composed.addressOf(name)}/health/ready`);
-        return (await health.text()).includes('"broker":"answers"');
-      });
+      await until(
+        async () => {
+          const health = await fetch(`${composed.addressOf(name)}/health/ready`);
+          return (await health.text()).includes('"broker":"answers"');
+        },
+        `the broker of ${name} answers`,
+        120_000,
+      );
     }
   }, 600_000);
 

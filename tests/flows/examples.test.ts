@@ -55,7 +55,7 @@ describe('the typed client, as a process', () => {
     await create({ title: 'Land', releaseYear: 2005, genres: ['Land story'] });
   });
 
-  it('reads every page of a filter, rates, is told by code what it did wrong, and takes the rating back', async () => {
+  it('the client reads every page of a filter, rates, explains a refusal by its code, and retracts the rating', async () => {
     expect(await ofGraph('--viewer', 'ann')).toEqual({
       code: 0,
       stderr: '',
@@ -66,23 +66,23 @@ describe('the typed client, as a process', () => {
         '  Sea 1 (2001), no votes',
         'Sea 2 was not rated 11: RATING_OUT_OF_RANGE, a score is a whole number from 1 to 10.',
         'rated 9: Sea 2 (2002), 8.50 of 2 votes',
-        'taken back: Sea 2 (2002), 8.00 of 1 vote',
+        'retracted: Sea 2 (2002), 8.00 of 1 vote',
         '',
       ].join('\n'),
     });
   });
 
-  it('learns that nobody may not rate', async () => {
+  it('the client prints that rating needs a viewer', async () => {
     const { code, stdout } = await ofGraph('--from', '2005');
     expect(code).toBe(0);
     expect(stdout).toContain('3 movies on 1 page\n  Sea 5 (2005), 6.00 of 1 vote\n');
-    expect(stdout).toContain('Sea 5 was not rated 9: UNAUTHENTICATED, say who you are with --viewer.');
+    expect(stdout).toContain('Sea 5 was not rated 9: UNAUTHENTICATED, name a viewer with --viewer.');
   });
 
   it.each([
     ['from', 'last year'],
     ['page', 'ten'],
-  ])('ends with 1 where --%s is no number, and shows no other list instead', async (option, value) => {
+  ])('the client exits with 1 if --%s is not a number, and prints no list', async (option, value) => {
     expect(await ofGraph(`--${option}`, value)).toEqual({
       code: 1,
       stdout: '',
@@ -90,7 +90,7 @@ describe('the typed client, as a process', () => {
     });
   });
 
-  it('ends with 1 and a sentence where nothing answers', async () => {
+  it('the client exits with 1 and one sentence if no server responds', async () => {
     const { code, stdout, stderr } = await runClient('--url', 'http://127.0.0.1:1/graphql');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^fetch failed \(.+\)\n$/);
@@ -119,7 +119,7 @@ describe('the saved operations', () => {
     );
   });
 
-  it.each(files)('$name is answered without an error, with its own headers and variables', async (file) => {
+  it.each(files)('the saved operation $name succeeds with its own headers and variables', async (file) => {
     const variables = { ...file.variables };
     if (variables['id']?.startsWith('<') === true) variables['id'] = await create({ title: 'To be changed' });
     const { data, errors, status } = await graph.ask(file.text, variables, file.headers);
@@ -127,8 +127,8 @@ describe('the saved operations', () => {
     for (const answered of Object.values(data!)) expect(answered).not.toBeNull();
   });
 
-  it('use every field of Query and Mutation', async () => {
-    // The format that lint holds them in: root fields stand two spaces in.
+  it('the saved operations use every field of Query and Mutation', async () => {
+    // Prettier indents root fields by two spaces.
     const used = new Set(
       files.flatMap(({ text }) => {
         const [operation = ''] = /^(query|mutation)/m.exec(text) ?? [];
@@ -148,7 +148,7 @@ describe('the saved operations', () => {
     expect(all.filter((field) => !used.has(field))).toEqual([]);
   });
 
-  it('hold the first query of the README', () => {
+  it('the saved operations hold the first query of the README', () => {
     const [, query = ''] = /```graphql\n([^]+?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
     const fieldsOf = (text: string) =>
       text

@@ -9,14 +9,14 @@ import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/da
 import { migrations as metadataMigrations } from '@cinegraph/metadata/migrations';
 import { migrations as ratingMigrations } from '@cinegraph/rating/migrations';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { until } from './running-start.js';
+import { until } from '@cinegraph/testing/until';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const data = join(root, '..', 'shared', 'data', 'ml-latest-small');
 
 type Pool = ReturnType<typeof testPool>;
 
-/** The databases of both subgraphs, and their importers as processes, as the command line runs them. */
+/** The databases of both subgraphs, and their importers as processes like those of the command line. */
 interface World {
   readonly rating: Pool;
   readonly metadata: Pool;
@@ -67,7 +67,7 @@ const startWorld = async (): Promise<World> => {
   };
 };
 
-/** Every row of rating's tables, as text. */
+/** Returns all rows of rating's tables as text. */
 const contents = async ({ rating }: World): Promise<Record<string, string[]>> => {
   const all: Record<string, string[]> = {};
   for (const table of ['rating', 'aggregated_rating', 'known_movie', 'staged_rating', 'import_run']) {
@@ -105,7 +105,7 @@ afterEach(async () => {
   for (const world of worlds) await world.close();
 });
 
-// ../shared/data is no part of the clone: without it there is nothing to import here.
+// ../shared/data is not part of the clone. Without it there is nothing to import.
 const present = existsSync(join(data, 'ratings.csv'));
 if (!present) process.stderr.write(`There is no ${data}: the import of real MovieLens data is not tested.\n`);
 const describeData = present ? describe : describe.skip;
@@ -114,7 +114,7 @@ const timeLimitMs = 300_000;
 
 describeData('the import of MovieLens', () => {
   it(
-    'brings every movie and rating in exactly, and a second run changes nothing',
+    'an import stores every movie and rating exactly, and a second run changes nothing',
     async () => {
       const world = await newWorld();
       const movies = await world.run('metadata', 'movielens', data).ended;
@@ -163,13 +163,13 @@ describeData('the import of MovieLens', () => {
     ['reads', `SELECT 1 FROM staged_rating LIMIT 1`, /written 100004, unchanged 0/],
     ['merges', `SELECT 1 FROM import_run WHERE merged > 20000`, /written 100004, unchanged 0/],
   ])(
-    'killed while it %s, and run again, gives the tables of a run that was not',
+    'an import that is killed while it %s, and run again, gives the same tables as one that was not killed',
     async (_stage, begun, report) => {
       const clean = await newWorld();
       await clean.run('rating', 'movielens', data).ended;
       const world = await newWorld();
       const run = world.run('rating', 'movielens', data);
-      // COPY is seen once it is committed.
+      // Rows of COPY are visible once it is committed.
       await until(async () => (await world.rating.query(begun)).rowCount === 1);
       run.kill();
       expect(await run.ended).toMatchObject({ code: null });

@@ -5,34 +5,34 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const cli = fileURLToPath(new URL('../../packages/cli/start.mjs', import.meta.url));
 
-/** A process of this machine. */
+/** A process on this machine. */
 export interface Process {
   readonly pid: number;
   readonly parent: number;
   readonly command: string;
 }
 
-/** `npm start` as a test sees it. */
+/** A running `npm start`. */
 export interface RunningStart {
   readonly pid: number;
-  /** All that it printed so far. */
+  /** Returns everything that it has printed so far. */
   output(): string;
-  /** Its exit code, once it has ended. */
+  /** Resolves with its exit code. */
   readonly ended: Promise<number | null>;
   signal(name: NodeJS.Signals): void;
-  /** Waits until it printed that; answers what the pattern's first group matched. */
+  /** Waits until its output matches the pattern. Returns the match of the pattern's first group. */
   prints(pattern: RegExp): Promise<string>;
-  /** Waits until the graph is ready; answers the gateway's address. */
+  /** Waits until the gateway is ready. Returns its address. */
   ready(): Promise<string>;
-  /** The services it runs at the moment, PostgreSQL included. */
+  /** Returns the services that it runs at the moment, including PostgreSQL. */
   processes(): Promise<readonly Process[]>;
 }
 
-/** Runs a command of the command line to its end; answers what it prints, and rejects when it fails. */
+/** Runs a command of the command line to its end and returns its output. Rejects if it fails. */
 export const printedBy = async (...args: string[]): Promise<string> =>
   (await promisify(execFile)(process.execPath, [cli, ...args])).stdout;
 
-/** Runs `npm start` of this checkout, as npm runs it, with these arguments. */
+/** Runs `npm start` of this clone with these arguments, as npm does. */
 export const runStart = (...args: string[]): RunningStart => {
   const child = spawn(process.execPath, [cli, 'start', ...args], {
     env: { ...process.env, NODE_ENV: 'development', LOG_LEVEL: 'warn' },
@@ -46,7 +46,7 @@ export const runStart = (...args: string[]): RunningStart => {
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   void ended.then(() => (hasEnded = true));
   const { pid } = child;
-  if (pid === undefined) throw new Error('npm start could not be started');
+  if (pid === undefined) throw new Error('npm start could not be run.');
   const prints = async (pattern: RegExp) => {
     for (;;) {
       const match = pattern.exec(output);
@@ -70,7 +70,7 @@ export const runStart = (...args: string[]): RunningStart => {
   };
 };
 
-/** Every process of this machine. */
+/** Returns all processes on this machine. */
 export const listProcesses = async (): Promise<readonly Process[]> => {
   const { stdout } = await promisify(execFile)('ps', ['-eww', '-o', 'pid=,ppid=,command=']);
   return stdout.split('\n').flatMap((line) => {
@@ -79,7 +79,7 @@ export const listProcesses = async (): Promise<readonly Process[]> => {
   });
 };
 
-/** Those of the processes that still live. */
+/** Returns those of the processes that still exist. */
 export const stillAlive = async (processes: readonly Process[]): Promise<readonly Process[]> => {
   const now = await listProcesses();
   return processes.filter(({ pid, command }) =>
@@ -87,18 +87,13 @@ export const stillAlive = async (processes: readonly Process[]): Promise<readonl
   );
 };
 
-/** Waits until the condition holds; jest's time limit of the test ends a wait in vain. */
-export const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
-  while (!(await holds())) await delay(50);
-};
-
-/** What the graph answered. */
+/** The response of the gateway. */
 export interface Answer {
   readonly status: number;
   readonly body: { readonly data?: unknown; readonly errors?: unknown };
 }
 
-/** Asks the graph. */
+/** Sends a query to the gateway. */
 export const ask = async (gateway: string, query: string): Promise<Answer> => {
   const response = await fetch(`${gateway}/graphql`, {
     method: 'POST',

@@ -4,20 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { until } from '@cinegraph/testing/until';
 import {
   ask,
   listProcesses,
   printedBy,
   runStart,
   stillAlive,
-  until,
   type Process,
   type RunningStart,
 } from './running-start.js';
 
 jest.setTimeout(60_000);
 
-/** What both subgraphs have to answer together: the first movies of the catalogue and their aggregated ratings. */
+/** A query for both subgraphs: the first movies of the catalogue with their aggregated ratings. */
 const query = `{ movies(first: 3) { nodes { id title aggregatedRating { count average } } } }`;
 
 describe('npm start', () => {
@@ -51,7 +51,7 @@ describe('npm start', () => {
     return found;
   };
 
-  it('ends clean when it is asked to while it is still starting', async () => {
+  it('npm start ends cleanly on a signal while it is still starting', async () => {
     const run = start('--port', '0');
     await run.prints(/starting PostgreSQL/);
     const processes = await run.processes();
@@ -61,7 +61,7 @@ describe('npm start', () => {
     expect(run.output()).toMatch(/stopped\n$/);
   });
 
-  it('fills an empty database, answers over all subgraphs, and leaves no process behind', async () => {
+  it('npm start fills an empty database, serves all subgraphs, and leaves no process running', async () => {
     const run = start('--port', '0');
     const gateway = await run.ready();
     const { status, body } = await ask(gateway, query);
@@ -76,7 +76,7 @@ describe('npm start', () => {
     expect(await stillAlive(processes)).toEqual([]);
   });
 
-  it('starts a service and PostgreSQL again when they are killed, and nobody has to do anything', async () => {
+  it('npm start restarts a service and PostgreSQL by itself when they are killed', async () => {
     const run = start('--port', '0');
     const gateway = await run.ready();
     const before = await ask(gateway, query);
@@ -99,7 +99,7 @@ describe('npm start', () => {
     expect(await stillAlive(now)).toEqual([]);
   });
 
-  it('recovers after it was killed itself, and meanwhile lets nobody else on its data', async () => {
+  it('npm start recovers after it was killed, and no other process may use its data meanwhile', async () => {
     const killed = start('--port', '0');
     const before = await ask(await killed.ready(), query);
 
@@ -120,7 +120,7 @@ describe('npm start', () => {
     expect(await serversOn(data)).toEqual([]);
   });
 
-  it('says in one sentence that its port is taken, before it starts anything', async () => {
+  it('npm start says in one sentence that its port is taken, before it starts anything', async () => {
     const other = createServer();
     const port = await new Promise<number>((resolve) => {
       other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port));
@@ -136,21 +136,21 @@ describe('npm start', () => {
     }
   });
 
-  it('says in one sentence that its data is damaged, and begins anew with --reset', async () => {
+  it('npm start says in one sentence that its data is damaged, and starts with empty data after --reset', async () => {
     await writeFile(await findFile(data, 'pg_control'), Buffer.alloc(8192, 7));
     const run = start('--port', '0');
     expect(await run.ended).toBe(1);
     expect(run.output()).toMatch(/^The data folder .* is damaged or cannot be used: .* --reset .*$/m);
     expect(run.output()).not.toMatch(/ at .*:\d+:\d+/);
-    const anew = start('--port', '0', '--reset');
-    await anew.prints(/making a database/);
-    anew.signal('SIGTERM');
-    expect(await anew.ended).toBe(0);
+    const afterReset = start('--port', '0', '--reset');
+    await afterReset.prints(/creating a database/);
+    afterReset.signal('SIGTERM');
+    expect(await afterReset.ended).toBe(0);
     expect(await serversOn(data)).toEqual([]);
   });
 });
 
-/** The servers that work on data below the folder. */
+/** Returns the servers that use data below the folder. */
 const serversOn = async (folder: string) =>
   (await listProcesses()).filter(({ command }) => command.includes('postgres') && command.includes(folder));
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '@cinegraph/service/clock';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { until } from '@cinegraph/testing/until';
 import {
   closedAddress,
   startCollector,
@@ -57,15 +57,8 @@ const stop = async (service: ServiceProcess) => {
   return ended;
 };
 
-const until = async (what: string, isSo: () => boolean): Promise<void> => {
-  for (let round = 0; !isSo(); round += 1) {
-    if (round > 400) throw new Error(`waited in vain until ${what}`);
-    await pause(50);
-  }
-};
-
 const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
-/** Asks rating as the gateway does. */
+/** Sends a query to rating as the gateway does. */
 const askRating = (url: string, query: string) =>
   askGraphQL(`${url}/graphql`, { query }, { [identityHeader]: sign(null) });
 
@@ -100,7 +93,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       ...env,
       SUBGRAPH_URL_METADATA: `${await subgraphs.metadata.url}/graphql`,
       SUBGRAPH_URL_RATING: `${await subgraphs.rating.url}/graphql`,
-      // A client's own header beside the one that telemetry writes would cut the trace in two.
+      // If the client's header were kept beside the one of telemetry, the trace would be cut in two.
       FORWARD_HEADERS: 'traceparent,authorization',
     });
     services = { ...subgraphs, gateway };
@@ -124,7 +117,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
         span.traceId === traceId &&
         (typeof name === 'string' ? span.name === name : name.test(span.name)),
     );
-  /** Its ancestors within the trace, from itself up. */
+  /** Returns a span and its ancestors in the trace, upwards. */
   const lineage = (span: ReceivedSpan): readonly ReceivedSpan[] => {
     const parent = collector.spans.find(
       ({ spanId, traceId }) => spanId === span.parentSpanId && traceId === span.traceId,
@@ -132,7 +125,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     return parent ? [span, ...lineage(parent)] : [span];
   };
 
-  it("is one, from the client's traceparent through the gateway and both subgraphs to their SQL", async () => {
+  it("one trace goes from the client's traceparent through the gateway and both subgraphs to their SQL", async () => {
     const answer = await askGraphQL(
       url,
       { query: 'query Traced { movies(first: 5) { nodes { title aggregatedRating { count } } } }' },
@@ -140,10 +133,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     );
     expect(answer.errors).toBeUndefined();
     await until(
-      'the server spans of all three came',
       () =>
         named('gateway', 'POST /graphql', clientTrace).length === 1 &&
         ['metadata', 'rating'].every((name) => named(name, 'POST /graphql', clientTrace).length === 1),
+      'the server spans of all three services have arrived',
     );
     const [server] = named('gateway', 'POST /graphql', clientTrace);
     expect(server).toMatchObject({ parentSpanId: clientSpan, kind: 2 });
@@ -163,7 +156,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(collector.paths).toEqual(new Set(['POST /v1/traces application/json']));
   });
 
-  it("is one, from a mutation's request through metadata's outbox and the log to rating's consumer", async () => {
+  it("one trace goes from a mutation through metadata's outbox and the broker to rating's consumer", async () => {
     const trace = '1bf7651916cd43dd8448eb211c80319d';
     const answer = await askGraphQL(
       url,
@@ -173,11 +166,15 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(answer).toMatchObject({ data: { createMovie: { id: expect.any(String) } } });
     const takenIn = () => named('rating', 'process metadata.movies.v1', trace);
     const published = () => named('metadata', 'publish metadata.movies.v1', trace);
-    await until('all of it was told of', () =>
-      [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(({ length }) => length === 1),
+    await until(
+      () =>
+        [takenIn(), published(), named('gateway', 'POST /graphql', trace)].every(
+          ({ length }) => length === 1,
+        ),
+      'all spans have arrived',
     );
-    await until('the spans between were told of', () => lineage(takenIn()[0]!).at(-1)!.service === 'gateway');
-    // 4 is a producer's, 5 a consumer's.
+    await until(() => lineage(takenIn()[0]!).at(-1)!.service === 'gateway', 'the spans between have arrived');
+    // Kind 4 is a producer, 5 a consumer.
     expect(takenIn()).toMatchObject([{ kind: 5, parentSpanId: published()[0]!.spanId }]);
     expect(published()).toMatchObject([{ kind: 4 }]);
     const above = lineage(takenIn()[0]!);
@@ -195,20 +192,22 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(rows).toEqual([{ version: 1, deleted: false }]);
   });
 
-  it('begins where the client sends none, with an id of its own', async () => {
+  it('a request without a traceparent gets a trace with an id of its own', async () => {
     const before = new Set(collector.spans.map(({ traceId }) => traceId));
     await askGraphQL(url, { query: 'query Own { movie(id: "traced:1") { aggregatedRating { count } } }' });
     const fresh = () =>
       new Set(collector.spans.map(({ traceId }) => traceId).filter((id) => !before.has(id)));
-    await until('rating and gateway told of it', () =>
-      ['gateway', 'rating'].every((name) =>
-        [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
-      ),
+    await until(
+      () =>
+        ['gateway', 'rating'].every((name) =>
+          [...fresh()].some((id) => named(name, 'POST /graphql', id).length > 0),
+        ),
+      'rating and gateway have sent their spans',
     );
     expect(fresh().size).toBe(1);
   });
 
-  it('holds no variable, literal, header or message of an error, whatever went wrong', async () => {
+  it('a trace has no variable, literal, header or error message, whatever went wrong', async () => {
     const headers = {
       traceparent,
       tracestate: 'vendor=secretState',
@@ -241,22 +240,25 @@ describe('the trace of a request through gateway and subgraphs', () => {
     });
     await fetch(url.replace('graphql', 'secretToken'), { headers });
     await until(
-      'the last request was told of',
       () => named('gateway', 'GET unknown', clientTrace).length === 1,
+      'the spans of the last request have arrived',
     );
-    await until('both mutations were told of', () => named('rating', /^mutation/, clientTrace).length === 2);
+    await until(
+      () => named('rating', /^mutation/, clientTrace).length === 2,
+      'the spans of both mutations have arrived',
+    );
     const sentText = collector.text();
     for (const secret of [...secrets, testSubgraphKey]) {
       expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
     }
-    // They did leave the client, and come to the store.
+    // They did leave the client and reach the database.
     const pool = testPool(databases.rating.url);
     const { rows } = await pool.query('SELECT review FROM rating ORDER BY review');
     await pool.end();
     expect(rows).toEqual([{ review: 'secretLiteral' }, { review: 'secretVariable' }]);
   });
 
-  it('is named by the log lines that its request writes', async () => {
+  it('the log lines of a request have the ids of its trace', async () => {
     const pool = testPool(databases.rating.url);
     await pool.query('ALTER TABLE aggregated_rating RENAME TO away');
     const { errors } = await askGraphQL(
@@ -274,7 +276,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(faults).toHaveLength(1);
     const { trace_id, span_id } = JSON.parse(faults[0]!) as { trace_id: string; span_id: string };
     expect(trace_id).toBe(clientTrace);
-    await until('the span of the line came', () => collector.spans.some(({ spanId }) => spanId === span_id));
+    await until(
+      () => collector.spans.some(({ spanId }) => spanId === span_id),
+      'the span of the log line has arrived',
+    );
     const ready = services.rating
       .written()
       .stdout.split('\n')
@@ -282,7 +287,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(ready).not.toContain('trace_id');
   });
 
-  it('says nothing of health checks, and sends what waits when the service stops', async () => {
+  it('a health check has no trace, and queued spans are sent when the service stops', async () => {
     const service = run('subgraphs/rating', {
       ...sent(collector.url),
       OTEL_BSP_SCHEDULE_DELAY: '600000',
@@ -293,14 +298,14 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect((await askRating(at, '{ __typename }')).data).toEqual({ __typename: 'Query' });
     expect((await stop(service)).code).toBe(0);
     const spans = collector.spans.filter(({ service }) => service === 'flushed');
-    // Nor of what the start itself parses: a trace begins with a request.
+    // The schemas that are parsed at the start have no trace either: a trace begins with a request.
     expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
       'POST /graphql',
     ]);
   });
 });
 
-describe('a service whose collector does not take its traces', () => {
+describe('a service whose collector does not accept its traces', () => {
   const askOften = async (url: string) => {
     for (let n = 0; n < 30; n += 1) {
       const { data, errors } = await askRating(url, '{ topRated(first: 1) { id } }');
@@ -308,14 +313,14 @@ describe('a service whose collector does not take its traces', () => {
     }
   };
 
-  it('answers, warns once, and ends with 0 when nobody listens there', async () => {
+  it('a service without a listening collector serves requests, warns once, and exits with 0', async () => {
     const service = run('subgraphs/rating', {
       ...sent(await closedAddress()),
       OTEL_EXPORTER_OTLP_TIMEOUT: '100',
     });
     const url = await service.url;
     await askOften(url);
-    await until('it warned', () => service.written().stdout.includes('collector'));
+    await until(() => service.written().stdout.includes('collector'), 'the service has warned');
     await askOften(url);
     const { code, stdout, stderr } = await stop(service);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -324,20 +329,20 @@ describe('a service whose collector does not take its traces', () => {
     expect(JSON.parse(warnings[0]!)).toMatchObject({ level: 'warn', name: 'rating', reason: 'ECONNREFUSED' });
   });
 
-  it('answers, and ends with 0 without waiting for it, when it accepts and is silent', async () => {
+  it('a service whose collector never responds serves requests, and exits with 0 without waiting for it', async () => {
     const hung = await startHungCollector();
-    // Ten minutes: the stop must not wait for the export.
+    // The timeout of the export is ten minutes; the stop must not wait for it.
     const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     const url = await service.url;
     await askOften(url);
-    await until('it was connected to', () => hung.connections() > 0);
+    await until(() => hung.connections() > 0, 'the service has connected');
     await askOften(url);
     const { code, stderr } = await stop(service);
     await hung.stop();
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('says in a sentence what is wrong with the variables, and does not start', async () => {
+  it('a service with invalid variables of telemetry says what is wrong, and does not start', async () => {
     const service = run('subgraphs/rating', {
       OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
@@ -350,7 +355,7 @@ describe('a service whose collector does not take its traces', () => {
 });
 
 describe('a service without a collector', () => {
-  /** What Node itself says of the modules that a process loads and the connections that it opens. */
+  /** Returns Node's own report of the modules that a process loads and the connections that it opens. */
   const watch = async (env: Env) => {
     const service = run('subgraphs/rating', { ...env, NODE_DEBUG: 'module,net' });
     await askRating(await service.url, '{ topRated(first: 1) { id } }');
@@ -364,7 +369,7 @@ describe('a service without a collector', () => {
     };
   };
 
-  it('loads nothing of OpenTelemetry and opens no connection but to its database', async () => {
+  it('a service without a collector loads no OpenTelemetry package and connects only to its database', async () => {
     const { port } = new URL(databases.rating.url);
     const [off, disabled, on] = await Promise.all([
       watch({}),

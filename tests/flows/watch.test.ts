@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildSchema } from '@apollo/federation-internals';
-import { eventually } from '../../gateway/test/support/world.js';
+import { until } from '@cinegraph/testing/until';
 import { printPublished } from '../../packages/cli/src/compose/changes.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
@@ -57,17 +57,17 @@ const put = (path: string, content: string) => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
   writeFileSync(join(folder, path), content);
 };
-/** As many editors save: another file in its place. */
+/** Saves a file as many editors do: writes another one and renames it. */
 const replace = (path: string, content: string) => {
   put(`${path}.swp`, content);
   renameSync(join(folder, `${path}.swp`), join(folder, path));
 };
 const supergraph = () => readFileSync(join(folder, 'out/supergraph.graphql'), 'utf8');
-const said = (text: string) => eventually(() => stdout.includes(text), withinMs);
-const complained = (text: string) => eventually(() => stderr.includes(text), withinMs);
+const said = (text: string) => until(() => stdout.includes(text), `stdout says "${text}"`, withinMs);
+const complained = (text: string) => until(() => stderr.includes(text), `stderr says "${text}"`, withinMs);
 
 describe('compose --watch', () => {
-  it('lets a running gateway serve what was just written into a schema', async () => {
+  it('a running gateway serves a field soon after it is added to a schema file', async () => {
     gateway = runService('gateway', {
       NODE_ENV: 'development',
       PORT: '0',
@@ -81,17 +81,25 @@ describe('compose --watch', () => {
     expect(await fields()).toEqual(['id']);
 
     put('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
-    await eventually(async () => (await fields()).join() === 'id,title', withinMs);
+    await until(
+      async () => (await fields()).join() === 'id,title',
+      'the gateway serves id and title',
+      withinMs,
+    );
 
     put('supergraph.yaml', list('films', 'stars'));
-    await eventually(async () => (await fields()).join() === 'id,title,stars', withinMs);
+    await until(
+      async () => (await fields()).join() === 'id,title,stars',
+      'the gateway serves the new field',
+      withinMs,
+    );
 
     put('stars.graphql', stars.replace('stars: Int', 'stars: Itn'));
     await complained('Film.stars  INVALID_GRAPHQL');
     expect(await fields()).toEqual(['id', 'title', 'stars']);
   });
 
-  it('says in one line each time what changed and what was written', async () => {
+  it('each composition prints one line that says what changed and what was written', async () => {
     replace('films.graphql', films.replace('id: ID!', 'id: ID!\n  title: String'));
     await said('films changed: wrote out/supergraph.graphql\n');
     put('supergraph.yaml', list('films', 'stars'));
@@ -103,7 +111,7 @@ describe('compose --watch', () => {
     expect(stderr).toBe('');
   });
 
-  it('shows an error with its place, keeps the old file, and goes on when it is mended', async () => {
+  it('an error is shown with its location; the old file is kept, and the next valid schema is composed', async () => {
     const [before, { ino }] = [supergraph(), statSync(join(folder, 'out/supergraph.graphql'))];
     put('films.graphql', films.replace('film: Film', 'film: Flim'));
     await complained('films changed: out/supergraph.graphql is not changed\n\nComposition failed');
@@ -122,7 +130,7 @@ describe('compose --watch', () => {
     expect(supergraph()).toContain('best: Film');
   });
 
-  it('tells a change that breaks clients of what was published', async () => {
+  it('a change that breaks clients of the published schema is reported', async () => {
     put(
       'out/published.graphql',
       printPublished(
@@ -134,7 +142,7 @@ describe('compose --watch', () => {
     await said('safe       Film.title  FIELD_ADDED');
   });
 
-  it('ends on a signal', async () => {
+  it('compose --watch ends on a signal', async () => {
     watch.kill('SIGINT');
     await ended;
     expect({ code: watch.exitCode, stderr }).toEqual({ code: 0, stderr: '' });

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 /** The root of the clone. */
 export const root = resolve(import.meta.dirname, '../..');
 
-/** What we read of an entry of package-lock.json. */
+/** The fields of an entry of package-lock.json that are used. */
 export interface LockEntry {
   readonly version?: string;
   readonly resolved?: string;
@@ -17,23 +17,26 @@ export interface LockEntry {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
-/** package-lock.json by path: '' is the root, `gateway` a workspace, `node_modules/…` a package. */
+/**
+ * The entries of package-lock.json by path: '' is the root, `gateway` a workspace, `node_modules/…` a
+ * package.
+ */
 export type Lock = Readonly<Record<string, LockEntry>>;
 
-/** Reads a JSON file of the clone; its shape is the caller's to say. */
+/** Reads a JSON file of the clone. The caller casts it. */
 export const readJson = (path: string): unknown => JSON.parse(readFileSync(join(root, path), 'utf8'));
 
 /** Reads package-lock.json. */
 export const readLock = (): Lock => (readJson('package-lock.json') as { packages: Lock }).packages;
 
-/** An installed package of the lock: not a workspace, not the link to one. */
+/** An installed package of the lock file, which is neither a workspace nor a link to one. */
 export interface Installed extends LockEntry {
   readonly name: string;
   readonly path: string;
   readonly version: string;
 }
 
-/** The packages that the lock installs, each copy by itself. */
+/** Returns the packages that the lock file installs, with every copy of each. */
 export const installed = (lock: Lock): readonly Installed[] =>
   Object.entries(lock).flatMap(([path, entry]) => {
     const at = path.lastIndexOf('node_modules/');
@@ -41,7 +44,7 @@ export const installed = (lock: Lock): readonly Installed[] =>
     return [{ ...entry, path, name: path.slice(at + 'node_modules/'.length), version: entry.version ?? '' }];
   });
 
-/** A version that a package must have at least, and what was wrong with those before. */
+/** The minimum version of a package, and what was wrong with earlier ones. */
 export interface Floor {
   readonly name: string;
   readonly atLeast: string;
@@ -49,7 +52,7 @@ export interface Floor {
   readonly because: string;
 }
 
-/** Published faults that a lock must not go back behind. */
+/** Published vulnerabilities; the lock file must not have earlier versions. */
 export const floors: readonly Floor[] = [
   ...['@apollo/gateway', '@apollo/query-planner', '@apollo/federation-internals'].map((name) => ({
     name,
@@ -80,7 +83,7 @@ export const floors: readonly Floor[] = [
   { name: 'jws', atLeast: '3.2.3', because: 'GHSA-869p-cjfg-cm3x signatures not verified' },
 ];
 
-/** Packages of the lock that are outside their floor, each with the reason. */
+/** Returns the packages of the lock file that are below their minimum version, each with the reason. */
 export const outsideFloors = (lock: Lock): readonly string[] =>
   installed(lock).flatMap(({ name, path, version }) =>
     floors
@@ -92,7 +95,7 @@ export const outsideFloors = (lock: Lock): readonly string[] =>
       .map(({ atLeast, because }) => `${path} is ${version}, needed is ${atLeast}: ${because}`),
   );
 
-/** Whether version `a` comes before version `b`; a pre-release comes before its release. */
+/** Whether version `a` precedes version `b`. A pre-release precedes its release. */
 export const isOlder = (a: string, b: string): boolean => {
   const [numbersOfA, preReleaseOfA] = parseVersion(a);
   const [numbersOfB, preReleaseOfB] = parseVersion(b);
@@ -105,6 +108,6 @@ export const isOlder = (a: string, b: string): boolean => {
 
 const parseVersion = (version: string): [readonly number[], boolean] => {
   const match = /^(\d+)\.(\d+)\.(\d+)(-.+)?/.exec(version);
-  if (!match) throw new Error(`"${version}" is no version`);
+  if (!match) throw new Error(`"${version}" is not a version.`);
   return [match.slice(1, 4).map(Number), match[4] !== undefined];
 };

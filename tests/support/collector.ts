@@ -2,22 +2,22 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A span as OTLP carries it, with the service that sent it. */
+/** A span of OTLP, with the service that sent it. */
 export interface ReceivedSpan {
   readonly service: string;
   readonly traceId: string;
   readonly spanId: string;
-  /** Of the client's own span where it is the first of ours. */
+  /** The parent span. For the first span of ours it is the client's. */
   readonly parentSpanId: string;
   readonly name: string;
-  /** 2 is a server's, 3 a client's. */
+  /** The kind: 2 is a server, 3 a client. */
   readonly kind: number;
   readonly startTimeUnixNano: string;
   readonly endTimeUnixNano: string;
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** Something that listens where telemetry is sent. */
+/** A server at an address to which telemetry is sent. */
 export interface Collector {
   readonly url: string;
   readonly stop: () => Promise<void>;
@@ -37,7 +37,7 @@ interface Export {
 const valuesOf = (attributes: Attributes = []) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
-/** Receives traces by OTLP over HTTP in JSON, and keeps them as spans and as the text that came. */
+/** Starts a collector for traces by OTLP over HTTP in JSON. It keeps them as spans and as text. */
 export const startCollector = async () => {
   const bodies: string[] = [];
   const spans: ReceivedSpan[] = [];
@@ -63,7 +63,7 @@ export const startCollector = async () => {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     paths,
     spans,
-    /** All that was sent, as it came. */
+    /** Everything that was received, as text. */
     text: () => bodies.join('\n'),
     stop: async () => {
       server.closeAllConnections();
@@ -73,7 +73,7 @@ export const startCollector = async () => {
   };
 };
 
-/** Accepts connections and never answers. */
+/** Starts a server that accepts connections and never responds. */
 export const startHungCollector = async (): Promise<Collector & { readonly connections: () => number }> => {
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
@@ -92,7 +92,7 @@ export const startHungCollector = async (): Promise<Collector & { readonly conne
   };
 };
 
-/** An address where nobody listens (any more). */
+/** Returns an address at which nothing listens. */
 export const closedAddress = async (): Promise<string> => {
   const { url, stop } = await startHungCollector();
   await stop();

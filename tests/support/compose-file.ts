@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { root } from './image.js';
 
-/** A service of docker-compose.yml, as far as ours use the format. */
+/** A service of docker-compose.yml, with the keys that ours use. */
 export interface ComposeService {
   readonly image: string;
   readonly build?: { readonly context: string; readonly args: Readonly<Record<string, string>> };
@@ -22,10 +22,10 @@ export interface ComposeService {
   readonly [setting: string]: unknown;
 }
 
-/** The text of the docker-compose.yml that is shipped. */
+/** Returns the text of docker-compose.yml. */
 export const composeText = readFileSync(`${root}docker-compose.yml`, 'utf8');
 
-/** Its services by name, anchors and merges resolved, `${…}` expanded with `variables`. */
+/** Returns its services by name, with anchors and merges resolved and `${…}` expanded with `variables`. */
 export const readComposeFile = (
   variables: Readonly<Record<string, string>>,
 ): Readonly<Record<string, ComposeService>> => {
@@ -34,16 +34,16 @@ export const readComposeFile = (
 };
 
 /**
- * Expands `${NAME}`, `${NAME:-default}`, `${NAME-default}` (where it is not set at all) and
- * `${NAME:?message}` as Compose does, nested ones too; `$$` is a dollar sign. Throws the message where a
- * variable that must be set is not.
+ * Expands `${NAME}`, `${NAME:-default}`, `${NAME-default}` (only if it is not set at all) and
+ * `${NAME:?message}` as Compose does, also nested ones; `$$` is a dollar sign. Throws the message if a
+ * required variable is not set.
  */
 export const expand = (text: string, variables: Readonly<Record<string, string>>): string => {
   let result = text.replaceAll('$$', '\0');
   const inner = /\$\{(\w+)(?:(:-|:\?|-)([^{}]*))?\}/;
   for (let found = inner.exec(result); found; found = inner.exec(result)) {
     const [whole, name = '', operator, rest = ''] = found;
-    // What is put in is not expanded again.
+    // The inserted value is not expanded again.
     const value = (variables[name] ?? '').replaceAll('$', '\0');
     if (value === '' && operator === ':?') throw new Error(`required variable ${name} ${rest}`);
     const instead = operator === ':-' ? value === '' : operator === '-' && variables[name] === undefined;

@@ -6,18 +6,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readComposeFile, type ComposeService } from './compose-file.js';
 import { readImage, root } from './image.js';
 
-/** What docker-compose.yml declares, running as plain processes of this clone instead of containers. */
+/** The services of docker-compose.yml as plain processes of this clone instead of containers. */
 export interface Composed {
   /**
-   * Starts the services of the profiles in the order of their dependencies; resolves when each fulfils its
-   * part.
+   * Starts the services of the profiles in the order of their dependencies. Resolves when each is healthy, or
+   * has completed.
    */
   up(...profiles: readonly string[]): Promise<void>;
-  /** Where the port that a service declares answers on this machine. */
+  /** Returns the address of a service's declared port on this machine. */
   addressOf(service: string): string;
-  /** What it has written so far, both streams. */
+  /** Returns what a service has written so far to both streams. */
   outputOf(service: string): string;
-  /** Sends each its stop signal, those that depend on others first, and answers the exit codes. */
+  /** Sends each service its stop signal, dependents first. Returns the exit codes. */
   down(): Promise<Readonly<Record<string, number | null>>>;
 }
 
@@ -30,8 +30,8 @@ interface Running {
 }
 
 /**
- * Reads docker-compose.yml with `variables`. Each declared port is mapped to a free one, and the addresses
- * `//service:port` in the variables with it; `outside` names services that something else stands for.
+ * Reads docker-compose.yml with `variables`. Each declared port is mapped to a free one, and so are the
+ * addresses `//service:port` in the variables. `outside` has the addresses of services that are replaced.
  */
 export const openComposed = async (options: {
   readonly variables: Readonly<Record<string, string>>;
@@ -80,11 +80,11 @@ export const openComposed = async (options: {
     throw new Error(`${name} ended before it was healthy: ${one.output}`);
   };
 
-  const fulfils = async (name: string, wanted: string) => {
+  const fulfils = async (name: string, condition: string) => {
     const one = running.get(name);
     if (!one) throw new Error(`${name} is needed, but not started`);
-    if (wanted === 'service_healthy') await becomesHealthy(name, one);
-    if (wanted !== 'service_completed_successfully') return;
+    if (condition === 'service_healthy') await becomesHealthy(name, one);
+    if (condition !== 'service_completed_successfully') return;
     const code = await one.ended;
     if (code !== 0) throw new Error(`${name} ended with ${code}: ${one.output}`);
   };
@@ -93,23 +93,23 @@ export const openComposed = async (options: {
     addressOf: (name) => `http://127.0.0.1:${addresses.get(name)?.port}`,
     outputOf: (name) => running.get(name)?.output ?? '',
     up: async (...profiles) => {
-      const wanted = inOrder(
+      const requested = inOrder(
         Object.keys(services).filter((name) =>
           services[name]?.profiles.some((one) => profiles.includes(one)),
         ),
         services,
       ).filter((name) => !outside.includes(name));
-      for (const name of wanted) {
+      for (const name of requested) {
         const service = services[name];
         if (!service) continue;
         for (const [other, { condition, required = true }] of Object.entries(service.depends_on ?? {})) {
           if (outside.includes(other)) continue;
-          if (required || wanted.includes(other)) await fulfils(other, condition);
+          if (required || requested.includes(other)) await fulfils(other, condition);
         }
         start(name, service);
       }
-      // As `up --wait` does, and `run` for what ends by itself.
-      for (const name of wanted) {
+      // `up --wait` does the same, and `run` for services that complete.
+      for (const name of requested) {
         const isOneShot = services[name]?.['restart'] === 'no';
         await fulfils(name, isOneShot ? 'service_completed_successfully' : 'service_healthy');
       }
@@ -128,7 +128,7 @@ export const openComposed = async (options: {
   };
 };
 
-/** Names so that each stands behind those it depends on. */
+/** Sorts names so that each comes after those it depends on. */
 const inOrder = (names: readonly string[], services: Readonly<Record<string, ComposeService>>): string[] => {
   const ordered: string[] = [];
   const visit = (name: string) => {

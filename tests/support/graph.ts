@@ -2,7 +2,6 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '@cinegraph/gateway/config';
 import { startGateway } from '@cinegraph/gateway/server';
-import { createLogger } from '@cinegraph/service/logger';
 import {
   askGraphQL,
   startTestSubgraph,
@@ -12,13 +11,12 @@ import {
 } from '@cinegraph/testing/subgraph';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 
-/** The committed supergraph, which CI holds equal to a fresh composition. */
+/** The committed supergraph. CI verifies that it equals a new composition. */
 const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url));
 
-/**
- * The whole graph in the test's process: both subgraphs on databases of their own, the gateway before them.
- */
+/** Starts the gateway and both subgraphs in the test's process, each subgraph on a database of its own. */
 export interface TestGraph {
   readonly url: string;
   readonly subgraphs: { readonly metadata: TestSubgraph; readonly rating: TestSubgraph };
@@ -27,7 +25,7 @@ export interface TestGraph {
     variables?: Record<string, unknown>,
     headers?: Record<string, string>,
   ) => Promise<GraphQLAnswer>;
-  /** Runs `work` and answers which subgraphs the gateway asked meanwhile, in order. */
+  /** Runs `work` and returns the subgraphs from which the gateway fetched meanwhile, in order. */
   readonly fetchesDuring: (work: () => Promise<unknown>) => Promise<readonly string[]>;
   readonly stop: () => Promise<void>;
 }
@@ -46,7 +44,7 @@ export const startTestGraph = async (): Promise<TestGraph> => {
       SUBGRAPH_URL_METADATA: `${subgraphs.metadata.url}/graphql`,
       SUBGRAPH_URL_RATING: `${subgraphs.rating.url}/graphql`,
     }),
-    createLogger({ name: 'gateway', level: 'silent' }),
+    silentLogger,
   );
   const names = new Map(Object.entries(subgraphs).map(([name, { url }]) => [url, name]));
   return {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 /** The root of the clone. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What the Dockerfile's last stage declares for the container of a service. */
+/** The declarations of the Dockerfile's last stage for a service's container. */
 export interface Image {
   readonly env: Readonly<Record<string, string>>;
   readonly user: string;
@@ -15,7 +15,7 @@ export interface Image {
 
 export const dockerfile = readFileSync(`${root}Dockerfile`, 'utf8');
 
-/** Reads the last stage of the Dockerfile; `.ci/images` builds and runs it for real. */
+/** Reads the last stage of the Dockerfile. `.ci/images` builds and runs the images. */
 export const readImage = (): Image => {
   const lines = dockerfile.replaceAll(/\\\n\s*/g, '').split('\n');
   const stage = lines.slice(lines.findLastIndex((line) => line.startsWith('FROM ')));

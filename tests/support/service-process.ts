@@ -2,35 +2,35 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** A process that has ended, and all that it wrote. */
+/** The exit of a process, and everything that it wrote. */
 export interface EndedProcess {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A process of Node. */
+/** A running Node process. */
 export interface RunningProcess {
   readonly ended: Promise<EndedProcess>;
   readonly signal: (name: NodeJS.Signals) => void;
-  /** What it has written to standard output and error so far. */
+  /** Returns what it has written so far to standard output and standard error. */
   readonly written: () => { readonly stdout: string; readonly stderr: string };
 }
 
-/** A compiled service of ours in a process of its own, as a container runs it. */
+/** A compiled service in a process of its own, as in a container. */
 export interface ServiceProcess extends RunningProcess {
-  /** Where it listens, once it is ready; rejects when it ends before. */
+  /** Resolves with its address when it is ready. Rejects if it exits before. */
   readonly url: Promise<string>;
 }
 
-/** Runs a file, by its path from the root, with just this environment. */
+/** Runs a file, given by its path from the root, with only this environment. */
 export const runFile = (
   file: string,
   options: {
     readonly args?: readonly string[];
     readonly nodeOptions?: readonly string[];
     readonly env: Readonly<Record<string, string>>;
-    /** Told whenever standard output has grown, with all of it. */
+    /** Called with the whole standard output each time it has grown. */
     readonly onOutput?: (stdout: string) => void;
   },
 ): RunningProcess => {
@@ -54,7 +54,7 @@ export const runFile = (
   };
 };
 
-/** Starts `<folder>/dist/main.js` with just this environment. */
+/** Starts `<folder>/dist/main.js` with only this environment. */
 export const runService = (folder: string, env: Readonly<Record<string, string>>): ServiceProcess => {
   let onReady: (url: string) => void = () => undefined;
   const service = runFile(`${folder}/dist/main.js`, {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from '@cinegraph/service/logger';
 import { StartError } from '@cinegraph/service/start-error';
+import { reasonOf } from '@cinegraph/service/terminal';
 import type { GraphQLSchema } from 'graphql';
 import type { LoadedSupergraph } from './load.js';
 import { versionOf, watchFile } from './watch.js';
@@ -103,5 +104,3 @@ export const createCurrentSupergraph = (options: {
     },
   };
 };
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

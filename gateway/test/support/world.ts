@@ -162,15 +162,3 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
     },
   };
 };
-
-/** Waits until the condition holds, looking every few milliseconds; fails after `withinMs`. */
-export const eventually = async (
-  condition: () => boolean | Promise<boolean>,
-  withinMs = 10_000,
-): Promise<void> => {
-  const endAt = Date.now() + withinMs;
-  while (!(await condition())) {
-    if (Date.now() > endAt) throw new Error(`still not so after ${withinMs} ms: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};

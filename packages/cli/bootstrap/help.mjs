@@ -19,8 +19,8 @@ KAFKA_BROKERS, Kafka is the broker, and there is no event log.
 
   npm test                      all tests
   npm test -- <arguments>       passes the arguments to Jest, e.g. the path of a test file
-  npm run test:unit             only the unit tests
-  npm run test:integration      only the integration tests
+  npm run test:unit             only the tests of pure functions
+  npm run test:integration      only the tests that need no more than one PostgreSQL
 
 npx jest --help lists the options of Jest.
 `,

@@ -91,8 +91,8 @@ export const joinDatabases = async (
   }
 };
 
-const describe = (options: DatabasesOptions, { identity }: EmbeddedPostgres) => ({
-  dataId: identity,
+const describe = (options: DatabasesOptions, { dataId }: EmbeddedPostgres) => ({
+  dataId,
   names: embeddedNames(options),
 });
 

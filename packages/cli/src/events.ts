@@ -7,15 +7,15 @@ import { takeDataOption, takeOption } from '../bootstrap/options.mjs';
 import { databasesOf, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
 import { jobVariables, runScript, withDatabases } from './jobs.js';
 
-/** What a person asks of the events of the subgraphs. */
-interface Request {
+/** The arguments of `npm run events`. */
+interface EventsCall {
   readonly word: string;
   readonly args: readonly string[];
-  /** Undefined asks all subgraphs. */
+  /** Undefined means all subgraphs. */
   readonly subgraph: string | undefined;
 }
 
-/** What can be done with single events, which are named by numbers. */
+/** The actions on single events, which are named by numbers. */
 const actionsOnEvents: ReadonlySet<string> = new Set(['show', 'replay', 'drop', 'resend']);
 
 const words: readonly string[] = ['lag', 'outbox', 'dlq', 'backfill'];
@@ -32,8 +32,7 @@ export const events = async (args: readonly string[], signal: AbortSignal): Prom
     process.stderr.write(helpOf.events);
     return 2;
   }
-  const request: Request = { word, args: wordArgs, subgraph };
-  const subgraphs = chooseSubgraphs(request, await findAble(word));
+  const subgraphs = chooseSubgraphs({ word, args: wordArgs, subgraph }, await subgraphsWith(word));
   return withDatabases({ purpose: 'events', data, subgraphs, signal }, async (urls, env) => {
     const tables: Table[] = [];
     let failed = 0;
@@ -53,31 +52,31 @@ export const events = async (args: readonly string[], signal: AbortSignal): Prom
 };
 
 /**
- * The exit code of a subgraph's process that was called with wrong arguments: it would be the same for the
- * others.
+ * The exit code of a subgraph's process for wrong arguments, which are wrong for the other subgraphs, too.
  */
 const wrongArguments = 2;
 
 const entryOf = ({ folder }: LocalSubgraph): string => join(folder, 'dist', 'command-line', 'events.js');
 
-/** Returns the subgraphs that have events; for `dlq`, those that consume some. */
-const findAble = async (word: string): Promise<readonly LocalSubgraph[]> => {
-  const able: LocalSubgraph[] = [];
+/** Returns the subgraphs that have this command. Only those with consumers have `dlq`. */
+const subgraphsWith = async (word: string): Promise<readonly LocalSubgraph[]> => {
+  const found: LocalSubgraph[] = [];
   for (const local of await readLocalSubgraphs()) {
     const hasEvents = await exists(entryOf(local));
     if (hasEvents && (word !== 'dlq' || (await exists(join(local.folder, 'dist', 'consumers'))))) {
-      able.push(local);
+      found.push(local);
     }
   }
-  return able;
+  return found;
 };
 
 /**
- * Returns the subgraphs to ask: the requested one, or all of `able`. Throws a StartError if there is no such
- * subgraph, or if ids are given that could belong to several subgraphs, because each subgraph counts its own.
+ * Returns the subgraphs to run the command for: the requested one, or all of `able`. Throws a StartError if
+ * there is no such subgraph, or if ids are given that could belong to several subgraphs, because each
+ * subgraph numbers its own.
  */
 export const chooseSubgraphs = (
-  { word, args, subgraph }: Request,
+  { word, args, subgraph }: EventsCall,
   able: readonly LocalSubgraph[],
 ): readonly LocalSubgraph[] => {
   const names = able.map(({ name }) => name);
@@ -94,7 +93,7 @@ export const chooseSubgraphs = (
   const namesEvents = actionsOnEvents.has(action) && args.some((arg) => /^\d/.test(arg));
   if (others.length > 0 && namesEvents) {
     throw new StartError(
-      `Each subgraph counts its own events. Name the subgraph: --subgraph ${names.join(' or --subgraph ')}`,
+      `Each subgraph numbers its own events. Name the subgraph: --subgraph ${names.join(' or --subgraph ')}`,
     );
   }
   return able;

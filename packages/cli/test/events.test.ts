@@ -16,7 +16,7 @@ const choose = (able: readonly LocalSubgraph[], subgraph: string | undefined, ..
 
 describe('npm run events', () => {
   it.each([['lag'], ['outbox'], ['outbox', '--limit', '5'], ['outbox', 'resend', '--all'], ['backfill']])(
-    'asks every subgraph for %p %p %p',
+    'npm run events runs %p %p %p of every subgraph',
     (...typed) => {
       expect(choose([metadata, rating], undefined, ...typed)).toEqual(['metadata', 'rating']);
       expect(choose([metadata, rating], 'rating', ...typed)).toEqual(['rating']);
@@ -29,7 +29,7 @@ describe('npm run events', () => {
     ['dlq', 'show', '7'],
     ['dlq', 'replay', '7', '8'],
     ['dlq', 'drop', '7'],
-  ])('asks for the subgraph of %p %p %p if several could be meant', (...typed) => {
+  ])('npm run events %p %p %p needs --subgraph if several subgraphs have the command', (...typed) => {
     expect(() => choose([metadata, rating], undefined, ...typed)).toThrow(
       'Name the subgraph: --subgraph metadata or --subgraph rating',
     );
@@ -37,7 +37,7 @@ describe('npm run events', () => {
     expect(choose([rating], undefined, ...typed)).toEqual(['rating']);
   });
 
-  it('refuses a subgraph that does not exist or does not have the command', () => {
+  it('npm run events refuses a subgraph that does not exist or does not have the command', () => {
     expect(() => choose([rating], 'metadata', 'dlq', 'list')).toThrow(
       new StartError('No subgraph "metadata" has the command "dlq". These have it: rating.'),
     );

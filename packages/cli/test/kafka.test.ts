@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { TopicDefinition } from '@cinegraph/messaging/envelope';
 import { openKafkaBroker } from '@cinegraph/messaging/kafka/broker';
 import { removeKafkaServer } from '@cinegraph/local/kafka/server';
-import { createLogger } from '@cinegraph/service/logger';
 import { kafkaMissing } from '@cinegraph/testing/kafka';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 
 const main = new URL('../dist/main.js', import.meta.url).href;
 const suite = kafkaMissing() === undefined ? describe : describe.skip;
@@ -56,11 +56,11 @@ suite('npm run kafka', () => {
   const connect = (brokers: string) =>
     openKafkaBroker({
       ...{ clientId: 'cli', topics: [topic], brokers: brokers.split(',') },
-      logger: createLogger({ name: 'cli', level: 'silent' }),
+      logger: silentLogger,
     });
   const countOf = async (brokers: string) => {
     const broker = connect(brokers);
-    const ends = (await broker.ends([topic.name])).get(topic.name) ?? [];
+    const ends = (await broker.endOffsets([topic.name])).get(topic.name) ?? [];
     await broker.part.stop();
     return ends.reduce((sum, { offset }) => sum + Number(offset), 0);
   };

@@ -1,57 +1,65 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PrismaPg } from '@prisma/adapter-pg';
-import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
-import type { MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
-import { newSchemaEngine } from './schema-engine.js';
+import { reasonOf } from '@cinegraph/service/terminal';
 
-/** One `<timestamp>_<name>/migration.sql` of a Prisma migrations folder; the checksum is Prisma's: SHA-256 in hex. */
+/**
+ * One `<timestamp>_<name>/migration.sql` of a migrations folder. The checksum is Prisma's: SHA-256 in hex.
+ */
 interface Migration {
   readonly name: string;
   readonly sql: string;
   readonly checksum: string;
 }
 
-/** The same number that Prisma's own command line locks, so that the two never migrate at once. */
+/** Prisma's command line takes the same advisory lock, so the two never migrate at the same time. */
 const advisoryLock = 72_707_369;
 
 /**
- * Brings the database of `url` to the state of a Prisma migrations folder; answers the names applied now, in order.
- * Prisma's schema engine applies them and keeps the ordinary `_prisma_migrations` table. All that is missing is applied
- * in one transaction behind an advisory lock: replicas that start at once wait for the first, and a migration that
- * fails, or a process that is killed, leaves the database as it was (so a migration may not hold statements that
- * PostgreSQL refuses in a transaction). Throws a {@link StartError} when an applied migration was changed or failed, or
- * when the database is newer than the folder.
+ * Applies the migrations of a Prisma migrations folder that the database at `url` lacks, and returns their
+ * names in order. Each applied migration is recorded as `prisma migrate deploy` records it, in the table
+ * `history`; if that name has a schema, the schema is created when it is missing.
+ *
+ * All migrations are applied in one transaction under an advisory lock. Replicas that start together
+ * therefore wait for the first one, and a failed migration or a killed process leaves the database unchanged.
+ * For the same reason a migration must not contain statements that PostgreSQL refuses in a transaction.
+ *
+ * Throws a {@link StartError} if an applied migration was changed or did not finish, if the database has
+ * migrations that the folder lacks, or if its schema has tables but no history.
  */
-export const migrate = async (options: { url: string; migrations: URL | string }): Promise<string[]> => {
+export const migrate = async (options: {
+  readonly url: string;
+  readonly migrations: URL | string;
+  readonly history?: string;
+}): Promise<string[]> => {
+  const { url, history = '_prisma_migrations' } = options;
   const folder =
     typeof options.migrations === 'string' ? options.migrations : fileURLToPath(options.migrations);
-  const wanted = await readMigrations(folder);
-  // One connection: what the engine does through the pool belongs to the transaction opened here.
-  const pool = new pg.Pool({
-    connectionString: options.url,
+  const migrations = await readMigrations(folder);
+  const client = new pg.Client({
+    connectionString: url,
     application_name: 'migrate',
-    max: 1,
-    idleTimeoutMillis: 0,
     connectionTimeoutMillis: 10_000,
   });
-  pool.on('error', () => undefined);
+  // A broken connection fails the next statement; without a listener it would end the process.
+  client.on('error', () => undefined);
   try {
-    if (missing(wanted, await readApplied(pool)).length === 0) return [];
-    // Before the transaction: one that was open while it waited would not see the table that another replica made.
-    await pool.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
-    await pool.query('BEGIN');
-    const names = missing(wanted, await readApplied(pool)).map(({ name }) => name);
-    if (names.length > 0) await applyWithEngine(pool, folder, wanted);
-    await pool.query('COMMIT');
-    return names;
+    await client.connect();
+    if (missing(migrations, await readApplied(client, history)).length === 0) return [];
+    // The lock comes before BEGIN, so that the transaction sees what the previous holder committed.
+    await client.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
+    await client.query('BEGIN');
+    const pending = missing(migrations, await readApplied(client, history));
+    if (pending.length > 0) await createHistory(client, history);
+    for (const migration of pending) await apply(client, history, migration);
+    await client.query('COMMIT');
+    return pending.map(({ name }) => name);
   } finally {
-    // Ends the connection, and with it the lock and a transaction that was not committed.
-    await pool.end();
+    // Closing the connection also releases the lock and rolls back a transaction that was not committed.
+    await client.end();
   }
 };
 
@@ -79,32 +87,39 @@ interface AppliedMigration {
   readonly finished: boolean;
 }
 
-const readApplied = async (pool: pg.Pool): Promise<AppliedMigration[]> => {
-  const { rows } = await pool.query<{ known: boolean }>(
-    `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS known`,
-  );
-  if (rows[0]?.known !== true) return [];
-  const applied = await pool.query<AppliedMigration>(
-    `SELECT migration_name, checksum, finished_at IS NOT NULL AS finished
-       FROM _prisma_migrations WHERE rolled_back_at IS NULL ORDER BY started_at`,
-  );
-  return applied.rows;
+const hasHistory = async (client: pg.Client, history: string): Promise<boolean> => {
+  const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [
+    history,
+  ]);
+  return rows[0]?.found === true;
 };
 
-const missing = (wanted: readonly Migration[], applied: readonly AppliedMigration[]) => {
+const readApplied = async (client: pg.Client, history: string): Promise<AppliedMigration[]> => {
+  if (!(await hasHistory(client, history))) return [];
+  const { rows } = await client.query<AppliedMigration>(
+    `SELECT migration_name, checksum, finished_at IS NOT NULL AS finished
+       FROM ${history} WHERE rolled_back_at IS NULL ORDER BY started_at`,
+  );
+  return rows;
+};
+
+/**
+ * Returns the migrations that are not applied yet. Throws if those that are applied differ from the folder.
+ */
+const missing = (migrations: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] => {
   const byName = new Map(applied.map((row) => [row.migration_name, row]));
   for (const { migration_name: name, finished } of applied) {
     if (!finished) {
       throw new StartError(
-        `The migration ${name} did not finish in this database. Repair what it left behind, mark it with "prisma migrate resolve", then start again.`,
+        `The migration ${name} did not finish in this database. Repair its partial changes, mark it with "prisma migrate resolve", then start again.`,
       );
     }
   }
-  for (const { name, checksum } of wanted) {
+  for (const { name, checksum } of migrations) {
     const row = byName.get(name);
     if (row && row.checksum !== checksum) {
       throw new StartError(
-        `The migration ${name} was changed after it was applied to this database. Put it back as it was and write a new migration instead.`,
+        `The migration ${name} was changed after it was applied to this database. Restore its file and write a new migration instead.`,
       );
     }
     byName.delete(name);
@@ -116,49 +131,56 @@ const missing = (wanted: readonly Migration[], applied: readonly AppliedMigratio
     );
   }
   const done = new Set(applied.map((row) => row.migration_name));
-  return wanted.filter(({ name }) => !done.has(name));
+  return migrations.filter(({ name }) => !done.has(name));
 };
 
-const applyWithEngine = async (pool: pg.Pool, folder: string, wanted: readonly Migration[]) => {
-  let running = '';
-  let failure: StartError | undefined;
-  const prisma = new PrismaPg(pool);
-  const connect = prisma.connect.bind(prisma);
-  prisma.connect = async () => {
-    const adapter = await connect();
-    // The adapter cuts a script at each semicolon, also inside a function or a string. PostgreSQL reads it whole.
-    adapter.executeScript = async (script) => {
-      running = wanted.find(({ sql }) => sql === script)?.name ?? running;
-      await pool.query(script).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
-        failure ??= new StartError(`The migration ${running} failed and was taken back: ${reason}.`, {
-          cause: error,
-        });
-        throw error;
-      });
-    };
-    return adapter;
-  };
-  const engine = await newSchemaEngine(bindMigrationAwareSqlAdapterFactory(prisma));
-  try {
-    await engine.applyMigrations({
-      migrationsList: await migrationList(folder, wanted),
-      filters: { externalTables: [], externalEnums: [] },
+/** Creates the history table, with Prisma's statement, unless it exists. */
+const createHistory = async (client: pg.Client, history: string): Promise<void> => {
+  if (await hasHistory(client, history)) return;
+  const [schema, table] = history.split('.');
+  if (table !== undefined) await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+  await refuseTables(client, table === undefined ? undefined : schema);
+  await client.query(`CREATE TABLE ${history} (
+    id                      VARCHAR(36) PRIMARY KEY NOT NULL,
+    checksum                VARCHAR(64) NOT NULL,
+    finished_at             TIMESTAMPTZ,
+    migration_name          VARCHAR(255) NOT NULL,
+    logs                    TEXT,
+    rolled_back_at          TIMESTAMPTZ,
+    started_at              TIMESTAMPTZ NOT NULL DEFAULT now(),
+    applied_steps_count     INTEGER NOT NULL DEFAULT 0
+)`);
+};
+
+/** Throws if the schema has tables: without a history nobody can say which migrations they stand for. */
+const refuseTables = async (client: pg.Client, schema: string | undefined): Promise<void> => {
+  const { rows } = await client.query<{ schema: string; table: string }>(
+    `SELECT nspname AS schema, relname AS table FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+      WHERE relkind = 'r' AND nspname = coalesce($1, current_schema()) ORDER BY relname LIMIT 1`,
+    [schema],
+  );
+  const [found] = rows;
+  if (found === undefined) return;
+  throw new StartError(
+    `The schema ${found.schema} of the database has tables (${found.table} is one) but no record of its migrations. Start with an empty database, or record the migrations it already has with "prisma migrate resolve --applied".`,
+  );
+};
+
+/** Runs one migration and records it. Both belong to the caller's transaction. */
+const apply = async (client: pg.Client, history: string, migration: Migration): Promise<void> => {
+  const { name, sql, checksum } = migration;
+  const id = randomUUID();
+  await client.query(
+    `INSERT INTO ${history} (id, checksum, migration_name, started_at) VALUES ($1, $2, $3, clock_timestamp())`,
+    [id, checksum, name],
+  );
+  await client.query(sql).catch((error: unknown) => {
+    throw new StartError(`The migration ${name} failed and was rolled back: ${reasonOf(error)}.`, {
+      cause: error,
     });
-  } catch (error) {
-    throw failure ?? error;
-  }
+  });
+  await client.query(
+    `UPDATE ${history} SET finished_at = clock_timestamp(), applied_steps_count = 1 WHERE id = $1`,
+    [id],
+  );
 };
-
-const migrationList = async (folder: string, migrations: readonly Migration[]): Promise<MigrationList> => ({
-  baseDir: folder,
-  lockfile: {
-    path: 'migration_lock.toml',
-    content: await readFile(join(folder, 'migration_lock.toml'), 'utf8').catch(() => null),
-  },
-  shadowDbInitScript: '',
-  migrationDirectories: migrations.map(({ name, sql }) => ({
-    path: name,
-    migrationFile: { path: 'migration.sql', content: { tag: 'ok', value: sql } },
-  })),
-});

@@ -3,35 +3,37 @@ import { StartError } from '@cinegraph/service/start-error';
 import type { Logger } from '@cinegraph/service/logger';
 import { migrate } from './migrate.js';
 import type { Part } from '@cinegraph/service/parts';
+import { reasonOf } from '@cinegraph/service/terminal';
 
-/** A service's one pool: Prisma's adapter and hand-written statements share it. */
+/** The connection pool of a service. Prisma's adapter and hand-written statements share it. */
 export interface Database {
   readonly pool: pg.Pool;
   readonly part: Part;
-  /** Whether the store answers within a second. */
+  /** Whether the database answers within a second. */
   answers(): Promise<boolean>;
 }
 
 /**
- * For sessions that keep what is prepared, and with it plans, while their tables grow: one that was made for an empty table reads
- * all of it, and goes on to when it has a million rows. By the indexes it is right for any number.
+ * Makes a session's plans use indexes. It is for sessions that keep prepared statements while their tables
+ * grow: a plan that was made for an empty table scans it, and would still do so when the table has a million
+ * rows.
  */
 export const byIndexesSql = 'SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off';
 
 /**
- * A further pool on the database of `pool`, for work that must not keep the rest waiting: it has few connections of its
- * own and cuts its statements off at another time. Whoever opens it ends it.
+ * Opens another pool on the database of `pool`, for work that must not use up the connections of the rest. It
+ * has limits of its own; those that are not given are those of `pool`. The caller ends it.
  */
 export const openSidePool = (
   pool: pg.Pool,
   options: {
     readonly maxConnections: number;
     readonly statementTimeoutMs: number;
-    /** How long to wait for a locked row; as `pool` does unless told. */
+    /** How long a statement waits for a lock. */
     readonly lockTimeoutMs?: number;
-    /** How long to wait for a connection; as `pool` does unless told. */
+    /** How long to wait for a connection. */
     readonly connectTimeoutMs?: number;
-    /** Said on each new connection before anything else. */
+    /** SQL that is executed first on each new connection. */
     readonly sessionSql?: string;
   },
 ): pg.Pool => {
@@ -45,31 +47,36 @@ export const openSidePool = (
     ...(connectTimeoutMs !== undefined && { connectionTimeoutMillis: connectTimeoutMs }),
     ...(sessionSql !== undefined && { onConnect: setUp(sessionSql) }),
   });
-  // As in openDatabase; the pool that all other work goes over says that the store is away.
+  // The main pool logs that the database is unavailable.
   side.on('error', () => undefined);
-  surviveBreaks(side);
+  ignoreBrokenConnections(side);
   return side;
 };
 
-/** The pool waits for what it answers, and gives up a connection on which it fails. */
+/**
+ * Returns the hook for new connections. The pool waits for its promise, and drops the connection if it
+ * rejects.
+ */
 const setUp =
   (sql: string) =>
   (client: pg.ClientBase): unknown =>
     client.query(sql);
 
 /**
- * A connection may break between two statements of whoever has it, even before that one could listen; without a listener
- * that ends the process. The next statement on it tells.
+ * Keeps the process alive when a connection breaks between two statements: without a listener for the error,
+ * it would end. The next statement on that connection fails.
  */
-const surviveBreaks = (pool: pg.Pool): void => {
+const ignoreBrokenConnections = (pool: pg.Pool): void => {
   pool.on('connect', (client) => client.on('error', () => undefined));
 };
 
 /**
- * Opens the pool on `url` (PostgreSQL 15 or later). Started as a part, it applies the migrations of `migrations` that
- * are missing, safely beside other replicas. No statement runs longer than `statementTimeoutMs` (0: no limit), and an answer
- * that does not come within a second more is given up, so that a cut network is noticed; nobody waits longer than
- * `lockTimeoutMs` for a locked row, or than two seconds for a connection: what is exhausted is told, not waited for.
+ * Opens the pool on `url` (PostgreSQL 15 or later). Its part applies the missing migrations when it is
+ * started; replicas may start at the same time.
+ *
+ * Every wait is bounded: a statement runs at most `statementTimeoutMs` (0 means no limit), waits at most
+ * `lockTimeoutMs` for a lock, and waits at most two seconds for a connection. A statement without an answer
+ * one second after its limit fails, so that a broken network is noticed.
  */
 export const openDatabase = (options: {
   url: string;
@@ -93,19 +100,19 @@ export const openDatabase = (options: {
     idle_in_transaction_session_timeout: 10_000,
     keepAlive: true,
   });
-  // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
+  // The pool replaces an idle connection that broke; without a listener the error would end the process.
   pool.on('error', (error) => logger.warn({ err: error }, 'an idle database connection broke'));
-  surviveBreaks(pool);
+  ignoreBrokenConnections(pool);
 
   return {
     pool,
     answers: async () => {
       const timeout = new Promise<false>((resolve) => setTimeout(resolve, 1_000, false).unref());
-      const asked = pool.query('SELECT 1').then(
+      const answered = pool.query('SELECT 1').then(
         () => true,
         () => false,
       );
-      return Promise.race([asked, timeout]);
+      return Promise.race([answered, timeout]);
     },
     part: {
       name: 'database',
@@ -115,10 +122,9 @@ export const openDatabase = (options: {
           if (applied.length > 0) logger.info({ applied }, 'migrations applied');
         } catch (error) {
           if (error instanceof StartError) throw error;
-          throw new StartError(
-            `The database of ${name} cannot be prepared: ${error instanceof Error ? error.message : String(error)}`,
-            { cause: error },
-          );
+          throw new StartError(`The database of ${name} cannot be prepared: ${reasonOf(error)}`, {
+            cause: error,
+          });
         }
       },
       stop: () => pool.end(),

@@ -2,14 +2,15 @@ import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import type { RawTransaction } from './transaction.js';
 
-/** How many rows one statement deletes: few enough to stay far below its time-out. */
+/** How many rows one statement deletes at most: few enough to stay far below the statement timeout. */
 const chunkSize = 5_000;
 
 const intervalMs = 60 * 60 * 1000;
 
 /**
- * Deletes the rows of `table` for which `condition`, an SQL expression over the time $1, is true; in chunks, so that no
- * statement takes long. Returns how many were deleted. Concurrent replicas share the work.
+ * Deletes the rows of `table` for which `condition` is true, an SQL expression with the time as $1. Deletes
+ * in chunks, so that no statement takes long; concurrent replicas share the work. Returns the number of
+ * deleted rows.
  */
 export const pruneTable = async (
   tx: RawTransaction,
@@ -29,8 +30,8 @@ export const pruneTable = async (
 };
 
 /**
- * Creates a part that runs `prune` at its start and every hour. A failure is logged as `${name} failed`, and the next
- * hour tries again.
+ * Creates a part that runs `prune` when it is started and every hour. A failure is logged as `${name}
+ * failed`; the next run is an hour later.
  */
 export const createPruning = (options: {
   readonly name: string;

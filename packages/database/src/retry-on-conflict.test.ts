@@ -10,13 +10,13 @@ describe('retryOnConflict', () => {
     expect(run).toHaveBeenCalledTimes(2);
   });
 
-  it('gives up after the number of attempts, with the last error', async () => {
+  it('rejects with the last error after the given number of attempts', async () => {
     const run = jest.fn<() => Promise<string>>().mockRejectedValue(deadlock);
     await expect(retryOnConflict(run, { attempts: 3 })).rejects.toBe(deadlock);
     expect(run).toHaveBeenCalledTimes(3);
   });
 
-  it('does not retry an error that is no conflict', async () => {
+  it('does not retry an error that is not a conflict', async () => {
     const run = jest.fn<() => Promise<string>>().mockRejectedValue(new Error('syntax error'));
     await expect(retryOnConflict(run)).rejects.toThrow('syntax error');
     expect(run).toHaveBeenCalledTimes(1);

@@ -1,9 +1,9 @@
 import { isConflict } from './store-errors.js';
 
 /**
- * Runs a transaction, and runs it again from its beginning when it lost a deadlock or a serialization conflict, at most
- * `attempts` times in all. `isRetryable` names other errors after which another run can succeed, e.g. a unique key that
- * a concurrent transaction took. Rejects with the last error.
+ * Runs a transaction, and runs it again from its beginning if it lost a deadlock or a serialization conflict,
+ * at most `attempts` times in all. `isRetryable` replaces that condition, e.g. to include a unique key that a
+ * concurrent transaction took. Rejects with the last error.
  */
 export const retryOnConflict = async <Result>(
   run: () => Promise<Result>,

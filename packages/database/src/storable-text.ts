@@ -1,12 +1,12 @@
-/** What no text may hold: U+0000 (PostgreSQL cannot store it) and half a surrogate pair (UTF-8 cannot carry it). */
+/** Whether PostgreSQL can store the text: it must not contain U+0000 or an unpaired surrogate. */
 export const isStorableText = (text: string): boolean => !text.includes('\u0000') && text.isWellFormed();
 
-/** No argument of ours is nested deeper; what is, would end our own walk through it. */
+/** No argument of our schemas is nested deeper. The limit bounds the recursion. */
 const maxDepth = 50;
 
 /**
- * Where in a JSON value the first text stands that cannot be stored, or that is nested beyond 50 levels, as `a.b.0`;
- * undefined when there is none.
+ * Returns the path, such as `a.b.0`, of the first text in a JSON value that cannot be stored, or of a value
+ * that is nested more than 50 levels deep. Returns `undefined` if there is none.
  */
 export const findUnstorableText = (value: unknown, path: string, depth = 0): string | undefined => {
   if (typeof value === 'string') return isStorableText(value) ? undefined : path;

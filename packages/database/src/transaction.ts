@@ -1,14 +1,15 @@
 import type pg from 'pg';
 
-/** The part of a Prisma transaction that raw statements need; each subgraph's generated client has it. */
+/** The part of a Prisma transaction that raw statements need. Every generated client has it. */
 export interface RawTransaction {
   $queryRawUnsafe<Rows = unknown>(statement: string, ...values: unknown[]): PromiseLike<Rows>;
   $executeRawUnsafe(statement: string, ...values: unknown[]): PromiseLike<number>;
 }
 
 /**
- * A connection as the statements of a transaction see it; values and rows are as `pg` has them. Statements are prepared once a
- * connection: a large one takes PostgreSQL two milliseconds to parse and plan.
+ * Returns a `pg` connection in the form of a Prisma transaction; values and rows are those of `pg`. Each
+ * statement is prepared once per connection, because PostgreSQL needs two milliseconds to parse and plan a
+ * large one.
  */
 export const rawTransaction = (client: pg.ClientBase): RawTransaction => ({
   $queryRawUnsafe: async <Rows>(text: string, ...values: unknown[]) =>
@@ -19,7 +20,10 @@ export const rawTransaction = (client: pg.ClientBase): RawTransaction => ({
 
 const names = new Map<string, string>();
 
-/** The name of a prepared statement; none, which prepares nothing, behind the first few hundred: whoever makes texts anew each time has no use for it. */
+/**
+ * Returns the name of a prepared statement, or `undefined` after the first 300 texts: a caller that builds a
+ * new text each time would fill the connection with prepared statements.
+ */
 const nameOf = (text: string): string | undefined => {
   const name = names.get(text) ?? (names.size < 300 ? `statement-${names.size + 1}` : undefined);
   if (name !== undefined) names.set(text, name);
@@ -27,8 +31,9 @@ const nameOf = (text: string): string | undefined => {
 };
 
 /**
- * Runs `work` in a transaction on a connection of a pool that database.ts opened: committed when it resolves, rolled back when it rejects. When
- * the commit itself fails, as with a connection cut meanwhile, what was done may or may not stand.
+ * Runs `work` in a transaction on a connection of the pool. The transaction is committed when `work` resolves
+ * and rolled back when it rejects. If the commit itself fails, for example with a broken connection, the
+ * transaction may or may not have been committed.
  */
 export const inTransaction = async <Result>(
   pool: pg.Pool,

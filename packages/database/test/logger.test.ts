@@ -17,7 +17,10 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/** Logs, in a process of its own, how these statements fail over a connection of `pg` and over Prisma's; answers the lines. */
+/**
+ * Logs, in a separate process, the errors of these statements over a connection of `pg` and over Prisma's.
+ * Returns the log lines.
+ */
 const logFailuresOf = async (statements: readonly string[]) => {
   const script = `
     import pg from 'pg';
@@ -45,7 +48,7 @@ const logFailuresOf = async (statements: readonly string[]) => {
   return stdout.trim().split('\n');
 };
 
-it('says how a statement failed, and nothing of the row that it failed on', async () => {
+it('logs how a statement failed, and nothing of the row that it failed on', async () => {
   const lines = await logFailuresOf([
     `INSERT INTO orders VALUES ('Ann Secret', 2)`,
     `INSERT INTO orders VALUES ('Bob Secret', -2)`,

@@ -1,19 +1,14 @@
 import { envelopeSchema, signatureHeader, type TopicDefinition } from '@cinegraph/messaging/envelope';
 import { z } from 'zod';
+import { allEvents } from './all-events.js';
 import type { EventDefinition } from './event.js';
 import { camelCaseRating, snakeCaseRating } from './incoming.js';
-import * as metadata from './metadata.js';
-import * as rating from './rating.js';
+import { ratingRetracted, ratingSubmitted } from './rating.js';
 import { incomingRatings } from './topics.js';
 
-/** Every event that is published. */
-export const allEvents: readonly EventDefinition[] = [
-  ...Object.values(rating),
-  ...Object.values(metadata),
-] as readonly EventDefinition[];
-
 /**
- * The AsyncAPI 3.0 document of all topics, made of the schemas; committed as packages/events/asyncapi.json.
+ * Returns the AsyncAPI 3.0 document of all topics, which is generated from the schemas. The document is
+ * committed as packages/events/asyncapi.json.
  */
 export const asyncApi = () => {
   const topics = new Map<string, TopicDefinition>(allEvents.map(({ topic }) => [topic.name, topic]));
@@ -22,19 +17,14 @@ export const asyncApi = () => {
       Object.keys(event.schemas).map((version) => [nameOf(event, version), messageOf(event, version)]),
     ),
   );
-  const incoming = [
-    nameOf(rating.ratingSubmitted),
-    nameOf(rating.ratingRetracted),
-    'CamelCaseRating',
-    'SnakeCaseRating',
-  ];
+  const incoming = [nameOf(ratingSubmitted), nameOf(ratingRetracted), 'CamelCaseRating', 'SnakeCaseRating'];
   return {
     asyncapi: '3.0.0',
     info: {
       title: 'Cinegraph events',
       version: '1.0.0',
       description:
-        'What the subgraphs tell the world, and what they take in. Messages are keyed by movie, so that those of one movie stay in order.',
+        'The events that the subgraphs publish and consume. Messages are keyed by movie, so that the messages of a movie stay in order.',
     },
     defaultContentType: 'application/json',
     channels: {
@@ -55,7 +45,7 @@ export const asyncApi = () => {
       ...Object.fromEntries(
         [...topics.keys()].map((name) => [`publish ${name}`, { action: 'send', channel: channelRef(name) }]),
       ),
-      [`take in ${incomingRatings.name}`]: { action: 'receive', channel: channelRef(incomingRatings.name) },
+      [`consume ${incomingRatings.name}`]: { action: 'receive', channel: channelRef(incomingRatings.name) },
     },
     components: {
       messages: {
@@ -75,8 +65,8 @@ const channelOf = ({ name, retention }: TopicDefinition, messages: readonly stri
   address: name,
   description:
     retention === 'compact'
-      ? 'States: of each key the newest is kept.'
-      : 'Happenings: all are kept for seven days.',
+      ? 'A compacted topic: the latest message of each key is kept.'
+      : 'A topic with retention by time: every message is kept for seven days.',
   messages: Object.fromEntries(
     messages.map((message) => [message, { $ref: `#/components/messages/${message}` }]),
   ),
@@ -115,10 +105,10 @@ const externalMessage = (schema: z.ZodType) => {
   return { description, payload };
 };
 
-/** As a reader has to accept it: fields that it does not know are no fault. */
+/** Returns the JSON Schema of what a consumer must accept. Unknown fields are allowed. */
 const toJsonSchema = (schema: z.ZodType): Record<string, unknown> => {
   const jsonSchema: Record<string, unknown> = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' });
-  // It would declare a part of a document to be one of its own.
+  // The keyword may only be at the root of a document, and this schema becomes a part of one.
   delete jsonSchema['$schema'];
   return jsonSchema;
 };

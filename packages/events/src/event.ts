@@ -1,23 +1,20 @@
 import type { Envelope, TopicDefinition } from '@cinegraph/messaging/envelope';
 import type { z } from 'zod';
 
-/**
- * A type of event: which topic it travels on, and the schema of its data in each version that was ever
- * published.
- */
+/** A type of event: its topic, and the schema of its data in each version that was ever published. */
 export interface EventDefinition<Data = unknown> {
-  /** Past tense. */
+  /** The name of the event, in the past tense. */
   readonly type: string;
   readonly topic: TopicDefinition;
-  /** What it says, in a sentence. */
+  /** What the event reports, in one sentence. */
   readonly description: string;
-  /** The version that is published now. */
+  /** The version that is published today. */
   readonly version: number;
-  /** Of each version ever published: reads its data as that of the present version. */
+  /** The schema of each version ever published. It converts the data to that of the present version. */
   readonly schemas: Readonly<Record<number, z.ZodType<Data>>>;
 }
 
-/** An event as an outbox takes it. */
+/** An event in the form that is appended to an outbox. */
 export interface DomainEvent {
   readonly type: string;
   readonly version: number;
@@ -26,17 +23,17 @@ export interface DomainEvent {
   readonly data: unknown;
 }
 
-/** Declares an event; the schema of the present version gives its data's type. */
+/** Declares an event. The type of its data is inferred from the schemas. */
 export const defineEvent = <Data>(definition: EventDefinition<Data>): EventDefinition<Data> => definition;
 
-/** An event of this type, to be appended to an outbox. */
+/** Returns an event of this type for the outbox. `key` is the id whose events must stay in order. */
 export const eventOf = <Data>(
   { type, version, topic }: EventDefinition<Data>,
   key: string,
   data: Data,
 ): DomainEvent => ({ type, version, topic: topic.name, key, data });
 
-/** What an envelope holds by one of the definitions, or what keeps it from holding that. */
+/** The data of an event with its definition, or the code and the reason why the event cannot be decoded. */
 export type DecodedEvent<Definitions extends readonly EventDefinition[]> =
   | {
       [At in keyof Definitions]: Definitions[At] extends EventDefinition<infer Data>
@@ -46,9 +43,9 @@ export type DecodedEvent<Definitions extends readonly EventDefinition[]> =
   | { readonly code: 'UNKNOWN_EVENT' | 'INVALID_EVENT'; readonly reason: string };
 
 /**
- * Reads an envelope's data by the definition of its type and version. A type that is none of these, or a
- * version that is not known (yet), is `UNKNOWN_EVENT`; data that does not fit is `INVALID_EVENT` with the
- * place.
+ * Decodes the data of an envelope by the definition of its type and version. Returns `UNKNOWN_EVENT` for a
+ * type without a definition and for an unknown version. Returns `INVALID_EVENT` with the path for data that
+ * does not match the schema.
  */
 export const decodeEvent = <const Definitions extends readonly EventDefinition[]>(
   { type, version, data }: Pick<Envelope, 'type' | 'version' | 'data'>,

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
-import { allEvents, asyncApi } from './asyncapi.js';
+import { allEvents } from './all-events.js';
+import { asyncApi } from './asyncapi.js';
 import { decodeEvent } from './event.js';
 import { camelCaseRating, snakeCaseRating } from './incoming.js';
 
@@ -15,7 +16,7 @@ const ajv = (options: object = {}) => {
 };
 
 describe('an event that was ever published', () => {
-  it.each(fixtures)('still decodes: %s', (name) => {
+  it.each(fixtures)('every published version of an event still decodes: %s', (name) => {
     const read = createEnvelopeReader(undefined)({
       topic: 'any',
       value: file(`fixtures/${name}`),
@@ -27,11 +28,11 @@ describe('an event that was ever published', () => {
     expect(`${read.type}.v${read.version}.json`).toBe(name);
   });
 
-  it('has a fixture for each of its versions, and versions have no gap', () => {
-    const wanted = allEvents.flatMap(({ type, schemas }) =>
+  it('every version of an event has a fixture, and versions have no gap', () => {
+    const expected = allEvents.flatMap(({ type, schemas }) =>
       Object.keys(schemas).map((version) => `${type}.v${version}.json`),
     );
-    expect(fixtures.toSorted()).toEqual(wanted.toSorted());
+    expect(fixtures.toSorted()).toEqual(expected.toSorted());
     for (const { version, schemas } of allEvents) {
       expect(Object.keys(schemas).map(Number)).toEqual(Array.from({ length: version }, (_, at) => at + 1));
     }
@@ -54,11 +55,11 @@ describe('decodeEvent', () => {
       'INVALID_EVENT',
     ],
     ['no data', { type: 'MovieChanged', version: 1, data: undefined }, 'INVALID_EVENT'],
-  ])('names %s', (_case, envelope, code) => {
+  ])('decodeEvent rejects %s', (_case, envelope, code) => {
     expect(decodeEvent(envelope, allEvents)).toMatchObject({ code });
   });
 
-  it('takes data with a field that it does not know', () => {
+  it('decodeEvent accepts data with an unknown field', () => {
     expect(
       decodeEvent({ type: 'MovieChanged', version: 1, data: { ...changed.data, tagline: 'x' } }, allEvents),
     ).toMatchObject({ data: changed.data });
@@ -66,21 +67,21 @@ describe('decodeEvent', () => {
 });
 
 describe('the AsyncAPI document', () => {
-  it('is that of the schemas; write it by npm run asyncapi -w packages/events', () => {
+  it('asyncapi.json is generated from the schemas; npm run asyncapi -w packages/events writes it', () => {
     expect(readJson('asyncapi.json')).toEqual(JSON.parse(JSON.stringify(asyncApi())));
   });
 
-  it('is valid AsyncAPI 3.0', () => {
+  it('asyncapi.json is valid AsyncAPI 3.0', () => {
     const schema = JSON.parse(
       readFileSync(new URL(import.meta.resolve('@asyncapi/specs/schemas/3.0.0.json')), 'utf8'),
     ) as object;
-    // The schema of AsyncAPI brings draft-07 along under its own name.
+    // The schema of AsyncAPI contains draft-07 under its own id.
     const check = ajv({ meta: false, validateSchema: false })(schema);
     expect([check(asyncApi()), check.errors]).toEqual([true, null]);
     expect(check({ ...asyncApi(), channels: { a: { address: 7 } } })).toBe(false);
   });
 
-  it.each(fixtures)('describes what is published: %s', (name) => {
+  it.each(fixtures)('asyncapi.json describes the published event %s', (name) => {
     const { components } = asyncApi();
     const message = (components.messages as Record<string, { payload: object }>)[name.replace('.json', '')];
     const check = ajv()(message?.payload ?? false);
@@ -89,7 +90,7 @@ describe('the AsyncAPI document', () => {
     expect(check({ ...event, data: { ...event.data, movieId: 7 } })).toBe(false);
   });
 
-  it('describes what others send', () => {
+  it('the incoming schemas accept both external formats', () => {
     const put = {
       userId: 105,
       recordId: '1',

@@ -5,11 +5,14 @@ const userId = z
   .describe('Becomes the viewer `ratings:<user>`.');
 const recordId = z
   .union([z.string().min(1).max(128), z.int()])
-  .describe('The movie; INGEST_ID_PREFIX is put before an id without a colon.');
+  .describe('The movie. An id without a colon gets the prefix INGEST_ID_PREFIX.');
 const recordType = z.literal('movie');
-const value = z.number().optional().describe('On the scale that INGEST_SCALE names; ignored in a delete.');
+const value = z
+  .number()
+  .optional()
+  .describe('A score on the scale of INGEST_SCALE. It is ignored in a delete.');
 
-/** A rating as others say it in camelCase. */
+/** A rating of an external producer, in camelCase. */
 export const camelCaseRating = z
   .object({
     userId,
@@ -20,10 +23,10 @@ export const camelCaseRating = z
     eventType: z.enum(['put', 'delete']),
   })
   .describe(
-    'A rating of others, in camelCase. It has neither id nor time: its place in the log stands for both.',
+    'A rating of an external producer, in camelCase. It has neither id nor time; its partition and offset stand for both.',
   );
 
-/** A rating as others say it in snake_case. */
+/** A rating of an external producer, in snake_case. */
 export const snakeCaseRating = z
   .object({
     user_id: userId,
@@ -33,5 +36,5 @@ export const snakeCaseRating = z
     event_type: z.enum(['submit', 'delete']),
   })
   .describe(
-    'A rating of others, in snake_case. It has neither id nor time: its place in the log stands for both.',
+    'A rating of an external producer, in snake_case. It has neither id nor time; its partition and offset stand for both.',
   );

@@ -7,7 +7,9 @@ const state = z.object({
   version: z
     .int()
     .min(1)
-    .describe('Of the movie, higher with each change: a lower one than seen is to be ignored.'),
+    .describe(
+      'The version of the movie, which increases with each change. Ignore an event with a lower version than the last one.',
+    ),
 });
 
 const described = state.extend({
@@ -24,21 +26,21 @@ export const movieCreated = defineEvent({
   schemas: { 1: described },
 });
 
-/** What is known of a movie changed. */
+/** The facts of a movie changed. */
 export const movieChanged = defineEvent({
   type: 'MovieChanged',
   topic: movies,
   description:
-    'What is known of a movie changed; it says the new state. Who has not seen the movie before takes it as new.',
+    'The facts of a movie changed. The event has the new state; a consumer that does not know the movie adds it.',
   version: 1,
   schemas: { 1: described },
 });
 
-/** A movie was deleted. Its id is not given to another. */
+/** A movie was deleted. Its id is never used again. */
 export const movieDeleted = defineEvent({
   type: 'MovieDeleted',
   topic: movies,
-  description: 'A movie was deleted. Its id is never given to another.',
+  description: 'A movie was deleted. Its id is never used again.',
   version: 1,
   schemas: { 1: state },
 });

@@ -8,7 +8,7 @@ const entries: readonly MovieHandoverEntry[] = [
 ];
 
 describe('a line of the hand-over file', () => {
-  it.each(entries)('has the same content after it was written and read: %j', (entry) => {
+  it.each(entries)('a line of the hand-over file is the same after it was written and read: %j', (entry) => {
     expect(movieHandoverEntry.parse(JSON.parse(JSON.stringify(entry)))).toEqual(entry);
   });
 
@@ -17,7 +17,7 @@ describe('a line of the hand-over file', () => {
     ['a movie whose version is a string', { movie: 'vega:1', version: '3', deleted: false }],
     ['an alias of no movie', { alias: 'movielens:1' }],
     ['neither a movie nor an alias', {}],
-  ])('is refused if it holds %s', (_case, entry) => {
+  ])('a line of the hand-over file is refused if it is %s', (_case, entry) => {
     expect(movieHandoverEntry.safeParse(entry).success).toBe(false);
   });
 });

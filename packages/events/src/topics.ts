@@ -1,24 +1,18 @@
 import type { TopicDefinition } from '@cinegraph/messaging/envelope';
 
-/**
- * Where ratings of others come in: two dialects without key and schema, and our own envelope
- * (docs/events.md).
- */
+/** Ratings from outside, in two external formats without a key and in our own envelope (docs/events.md). */
 export const incomingRatings: TopicDefinition = { name: 'ratings', retention: 'time' };
 
-/** Who rated what: RatingSubmitted, RatingRetracted; keyed by movie. */
+/** The ratings of viewers: RatingSubmitted and RatingRetracted, keyed by movie. */
 export const ratings: TopicDefinition = { name: 'rating.ratings.v1', retention: 'time' };
 
-/** The exact aggregate of each movie as it changes: AggregatedRatingChanged; keyed by movie. */
+/** The exact aggregate of each movie: AggregatedRatingChanged, keyed by movie. */
 export const aggregatedRatings: TopicDefinition = { name: 'rating.aggregates.v1', retention: 'compact' };
 
-/** What becomes of movies: MovieCreated, MovieChanged, MovieDeleted; keyed by movie. */
+/** The movies: MovieCreated, MovieChanged and MovieDeleted, keyed by movie. */
 export const movies: TopicDefinition = { name: 'metadata.movies.v1', retention: 'compact' };
 
-/**
- * Where the dead letters of a topic go; it takes larger messages than its source, since headers come with
- * them.
- */
+/** Returns the topic of a topic's dead letters. It allows larger messages, because headers are added. */
 export const deadLettersOf = ({ name, maxMessageBytes = 1_048_576 }: TopicDefinition): TopicDefinition => ({
   name: `${name}.dlq`,
   retention: 'time',

@@ -1,4 +1,4 @@
-/** Whether there is a process of that number, ours or another account's. */
+/** Whether a process with this number exists, under any account. */
 export const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { openSecrets } from './secrets.js';
 
-describe('the file of secrets', () => {
+describe('openSecrets', () => {
   let folder: string;
   let path: string;
 
@@ -14,18 +14,18 @@ describe('the file of secrets', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it('keeps a secret for good', async () => {
-    const made = await openSecrets(path).get('postgres');
-    expect(made).toHaveLength(43);
-    expect(await openSecrets(path).get('postgres')).toBe(made);
+  it('returns the same secret each time the file is opened', async () => {
+    const created = await openSecrets(path).get('postgres');
+    expect(created).toHaveLength(43);
+    expect(await openSecrets(path).get('postgres')).toBe(created);
   });
 
   it.each(['', '{"postgres":', 'null', '[]', '"x"', '{"postgres":1}', '{"postgres":""}'])(
-    'that is damaged says so, and what to do: %s',
+    'rejects the damaged file %j, and says what to do',
     async (text) => {
       await writeFile(path, text);
       await expect(openSecrets(path).get('postgres')).rejects.toThrow(
-        /secrets\.json is damaged: .* Put a copy back, or begin anew with --reset/,
+        /secrets\.json is damaged: .* Restore a copy, or start again with --reset/,
       );
     },
   );

@@ -3,15 +3,18 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StartError } from '@cinegraph/service/start-error';
 
-/** Random secrets of one installation, kept by name. */
+/** Random secrets of one installation, each with a name. */
 export interface Secrets {
-  /** The secret of that name, 43 characters of base64url (32 random bytes); made and kept at its first use. */
+  /**
+   * Returns the secret of that name: 32 random bytes as 43 characters of base64url. Creates it at first use.
+   */
   get(name: string): Promise<string>;
 }
 
 /**
- * Secrets in a JSON file that only its owner may read (mode 0600). Each is written to disk before it is handed out,
- * by replacing the file as a whole, so that a killed process never leaves half of it. One process writes at a time.
+ * Opens the secrets in a JSON file that only its owner may read (mode 0600). Each secret is on disk before it
+ * is returned. The file is replaced as a whole, so that a killed process never leaves half of it. Only one
+ * process at a time may write it.
  */
 export const openSecrets = (path: string): Secrets => {
   let previous: Promise<unknown> = Promise.resolve();
@@ -19,22 +22,22 @@ export const openSecrets = (path: string): Secrets => {
     const known = await readSecrets(path);
     const present = known[name];
     if (present !== undefined) return present;
-    const made = randomBytes(32).toString('base64url');
+    const created = randomBytes(32).toString('base64url');
     await mkdir(dirname(path), { recursive: true });
     const next = `${path}.${process.pid}`;
-    await writeFile(next, `${JSON.stringify({ ...known, [name]: made }, null, 2)}\n`, {
+    await writeFile(next, `${JSON.stringify({ ...known, [name]: created }, null, 2)}\n`, {
       mode: 0o600,
       flush: true,
     });
     await chmod(next, 0o600);
     await rename(next, path);
-    return made;
+    return created;
   };
   return {
     get: (name) => {
-      const answer = previous.then(() => get(name));
-      previous = answer.catch(() => undefined);
-      return answer;
+      const secret = previous.then(() => get(name));
+      previous = secret.catch(() => undefined);
+      return secret;
     },
   };
 };
@@ -47,13 +50,13 @@ const readSecrets = async (path: string): Promise<Record<string, string>> => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw new StartError(`The file of secrets ${path} cannot be read.`, { cause: error });
   }
-  const kept = parse(text);
-  if (kept === undefined) {
+  const secrets = parse(text);
+  if (secrets === undefined) {
     throw new StartError(
-      `The file of secrets ${path} is damaged: it is no JSON object of texts. Put a copy back, or begin anew with --reset (the data is lost).`,
+      `The file of secrets ${path} is damaged: it is not a JSON object whose values are strings. Restore a copy, or start again with --reset (the data is lost).`,
     );
   }
-  return kept;
+  return secrets;
 };
 
 const parse = (text: string): Record<string, string> | undefined => {

@@ -12,7 +12,7 @@ import {
   type EmbeddedPostgres,
 } from '../src/postgres/embedded.js';
 
-/** What makes a server quick to test with; what is tested here does not depend on durability. */
+/** No test here depends on durability. */
 const settings = { fsync: 'off' };
 
 describe('the embedded PostgreSQL', () => {
@@ -34,7 +34,7 @@ describe('the embedded PostgreSQL', () => {
 
   const start = async () => (server = await startEmbeddedPostgres({ directory, settings }));
 
-  it('gives each database a role of its own that is no superuser and cannot enter another', async () => {
+  it('gives each database a role of its own that is not a superuser and cannot connect to another', async () => {
     const { ensureDatabase } = await start();
     const [metadata, rating] = [await ensureDatabase('metadata'), await ensureDatabase('rating')];
     expect(
@@ -69,7 +69,7 @@ describe('the embedded PostgreSQL', () => {
     expect((await stat(join(directory, 'secrets.json'))).mode & 0o777).toBe(0o600);
   });
 
-  it('keeps its data over a stop, and its process is gone', async () => {
+  it('keeps its data when it is stopped, and its process is gone', async () => {
     const first = await start();
     await ask(await first.ensureDatabase('rating'), 'CREATE TABLE vote AS SELECT 9 AS score');
     await first.stop();
@@ -81,13 +81,13 @@ describe('the embedded PostgreSQL', () => {
     ]);
   });
 
-  it('works below a folder that only its owner may enter', async () => {
+  it('starts below a folder that only its owner may enter', async () => {
     await chmod(folder, 0o700);
     const { superuserUrl } = await start();
     expect(await ask(superuserUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  it('takes over the server that a killed process left behind', async () => {
+  it('takes over the server that a killed process left running', async () => {
     const left = await start();
     const found = await findEmbeddedPostgres(directory);
     expect(found?.pid).toBe(left.pid);
@@ -103,7 +103,7 @@ describe('the embedded PostgreSQL', () => {
     expect(await findEmbeddedPostgres(directory)).toBeUndefined();
   });
 
-  it('tells when the server is killed, and recovers what was committed', async () => {
+  it('resolves died when the server is killed, and recovers what was committed', async () => {
     const first = await start();
     const url = await first.ensureDatabase('rating');
     await ask(url, 'CREATE TABLE vote AS SELECT 9 AS score');
@@ -120,7 +120,7 @@ describe('the embedded PostgreSQL', () => {
     await first.stop();
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
     try {
-      const data = first.dataFolder;
+      const data = first.dataDirectory;
       await writeFile(join(data, 'postmaster.pid'), `${other.pid}\n${data}\n1\n5432\n\n127.0.0.1\n\nready\n`);
       expect((await start()).adopted).toBe(false);
     } finally {
@@ -128,14 +128,14 @@ describe('the embedded PostgreSQL', () => {
     }
   });
 
-  it('starts although postmaster.pid is empty, as a kill in the wrong moment leaves it', async () => {
+  it('starts although a kill has left postmaster.pid empty', async () => {
     const first = await start();
     await first.stop();
-    await writeFile(join(first.dataFolder, 'postmaster.pid'), '');
+    await writeFile(join(first.dataDirectory, 'postmaster.pid'), '');
     expect((await start()).adopted).toBe(false);
   });
 
-  it('says so when the given port is taken', async () => {
+  it('rejects a port that is taken, and names it', async () => {
     const other: Server = createServer();
     const port = await new Promise<number>((resolve) => {
       other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port));
@@ -149,9 +149,9 @@ describe('the embedded PostgreSQL', () => {
     }
   });
 
-  it('says so when the data is damaged, of another version, or does not fit the passwords', async () => {
+  it('rejects data that is damaged, of another version, or does not fit the passwords', async () => {
     const first = await start();
-    const data = first.dataFolder;
+    const data = first.dataDirectory;
     await first.stop();
 
     const control = join(data, 'global', 'pg_control');
@@ -170,7 +170,7 @@ describe('the embedded PostgreSQL', () => {
     expect(await findEmbeddedPostgres(directory)).toBeUndefined();
   });
 
-  it('begins anew after its data was removed, and leaves other files alone', async () => {
+  it('starts with empty data after its data was removed, and keeps other files', async () => {
     const first = await start();
     await ask(await first.ensureDatabase('rating'), 'CREATE TABLE vote AS SELECT 9 AS score');
     await mkdir(join(directory, 'downloads'));

@@ -1,103 +1,122 @@
-import type { TopicDefinition } from './envelope.js';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
+import type { TopicDefinition } from './envelope.js';
 
-/** How many partitions a topic gets when we create it. */
+/** The number of partitions of each topic that we create. */
 export const partitionsPerTopic = 8;
 
 /** A message to publish. */
 export interface OutgoingMessage {
   readonly topic: string;
-  /** Messages of one key go to one partition, in the order in which they are published. Null: to any. */
+  /**
+   * Messages with the same key go to the same partition, in the order of publication. Null: to any partition.
+   */
   readonly key: string | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A message as the broker has it. */
+/** A message as it is stored by the broker. */
 export interface IncomingMessage {
   readonly topic: string;
   readonly partition: number;
   readonly offset: bigint;
-  /** When the broker appended it, never a producer's clock. */
+  /** When the broker appended the message, not when a producer created it. */
   readonly appendedAt: Date;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer>>;
 }
 
-/** Where the broker put a message. */
+/** A partition of a topic and an offset in it. */
 export interface RecordPosition {
   readonly partition: number;
   readonly offset: bigint;
 }
 
-/** How far a consumer group is in a partition. */
+/** The position of a consumer group in a partition. */
 export interface GroupPosition {
   readonly topic: string;
   readonly partition: number;
-  /** The next offset that the group reads; null before its first commit. */
+  /** The offset of the next message that the group will read; null before its first commit. */
   readonly committed: bigint | null;
   /** The offset that the next message will get. */
   readonly end: bigint;
 }
 
-/** Why a message will never be published: it is larger than its topic takes, or what it says is no topic. */
+/**
+ * Thrown for a message that the broker will never accept: it exceeds its topic's limit, or its topic is
+ * invalid.
+ */
 export class MessageRefused extends Error {
   override readonly name = 'MessageRefused';
 }
 
-/** The broker is there and will not have us, until a person changes something; the message says what. */
+/**
+ * Thrown if the broker is reachable but rejects our credentials or certificate. Retrying cannot help; the
+ * message says what the operator has to change.
+ */
 export class BrokerRefused extends Error {
   override readonly name = 'BrokerRefused';
 }
 
-/** A consumer group's member on some topics. */
+/** What a member of a consumer group consumes, and how it handles it. */
 export interface SubscriptionOptions {
-  /** `<subgraph>.<consumer>`: members of one group share the partitions. */
+  /**
+   * `<subgraph>.<consumer>`. On Kafka, the members of a group share the partitions of its topics. On PostgreSQL,
+   * one member is active and the others are on standby.
+   */
   readonly group: string;
   readonly topics: readonly string[];
-  /** At most so many messages a batch; 5,000 unless told. */
+  /** The maximum number of messages in a batch; the default is 5,000. */
   readonly maxBatch?: number;
   /**
-   * Gets messages of one partition in order of their offsets, one batch of a partition at a time; partitions do not wait for
-   * each other. Once it resolves, the offset behind the batch is committed, at the latest with those of the next fifty
-   * milliseconds; when it rejects, that partition alone pauses, backs off with jitter (0.1 s to 10 s) and gets these messages
-   * again, before any other. A message may come twice (a crash, a rebalance, after which its next member may begin with it while
-   * the one before still finishes it), but is never left out.
+   * Handles messages of one partition in the order of their offsets, one batch at a time; partitions do not
+   * wait for each other. When it resolves, the offset after the batch is committed within 50 ms. When it
+   * rejects, only this partition backs off (0.1 s to 10 s, with jitter) and delivers the same messages again
+   * before any others. A message is never lost but may be delivered twice: after a crash, or after a
+   * rebalance, when the partition's next member may start with a batch that the previous one is still
+   * handling.
    */
   readonly onBatch: (messages: readonly IncomingMessage[]) => Promise<void>;
 }
 
+/** The read-only questions about topics and groups that lag reports and the detection of a lost log ask. */
+export interface BrokerAdmin {
+  /** Returns the end offset of each partition of those topics that exist. */
+  endOffsets(topics: readonly string[]): Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
+  /** Returns the positions of a group in all partitions of those topics that exist. */
+  positions(group: string, topics: readonly string[]): Promise<readonly GroupPosition[]>;
+}
+
 /**
- * The seam to the broker, kept by `broker-kafka.ts` (many machines) and `broker-postgres.ts` (one machine). A group that has
- * never committed begins with the oldest message; so does one whose position the broker has lost, or which is beyond the
- * end of its partition since messages are lost.
+ * Publishes and consumes; implemented on Kafka (`kafka/broker.ts`, many machines) and on PostgreSQL
+ * (`postgres/broker.ts`, one machine). A group starts at the oldest message if it has never committed, and if
+ * its committed offset no longer exists because the broker has lost messages.
  */
-export interface Broker {
-  /** Ends what is under way when stopped. Its start does not wait for the broker: a service starts while that is away. */
+export interface Broker extends BrokerAdmin {
+  /**
+   * Starts without waiting for the broker, which may be unavailable. Stopping finishes the work in progress.
+   */
   readonly part: Part;
   /**
-   * Publishes in order and resolves, with the place of each, when all in-sync replicas have all of them. When it rejects,
-   * some may have been published: publish the same again. Gives up within 30 seconds; creates topics that are missing.
-   * Rejects with {@link MessageRefused} when one of them will never be taken, however often it is published.
+   * Publishes in order. Resolves with the position of each message when all in-sync replicas have all of
+   * them. Rejects within 30 seconds; some messages may then have been published, and the caller publishes all
+   * of them again. Rejects with {@link MessageRefused} if the broker will never accept one of them. Creates
+   * missing topics.
    */
   publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]>;
-  /** A part that consumes while it is started. Stopped, it finishes the batches under way and commits them. */
+  /** Returns a part that consumes while it is started. Stopping finishes and commits the running batches. */
   subscribe(options: SubscriptionOptions): Part;
-  /** The end of each partition of these topics that exist. */
-  ends(topics: readonly string[]): Promise<ReadonlyMap<string, readonly RecordPosition[]>>;
-  /** How far a group is; partitions of topics that exist. */
-  positions(group: string, topics: readonly string[]): Promise<readonly GroupPosition[]>;
-  /** Whether the broker was there when it was last spoken to. */
+  /** Returns whether the broker was available when it was last used. */
   answers(): boolean;
 }
 
 /** What both brokers are opened with. */
-export interface BrokerTools {
-  /** `<subgraph>`, as the broker's logs name this client. */
+export interface BrokerOptions {
+  /** The name of the subgraph; it identifies this client in the logs of the broker. */
   readonly clientId: string;
-  /** The topics that this process publishes to or consumes, created when missing. */
+  /** The topics that this process publishes to or consumes; missing ones are created. */
   readonly topics: readonly TopicDefinition[];
   readonly logger: Logger;
 }

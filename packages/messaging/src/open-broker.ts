@@ -1,25 +1,29 @@
-import type { Broker, BrokerTools } from './broker.js';
 import { databaseUrlVariable, kafkaBrokersVariable, readEnv } from '@cinegraph/service/env';
+import type { Broker, BrokerOptions } from './broker.js';
 import { kafkaSecurityOf, kafkaSecurityVariables, type KafkaSecurity } from './kafka/security.js';
 
-/** Where the broker is: Kafka on these addresses, or the log in the PostgreSQL database at this URL. */
+/**
+ * The address of the broker: Kafka's bootstrap brokers, or the URL of the PostgreSQL database that serves as
+ * broker.
+ */
 export type BrokerAddress =
   ({ readonly kafka: readonly string[] } & KafkaSecurity) | { readonly url: string };
 
 /**
- * The variables that say where the broker is, for a process that needs one: `KAFKA_BROKERS` where it is set in
- * `environment`, with what that Kafka wants (`KAFKA_TLS`, `KAFKA_USERNAME`, …), else `DATABASE_URL_EVENTS`.
+ * Returns the variables that a process with a broker reads: `KAFKA_BROKERS` and Kafka's security
+ * (`KAFKA_TLS`, `KAFKA_USERNAME`, …), and `DATABASE_URL_EVENTS`, which is required if `KAFKA_BROKERS` is not
+ * set in `environment`.
  */
 export const brokerVariables = (environment: NodeJS.ProcessEnv) => {
-  const log = databaseUrlVariable.describe('is not set, but needed where KAFKA_BROKERS is not set');
+  const databaseUrl = databaseUrlVariable.describe('is not set, but needed where KAFKA_BROKERS is not set');
   return {
     KAFKA_BROKERS: kafkaBrokersVariable.optional(),
     ...kafkaSecurityVariables(environment),
-    DATABASE_URL_EVENTS: environment['KAFKA_BROKERS'] ? log.optional() : log,
+    DATABASE_URL_EVENTS: environment['KAFKA_BROKERS'] ? databaseUrl.optional() : databaseUrl,
   };
 };
 
-/** The broker that the variables, once read, name; undefined where they name none. */
+/** Returns the address in these variables, once they are read; undefined if they contain none. */
 export const brokerAddressOf = (
   env: Parameters<typeof kafkaSecurityOf>[0] & {
     readonly KAFKA_BROKERS?: readonly string[] | undefined;
@@ -30,20 +34,25 @@ export const brokerAddressOf = (
   return env.DATABASE_URL_EVENTS === undefined ? undefined : { url: env.DATABASE_URL_EVENTS };
 };
 
-/** The broker that this environment names; throws a `StartError` that tells all that is missing or wrong. */
+/**
+ * Reads the address from the environment. Throws a `StartError` that lists every missing or invalid variable.
+ */
 export const readBrokerAddress = (environment: NodeJS.ProcessEnv): BrokerAddress => {
   const address = brokerAddressOf(readEnv(brokerVariables(environment), environment));
-  if (!address) throw new Error('no broker is named, though the variables were read');
+  if (!address) throw new Error('the variables were read, but contain no address of a broker');
   return address;
 };
 
-/** Opens the broker at that address; nothing is asked of it before it is started. Loads only the client that it takes. */
-export const openBroker = async (tools: BrokerTools, address: BrokerAddress): Promise<Broker> => {
+/**
+ * Creates the broker at this address, without connecting to it. Loads only the client that the address
+ * requires.
+ */
+export const openBroker = async (options: BrokerOptions, address: BrokerAddress): Promise<Broker> => {
   if ('kafka' in address) {
     const { openKafkaBroker } = await import('./kafka/broker.js');
     const { kafka: brokers, tls, sasl } = address;
-    return openKafkaBroker({ ...tools, brokers, tls, sasl });
+    return openKafkaBroker({ ...options, brokers, tls, sasl });
   }
   const { openPostgresBroker } = await import('./postgres/broker.js');
-  return openPostgresBroker({ ...tools, url: address.url });
+  return openPostgresBroker({ ...options, url: address.url });
 };

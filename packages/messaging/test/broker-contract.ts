@@ -1,15 +1,19 @@
 import { openBench, type BrokerUnderTest } from './broker-contract/bench.js';
 import { consumingContract } from './broker-contract/consuming.js';
+import { groupContract } from './broker-contract/groups.js';
 import { publishingContract } from './broker-contract/publishing.js';
 
-export { until } from './broker-contract/bench.js';
-
 /**
- * What every broker keeps, as tests: call it within a `describe` of the file that knows how one is set up. The tests take topics
- * and groups of their own, so one broker serves them all.
+ * Defines the tests that every broker must pass; call it within a `describe` of the broker's test file. The
+ * tests use topics and groups of their own, so that one broker serves all of them. `oneActiveMember` says
+ * that the members of a group do not share the partitions.
  */
-export const brokerContract = (setUp: () => Promise<BrokerUnderTest>): void => {
+export const brokerContract = (
+  setUp: () => Promise<BrokerUnderTest>,
+  { oneActiveMember = false }: { readonly oneActiveMember?: boolean } = {},
+): void => {
   const bench = openBench(setUp);
   publishingContract(bench);
   consumingContract(bench);
+  groupContract(bench, { oneActiveMember });
 };

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { until } from '@cinegraph/testing/until';
 import { batchLimits } from '../src/outbox/table.js';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 
@@ -58,14 +59,6 @@ const count = async (pool: pg.Pool, sql: string): Promise<number> => {
   return rows[0]?.n ?? 0;
 };
 
-const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
-
 describe('relays that are killed between publishing and marking', () => {
   it('publish every event, and no more than a batch a kill twice; another takes over', async () => {
     let publisher: ChildProcess | undefined;
@@ -79,13 +72,13 @@ describe('relays that are killed between publishing and marking', () => {
         [topic],
       );
       publisher = undefined;
-      await until('a relay has published', () => publisher !== undefined);
+      await until(() => publisher !== undefined, 'a relay has published');
       await kill(publisher as unknown as ChildProcess);
       startRelay(onPublished);
     }
     await until(
-      'all is published',
       async () => (await count(outbox, 'outbox WHERE published_at IS NULL')) === 0,
+      'all is published',
     );
     const { rows } = await outbox.query<{ event_id: string }>('SELECT event_id FROM outbox_event');
     const messages = await log.query<{ id: string }>(

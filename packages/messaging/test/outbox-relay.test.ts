@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { until } from '@cinegraph/testing/until';
 import { MessageRefused } from '../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../src/envelope.js';
 import { createLogger } from '@cinegraph/service/logger';
@@ -51,14 +52,6 @@ const startRelay = async (over: TestBroker = broker): Promise<Part> => {
   return relay;
 };
 
-const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
-
 /** Appends events of `keys` keys, numbered from 1, in one statement. */
 const append = (count: number, keys = 7, client: pg.Pool | pg.ClientBase = pool) =>
   client.query(
@@ -73,7 +66,7 @@ const unpublished = async (): Promise<number> => {
   );
   return rows[0]?.n ?? 0;
 };
-const drained = () => until('all is published', async () => (await unpublished()) === 0);
+const drained = () => until(async () => (await unpublished()) === 0, 'all is published');
 
 const read = createEnvelopeReader(secret);
 const eventOf = (message: SentMessage) => {
@@ -138,7 +131,7 @@ describe('the outbox relay', () => {
     const started = performance.now();
     for (let round = 0; round < 20; round += 1) {
       await append(1);
-      await until('the event is sent', () => broker.sent.length === round + 2);
+      await until(() => broker.sent.length === round + 2, 'the event is sent');
     }
     // Twenty looks a second apart would take twenty seconds.
     expect(performance.now() - started).toBeLessThan(10_000);
@@ -283,12 +276,12 @@ describe('the outbox relay', () => {
       throw new Error('the broker is away');
     };
     await startRelay();
-    await until('they are removed', async () => {
+    await until(async () => {
       const { rows } = await pool.query<{ position: string }>(
         'SELECT position FROM outbox ORDER BY position',
       );
       return rows.map(({ position }) => position).join() === '2,3,5,6';
-    });
+    }, 'they are removed');
   });
 });
 
@@ -390,7 +383,7 @@ describe('a bundle', () => {
     };
     await appendBundle(500);
     await startRelay();
-    await until('one is put aside, and others are on their way', () => holding);
+    await until(() => holding, 'one is put aside, and others are on their way');
     broker.onPublish = () => held;
     expect([...(await resendParked(pool, 'all'))]).toEqual(['1.3']);
     letGo();
@@ -406,8 +399,8 @@ describe('a bundle', () => {
     const [{ partition } = { partition: 0 }] = broker.sent;
     const there = broker.sent.filter((message) => message.partition === partition);
     const before = broker.sent.length;
-    const ends = broker.ends;
-    broker.ends = async (topics) => {
+    const ends = broker.endOffsets;
+    broker.endOffsets = async (topics) => {
       const all = await ends(topics);
       return new Map(
         [...all].map(([name, places]) => [
@@ -416,8 +409,8 @@ describe('a bundle', () => {
         ]),
       );
     };
-    await until('they are sent again', () => broker.sent.length === before + there.length);
-    broker.ends = ends;
+    await until(() => broker.sent.length === before + there.length, 'they are sent again');
+    broker.endOffsets = ends;
     await drained();
     expect(idsOf(broker.sent.slice(before))).toEqual(idsOf(there));
   });
@@ -431,10 +424,10 @@ describe('a relay that works on', () => {
          aside_at = CASE WHEN position = 1 THEN now() - interval '73 hours' END`,
     );
     await startRelay();
-    await until('all others are removed', async () => {
+    await until(async () => {
       const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM outbox');
       return rows[0]?.n === 1;
-    });
+    }, 'all others are removed');
   });
 
   it('reads a backlog by its place in the order, however few entries the planner believes to wait', async () => {
@@ -452,10 +445,10 @@ describe('a relay that works on', () => {
     await append(40_000);
     const before = await touched();
     await startRelay();
-    await until('all is published', () => broker.sent.length === 45_000);
+    await until(() => broker.sent.length === 45_000, 'all is published');
     await relays.pop()?.stop();
     // Each is read to be published, beside the batch before it, and to be marked.
-    await until('what was touched is told', async () => (await touched()) - before >= 80_000);
+    await until(async () => (await touched()) - before >= 80_000, 'what was touched is told');
     expect((await touched()) - before).toBeLessThan(300_000);
   });
 
@@ -463,7 +456,7 @@ describe('a relay that works on', () => {
     await append(1);
     await startRelay();
     await drained();
-    broker.ends = async () => {
+    broker.endOffsets = async () => {
       throw new Error('the broker is away');
     };
     const saidAt = async () => {
@@ -473,10 +466,10 @@ describe('a relay that works on', () => {
       );
       return rows[0]?.at;
     };
-    await until('the broker is found away', () => lines.length > 0);
+    await until(() => lines.length > 0, 'the broker is found away');
     for (let times = 0; times < 3; times += 1) {
       const before = await saidAt();
-      await until('something is said in the session', async () => (await saidAt()) !== before);
+      await until(async () => (await saidAt()) !== before, 'something is said in the session');
     }
     expect(lines.map(({ msg }) => msg)).toEqual(['events wait in the outbox: the broker takes none']);
   });
@@ -502,14 +495,14 @@ describe('two relays of one database', () => {
     const { rows } = await pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
     await append(10);
     // While the first is busy the second has tried for the lock, and for nothing else.
-    await until('the second has tried again', async () => {
+    await until(async () => {
       const tries = await pool.query(
         `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%'
          AND application_name = 'orders outbox relay' AND state = 'idle' AND query_start > $1`,
         [rows[0]?.now],
       );
       return tries.rowCount === 1;
-    });
+    }, 'the second has tried again');
     letGo();
     await drained();
     expect(broker.sent).toHaveLength(20);
@@ -527,7 +520,7 @@ describe('two relays of one database', () => {
     broker.onAppended = () => held;
     await append(10);
     await startRelay();
-    await until('the first has sent', () => broker.sent.length === 10);
+    await until(() => broker.sent.length === 10, 'the first has sent');
     const other = createTestBroker();
     await startRelay(other);
     await pool.query(
@@ -559,7 +552,7 @@ describe('a broker that has lost its log', () => {
     const before = await publishAll(900);
     await pool.query(`INSERT INTO announcement VALUES ($1, 'z')`, [topic]);
     await startRelay();
-    await until('all is sent again', () => broker.sent.length === before + 900);
+    await until(() => broker.sent.length === before + 900, 'all is sent again');
     await drained();
     expect(idsOf(broker.sent.slice(before))).toEqual(await outboxIds());
     expect((await pool.query('SELECT * FROM announcement')).rows).toEqual([]);
@@ -568,14 +561,14 @@ describe('a broker that has lost its log', () => {
 
   it('gets it again in order when that shows by the place of a new event only', async () => {
     const before = await publishAll(900);
-    const ends = broker.ends;
+    const ends = broker.endOffsets;
     // The log is lost after the relay looked, and before it publishes.
-    broker.ends = async () =>
+    broker.endOffsets = async () =>
       new Map([[topic, Array.from({ length: 8 }, (_, partition) => ({ partition, offset: 10_000n }))]]);
     await append(100);
     await startRelay();
     await drained();
-    broker.ends = ends;
+    broker.endOffsets = ends;
     const again = idsOf(broker.sent.slice(before));
     expect(again.slice(-1_000)).toEqual(await outboxIds());
     const next = new Map<number, string>();
@@ -589,6 +582,6 @@ describe('a broker that has lost its log', () => {
     await startRelay();
     await drained();
     broker.loseLog();
-    await until('all is sent again', () => broker.sent.length === 100);
+    await until(() => broker.sent.length === 100, 'all is sent again');
   });
 });

@@ -8,7 +8,7 @@ describe('backoffMs', () => {
     [3, 800],
     [20, 10_000],
     [5_000, 10_000],
-  ])('after %d failures is between a half and the whole of %d ms', (failures, longest) => {
+  ])('returns between half and all of the delay: after %d failures %d ms', (failures, longest) => {
     for (let draw = 0; draw < 50; draw += 1) {
       const ms = backoffMs(failures);
       expect(ms).toBeGreaterThanOrEqual(longest / 2);

@@ -1,6 +1,7 @@
 /**
- * Returns how many milliseconds to wait after `failures` failures in a row (0 for the first): `firstMs`, doubled with
- * each failure, at most `longestMs`, and less by a random part of up to a half, so that many do not retry together.
+ * Returns how many milliseconds to wait after `failures` failures in a row (0 for the first): `firstMs`,
+ * doubled with each failure, but at most `longestMs`. A random part of up to one half is subtracted, so that
+ * many processes do not retry together.
  */
 export const backoffMs = (
   failures: number,

@@ -1,12 +1,12 @@
 import { v7 } from 'uuid';
 
-/** Time and ids are dependencies, so that tests decide both. */
+/** Supplies the time. It is a dependency, so that a test can set it. */
 export interface Clock {
   now(): Date;
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = { now: () => new Date() };
 
-/** A new id: a UUID version 7 (RFC 9562), so that later ones sort behind earlier ones. */
+/** Returns a new id: a UUID version 7 (RFC 9562). Ids sort by the time at which they were made. */
 export const newId = (): string => v7();

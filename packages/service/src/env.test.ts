@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { portVariable, readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from './env.js';
 import { StartError } from './start-error.js';
 
-describe('the environment', () => {
-  it('is read into typed values, an empty variable like an unset one, and unset NODE_ENV as production', () => {
+describe('readEnv', () => {
+  it('returns typed values, reads an empty variable like an unset one, and an unset NODE_ENV as production', () => {
     expect(
       readEnv({ ...serviceVariables, PORT: portVariable.default(4000) }, { PORT: '', HOST: '::1' }),
     ).toEqual({
@@ -16,11 +16,11 @@ describe('the environment', () => {
     });
   });
 
-  it('has one spelling for the variables of a subgraph', () => {
+  it('finds the variables of a subgraph under the name that subgraphVariable returns', () => {
     expect(subgraphVariable('DATABASE_URL_', 'user-reviews.v2')).toBe('DATABASE_URL_USER_REVIEWS_V2');
   });
 
-  it('tells every problem at once, and no value', () => {
+  it('throws one error that names every problem and no value', () => {
     const read = () =>
       readEnv(
         { PORT: portVariable, SUBGRAPH_KEY: subgraphKeyVariable, DATABASE_URL: z.string() },

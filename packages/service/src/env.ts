@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { StartError } from './start-error.js';
 
 /**
- * Reads the environment once, at the start of a process, into one typed object.
- * Throws a {@link StartError} that names every variable that is missing or wrong, not only the first.
- * An empty string counts as unset, as compose files and shells produce it. A variable's description is what is said when it
- * is not set, where that needs more words.
+ * Reads the environment into one typed object; a process calls it once, when it starts. An empty variable
+ * counts as unset, because compose files and shells produce such variables. Throws a {@link StartError} that
+ * names every missing or invalid variable. If a variable's schema has a description, the error uses it when
+ * the variable is not set.
  */
 export const readEnv = <Shape extends z.ZodRawShape>(
   shape: Shape,
@@ -23,13 +23,13 @@ export const readEnv = <Shape extends z.ZodRawShape>(
 };
 
 /**
- * The variable of a subgraph, e.g. `DATABASE_URL_USER_REVIEWS` for `DATABASE_URL_` and `user-reviews`: upper-case, all
- * but letters and digits as `_`.
+ * Returns the name of a subgraph's variable, e.g. `DATABASE_URL_USER_REVIEWS` for `DATABASE_URL_` and
+ * `user-reviews`: upper-case, with `_` for every character that is not a letter or a digit.
  */
 export const subgraphVariable = (prefix: string, subgraph: string): string =>
   `${prefix}${subgraph.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
 
-/** A TCP port; 0 lets the system choose a free one. */
+/** A TCP port. 0 lets the system choose a free one. */
 export const portVariable = z.coerce
   .number('must be a port number from 0 to 65535')
   .int('must be a port number from 0 to 65535')
@@ -43,7 +43,7 @@ export const millisecondsVariable = z.coerce
   .min(1, 'must be at least 1 millisecond')
   .max(600_000, 'must be at most 600000 milliseconds, which is ten minutes');
 
-/** The secret shared by the gateway and our subgraphs: too short a one is refused rather than trusted. */
+/** The secret that the gateway shares with its subgraphs. A secret that is too short is rejected. */
 export const subgraphKeyVariable = z
   .string()
   .min(32, 'must have at least 32 characters; make one with: openssl rand -base64 48');
@@ -51,18 +51,18 @@ export const subgraphKeyVariable = z
 /** The address of a PostgreSQL database. */
 export const databaseUrlVariable = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start gives the embedded one');
+  .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start sets it to the embedded PostgreSQL');
 
-/** The addresses of Kafka's brokers: `host:port`, with commas between. */
+/** The addresses of Kafka's brokers: `host:port`, separated by commas. */
 export const kafkaBrokersVariable = z
   .string()
   .regex(
     /^([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}(,([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5})*$/,
-    'must be host:port, several with commas between, e.g. 127.0.0.1:9092',
+    'must be host:port, or several of them separated by commas, e.g. 127.0.0.1:9092',
   )
   .transform((text) => text.split(','));
 
-/** What every service of ours reads. Unset `NODE_ENV` means production. */
+/** Variables that every service reads. An unset `NODE_ENV` means production. */
 export const serviceVariables = {
   NODE_ENV: z.enum(['development', 'test', 'production']).default('production'),
   HOST: z.string().default('127.0.0.1'),

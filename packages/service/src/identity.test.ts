@@ -6,15 +6,15 @@ const secret = 'a secret of at least thirty-two characters';
 const at = (iso: string) => ({ now: () => new Date(iso) });
 const noon = at('2026-11-21T12:00:00Z');
 
-describe('a signed identity', () => {
-  it('tells the subgraph it was signed for who is asking, also when it is nobody', () => {
+describe('createIdentityReader', () => {
+  it('returns the viewer to the subgraph that the identity was signed for, or null for nobody', () => {
     const read = createIdentityReader(secret, 'rating', noon);
     const sign = createIdentitySigner(secret, 'rating', noon);
     expect(read(sign({ id: 'ann@example.org' }))).toEqual({ id: 'ann@example.org' });
     expect(read(sign(null))).toBeNull();
   });
 
-  it('is invalid for another subgraph, with another secret, and after a minute', () => {
+  it('rejects an identity of another subgraph, of another secret, or older than a minute', () => {
     const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
     expect(createIdentityReader(secret, 'metadata', noon)(header)).toBe('invalid');
     expect(createIdentityReader('x'.repeat(40), 'rating', noon)(header)).toBe('invalid');
@@ -24,7 +24,7 @@ describe('a signed identity', () => {
     expect(createIdentityReader(secret, 'rating', at('2026-11-21T12:01:01Z'))(header)).toBe('invalid');
   });
 
-  it('is invalid when any part of it was changed', () => {
+  it('rejects an identity of which any part was changed', () => {
     const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
     const read = createIdentityReader(secret, 'rating', noon);
     const [version, expiry, viewer, mac] = header.split('.');
@@ -42,11 +42,11 @@ describe('a signed identity', () => {
   });
 });
 
-describe('a viewer id', () => {
-  it.each(['ann', 'movielens:1', 'a'.repeat(128)])('may be %p', (id) => {
+describe('isViewerId', () => {
+  it.each(['ann', 'movielens:1', 'a'.repeat(128)])('accepts the viewer id %p', (id) => {
     expect(isViewerId(id)).toBe(true);
   });
-  it.each(['', 'a b', 'a\n', 'ä', 'a'.repeat(129)])('may not be %p', (id) => {
+  it.each(['', 'a b', 'a\n', 'ä', 'a'.repeat(129)])('rejects the viewer id %p', (id) => {
     expect(isViewerId(id)).toBe(false);
   });
 });

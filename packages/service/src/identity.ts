@@ -2,17 +2,18 @@ import type { Clock } from './clock.js';
 import { deriveKey, isMac, mac } from './hmac.js';
 import type { Viewer } from './viewer.js';
 
-/** The header in which the gateway tells a subgraph who is asking, signed. Clients can never set it. */
+/** The header with the signed viewer that the gateway sends to a subgraph. Clients can never set it. */
 export const identityHeader = 'x-cinegraph-identity';
 
-/** How long a signed identity is good for: longer than any request, too short to be worth stealing. */
+/** How long a signed identity is valid: longer than any request, but too short to be worth stealing. */
 const identityLifetimeSeconds = 60;
 
 const identityKey = (secret: string, subgraph: string) => deriveKey(secret, `identity:${subgraph}`);
 
 /**
- * Signs who is asking, for one subgraph: `v1.<expiry, Unix seconds>.<viewer, base64url, empty for nobody>.<mac>`.
- * The key is derived per subgraph, so that no subgraph can replay what it got to another.
+ * Creates a function that signs a viewer for one subgraph. The identity is `v1.<expiry>.<viewer>.<mac>`, with
+ * the expiry in Unix seconds and the viewer in base64url, empty for nobody. The key is derived per subgraph,
+ * so that no subgraph can replay an identity to another one.
  */
 export const createIdentitySigner = (secret: string, subgraph: string, clock: Clock) => {
   const key = identityKey(secret, subgraph);
@@ -24,8 +25,8 @@ export const createIdentitySigner = (secret: string, subgraph: string, clock: Cl
 };
 
 /**
- * Reads a signed identity. Answers the viewer, or `'invalid'` when the signature is not ours for this subgraph,
- * has expired, or the header is no identity at all.
+ * Creates a function that verifies an identity and returns its viewer. It returns `'invalid'` if the header
+ * is malformed, was signed for another subgraph or with another secret, or has expired.
  */
 export const createIdentityReader = (secret: string, subgraph: string, clock: Clock) => {
   const key = identityKey(secret, subgraph);

@@ -4,9 +4,10 @@ import { tracing } from './telemetry/tracing.js';
 export type { Logger };
 
 /**
- * JSON lines on standard output, one a fact; `name` is the service. Secrets and tokens never go into a line, nor does what
- * a database says of the row that an error (under `err`) is about. While the process is traced, a line written for a
- * request carries `trace_id` and `span_id`.
+ * Creates a logger that writes JSON lines to standard output; `name` is the service. An error belongs under
+ * the key `err`: the fields in which PostgreSQL quotes rows or parameters are removed from it. While the
+ * process is traced, a line that is written during a request has `trace_id` and `span_id`. Callers must not
+ * log secrets.
  */
 export const createLogger = (options: { name: string; level: string }): Logger => {
   const { ids } = tracing() ?? {};
@@ -21,12 +22,12 @@ export const createLogger = (options: { name: string; level: string }): Logger =
   });
 };
 
-/** The fields of an error of PostgreSQL that may quote a row, a key, a line of a COPY or the values of a statement. */
-const quoting: ReadonlySet<string> = new Set(['detail', 'where', 'internalQuery', 'parameters']);
+/** Fields of a PostgreSQL error that may quote a row, a key, a line of a COPY or a statement's parameters. */
+const quotingFields: ReadonlySet<string> = new Set(['detail', 'where', 'internalQuery', 'parameters']);
 
 /**
- * A copy of a serialized error without those fields, also of the errors within it, wherever a wrapper keeps them. What is
- * ten levels deep or stands there twice is left out: a log line has an end.
+ * Returns a copy of a serialized error without those fields, also without those of the errors nested in it.
+ * Values that repeat, or are more than ten levels deep, are omitted to bound the log line.
  */
 const withoutRows = (value: unknown, seen: Set<object>, depth = 0): unknown => {
   if (typeof value !== 'object' || value === null) return value;
@@ -35,6 +36,6 @@ const withoutRows = (value: unknown, seen: Set<object>, depth = 0): unknown => {
   seen.add(value);
   const inner = (one: unknown) => withoutRows(one, seen, depth + 1);
   if (Array.isArray(value)) return value.map(inner);
-  const kept = Object.entries(value).filter(([name]) => !quoting.has(name));
+  const kept = Object.entries(value).filter(([name]) => !quotingFields.has(name));
   return Object.fromEntries(kept.map(([name, one]) => [name, inner(one)]));
 };

@@ -2,14 +2,17 @@ import { backoffMs } from './backoff.js';
 import type { Logger } from './logger.js';
 
 /**
- * Logs an outage of something that is retried: `unavailable` once when it begins and `available` once when it is over,
- * however many attempts fail in between.
+ * Creates the log of a dependency that is retried. It logs `unavailable` once when an outage begins and
+ * `available` once when it is over, no matter how many attempts fail in between.
  */
 export const createOutage = (logger: Logger, unavailable: string, available: string) => {
   let since: number | undefined;
   let failures = 0;
   return {
-    /** Records a failed attempt. Returns how many milliseconds to wait before the next one: 0.1 s, doubled up to 5 s. */
+    /**
+     * Records a failed attempt. Returns how many milliseconds to wait before the next one: 100, doubled up to
+     * 5,000.
+     */
     failed: (error: unknown): number => {
       if (since === undefined) {
         since = performance.now();

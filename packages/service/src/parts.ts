@@ -1,20 +1,20 @@
 import type { Logger } from './logger.js';
 
-/** One thing a service consists of. `stop` finishes what is under way, and is called only after `start` succeeded. */
+/** A part of a service. `stop` finishes the work under way; it is called only if `start` has succeeded. */
 export interface Part {
   readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A started service: `stop` ends its parts in reverse order, once; later calls wait for the first. */
+/** A started service. `stop` stops its parts once, in reverse order; later calls wait for the first. */
 export interface RunningService {
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Starts the parts in order. If one fails, those already started are stopped in reverse and the error is thrown.
- * A part that fails to stop is logged and does not keep the others from stopping.
+ * Starts the parts in order. If one fails, the parts that have started are stopped in reverse order and the
+ * error is thrown. If a part fails to stop, this is logged and the others are still stopped.
  */
 export const startParts = async (parts: readonly Part[], logger: Logger): Promise<RunningService> => {
   const started: Part[] = [];

@@ -20,15 +20,15 @@ const recorder = () => {
   return { events, part };
 };
 
-describe('the parts of a service', () => {
-  it('start in order and stop in reverse, once', async () => {
+describe('startParts', () => {
+  it('starts the parts in order and stops them once, in reverse order', async () => {
     const { events, part } = recorder();
     const service = await startParts([part('a'), part('b')], logger);
     await Promise.all([service.stop(), service.stop()]);
     expect(events).toEqual(['+a', '+b', '-b', '-a']);
   });
 
-  it('that had started stop again when a later one fails', async () => {
+  it('stops the parts that have started when a later one fails to start', async () => {
     const { events, part } = recorder();
     await expect(startParts([part('a'), part('b', 'start'), part('c')], logger)).rejects.toThrow(
       'b cannot start',
@@ -36,7 +36,7 @@ describe('the parts of a service', () => {
     expect(events).toEqual(['+a', '-a']);
   });
 
-  it('all stop although one of them fails to', async () => {
+  it('stops all parts although one of them fails to stop', async () => {
     const { events, part } = recorder();
     const service = await startParts([part('a'), part('b', 'stop'), part('c')], logger);
     await service.stop();

@@ -3,32 +3,34 @@ import type { RunningService } from './parts.js';
 import { StartError } from './start-error.js';
 import { tracing } from './telemetry/tracing.js';
 
-/** What a service tells the process that started it, where there is one. */
+/** The message that a service sends to its parent process, if it has one. */
 export interface ReadyMessage {
   readonly type: 'ready';
   readonly url: string;
-  /** How long its stop may take, in milliseconds. */
+  /** How long the service may take to stop, in milliseconds. */
   readonly drainMs: number;
 }
 
 /**
- * Runs a process of ours from its first line to its exit code. The service stops by itself on SIGINT, SIGTERM and when
- * the process that started it over IPC is gone; a second signal changes nothing (npm hands each signal on twice).
- * Exit code 0 after a drain in time; 1 when the start failed (one sentence), on a bug, or when the started service's
- * `drainMs` (10 seconds unless it says otherwise) ran out.
+ * Runs a service from its start to the exit of the process. The service is stopped on SIGINT, on SIGTERM, and
+ * when the parent process that started it over IPC is gone. Further signals are ignored, because npm forwards
+ * each one twice.
+ *
+ * The exit code is 0 if the service stopped within `drainMs`, by default 10 seconds. It is 1 if the start
+ * failed, on an uncaught exception, and if `drainMs` ran out.
  */
 export const runService = async (options: {
   start: () => Promise<RunningService & { url: string; logger: Logger; drainMs?: number }>;
 }): Promise<void> => {
   const { start } = options;
-  let wanted = true;
+  let stopRequested = false;
   let leave = (_why: string): void => {
-    wanted = false;
+    stopRequested = true;
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => leave(signal));
-  process.on('disconnect', () => leave('the starting process is gone'));
-  // It may have gone while this process was still loading.
-  if (process.send && !process.connected) wanted = false;
+  process.on('disconnect', () => leave('the parent process is gone'));
+  // The parent may have exited while this process was still loading.
+  if (process.send && !process.connected) stopRequested = true;
   try {
     const service = await start();
     const { drainMs = 10_000 } = service;
@@ -36,7 +38,7 @@ export const runService = async (options: {
       leave = () => undefined;
       service.logger.info({ why }, 'stopping');
       const timer = setTimeout(() => {
-        service.logger.error({ drainMs }, 'work under way did not end in time');
+        service.logger.error({ drainMs }, 'the work under way did not finish in time');
         process.exit(1);
       }, drainMs);
       await service.stop();
@@ -52,7 +54,7 @@ export const runService = async (options: {
     });
     service.logger.info({ url: service.url }, 'ready');
     process.send?.({ type: 'ready', url: service.url, drainMs } satisfies ReadyMessage);
-    if (!wanted) leave('asked to stop while starting');
+    if (stopRequested) leave('a stop was requested during the start');
   } catch (error) {
     process.stderr.write(
       error instanceof StartError

@@ -1,4 +1,4 @@
-/** What keeps a process from starting, said in one sentence; the process prints it and exits with 1. */
+/** A reason why a process cannot start, in one sentence. The process prints it and exits with code 1. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }

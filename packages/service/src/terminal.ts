@@ -1,4 +1,4 @@
-/** Text from outside, safe to print on a terminal: control characters are shown as escapes. */
+/** Returns untrusted text in a form that is safe on a terminal: control characters become escapes. */
 export const printable = (text: string): string =>
   text.replace(
     /[\p{Cc}\p{Cf}\p{Cs}]/gu,

@@ -1,17 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Waits so long, or until the signal is aborted; never rejects. */
+/** Waits for `ms` milliseconds, or until the signal is aborted. Never rejects. */
 export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
   delay(ms, undefined, { ...(signal && { signal }) }).catch(() => undefined);
 
-/** Waits for what is under way, but no longer than so many milliseconds; never rejects. */
+/** Waits until `work` has settled, but at most `ms` milliseconds. Never rejects. */
 export const waitAtMost = async (work: Promise<unknown> | undefined, ms: number): Promise<void> => {
   const over = new AbortController();
   await Promise.race([work?.catch(() => undefined), pause(ms, over.signal)]);
   over.abort();
 };
 
-/** Resolves with `work`, or rejects with `what` once the time is over; the work goes on then. */
+/**
+ * Returns the result of `work`. Rejects with an error that names `what` after `ms` milliseconds; `work` goes
+ * on.
+ */
 export const within = async <Result>(ms: number, what: string, work: Promise<Result>): Promise<Result> => {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<never>((_resolve, reject) => {

@@ -1,5 +1,5 @@
 /**
- * Creates a signal that wakes one waiter up before its poll interval is over. A signal that comes while nobody waits is
+ * Creates a signal that ends one waiter's poll interval early. A signal that is sent while nobody waits is
  * kept until `reset`.
  */
 export const createWakeUp = () => {
@@ -13,7 +13,9 @@ export const createWakeUp = () => {
       signalled = true;
       wake();
     },
-    /** Resolves on a signal, at once if one came since the last `reset`, and after `ms` milliseconds in any case. */
+    /**
+     * Resolves on a signal, or after `ms` milliseconds. Resolves at once if a signal was sent since `reset`.
+     */
     wait: (ms: number): Promise<void> =>
       new Promise((resolve) => {
         const timer = setTimeout(resolve, signalled ? 0 : ms);

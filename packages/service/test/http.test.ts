@@ -40,8 +40,8 @@ const codeOf = async (response: Response) => {
   return [response.status, errors[0]?.extensions.code];
 };
 
-describe('an HTTP server of ours', () => {
-  it('refuses what is too large, unreadable or of another type with a code, and names no library', async () => {
+describe('createHttpServer', () => {
+  it('rejects a body that is too large, unreadable or of another type with a code, and names no library', async () => {
     const url = await start();
     expect(await codeOf(await post(url, `"${'x'.repeat(2_000)}"`))).toEqual([413, 'REQUEST_TOO_LARGE']);
     expect(await codeOf(await post(url, '{"a":'))).toEqual([400, 'BAD_REQUEST']);
@@ -57,7 +57,7 @@ describe('an HTTP server of ours', () => {
     expect(headers.get('server')).toBeNull();
   });
 
-  it('masks a fault of its own', async () => {
+  it('masks an unexpected error', async () => {
     const response = await fetch(`${await start()}/fault`);
     const text = await response.text();
     expect(response.status).toBe(500);
@@ -65,17 +65,17 @@ describe('an HTTP server of ours', () => {
     expect(text).not.toContain('at ');
   });
 
-  it('is live while it is unready, and tells why it is unready', async () => {
-    const url = await start({ readiness: async () => ({ ready: false, checks: { store: 'away' } }) });
+  it('is live while it is not ready, and reports why it is not ready', async () => {
+    const url = await start({ readiness: async () => ({ ready: false, checks: { store: 'unavailable' } }) });
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
     const ready = await fetch(`${url}/health/ready`);
     expect([ready.status, await ready.json()]).toEqual([
       503,
-      { status: 'unready', checks: { store: 'away' } },
+      { status: 'unready', checks: { store: 'unavailable' } },
     ]);
   });
 
-  it('answers what is under way before it stops, and takes no new connection', async () => {
+  it('finishes the requests under way before it stops, and accepts no new connection', async () => {
     let finish: (value: unknown) => void = () => undefined;
     let begin: () => void = () => undefined;
     const begun = new Promise<void>((resolve) => (begin = resolve));
@@ -105,30 +105,30 @@ describe('an HTTP server of ours', () => {
   });
 
   it.each([
-    ['says nothing', ''],
+    ['sends nothing', ''],
     ['stopped in the head of a request', 'POST /echo HTTP/1.1\r\nhost: a\r\n'],
     [
       'stopped in the body of a request',
       'POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"a"',
     ],
-  ])('stops although a client that %s holds a connection', async (_what, sent) => {
+  ])('stops although a client that %s keeps a connection open', async (_what, sent) => {
     const { port } = new URL(await start());
     const socket = connect(Number(port), '127.0.0.1');
     socket.on('error', () => undefined);
     const closed = new Promise((resolve) => socket.once('close', resolve));
     await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
     await new Promise<void>((resolve) => socket.write(sent || '', () => resolve()));
-    // The server has the bytes when it has answered somebody who came later.
+    // The server has received the bytes once it has responded to a later request.
     await fetch(`http://127.0.0.1:${port}/health/live`);
     await server?.part.stop();
     await closed;
   });
 
   it.each([
-    ['a URL that cannot be read', 'GET /%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
-    ['what is no HTTP', 'HELLO\r\n\r\n', 400],
-    ['headers without end', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
-  ])('answers %s as GraphQL answers errors', async (_what, sent, status) => {
+    ['an invalid URL', 'GET /%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
+    ['bytes that are not HTTP', 'HELLO\r\n\r\n', 400],
+    ['headers that are too long', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+  ])('responds to %s with an error in the format of GraphQL', async (_what, sent, status) => {
     const { port } = new URL(await start());
     const socket = connect(Number(port), '127.0.0.1', () => socket.write(sent));
     socket.on('error', () => undefined);

@@ -5,24 +5,24 @@ import {
   type RecordPosition,
 } from '@cinegraph/messaging/broker';
 
-/** A message as the test broker has it. */
+/** A message with its position in the test broker. */
 export type SentMessage = OutgoingMessage & RecordPosition;
 
-/** A broker in memory for tests of those who publish, with faults on demand; nobody can subscribe to it. */
+/** A broker in memory for tests of publishers, with faults on demand. It has no subscriptions. */
 export interface TestBroker extends Broker {
-  /** All that was ever appended, in that order, also what a lost log had. */
+  /** All messages that were appended, in that order, including those of a lost log. */
   readonly sent: readonly SentMessage[];
-  /** How many publications were tried. */
+  /** Returns how many publications were attempted. */
   readonly attempts: () => number;
-  /** What each publication meets before anything is appended: a rejection is that of the publication. */
+  /** Called by each publication before anything is appended. If it rejects, the publication does. */
   onPublish: (messages: readonly OutgoingMessage[]) => Promise<void> | void;
-  /** What each publication meets once all of it is appended and nothing is acknowledged. */
+  /** Called by each publication after its messages are appended and before they are acknowledged. */
   onAppended: () => Promise<void> | void;
-  /** Begins anew with empty partitions. */
+  /** Empties all partitions, as a broker does that has lost its log. */
   loseLog(): void;
 }
 
-/** Keeps as much of the seam as publishing needs: partitions by key, offsets from 0, ends. */
+/** Creates a test broker with partitions by key, offsets from 0, and end offsets. */
 export const createTestBroker = (): TestBroker => {
   const sent: SentMessage[] = [];
   const ends = new Map<string, bigint[]>();
@@ -37,7 +37,7 @@ export const createTestBroker = (): TestBroker => {
     publish: async (messages) => {
       attempts += 1;
       await broker.onPublish(messages);
-      const places = messages.map((message) => {
+      const positions = messages.map((message) => {
         const offsets = ends.get(message.topic) ?? Array.from({ length: partitionsPerTopic }, () => 0n);
         ends.set(message.topic, offsets);
         const partition = partitionOf(message.key ?? '');
@@ -47,9 +47,9 @@ export const createTestBroker = (): TestBroker => {
         return { partition, offset };
       });
       await broker.onAppended();
-      return places;
+      return positions;
     },
-    ends: async (topics) =>
+    endOffsets: async (topics) =>
       new Map(
         topics.flatMap((topic) => {
           const offsets = ends.get(topic);
@@ -57,7 +57,7 @@ export const createTestBroker = (): TestBroker => {
         }),
       ),
     subscribe: () => {
-      throw new Error('nobody can subscribe to the test broker');
+      throw new Error('The test broker has no subscriptions.');
     },
     positions: async () => [],
     answers: () => true,

@@ -6,19 +6,19 @@ import { z } from 'zod';
 import { readEnv } from '@cinegraph/service/env';
 import { migrate } from '@cinegraph/database/migrate';
 
-/** A migrated, empty database of one test file. Its role owns it and is no superuser. */
+/** A migrated, empty database for one test file. Its role owns it and is not a superuser. */
 export interface TestDatabase {
   readonly url: string;
-  /** Ends every session on it and removes it. */
+  /** Ends all sessions of the database and drops it. */
   drop(): Promise<void>;
 }
 
-/** Any number: all workers of a run agree on it while one of them makes a template. */
+/** The advisory lock under which one worker of a run creates a template. The number is arbitrary. */
 const templateLock = 5_031_007;
 
 /**
- * Makes a database on the run's server: a copy (about 30 ms) of a template that the first caller of the run migrates.
- * `name` is the subgraph's. Works only under jest with our global set-up.
+ * Creates a database on the server of the run: a copy (about 30 ms) of a template, which the first caller
+ * creates and migrates. `name` is that of the subgraph. Works only under jest with our global set-up.
  */
 export const testDatabase = async (options: { name: string; migrations: URL }): Promise<TestDatabase> => {
   const { name, migrations } = options;
@@ -29,7 +29,7 @@ export const testDatabase = async (options: { name: string; migrations: URL }): 
   const prefix = prefixOf(run);
   const role = `${prefix}${name}`;
   const template = `${prefix}${name}_${await hashOf(migrations)}`;
-  // The same in each worker, without telling one another.
+  // Every worker derives the same password.
   const password = createHash('sha256').update(`${superuserUrl}\n${role}`).digest('hex');
   const urlOf = (database: string) => {
     const url = new URL(superuserUrl);
@@ -62,14 +62,14 @@ export const testDatabase = async (options: { name: string; migrations: URL }): 
   };
 };
 
-/** A pool for a test's own look at the tables; it outlives what a test does to the server. */
+/** Opens a pool for a test's own queries. It survives a restart of the server. */
 export const testPool = (url: string): pg.Pool => {
   const pool = new pg.Pool({ connectionString: url, max: 2 });
   pool.on('error', () => undefined);
   return pool;
 };
 
-/** Removes every database and role that tests of that run made on the server. */
+/** Drops all databases and roles that the tests of a run created on the server. */
 export const dropTestDatabases = (superuserUrl: string, run: string): Promise<void> =>
   withClient(superuserUrl, async (client) => {
     const databases = await client.query<{ name: string }>(

@@ -1,17 +1,20 @@
 import type pg from 'pg';
 import type { IncomingMessage, SubscriptionOptions } from '@cinegraph/messaging/broker';
 import { createConsumer, type ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { createLogger } from '@cinegraph/service/logger';
+import { silentLogger } from './silent-logger.js';
 
-/** A consumer whose broker is the test. */
+/** A consumer to which the test delivers messages in place of a broker. */
 export interface Deliveries {
   readonly subscribed: SubscriptionOptions;
-  /** Hands it a batch as a broker does; rejects as a broker would see it. */
+  /** Delivers one batch. Rejects if the consumer rejects it. */
   deliver(messages: readonly IncomingMessage[]): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts a consumer on the database of `pool` that gets what the test delivers, when and in what order it likes. */
+/**
+ * Starts a consumer on the database of `pool`, to which the test delivers batches at any time and in any
+ * order.
+ */
 export const openDeliveries = async <Event>(
   tools: { readonly subgraph: string; readonly pool: pg.Pool },
   definition: ConsumerDefinition<Event>,
@@ -20,7 +23,7 @@ export const openDeliveries = async <Event>(
   const part = createConsumer(
     {
       ...tools,
-      logger: createLogger({ name: tools.subgraph, level: 'silent' }),
+      logger: silentLogger,
       broker: {
         subscribe: (options) => {
           subscriptions.push(options);
@@ -32,6 +35,6 @@ export const openDeliveries = async <Event>(
   );
   await part.start();
   const [subscribed] = subscriptions;
-  if (!subscribed) throw new Error('the consumer has not subscribed');
+  if (!subscribed) throw new Error('The consumer has not subscribed.');
   return { subscribed, deliver: (messages) => subscribed.onBatch(messages), stop: () => part.stop() };
 };

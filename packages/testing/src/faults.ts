@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { readEnv } from '@cinegraph/service/env';
 
-/** How the fault tests of this run are done: in which form, and where their table is written. */
+/** Reads which form of the fault tests runs, and the file to which their table of results is written. */
 export const readFaultSettings = () =>
   readEnv(
     {

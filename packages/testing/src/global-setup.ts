@@ -4,12 +4,12 @@ import { dropTestDatabases } from './database.js';
 import { lookForKafka } from './kafka.js';
 import { startTestServer } from './server.js';
 
-/** What the tear-down does; jest loads the two files into one process. */
+/** The work of the global tear-down, which jest runs in the same process. */
 export const tearDown: { run: () => Promise<void> } = { run: async () => undefined };
 
 /**
- * Jest's global set-up: one PostgreSQL for the whole run. With `TEST_DATABASE_URL` (a superuser's URL) the same tests
- * run on that outside server instead, where the run leaves nothing behind.
+ * Jest's global set-up: starts one PostgreSQL for the whole run. If `TEST_DATABASE_URL` is set (a superuser's
+ * URL), the tests use that server instead, and the tear-down removes everything that they created there.
  */
 const globalSetup = async (): Promise<void> => {
   await lookForKafka();
@@ -18,9 +18,9 @@ const globalSetup = async (): Promise<void> => {
   const server = outside === undefined ? await startTestServer() : undefined;
   const superuserUrl = server?.superuserUrl ?? String(outside);
   const run = `${process.pid.toString(36)}${Date.now().toString(36)}`;
-  // Jest's workers are started after this and inherit it.
+  // Jest's workers are started later and inherit the environment.
   Object.assign(process.env, { TEST_SUPERUSER_URL: superuserUrl, TEST_RUN: run });
-  // Jest leaves at once on a signal, without its tear-down.
+  // On a signal jest exits without its tear-down.
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

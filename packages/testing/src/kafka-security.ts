@@ -5,11 +5,14 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { SecureListener } from '@cinegraph/local/kafka/process';
+import type { SecureListener } from '@cinegraph/local/kafka/settings';
 
 const run = promisify(execFile);
 
-/** The certificate of a server at 127.0.0.1 and at no other name, its key, and the CA that signed it; all PEM, for a day. */
+/**
+ * Creates a certificate for a server at 127.0.0.1 and no other name, its key, and the CA that signed it. All
+ * are PEM and valid for one day.
+ */
 export const makeCertificates = async (): Promise<{
   readonly ca: string;
   readonly certificate: string;
@@ -39,7 +42,7 @@ export const makeCertificates = async (): Promise<{
   }
 };
 
-/** A listener with that certificate that takes SCRAM-SHA-512, and PLAIN from these users. */
+/** Returns a listener with that certificate, which accepts SCRAM-SHA-512, and PLAIN from these users. */
 export const secureListener = (
   { certificate, key }: { readonly certificate: string; readonly key: string },
   plainUsers: Readonly<Record<string, string>>,
@@ -58,8 +61,8 @@ export const secureListener = (
 };
 
 /**
- * Adds a SCRAM-SHA-512 user by Kafka's own request for it (AlterUserScramCredentials, version 0), which kafkajs does not
- * know; `port` is that of the listener without passwords. Rejects where the broker takes none.
+ * Adds a SCRAM-SHA-512 user by Kafka's request AlterUserScramCredentials, version 0, which kafkajs lacks.
+ * `port` is that of the listener without authentication. Rejects if the broker rejects the request.
  */
 export const addScramUser = async (port: number, username: string, password: string): Promise<void> => {
   const [salt, iterations] = [randomBytes(16), 4_096];
@@ -71,7 +74,7 @@ export const addScramUser = async (port: number, username: string, password: str
   };
   const bytes = (value: Buffer) => [Buffer.of(value.length + 1), value];
   const request = Buffer.concat([
-    // Its key, version, correlation and no client id; no tags; nothing deleted, one user added.
+    // API key, version, correlation id, no client id, no tags, no deletions, one insertion.
     Buffer.of(0, 51, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0, 1, 2),
     ...bytes(Buffer.from(username)),
     ...[Buffer.of(2), number(iterations), ...bytes(salt), ...bytes(salted), Buffer.of(0, 0)],
@@ -88,9 +91,9 @@ export const addScramUser = async (port: number, username: string, password: str
       socket.destroy();
       resolve(whole);
     });
-    socket.once('error', reject).once('close', () => reject(new Error('the broker hung up')));
+    socket.once('error', reject).once('close', () => reject(new Error('The broker closed the connection.')));
   });
-  // Behind length, correlation, tags, the time of throttling and the number of results: the user, then the error.
+  // Before the error code come length, correlation id, tags, throttle time, number of results and user name.
   const code = answer.readInt16BE(15 + Buffer.byteLength(username));
-  if (code !== 0) throw new Error(`the broker does not take the user: error ${code}`);
+  if (code !== 0) throw new Error(`The broker rejected the user with error ${code}.`);
 };

@@ -2,20 +2,23 @@ import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { readEnv } from '@cinegraph/service/env';
 
-/** Chance that can be had again: numbers from a seed. */
+/** A reproducible random generator: the same seed gives the same numbers. */
 export interface SeededRandom {
   readonly seed: number;
-  /** A whole number from 0 up to, and without, `below`. */
+  /** Returns an integer from 0 to `below` - 1. */
   int(below: number): number;
   pick<Item>(items: readonly Item[]): Item;
-  /** The items in another order. */
+  /** Returns the items in random order. */
   shuffled<Item>(items: readonly Item[]): Item[];
 }
 
-/** Chance for a test, whose seed is printed; `TEST_SEED` gives it again. The numbers are mulberry32's. */
+/** Creates a test's generator (mulberry32) and prints its seed. `TEST_SEED` sets the seed. */
 export const seededRandom = (what: string): SeededRandom => {
-  const { TEST_SEED: given } = readEnv({ TEST_SEED: z.coerce.number().int().optional() }, process.env);
-  const seed = given ?? randomInt(2 ** 31);
+  const { TEST_SEED: requestedSeed } = readEnv(
+    { TEST_SEED: z.coerce.number().int().optional() },
+    process.env,
+  );
+  const seed = requestedSeed ?? randomInt(2 ** 31);
   process.stderr.write(`${what}: TEST_SEED=${seed}\n`);
   let state = seed;
   const int = (below: number) => {
@@ -29,7 +32,7 @@ export const seededRandom = (what: string): SeededRandom => {
     int,
     pick: (items) => {
       const item = items[int(items.length)];
-      if (item === undefined) throw new Error('nothing to pick from');
+      if (item === undefined) throw new Error('There is nothing to pick from.');
       return item;
     },
     shuffled: (items) => {

@@ -7,8 +7,8 @@ import { startEmbeddedPostgres, removeEmbeddedPostgres } from '@cinegraph/local/
 const prefix = 'cinegraph-test-';
 
 /**
- * A PostgreSQL of the tests' own, in a new temporary folder, with durability off: quick, and gone after `stop`.
- * Servers of earlier runs that were killed are ended and removed first.
+ * Starts a PostgreSQL for the tests in a new temporary folder, without durability, which makes it fast.
+ * `stop` removes it with its data. Servers of earlier runs that were killed are stopped and removed first.
  */
 export const startTestServer = async (): Promise<{
   superuserUrl: string;

@@ -1,14 +1,14 @@
 import type { BaseContext } from '@apollo/server';
 import pg from 'pg';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
-import { createLogger } from '@cinegraph/service/logger';
 import type { BrokerAddress } from '@cinegraph/messaging/open-broker';
 import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { startSubgraph } from '@cinegraph/subgraph/run-subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { testDatabase, testPool } from './database.js';
+import { silentLogger } from './silent-logger.js';
 
-/** What a GraphQL server answered. */
+/** The response of a GraphQL server. */
 export interface GraphQLAnswer {
   readonly status: number;
   readonly data?: Record<string, unknown> | null;
@@ -19,13 +19,13 @@ export interface GraphQLAnswer {
   }[];
 }
 
-/** A subgraph running in the test's process on a database of its own. */
+/** A subgraph that runs in the test's process on a database of its own. */
 export interface TestSubgraph {
   readonly url: string;
   readonly databaseUrl: string;
-  /** For looking at the tables; not the subgraph's own pool. */
+  /** A pool for the test's own queries. The subgraph has another one. */
   readonly pool: pg.Pool;
-  /** Asks as the gateway does: signed, for `viewer` or for nobody. */
+  /** Sends a request as the gateway does, with the signed identity of `viewer` or of nobody. */
   readonly ask: (
     query: string,
     variables?: Record<string, unknown>,
@@ -37,7 +37,10 @@ export interface TestSubgraph {
 /** The secret that test gateways and test subgraphs share. */
 export const testSubgraphKey = 'the-secret-of-every-test-gateway-and-subgraph';
 
-/** Starts a subgraph on a fresh database, or on `databaseUrl` as a second replica; without a broker unless one is named. */
+/**
+ * Starts a subgraph on a new database, or as a second replica on `databaseUrl`. It has no broker unless one
+ * is given.
+ */
 export const startTestSubgraph = async <Context extends BaseContext>(
   definition: SubgraphDefinition<Context>,
   options: {
@@ -48,11 +51,11 @@ export const startTestSubgraph = async <Context extends BaseContext>(
   } = {},
 ): Promise<TestSubgraph> => {
   const { mode = 'test', clock = systemClock } = options;
-  const own =
+  const created =
     options.databaseUrl === undefined
       ? await testDatabase({ name: definition.name, migrations: definition.migrations })
       : undefined;
-  const databaseUrl = options.databaseUrl ?? own?.url ?? '';
+  const databaseUrl = options.databaseUrl ?? created?.url ?? '';
   const running = await startSubgraph(definition, {
     mode,
     host: '127.0.0.1',
@@ -60,7 +63,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
     databaseUrl,
     broker: options.broker,
     subgraphKey: testSubgraphKey,
-    logger: createLogger({ name: definition.name, level: 'silent' }),
+    logger: silentLogger,
     clock,
   });
   const pool = testPool(databaseUrl);
@@ -80,11 +83,11 @@ export const startTestSubgraph = async <Context extends BaseContext>(
       (stopped ??= running
         .stop()
         .then(() => pool.end())
-        .then(() => own?.drop())),
+        .then(() => created?.drop())),
   };
 };
 
-/** Sends one GraphQL request as JSON and reads the answer, whatever its status. */
+/** Sends one GraphQL request as JSON and returns the response, whatever its status. */
 export const askGraphQL = async (
   url: string,
   body: Record<string, unknown>,
@@ -99,8 +102,8 @@ export const askGraphQL = async (
 };
 
 /**
- * Runs `work` and answers the SQL statements that this process sent meanwhile over any pool: texts, in order.
- * Transaction control counts as well.
+ * Runs `work` and returns the SQL statements that this process sent meanwhile over any pool, in order. They
+ * include BEGIN, COMMIT and ROLLBACK.
  */
 export const statementsDuring = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
   const texts: string[] = [];

@@ -16,8 +16,8 @@ const refusal = (field: string) =>
   expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } }) as unknown as Error;
 const names = (count: number) => Array.from({ length: count }, (_, index) => ({ name: `Person ${index}` }));
 
-describe('a movie as people may write it', () => {
-  it('may have every field at its limit', () => {
+describe('checkMovie', () => {
+  it('a movie may have every field at its limit', () => {
     expect(() =>
       checkMovie({
         title: '\u{1F3AC}'.repeat(300),
@@ -71,7 +71,7 @@ describe('a movie as people may write it', () => {
     ['posterUrl', { posterUrl: 'https://exa mple.org/' }],
     ['posterUrl', { posterUrl: ' https://example.org/' }],
     ['posterUrl', { posterUrl: `https://example.org/${'p'.repeat(2_000)}` }],
-  ])('is refused for its %s: %j', (field, movie) => {
+  ])('a movie is refused for its %s: %j', (field, movie) => {
     expect(() => checkMovie(movie)).toThrow(refusal(field));
   });
 });
@@ -81,7 +81,7 @@ describe('an external id', () => {
     ['imdb', 'tt0111161'],
     ['tmdb', '278'],
     ['rotten-tomatoes', 'm/the_shawshank_redemption'],
-  ])('of %s may be %s', (source, value) => {
+  ])('an external id of %s may be %s', (source, value) => {
     expect(() => checkExternalId('externalId', { source, value })).not.toThrow();
   });
 
@@ -91,23 +91,23 @@ describe('an external id', () => {
     ['other', ''],
     ['other', 'with space'],
     ['other', 'x'.repeat(101)],
-  ])('of %s is never "%s"', (source, value) => {
+  ])('an external id of %s is never "%s"', (source, value) => {
     expect(() => checkExternalId('externalId', { source, value })).toThrow(refusal('externalId.value'));
   });
 });
 
-describe('the id of a movie given from outside', () => {
-  it('may be of our own kinds', () => {
+describe('checkMovieId', () => {
+  it('a movie id may have any of our own forms', () => {
     for (const id of ['vega:1', 'imdb:tt0111161', '0193-a']) expect(() => checkMovieId(id)).not.toThrow();
   });
-  it.each(['', ' ', 'a b', ':x', 'a/b', 'x'.repeat(129)])('is never "%s"', (id) => {
+  it.each(['', ' ', 'a b', ':x', 'a/b', 'x'.repeat(129)])('a movie id is never "%s"', (id) => {
     expect(() => checkMovieId(id)).toThrow(refusal('id'));
   });
 });
 
 describe('a release', () => {
   const known = { releaseDate: '1998-06-12', releaseYear: 1998 };
-  it('has the year of its date, and keeps the year when only the date is cleared', () => {
+  it('a release has the year of its date, and keeps the year if only the date is cleared', () => {
     expect(settleRelease(known, { releaseDate: '2001-01-01' })).toEqual({
       releaseDate: '2001-01-01',
       releaseYear: 2001,
@@ -119,26 +119,26 @@ describe('a release', () => {
     });
     expect(settleRelease(known, {})).toEqual(known);
   });
-  it('refuses a year that is not the one of the date that stays', () => {
+  it('a release refuses a year that is not the year of its date', () => {
     expect(() => settleRelease(known, { releaseYear: 2000 })).toThrow(refusal('releaseYear'));
     expect(() => settleRelease(known, { releaseYear: null })).toThrow(refusal('releaseYear'));
   });
 });
 
 describe('the texts of scalars', () => {
-  it('are days of the calendar', () => {
+  it('a Date is a valid day', () => {
     expect(['2000-02-29', '1870-01-01', '2199-12-31'].every(isDay)).toBe(true);
     expect(
       ['1999-02-29', '1869-12-31', '2200-01-01', '2000-2-9', '2000-13-01', 'infinity', ''].some(isDay),
     ).toBe(false);
   });
-  it('are exact decimals', () => {
+  it('a Decimal is an exact decimal number', () => {
     expect(['0', '237000000', '999999999999999.9999', '0.5'].every(isDecimal)).toBe(true);
     expect(['', '-1', '01', '1.', '.5', '1e3', 'NaN', '1.00000', '1000000000000000'].some(isDecimal)).toBe(
       false,
     );
   });
-  it('are currencies that exist', () => {
+  it('a CurrencyCode is an existing currency', () => {
     expect(['USD', 'EUR', 'JPY'].every(isCurrencyCode)).toBe(true);
     expect(['usd', 'XYZ', ''].some(isCurrencyCode)).toBe(false);
   });

@@ -32,8 +32,8 @@ afterAll(async () => {
 });
 
 /**
- * Every row of every table, and where it lies: a row that was written again, even with the same values,
- * differs.
+ * Returns every row of every table with its physical location, which changes if the row is written, even with
+ * the same values.
  */
 const contents = async () => {
   const all: Record<string, string> = {};
@@ -77,7 +77,7 @@ const movieOf = async (id: string) => {
 };
 
 describe('the import of the default catalogue', () => {
-  it('reads 3,201 movies, refuses the one without a title and writes the others', async () => {
+  it('the import of the catalogue reads 3,201 movies, refuses the one without a title and writes the others', async () => {
     const report = await importInto(catalogue, subgraph.pool);
     expect(report).toEqual({
       read: 3_201,
@@ -97,7 +97,7 @@ describe('the import of the default catalogue', () => {
     ]);
   });
 
-  it('keeps whole what the file says of a movie', async () => {
+  it('an imported movie has every fact that the file has of it', async () => {
     expect(await movieOf('vega:1')).toEqual({
       title: 'The Land Girls',
       description: null,
@@ -119,7 +119,7 @@ describe('the import of the default catalogue', () => {
     });
   });
 
-  it('shows amounts beyond 32 bits exactly', async () => {
+  it('an amount beyond 32 bits is exact after the import', async () => {
     const { rows } = await subgraph.pool.query<{ id: string }>(
       'SELECT id FROM movie ORDER BY worldwide_gross DESC NULLS LAST LIMIT 1',
     );
@@ -129,24 +129,24 @@ describe('the import of the default catalogue', () => {
     });
   });
 
-  it('keeps movies that share a title apart', async () => {
+  it('movies that share a title stay separate in the import', async () => {
     const { rows } = await subgraph.pool.query(
       'SELECT count(*)::int AS titles FROM (SELECT title FROM movie GROUP BY title HAVING count(*) > 1) AS t',
     );
     expect((rows[0] as { titles: number }).titles).toBeGreaterThanOrEqual(24);
   });
 
-  it('touches no row when it is done again', async () => {
+  it('an import of the same file writes no row', async () => {
     const before = await contents();
     expect(await importInto(catalogue, subgraph.pool)).toMatchObject({ written: 0, unchanged: 3_200 });
     expect(await contents()).toEqual(before);
   });
 
-  it('is not done at all when only an empty store is to be filled', async () => {
+  it('an import with --if-empty does nothing if there are movies', async () => {
     expect(await importInto(catalogue, subgraph.pool, { onlyIfEmpty: true })).toBeUndefined();
   });
 
-  it('writes only what its source changed and keeps what people edited', async () => {
+  it('an import writes only what its source changed and keeps what people edited', async () => {
     const update = await subgraph.ask(
       `mutation { updateMovie(id: "vega:1", version: 1, input: {
          title: "The Land Girls (edited)", genres: ["War"], productionBudget: null }) { version } }`,
@@ -186,14 +186,14 @@ describe('the import of the default catalogue', () => {
     expect(await movieOf('vega:1')).toMatchObject({ ...merged, externalRatings: [] });
   });
 
-  it('does not bring back what was deleted', async () => {
+  it('an import does not restore a deleted movie', async () => {
     await subgraph.ask('mutation { deleteMovie(id: "vega:2") }', {}, { viewer: 'ana' });
     const report = await importRows([{ Title: 'x', 'Release Date': null }, { Title: 'Another title' }]);
     expect(report).toMatchObject({ written: 1, unchanged: 1 });
     expect(await movieOf('vega:2')).toBeNull();
   });
 
-  it('tells in one sentence that a file cannot be read', async () => {
+  it('an import of a file that cannot be read fails with one sentence', async () => {
     const failed = importInto(catalogue, subgraph.pool, { args: [join(folder, 'none.json')] });
     await expect(failed).rejects.toThrow(/none\.json cannot be read/);
   });
@@ -216,7 +216,7 @@ describe('the import of a source with casts and external ids', () => {
     genres: ['Sci-Fi', 'Drama'],
   };
 
-  it('writes them, and replaces them as its source does', async () => {
+  it('an import writes casts and external ids, and replaces them as its source does', async () => {
     expect(await importMovies(movie)).toMatchObject({ written: 1 });
     expect(await movieOf(movie.id)).toMatchObject({
       releaseDate: null,
@@ -262,7 +262,7 @@ describe('the import of a source with casts and external ids', () => {
     expect(await movieOf(movie.id)).toMatchObject({ cast: [{ person: { name: 'Robert de Niro' } }] });
   });
 
-  it('refuses a movie whose external id another has, and an id told twice, and writes the rest', async () => {
+  it('an import refuses a taken external id and a repeated id, and writes the rest', async () => {
     const taken = { externalIds: [{ source: 'tmdb', value: '68' }] };
     const report = await importMovies(
       { id: 'elsewhere:1', title: 'One' },
@@ -284,7 +284,7 @@ describe('the import of a source with casts and external ids', () => {
     expect(await movieOf('elsewhere:2')).toBeNull();
   });
 
-  it('fills a movie that people added under its id, and keeps what they said', async () => {
+  it('an import fills a movie that people added under its id, and keeps what they wrote', async () => {
     const upsert = await subgraph.ask(
       'mutation { upsertMovie(id: "elsewhere:9", input: { title: "Ours" }) { id } }',
       {},

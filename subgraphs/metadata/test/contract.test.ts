@@ -30,9 +30,9 @@ type NamedDefinition =
 const schema = async () => parse(await readFile(metadata.schema, 'utf8'));
 
 describe('the schema', () => {
-  it('describes every type, field, argument and enum value', async () => {
+  it('the schema describes every type, field, argument and enum value', async () => {
     const bare: string[] = [];
-    // The two root types need no description: their fields have one each.
+    // The two root types need no description, because each of their fields has one.
     const isRoot = ({ kind, name }: NamedDefinition) =>
       kind === Kind.OBJECT_TYPE_DEFINITION && ['Query', 'Mutation'].includes(name.value);
     const look = (node: NamedDefinition) => {
@@ -50,15 +50,15 @@ describe('the schema', () => {
     expect(bare).toEqual([]);
   });
 
-  it('lists as ErrorCode exactly the codes that the source refuses with', async () => {
+  it('ErrorCode lists exactly the codes of the refusals in the source', async () => {
     const listed = (await schema()).definitions.flatMap((definition) =>
       definition.kind === Kind.ENUM_TYPE_DEFINITION && definition.name.value === 'ErrorCode'
         ? (definition.values ?? []).map(({ name }) => name.value)
         : [],
     );
-    // Metadata coalesces nothing, and so is never overloaded by its own count.
-    const ofKit = Object.values(refusalCode).filter((code) => code !== refusalCode.overloaded);
-    expect(listed.toSorted()).toEqual([...Object.values(codes), ...ofKit].toSorted());
+    // metadata has no write batcher, so it never refuses a request as OVERLOADED.
+    const shared = Object.values(refusalCode).filter((code) => code !== refusalCode.overloaded);
+    expect(listed.toSorted()).toEqual([...Object.values(codes), ...shared].toSorted());
 
     const folder = fileURLToPath(new URL('../src/', import.meta.url));
     const files = (await readdir(folder, { recursive: true })).filter(
@@ -73,7 +73,7 @@ describe('the schema', () => {
 });
 
 describe('the migrations', () => {
-  it('make every table and column that the Prisma schema names', async () => {
+  it('the migrations create every table and column of the Prisma schema', async () => {
     const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: subgraph.databaseUrl }) });
     try {
       const found = await Promise.all([

@@ -3,9 +3,11 @@ import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/meta
 import { backfill } from '@cinegraph/messaging/outbox/backfill';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { until } from '@cinegraph/testing/until';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { movieBackfill } from '../src/backfill.js';
+import { nothingKnown } from '../src/import/source-movie.js';
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
@@ -16,13 +18,13 @@ beforeEach(async () => {
 });
 afterEach(() => subgraph.stop());
 
-interface Told {
+interface OutboxEvent {
   readonly type: string;
   readonly data: { readonly movieId: string; readonly version: number; readonly title?: string };
 }
 
-/** What the outbox holds, in order, each event read by its schema as a consumer does. */
-const told = async (): Promise<readonly Told[]> => {
+/** Returns the events in the outbox in order, each decoded by its schema as a consumer does. */
+const outboxEvents = async (): Promise<readonly OutboxEvent[]> => {
   const { rows } = await subgraph.pool.query<{
     type: string;
     version: number;
@@ -62,7 +64,7 @@ const remove = (id: string, version?: number) =>
   );
 
 describe('the events of metadata', () => {
-  it('tell of a movie that it was added, changed and deleted, each with its version', async () => {
+  it('a movie that is added, changed and deleted gets an event with its version for each of these', async () => {
     const { id } = await create('Brazil', { releaseDate: '1985-02-20' });
     await update(id, 1, { title: 'Brazil!' });
     await subgraph.ask(
@@ -71,7 +73,7 @@ describe('the events of metadata', () => {
       asAna,
     );
     await remove(id);
-    expect(await told()).toEqual([
+    expect(await outboxEvents()).toEqual([
       { type: 'MovieCreated', data: { movieId: id, version: 1, title: 'Brazil', releaseYear: 1985 } },
       { type: 'MovieChanged', data: { movieId: id, version: 2, title: 'Brazil!', releaseYear: 1985 } },
       { type: 'MovieChanged', data: { movieId: id, version: 3, title: 'Brazil', releaseYear: null } },
@@ -79,7 +81,7 @@ describe('the events of metadata', () => {
     ]);
   });
 
-  it('tell nothing of what was refused, and once of what was sent twice under one key', async () => {
+  it('a refused mutation gets no event, and a repeated one with an idempotency key gets one event', async () => {
     const imdb = { externalIds: [{ source: 'imdb', value: 'tt0088846' }] };
     const { id } = await create('Brazil', imdb, 'key-1');
     await create('Brazil', imdb, 'key-1');
@@ -88,10 +90,10 @@ describe('the events of metadata', () => {
     expect((await remove('none')).errors).toBeDefined();
     await remove(id, 1);
     await remove(id);
-    expect((await told()).map(({ type }) => type)).toEqual(['MovieCreated', 'MovieDeleted']);
+    expect((await outboxEvents()).map(({ type }) => type)).toEqual(['MovieCreated', 'MovieDeleted']);
   });
 
-  it('tell nothing of a movie whose transaction does not commit', async () => {
+  it('a transaction that does not commit leaves no event', async () => {
     const { id } = await create('Brazil');
     await subgraph.pool.query(`
       CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
@@ -100,10 +102,10 @@ describe('the events of metadata', () => {
     expect((await create('Another')).errors).toBeDefined();
     expect((await update(id, 1, { title: 'Brazil!' })).errors).toBeDefined();
     expect((await remove(id)).errors).toBeDefined();
-    expect((await told()).map(({ type }) => type)).toEqual(['MovieCreated']);
+    expect((await outboxEvents()).map(({ type }) => type)).toEqual(['MovieCreated']);
   });
 
-  it('are in order of the versions when many change one movie', async () => {
+  it('the events of a movie that many change at once are in the order of its versions', async () => {
     const { id } = await create('Brazil');
     await Promise.all(
       Array.from({ length: 40 }, (_, n) =>
@@ -114,32 +116,31 @@ describe('the events of metadata', () => {
         ),
       ),
     );
-    const versions = (await told()).map(({ data }) => data.version);
+    const versions = (await outboxEvents()).map(({ data }) => data.version);
     expect(versions.length).toBeGreaterThan(20);
     expect(versions).toEqual(versions.map((_, index) => index + 1));
   });
 });
 
 describe('an import', () => {
-  it('tells of each movie that it adds or changes once, and of no other', async () => {
+  it('an import appends one event for each movie that it adds or changes, and no other', async () => {
     const report = await importInto(catalogue, subgraph.pool);
-    const first = await told();
+    const first = await outboxEvents();
     expect(first).toHaveLength(report?.written ?? 0);
     expect(new Set(first.map(({ type }) => type))).toEqual(new Set(['MovieCreated']));
     expect(new Set(first.map(({ data }) => data.movieId)).size).toBe(first.length);
 
     await importInto(catalogue, subgraph.pool);
-    expect(await told()).toHaveLength(first.length);
+    expect(await outboxEvents()).toHaveLength(first.length);
   });
 
-  it('tells the version that a changed movie got, and nothing of one whose version stands', async () => {
+  it('an import appends an event with the new version only if the version changed', async () => {
     const movieOf = (title: string, votes: number) => ({
       id: 'source:1',
       facts: {
-        ...{ title, description: null, release: { date: null, year: 1985 }, runtimeMinutes: null },
-        ...{ certification: null, languages: [], posterUrl: null, productionBudget: null },
-        ...{ worldwideGross: null, domesticGross: null, domesticDvdSales: null },
-        ...{ genres: [], directors: [], cast: [], externalIds: [] },
+        ...nothingKnown,
+        title,
+        release: { date: null, year: 1985 },
       },
       externalRatings: [{ source: 'imdb', average: 7.9, votes, scaleTop: 10 }],
     });
@@ -154,7 +155,7 @@ describe('an import', () => {
     const last = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
     await last.write([{ record: 'line 1', item: movieOf('Brazil!', 2) }]);
     await last.close();
-    expect(await told()).toEqual([
+    expect(await outboxEvents()).toEqual([
       {
         type: 'MovieCreated',
         data: { movieId: 'source:1', version: 1, title: 'Brazil', releaseYear: 1985 },
@@ -167,7 +168,7 @@ describe('an import', () => {
   });
 });
 
-describe('the announcement', () => {
+describe('the backfill', () => {
   const stateOf = async () =>
     (
       await subgraph.pool.query<{ id: string; version: number; deleted: boolean }>(
@@ -175,14 +176,14 @@ describe('the announcement', () => {
       )
     ).rows;
 
-  it('tells the present state of every movie once, deleted ones too, however often it is run', async () => {
+  it('a backfill appends the state of every movie once, deleted ones included, however often it runs', async () => {
     await importInto(catalogue, subgraph.pool);
     const { id } = await create('Gone');
     await remove(id);
     await subgraph.pool.query('TRUNCATE outbox');
     const movies = await stateOf();
     expect(await backfill(subgraph.pool, movieBackfill)).toBe(movies.length);
-    const state = await told();
+    const state = await outboxEvents();
     expect(new Map(state.map(({ type, data }) => [data.movieId, [type, data.version]]))).toEqual(
       new Map(
         movies.map((movie) => [movie.id, [movie.deleted ? 'MovieDeleted' : 'MovieChanged', movie.version]]),
@@ -190,13 +191,13 @@ describe('the announcement', () => {
     );
     expect(state).toHaveLength(movies.length);
     expect(await backfill(subgraph.pool, movieBackfill)).toBeUndefined();
-    expect(await told()).toHaveLength(movies.length);
+    expect(await outboxEvents()).toHaveLength(movies.length);
   });
 
-  it('goes on where it was killed', async () => {
+  it('a backfill that was killed continues after its last chunk', async () => {
     await importInto(catalogue, subgraph.pool);
     await subgraph.pool.query('TRUNCATE outbox');
-    // As when it is killed at the end of the third chunk, before that is noted.
+    // As if it were killed at the end of the third chunk, before the progress is stored.
     await subgraph.pool.query(`
       CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF (SELECT count(*) FROM outbox) > 1000 THEN RAISE 'killed'; END IF;
@@ -205,14 +206,14 @@ describe('the announcement', () => {
       CREATE TRIGGER late BEFORE UPDATE ON announcement FOR EACH ROW EXECUTE FUNCTION refuse()`);
     await expect(backfill(subgraph.pool, movieBackfill)).rejects.toThrow('killed');
     await subgraph.pool.query('DROP TRIGGER late ON announcement');
-    expect(await told()).toHaveLength(1_000);
+    expect(await outboxEvents()).toHaveLength(1_000);
     await backfill(subgraph.pool, movieBackfill);
-    const ids = (await told()).map(({ data }) => data.movieId);
+    const ids = (await outboxEvents()).map(({ data }) => data.movieId);
     expect(ids).toHaveLength((await stateOf()).length);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it('waits for who is changing a movie, so that its versions stay in order', async () => {
+  it('a backfill waits for a transaction that changes a movie, so that the versions stay in order', async () => {
     const { id } = await create('Brazil');
     const client = new pg.Client({ connectionString: subgraph.databaseUrl });
     await client.connect();
@@ -224,16 +225,16 @@ describe('the announcement', () => {
       [id],
     );
     const state = { done: false };
-    const announced = backfill(subgraph.pool, movieBackfill).then(() => (state.done = true));
-    for (let waits = false; !waits && !state.done;) {
+    const running = backfill(subgraph.pool, movieBackfill).then(() => (state.done = true));
+    await until(async () => {
       const waiting = await subgraph.pool.query(
         `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
       );
-      waits = waiting.rowCount === 1;
-    }
+      return state.done || waiting.rowCount === 1;
+    }, 'the backfill waits for the lock');
     await client.query('COMMIT');
-    await announced;
+    await running;
     await client.end();
-    expect((await told()).map(({ data }) => data.version)).toEqual([1, 2, 2]);
+    expect((await outboxEvents()).map(({ data }) => data.version)).toEqual([1, 2, 2]);
   });
 });

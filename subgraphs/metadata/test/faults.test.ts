@@ -28,7 +28,9 @@ afterAll(async () => {
 
 const readiness = async () => (await fetch(`${subgraph.url}/health/ready`)).status;
 
-/** What stands between a subgraph and its store, and can be cut as a cable is. */
+/**
+ * A TCP proxy between a subgraph and its store. `cut` closes it with all connections, `mend` opens it again.
+ */
 interface Wire {
   readonly url: string;
   cut(): Promise<void>;
@@ -63,7 +65,7 @@ const openWire = async (target: URL): Promise<Wire> => {
   };
 };
 
-describe('while the store is away', () => {
+describe('while the store is unavailable', () => {
   const queries = [
     '{ movie(id: "m:1") { title } }',
     '{ movies { nodes { id } } }',
@@ -78,7 +80,7 @@ describe('while the store is away', () => {
     'mutation { deleteMovie(id: "m:1") }',
   ];
 
-  it('every answer says so, none makes data up, and readiness falls; then all is as before', async () => {
+  it('every operation fails with STORE_UNAVAILABLE and readiness with 503 until the store is back', async () => {
     expect(await readiness()).toBe(200);
     await wire.cut();
     try {
@@ -124,12 +126,12 @@ describe('while one table cannot be read', () => {
     ['external_id', '{ movie(id: "m:1") { externalIds { value } } }'],
     ['external_rating', '{ movie(id: "m:1") { externalRatings { average } } }'],
     ['person', '{ person(id: "p:1") { name } }'],
-  ])('of %s, %s is an error and never an empty answer', async (table, query) => {
+  ])('with an unreadable table %s, %s is an error and never an empty result', async (table, query) => {
     await subgraph.pool.query(
       `INSERT INTO person (id, name) VALUES ('p:1', 'Somebody') ON CONFLICT DO NOTHING`,
     );
     expect((await subgraph.ask(query)).errors).toBeUndefined();
-    await subgraph.pool.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
+    await subgraph.pool.query(`ALTER TABLE ${table} RENAME TO ${table}_renamed`);
     try {
       const { data, errors } = await subgraph.ask(query);
       expect(errors).toEqual([
@@ -137,18 +139,18 @@ describe('while one table cannot be read', () => {
       ]);
       expect(JSON.stringify(data ?? null)).toMatch(/^(null|\{"(movie|person)":null\})$/);
     } finally {
-      await subgraph.pool.query(`ALTER TABLE ${table}_away RENAME TO ${table}`);
+      await subgraph.pool.query(`ALTER TABLE ${table}_renamed RENAME TO ${table}`);
     }
   });
 });
 
-describe('whatever body comes', () => {
+describe('an arbitrary request body', () => {
   const valid = JSON.stringify({
     query: 'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
     variables: { input: { title: 'x', cast: [{ person: { name: 'n' }, character: null }] } },
   });
 
-  /** A small generator with a seed, so that a failure can be had again. */
+  /** A random generator with a seed, so that a failure can be reproduced. */
   const randomFrom = (seed: number) => {
     let state = seed;
     return (below: number) => {
@@ -176,7 +178,7 @@ describe('whatever body comes', () => {
     }
   };
 
-  it('the process answers 4xx or GraphQL errors and stays up', async () => {
+  it('the process responds to arbitrary bodies with 4xx or GraphQL errors and stays up', async () => {
     const seed = 20_261_121;
     const random = randomFrom(seed);
     const sign = createIdentitySigner(testSubgraphKey, metadata.name, systemClock);

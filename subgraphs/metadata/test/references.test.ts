@@ -25,7 +25,7 @@ const resolve = (fields: string, representations: readonly unknown[]) =>
 const movies = (...ids: unknown[]) => ids.map((id) => ({ __typename: 'Movie', id }));
 
 describe('a reference to a movie', () => {
-  it('resolves to the movie', async () => {
+  it('a reference resolves to its movie', async () => {
     const { data, errors } = await resolve(
       '... on Movie { id title directors { name } }',
       movies('vega:1', 'vega:1096'),
@@ -37,12 +37,12 @@ describe('a reference to a movie', () => {
     ]);
   });
 
-  it('resolves to null without an error where no movie is known', async () => {
+  it('a reference to an unknown movie resolves to null without an error', async () => {
     const { data, errors } = await resolve('... on Movie { title }', movies('vega:99999', ''));
     expect({ data, errors }).toEqual({ data: { _entities: [null, null] }, errors: undefined });
   });
 
-  it('resolves to null with MOVIE_DELETED at its place where the movie was deleted', async () => {
+  it('a reference to a deleted movie resolves to null with MOVIE_DELETED at its path', async () => {
     const { data, errors } = await resolve(
       '... on Movie { title }',
       movies('vega:1', 'vega:7', 'vega:99999'),
@@ -57,7 +57,7 @@ describe('a reference to a movie', () => {
     ]);
   });
 
-  it('is refused at its place where its id is no string', async () => {
+  it('a reference whose id is not a string is refused at its path', async () => {
     const { data, errors } = await resolve(
       '... on Movie { title }',
       movies('vega:1', { not: null }, 5, ['vega:1'], null),
@@ -66,7 +66,7 @@ describe('a reference to a movie', () => {
     expect(errors?.map(({ extensions }) => extensions?.['code'])).toEqual(Array(4).fill('BAD_USER_INPUT'));
   });
 
-  it('is read with 99 others in one SQL statement', async () => {
+  it('100 references cost one SQL statement', async () => {
     const ids = Array.from({ length: 100 }, (_, index) => `vega:${index + 100}`);
     const statements = await statementsDuring(async () => {
       const { data } = await resolve('... on Movie { id title }', movies(...ids));
@@ -75,7 +75,7 @@ describe('a reference to a movie', () => {
     expect(statements).toHaveLength(1);
   });
 
-  it('costs one more SQL statement for each nested field, however many there are', async () => {
+  it('100 references cost one more SQL statement for each nested field', async () => {
     const ids = Array.from({ length: 100 }, (_, index) => `vega:${index + 1_000}`);
     const fields =
       'genres { name } directors { name } cast { character } externalIds { value } externalRatings { votes }';
@@ -88,7 +88,7 @@ describe('a reference to a movie', () => {
 });
 
 describe('a reference to a person', () => {
-  it('resolves to the person, or to null where none is known, in one SQL statement', async () => {
+  it('references to people resolve to the person or to null, in one SQL statement', async () => {
     const people = ['person:vega:david-fincher', 'person:vega:nobody', 'person:vega:woody-allen'];
     let answer: unknown;
     const statements = await statementsDuring(async () => {
@@ -105,7 +105,7 @@ describe('a reference to a person', () => {
 });
 
 describe('in production', () => {
-  it('nobody but the gateway is answered', async () => {
+  it('a request without a valid signature of the gateway is refused in production', async () => {
     const production = await startTestSubgraph(metadata, {
       mode: 'production',
       databaseUrl: subgraph.databaseUrl,

@@ -1,42 +1,19 @@
-import { importInto } from '@cinegraph/subgraph/import/run-import';
-import { startTestSubgraph, statementsDuring, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import type { TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { catalogue } from '../src/import/vega.js';
 import { wordsIn, wordSeparators } from '../src/queries/search-highlight.js';
-import { metadata } from '../src/subgraph.js';
-
-interface Hit {
-  readonly node: { readonly __typename: string; readonly id: string; readonly name: string };
-  readonly rank: number;
-  readonly score: number;
-  readonly highlights: readonly {
-    readonly field: string;
-    readonly segments: readonly { readonly text: string; readonly matched: boolean }[];
-  }[];
-}
+import { searchQuery, startSearch, type Hit } from './support/search.js';
 
 let subgraph: TestSubgraph;
+let search: Searches['search'];
+let namesFor: Searches['namesFor'];
 beforeAll(async () => {
-  subgraph = await startTestSubgraph(metadata);
-  await importInto(catalogue, subgraph.pool);
-  await subgraph.pool.query('ANALYZE movie, person, search_word');
+  ({ subgraph, search, namesFor } = await startSearch());
 });
 afterAll(() => subgraph.stop());
 
-const searchQuery = `query ($text: String!, $first: Int) { search(text: $text, first: $first) { hasMore hits {
-  rank score highlights { field segments { text matched } }
-  node { __typename ... on Movie { id name: title } ... on Person { id name } } } } }`;
+type Searches = Awaited<ReturnType<typeof startSearch>>;
 
-const search = async (text: string, first?: number) => {
-  const { data, errors } = await subgraph.ask(searchQuery, { text, first });
-  expect([text, errors]).toEqual([text, undefined]);
-  return data?.['search'] as { hasMore: boolean; hits: readonly Hit[] };
-};
-
-const namesFor = async (text: string, first?: number) =>
-  (await search(text, first)).hits.map(({ node }) => node.name);
-
-/** A hit's text with what was matched in brackets. */
+/** Returns the text of a hit with the matched segments in brackets. */
 const marked = (hit: Hit | undefined) =>
   hit?.highlights[0]?.segments.map(({ text, matched }) => (matched ? `[${text}]` : text)).join('');
 
@@ -77,11 +54,11 @@ describe('a search', () => {
     ['a title cut by a slash', 'face off', 'Face/Off'],
     ['a family name', 'spielberg', 'Steven Spielberg'],
     ['a misspelt name', 'stephen speilberg', 'Steven Spielberg'],
-  ])('finds by %s: %s', async (_case, text, name) => {
+  ])('a search finds by %s: %s', async (_case, text, name) => {
     expect((await namesFor(text))[0]).toBe(name);
   });
 
-  it('finds a person as a person, with the movies in the filmography', async () => {
+  it('a search finds a person as a person, with the movies in the filmography', async () => {
     const { data } = await subgraph.ask(
       '{ search(text: "spielberg", first: 1) { hits { node { ... on Person { __typename filmography(first: 1) { totalCount } } } } } }',
     );
@@ -90,15 +67,17 @@ describe('a search', () => {
     });
   });
 
-  it('finds a part of a word behind the words that begin with it', async () => {
+  it('words that contain the text are ranked after words that begin with it', async () => {
     const names = await namesFor('father', 100);
-    const places = [/\bfather/i, /\wfather/i].map((pattern) => names.findIndex((name) => pattern.test(name)));
-    expect(places[0]).toBe(0);
+    const positions = [/\bfather/i, /\wfather/i].map((pattern) =>
+      names.findIndex((name) => pattern.test(name)),
+    );
+    expect(positions[0]).toBe(0);
     expect(names).toContain('The Godfather');
-    expect(places[1]).toBeGreaterThan(names.findLastIndex((name) => /\bfather/i.test(name)));
+    expect(positions[1]).toBeGreaterThan(names.findLastIndex((name) => /\bfather/i.test(name)));
   });
 
-  it('ranks from 1, by falling scores from 0 to 1, and says whether there is more', async () => {
+  it('hits are ranked from 1 by descending scores from 0 to 1, and hasMore says if there are more', async () => {
     const { hits, hasMore } = await search('star', 10);
     expect(hasMore).toBe(true);
     expect(hits.map(({ rank }) => rank)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
@@ -114,27 +93,27 @@ describe('a search', () => {
     expect(new Set(all.hits.map(({ node }) => node.id)).size).toBe(all.hits.length);
   });
 
-  it('does not see accents, however they are written, on either side', async () => {
+  it('a search ignores accents in the text and in titles, however they are encoded', async () => {
     await addMovie('Léontyne');
     await addMovie('Cafe\u0301 Łódź');
     for (const text of ['leontyne', 'LÉONTYNE', 'Le\u0301ontyne']) {
       expect((await namesFor(text))[0]).toBe('Léontyne');
     }
-    // As the catalogue has it.
+    // The title is spelled like this in the catalogue.
     expect((await namesFor('leon', 1))[0]).toBe('LÈon');
     expect((await namesFor('café lodz'))[0]).toBe('Cafe\u0301 Łódź');
     await addMovie('千と千尋の神隠し');
     expect(await namesFor('千と千尋')).toEqual(['千と千尋の神隠し']);
   });
 
-  it('takes a text that is cut at a blank once it is folded', async () => {
-    // Ligatures are three letters each: 399 of them, and the blank is the last character that is kept.
+  it('a search finds a text that is cut at a space after folding', async () => {
+    // Each ligature becomes three letters, 399 in all, so the space is the last character that is kept.
     const title = `${'\ufb03'.repeat(133)} x`;
     const id = await addMovie(title);
     expect((await search(title)).hits[0]?.node.id).toBe(id);
   });
 
-  it('sees a new title and a new name at once, and a deleted movie or a changed title no more', async () => {
+  it('a search finds new titles and names at once, and deleted or changed ones no longer', async () => {
     const { data } = await subgraph.ask(
       'mutation { createMovie(input: { title: "Quixotry Zyzzyva", directors: [{ name: "Wilhelmina Xylander" }] }) { id version } }',
       {},
@@ -165,11 +144,11 @@ describe('highlights', () => {
     ['shawshenk redemtion', '"The [Shawshank] [Redemption]"'],
     ['schindlers', `"[Schindler's] List"`],
     ['speilberg', '"Steven [Spielberg]"'],
-  ])('of %s say what was matched: %s', async (text, expected) => {
+  ])('the highlights of %s mark what matched: %s', async (text, expected) => {
     expect(JSON.stringify(marked((await search(text, 1)).hits[0]))).toBe(expected);
   });
 
-  it('are plain text, put together the whole text, and name the field', async () => {
+  it('highlights are plain text, add up to the whole text, and name the field', async () => {
     await addMovie('<b>Zymurgy</b> &amp; 🍺 Stra\u00dfe');
     const [hit] = (await search('zymurgy strasse')).hits;
     expect(hit?.highlights).toEqual([
@@ -190,7 +169,7 @@ describe('highlights', () => {
     }
   });
 
-  it('cut every title and name into the words that the database cuts it into', async () => {
+  it('highlights split every title and name into the same words as the database', async () => {
     const { rows } = await subgraph.pool.query<{
       text: string;
       words: string[];
@@ -222,17 +201,17 @@ describe('the text of a search', () => {
     ['no text', {}],
     ['the most hits plus one', { text: 'x', first: 101 }],
     ['fewer than no hits', { text: 'x', first: -1 }],
-  ])('is refused with BAD_USER_INPUT when it is %s', async (_case, variables) => {
+  ])('a search is refused with BAD_USER_INPUT if its text is %s', async (_case, variables) => {
     expect(await refusalOf(variables)).toBe('BAD_USER_INPUT');
   });
 
-  it('finds nothing when it is only punctuation', async () => {
+  it('a text of punctuation only finds nothing', async () => {
     for (const text of ['...', '%', '_', '\\', "'", '&|!', '<->', ':*', '()', '— “”', '\u202E']) {
       expect([text, await namesFor(text)]).toEqual([text, []]);
     }
   });
 
-  it('of one letter finds what begins with it, and the word itself', async () => {
+  it('a text of one letter finds what begins with it, and the word itself', async () => {
     const hits = (await search('x', 10)).hits;
     expect(hits.length).toBeGreaterThan(0);
     for (const { node } of hits) expect(node.name).toMatch(/^x|\bx\b/i);
@@ -250,7 +229,7 @@ describe('the text of a search', () => {
     '(((((godfather',
     '$1 ${1} \\1',
     '.*godfather.*',
-  ])('is taken literally: %s', async (text) => {
+  ])('the text of a search is taken literally: %s', async (text) => {
     await search(text);
     const { rows } = await subgraph.pool.query<{ folded: string }>('SELECT search_fold($1) AS folded', [
       text,
@@ -259,108 +238,3 @@ describe('the text of a search', () => {
     expect((await namesFor('godfather'))[0]).toBe('The Godfather');
   });
 });
-
-describe('among 20,000 generated movies and as many people', () => {
-  beforeAll(async () => {
-    await subgraph.pool.query(generate(20_000));
-    await subgraph.pool.query('ANALYZE movie, person, search_word');
-  }, 120_000);
-
-  it('a search is one statement over its indexes, reading no table whole', async () => {
-    for (const text of ['the', 'godfath', 'shawshenk redemtion', 'badi']) {
-      const statements = await statementsDuring(() => search(text));
-      expect(statements).toHaveLength(1);
-      const client = await subgraph.pool.connect();
-      const { rows } = await client
-        .query<{ 'QUERY PLAN': string }>(`EXPLAIN (ANALYZE, COSTS OFF) ${statements[0] ?? ''}`, [
-          text,
-          20,
-          `[${wordSeparators}]+`,
-        ])
-        .finally(() => client.release());
-      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
-      for (const index of [
-        'movie_title_fold',
-        'movie_title_words',
-        'person_name_fold',
-        'person_name_words',
-        'search_word_trigrams',
-        'search_word_word',
-      ]) {
-        expect(plan).toContain(index);
-      }
-      expect(plan).not.toContain('Seq Scan');
-    }
-  });
-
-  it('the hits of a page and their fields cost one statement each, however many hits', async () => {
-    const query = `query ($first: Int) { search(text: "the", first: $first) { hits { node { ... on Movie { genres { name } } } } } }`;
-    for (const first of [2, 100]) {
-      expect(await statementsDuring(() => subgraph.ask(query, { first }))).toHaveLength(2);
-    }
-  });
-
-  it.each([
-    ['the commonest word', 'the'],
-    ['one letter', 'b'],
-    ['two letters', 'ba'],
-    ['many letters', 'a b c d e f g h i j k l m n o p q r s t u v w x y z'.repeat(3)],
-    [
-      'many beginnings',
-      'ba be bi bo ca ce co da de do fa fe fi ga go ha he ka ki la le li lo ma me mi mo na ne no',
-    ],
-    [
-      'many words of no meaning',
-      'bxca dxfe gxha kxla mxna pxra sxta bxda cxfa dxga fxka hxla kxma lxna mxpa nxra',
-    ],
-    ['one word repeated', 'baba '.repeat(40)],
-    ['one long word', 'baba'.repeat(50)],
-    ['wildcards', '%_'.repeat(100)],
-    ['a pattern that grows', '(a+)+'.repeat(40)],
-    ['accents on accents', `a${'\u0301'.repeat(199)}`],
-    ['ligatures that grow', '\ufdfa'.repeat(200)],
-    ['emoji', '🍿'.repeat(100)],
-  ])('a search for %s ends before its time is up', async (_case, text) => {
-    await search(text.slice(0, 200), 100);
-  });
-
-  it('searches that cannot end are cut off, and nobody else waits for them', async () => {
-    const client = await subgraph.pool.connect();
-    try {
-      await client.query('BEGIN');
-      await client.query('LOCK TABLE search_word IN ACCESS EXCLUSIVE MODE');
-      const stuck = Promise.all(
-        Array.from({ length: 30 }, () => subgraph.ask(searchQuery, { text: 'star' })),
-      );
-      let ended = false;
-      void stuck.finally(() => (ended = true));
-      const other = await subgraph.ask('{ movies(first: 1) { nodes { id } } }');
-      expect([other.errors, ended]).toEqual([undefined, false]);
-      for (const { errors } of await stuck) {
-        expect(errors?.[0]?.extensions?.['code']).toBe('STORE_UNAVAILABLE');
-      }
-    } finally {
-      await client.query('ROLLBACK');
-      client.release();
-    }
-    expect((await namesFor('godfather'))[0]).toBe('The Godfather');
-  });
-});
-
-/**
- * SQL that adds movies and people with names of made-up words, the first words far more often than the last.
- */
-const generate = (count: number) => `
-  WITH vocabulary AS MATERIALIZED (
-    SELECT k, s[1 + k % 40] || s[1 + k / 40 % 40] || CASE WHEN k > 1600 THEN s[1 + k / 1600 % 40] ELSE '' END AS word
-    FROM generate_series(1, 30000) AS k, (SELECT string_to_array(
-      'ba be bi bo bu ca ce co da de do fa fe fi ga go ha he ka ki la le li lo ma me mi mo na ne no pa ra re ri ro sa se ta ti',
-      ' ') AS s) AS syllables),
-  picked AS MATERIALIZED (
-    SELECT n, i, 1 + floor(29999 * power(random(), 3))::integer AS k
-    FROM generate_series(1, ${count}) AS n, generate_series(1, 1 + n % 4) AS i),
-  named AS MATERIALIZED (
-    SELECT n, string_agg(initcap(word), ' ' ORDER BY i) AS name FROM picked JOIN vocabulary USING (k) GROUP BY n),
-  people AS (INSERT INTO person (id, name) SELECT 'person:gen:' || n, name FROM named)
-  INSERT INTO movie (id, title, created_at, updated_at)
-  SELECT 'gen:' || n, CASE WHEN n % 3 = 0 THEN 'The ' ELSE '' END || name, now(), now() FROM named`;

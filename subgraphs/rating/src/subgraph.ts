@@ -1,5 +1,6 @@
 import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
+import { createDeadLetterPruning } from '@cinegraph/messaging/consumer/dead-letters';
 import { createInboxPruning } from '@cinegraph/messaging/consumer/inbox';
 import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { PrismaPg } from '@prisma/adapter-pg';
@@ -34,6 +35,7 @@ export const rating: SubgraphDefinition<Context> = {
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
         createInboxPruning(prisma, clock, logger),
+        createDeadLetterPruning(prisma, clock, logger),
       ],
       ...(consumerTools && {
         consumers: [

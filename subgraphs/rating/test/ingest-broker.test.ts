@@ -1,23 +1,23 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
 import { openPostgresBroker } from '@cinegraph/messaging/postgres/broker';
 import { systemClock } from '@cinegraph/service/clock';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
-import { createLogger } from '@cinegraph/service/logger';
 import { openSource } from '@cinegraph/subgraph/import/source';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ratings-topic.js';
 import { produceSource } from '../src/command-line/produce.js';
 import { externalEvent } from './messages.js';
 import { ratingWorld } from './world.js';
 
-const logger = createLogger({ name: 'test', level: 'silent' });
+const logger = silentLogger;
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 let events: TestDatabase;
@@ -40,16 +40,8 @@ const openBroker = async () => {
   return broker;
 };
 
-const until = async (what: string, look: () => Promise<boolean>) => {
-  for (let looks = 0; looks < 600; looks += 1) {
-    if (await look()) return;
-    await delay(50);
-  }
-  throw new Error(`${what} did not come`);
-};
-
 describe('a file that is produced', () => {
-  it('a produced file is consumed completely while members of the consumer group come and go', async () => {
+  it('a produced file is consumed completely over the log in PostgreSQL, while members of the group come and go', async () => {
     const random = seededRandom('members');
     const folder = await mkdtemp(join(tmpdir(), 'ingest-'));
     const path = join(folder, 'events.jsonl');
@@ -91,7 +83,7 @@ describe('a file that is produced', () => {
       (await broker.positions('rating.ingest', [incomingRatings.name])).every(
         ({ committed, end }) => (committed ?? 0n) >= end,
       );
-    await until('the end of all partitions', isDone);
+    await until(isDone, 'the end of all partitions');
     await Promise.all(members.map((member) => member.stop()));
     await broker.part.stop();
     // The key is the movie, so that the lines of one movie stay in order on whatever partition.

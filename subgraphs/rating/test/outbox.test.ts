@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MessageRefused } from '@cinegraph/messaging/broker';
-import { createLogger } from '@cinegraph/service/logger';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import type { Part } from '@cinegraph/service/parts';
 import { createTestBroker, type TestBroker } from '@cinegraph/testing/broker';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import type pg from 'pg';
+import { until } from '@cinegraph/testing/until';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { migrations } from '../src/migrations.js';
 import { ratingEvents, runCommand } from './run-command.js';
 
@@ -27,14 +28,6 @@ afterAll(async () => {
 
 const run = (args: readonly string[]) => runCommand(pool, ratingEvents['outbox'], args);
 
-const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
-
 let broker: TestBroker;
 let limit: number;
 let relay: Part;
@@ -46,7 +39,7 @@ beforeEach(async () => {
     if (messages.some(({ value }) => (value?.length ?? 0) > limit))
       throw new MessageRefused('it is too large');
   };
-  const logger = createLogger({ name: 'rating', level: 'silent' });
+  const logger = silentLogger;
   relay = createOutboxRelay({ pool, broker, producer: 'rating', secret: undefined, logger });
   await relay.start();
 });
@@ -62,10 +55,10 @@ const append = async (key: string, version: number, large = false) => {
   await done();
 };
 const done = () =>
-  until('the relay is through', async () => {
+  until(async () => {
     const { rowCount } = await pool.query('SELECT FROM outbox WHERE published_at IS NULL');
     return rowCount === 0;
-  });
+  }, 'the relay is through');
 
 /** Of each message that the broker has: its key and version. */
 const sent = () =>
@@ -134,8 +127,8 @@ rating: 3 parked:
     await listener.query('LISTEN outbox');
     const attempts = broker.attempts();
     await run(['resend', '--all']);
-    await until('the relay is notified', () => heard === 1);
-    await until('it was tried again', () => broker.attempts() > attempts);
+    await until(() => heard === 1, 'the relay is notified');
+    await until(() => broker.attempts() > attempts, 'the relay tried again');
     await done();
     listener.release(true);
     expect(sent()).toEqual([]);
@@ -170,5 +163,22 @@ rating: 3 parked:
     ['drop', '7'],
   ])('outbox asks for correct arguments when it gets %p %p %p', async (...args) => {
     expect(await run(args)).toEqual({ code: 'usage', printed: '' });
+  });
+});
+
+describe('backfill', () => {
+  it('backfill publishes the current state to a topic once, however often it runs', async () => {
+    await pool.query(
+      `INSERT INTO aggregated_rating (movie_id, sum, count, s9, version) VALUES ('m', 9, 1, 1, 4)`,
+    );
+    const backfill = () => runCommand(pool, ratingEvents['backfill'], []);
+    expect(await backfill()).toEqual({
+      code: 0,
+      printed: `rating: ${topic}: 1 aggregated ratings published\n`,
+    });
+    await done();
+    expect(sent()).toEqual(['m@4']);
+    expect(await backfill()).toEqual({ code: 0, printed: `rating: ${topic}: was filled before\n` });
+    expect(await runCommand(pool, ratingEvents['backfill'], ['again'])).toMatchObject({ code: 'usage' });
   });
 });

@@ -1,10 +1,10 @@
 import { jest } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { readEnv } from '@cinegraph/service/env';
-import { createLogger } from '@cinegraph/service/logger';
 import { openBroker, readBrokerAddress } from '@cinegraph/messaging/open-broker';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { eventCommands } from '@cinegraph/subgraph/jobs/events';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type pg from 'pg';
 import { aggregateBackfill } from '../src/backfill.js';
@@ -44,10 +44,7 @@ export const runCommand = async (
       ...{ pool, folder: undefined },
       variables: (shape) => readEnv(shape, environment),
       openBroker: (topics) =>
-        openBroker(
-          { clientId: 'rating', topics, logger: createLogger({ name: 'rating', level: 'silent' }) },
-          readBrokerAddress(environment),
-        ),
+        openBroker({ clientId: 'rating', topics, logger: silentLogger }, readBrokerAddress(environment)),
     });
     return { code, printed };
   } finally {

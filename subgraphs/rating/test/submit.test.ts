@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
-import { createLogger } from '@cinegraph/service/logger';
 import { statementsDuring } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createRatingCommands } from '../src/commands.js';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { ratingWorld, submit, retract } from './world.js';
@@ -185,7 +185,7 @@ describe('concurrent submissions', () => {
     const { rate } = createRatingCommands({
       prisma,
       clock: systemClock,
-      logger: createLogger({ name: 'test', level: 'silent' }),
+      logger: silentLogger,
     });
     const statements = await statementsDuring(() =>
       Promise.all(

@@ -1,33 +1,30 @@
-import { createServer } from 'node:net';
 import { mkdir } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { StartError } from '@cinegraph/service/start-error';
-import {
-  dockerProcess,
-  javaProcess,
-  type KafkaNode,
-  type KafkaPorts,
-  type KafkaOptions,
-  type RunningKafka,
-} from './process.js';
+import { reasonOf } from '@cinegraph/service/terminal';
+import { freePort, probePort } from '../free-port.js';
+import { dockerProcess } from './docker.js';
 import { ensureKafkaJars, findKafkaProgram, type KafkaInstallation, type KafkaProgram } from './download.js';
+import { javaProcess } from './java.js';
+import type { RunningKafka } from './process.js';
+import type { KafkaNode, KafkaOptions, KafkaPorts } from './settings.js';
 
-/** A real Apache Kafka of our own, one node or one of a cluster, on the loopback address. */
+/** A running Apache Kafka on the loopback address: a single node, or one node of a cluster. */
 export interface KafkaServer {
   readonly port: number;
-  /** What `KAFKA_BROKERS` has to be. */
+  /** The value for `KAFKA_BROKERS`. */
   readonly brokers: readonly string[];
-  /** The same of its listener with TLS and passwords; none where it has no such listener. */
+  /** The address of the listener with TLS and SASL; empty if the broker has none. */
   readonly secureBrokers: readonly string[];
-  /** Resolves when the broker ends without having been asked to. */
+  /** Resolves if the broker exits without `stop` or `kill`. */
   readonly died: Promise<void>;
-  /** Ends the broker, which closes its log, and waits until it is gone. */
+  /** Stops the broker, which closes its log, and waits until its process is gone. */
   stop(): Promise<void>;
-  /** Ends it at once, as a crash does (SIGKILL), and waits until it is gone. */
+  /** Ends the broker as a crash does (SIGKILL), and waits until its process is gone. */
   kill(): Promise<void>;
-  /** Starts it again on the same port after `stop` or `kill`; `emptied`: as a broker that has lost its log. */
+  /** Starts it on the same port after `stop` or `kill`; `emptied` removes its data first. */
   restart(options?: { readonly emptied?: boolean }): Promise<void>;
 }
 
@@ -35,17 +32,18 @@ const startTimeoutMs = 90_000;
 const stopTimeoutMs = 20_000;
 
 /**
- * Starts Apache Kafka on the data below `directory`, made there at first use: as a container where an engine answers, else
- * by Java, with jars that Maven fetches once. A broker that a killed process left behind on the same directory is
- * ended first; the caller sees to it that one process at a time starts one for a directory. `port` 0 is any free one.
- * Throws a {@link StartError} that says what is missing, that the port is taken, or why the broker ended.
+ * Starts Apache Kafka on the data below `directory`, which is created at first use: in a container if Docker
+ * is available, otherwise by Java with jars that Maven downloads once. A broker that a killed process left
+ * running on the same directory is stopped first. The caller ensures that one process at a time uses a
+ * directory. `port` 0, the default, is any free port. Throws a {@link StartError} if a program is missing,
+ * the port is taken, or the broker exits.
  */
 export const startKafkaServer = async (
   options: KafkaInstallation &
     KafkaOptions & {
       readonly directory: string;
       readonly port?: number;
-      /** Of a cluster, whose nodes are started at once: none is ready before all are. A cluster of its own unless told. */
+      /** The node of a cluster. All nodes must be started together: none is ready before all are. */
       readonly member?: KafkaNode & Pick<KafkaPorts, 'controllers'>;
       readonly onProgress?: (what: string) => void;
     },
@@ -63,8 +61,8 @@ export const startKafkaServer = async (
   const kafka = processOf(directory, program, options);
   await kafka.endAbandoned();
 
-  const wanted = options.port ?? 0;
-  const port = wanted === 0 ? await freePort() : wanted;
+  const requestedPort = options.port ?? 0;
+  const port = requestedPort === 0 ? await freePort() : requestedPort;
   const secure = options.secure && (await freePort());
   let running: RunningKafka | undefined;
   let onDied = (): void => undefined;
@@ -81,15 +79,15 @@ export const startKafkaServer = async (
       running = undefined;
       onDied();
     });
-    const end = performance.now() + startTimeoutMs;
-    while ((await brokersKnownTo(port)) < controllers.length) {
-      if (running !== launched || performance.now() > end) {
+    const endsAt = performance.now() + startTimeoutMs;
+    while ((await countBrokers(port)) < controllers.length) {
+      if (running !== launched || performance.now() > endsAt) {
         running = undefined;
-        const said = (await launched.said()).trim().split('\n');
+        const lines = (await launched.output()).trim().split('\n');
         await launched.signal('SIGKILL');
         await exited;
-        const why = said.findLast((line) => /ERROR|Exception|error/u.test(line)) ?? said.at(-1) ?? '';
-        throw new StartError(`Apache Kafka in ${directory} does not start: ${why.slice(0, 500)}`);
+        const reason = lines.findLast((line) => /ERROR|Exception|error/u.test(line)) ?? lines.at(-1) ?? '';
+        throw new StartError(`Apache Kafka in ${directory} does not start: ${reason.slice(0, 500)}`);
       }
       await Promise.race([delay(100), exited]);
     }
@@ -114,16 +112,19 @@ export const startKafkaServer = async (
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     restart: async ({ emptied = false } = {}) => {
-      if (running) throw new Error('the broker runs: stop or kill it first');
+      if (running) throw new Error('The broker is running: stop or kill it first.');
       if (emptied) await kafka.empty();
       await launch();
     },
   };
 };
 
-/** Ends the broker of `directory`, if one runs, and removes all its data. */
-export const removeKafkaServer = async (directory: string, places: KafkaInstallation = {}): Promise<void> => {
-  const program = await findKafkaProgram(places);
+/** Stops the broker of `directory`, if one is running, and removes all its data. */
+export const removeKafkaServer = async (
+  directory: string,
+  installation: KafkaInstallation = {},
+): Promise<void> => {
+  const program = await findKafkaProgram(installation);
   if (program.kind === 'none') return;
   const kafka = processOf(resolvePath(directory), program);
   await kafka.endAbandoned();
@@ -135,15 +136,20 @@ const processOf = (
   program: Exclude<KafkaProgram, { kind: 'none' }>,
   {
     member = { node: 1, cluster: directory },
-    ...wishes
+    ...options
   }: KafkaOptions & { readonly member?: KafkaNode | undefined } = {},
 ) =>
   program.kind === 'java'
-    ? javaProcess(directory, program, member, wishes)
-    : dockerProcess(directory, member, wishes);
+    ? javaProcess(directory, program, member, options)
+    : dockerProcess(directory, member, options);
 
-/** How many brokers, itself among them, the one at this port knows as members of its cluster; 0 while it does not answer. */
-const brokersKnownTo = async (port: number): Promise<number> => {
+/**
+ * Returns the number of brokers in the cluster, as the one at this port knows it; 0 while it does not answer.
+ * kafkajs is used only here outside packages/messaging: with the jars as Maven delivers them the broker logs
+ * errors alone, so it prints no line when it is ready, and Kafka's own tools need a Java process for every
+ * question.
+ */
+const countBrokers = async (port: number): Promise<number> => {
   const admin = new Kafka({
     brokers: [`127.0.0.1:${port}`],
     connectionTimeout: 2_000,
@@ -162,26 +168,12 @@ const brokersKnownTo = async (port: number): Promise<number> => {
 };
 
 const assertFree = async (port: number): Promise<void> => {
-  await listen(port).catch((error: unknown) => {
+  await probePort(port).catch((error: unknown) => {
     throw new StartError(
       (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
         ? `Port ${port} is taken by another program. Choose another one: npm run kafka -- --port ${port < 65_535 ? port + 1 : 0}`
-        : `Kafka cannot listen on port ${port}: ${error instanceof Error ? error.message : String(error)}`,
+        : `Kafka cannot listen on port ${port}: ${reasonOf(error)}`,
       { cause: error },
     );
   });
 };
-
-/** A port on which nothing listens at the moment. */
-export const freePort = (): Promise<number> => listen(0);
-
-/** Listens there for a moment; answers the port. */
-const listen = (port: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(port, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });

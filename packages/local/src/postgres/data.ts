@@ -2,87 +2,93 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'n
 import { join } from 'node:path';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
-import { giveTo, noSpace, runAs, type Binaries, type DataLocation } from './binaries.js';
+import { giveTo, noSpace, runAs, type Binaries, type Installation } from './binaries.js';
 
-/** What PostgreSQL said before it gave up, as one sentence that says what to do. */
-export const explainFailure = (said: string, port: number, data: string): StartError => {
-  const lines = said.split('\n').filter((line) => line.trim() !== '');
+/** Returns an error that explains the output of a PostgreSQL that did not start, and says what to do. */
+export const explainFailure = (output: string, port: number, dataDirectory: string): StartError => {
+  const lines = output.split('\n').filter((line) => line.trim() !== '');
   const worst = lines.find((line) => /FATAL|PANIC|could not find/.test(line)) ?? lines.at(-1) ?? '';
   const reason = worst.replace(/^.*?(FATAL|PANIC): +/, '').replace(/^postgres: /, '');
-  if (said.includes('Address already in use')) {
+  if (output.includes('Address already in use')) {
     return new StartError(`The port ${port} for PostgreSQL is taken by another program.`);
   }
-  if (said.includes('No space left on device')) return noSpace(data);
+  if (output.includes('No space left on device')) return noSpace(dataDirectory);
   return new StartError(
-    `The data folder ${data} is damaged or cannot be used: ${reason || 'PostgreSQL ended without a word'}. Begin anew with --reset (its data is lost), or put a copy back.`,
+    `The data folder ${dataDirectory} is damaged or cannot be used: ${reason || 'PostgreSQL exited without a message'}. Restore a copy, or start again with --reset (its data is lost).`,
   );
 };
 
 /**
- * Sees to it that there is a complete data folder of the binaries' version, whose superuser `postgres` has the password.
- * A new one is made beside its place and then moved there, so that a killed process never leaves half of one.
+ * Ensures that there is a complete data directory of the binaries' version, whose superuser `postgres` has
+ * the password. A new one is initialized in a temporary folder and then renamed, so that a killed process
+ * never leaves half of one.
  */
 export const prepareData = async (options: {
-  readonly place: DataLocation;
-  readonly data: string;
+  readonly installation: Installation;
+  readonly dataDirectory: string;
   readonly password: string;
   readonly binaries: Binaries;
   readonly onProgress: (what: string) => void;
 }): Promise<void> => {
-  const { place, data, password, binaries, onProgress } = options;
-  const exists = await stat(data).then(
+  const { installation, dataDirectory, password, binaries, onProgress } = options;
+  const exists = await stat(dataDirectory).then(
     () => true,
     (error: unknown) => (error as NodeJS.ErrnoException).code !== 'ENOENT',
   );
-  const { bavail, bsize } = await statfs(place.folder);
-  if (bavail * bsize < (exists ? 32 : 200) * 1024 * 1024) throw noSpace(place.folder);
+  const { bavail, bsize } = await statfs(installation.folder);
+  if (bavail * bsize < (exists ? 32 : 200) * 1024 * 1024) throw noSpace(installation.folder);
   if (exists) {
-    const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
+    const version = await readFile(join(dataDirectory, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
       throw new StartError(
         (error as NodeJS.ErrnoException).code === 'EACCES'
-          ? `The data folder ${data} belongs to another user of this machine. Start as that one, or remove it.`
-          : `The data folder ${data} is damaged: its PG_VERSION is missing. Begin anew with --reset (its data is lost), or put a copy back.`,
+          ? `The data folder ${dataDirectory} belongs to another account of this machine. Start as that account, or remove the folder.`
+          : `The data folder ${dataDirectory} is damaged: its PG_VERSION is missing. Restore a copy, or start again with --reset (its data is lost).`,
       );
     });
     if (version.trim() !== binaries.major) {
       throw new StartError(
-        `The data in ${data} was written by PostgreSQL ${version.trim() || 'of an unknown version'}, this is ${binaries.major}. Move the data over with pg_dump, or begin anew with --reset (its data is lost).`,
+        `The data in ${dataDirectory} was written by PostgreSQL ${version.trim() || 'of an unknown version'}, this is ${binaries.major}. Move the data with pg_dump, or start again with --reset (its data is lost).`,
       );
     }
     return;
   }
-  onProgress('making a database');
-  for (const name of await readdir(place.folder)) {
+  onProgress('creating a database');
+  for (const name of await readdir(installation.folder)) {
     if (name.startsWith('postgres.new')) {
-      await rm(join(place.folder, name), { recursive: true, force: true });
+      await rm(join(installation.folder, name), { recursive: true, force: true });
     }
   }
-  const next = `${data}.new-${process.pid}`;
+  const next = `${dataDirectory}.new-${process.pid}`;
   const passwordFile = `${next}.password`;
   await mkdir(next, { mode: 0o700 });
   await writeFile(passwordFile, password, { mode: 0o600 });
-  await giveTo(place.account, next);
-  await giveTo(place.account, passwordFile);
+  await giveTo(installation.account, next);
+  await giveTo(installation.account, passwordFile);
   try {
-    const made = await runAs(place.account, join(binaries.folder, 'bin', 'initdb'), [
+    const initdb = await runAs(installation.account, join(binaries.folder, 'bin', 'initdb'), [
       ...['-D', next, '--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
-      // Sorts and folds the same on each machine, by code point.
+      // Text is then sorted and case-folded by code point, alike on every machine.
       ...['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
       '--no-instructions',
     ]);
-    if (made.code !== 0) {
-      if (made.output.includes('No space left on device')) throw noSpace(place.folder);
-      const reason = made.output.split('\n').find((line) => /error|fatal/i.test(line));
-      throw new StartError(`A database cannot be made in ${place.folder}: ${reason ?? made.output}`);
+    if (initdb.code !== 0) {
+      if (initdb.output.includes('No space left on device')) throw noSpace(installation.folder);
+      const reason = initdb.output.split('\n').find((line) => /error|fatal/i.test(line));
+      throw new StartError(
+        `A database cannot be created in ${installation.folder}: ${reason ?? initdb.output}`,
+      );
     }
-    await rename(next, data);
+    await rename(next, dataDirectory);
   } finally {
     await rm(passwordFile, { force: true });
     await rm(next, { recursive: true, force: true });
   }
 };
 
-/** Makes the role and the database of that name where they are missing, gives the role the password and the database. */
+/**
+ * Creates the role and the database of that name if they are missing. The role gets the password and owns the
+ * database.
+ */
 export const ensureDatabase = async (superuserUrl: string, name: string, password: string): Promise<void> => {
   const client = new pg.Client({ connectionString: superuserUrl, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);

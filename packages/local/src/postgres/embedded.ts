@@ -1,32 +1,40 @@
-import { existsSync } from 'node:fs';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { existsSync } from 'node:fs';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartError } from '@cinegraph/service/start-error';
-import { findBinaries, findPlace, placeElsewhere, spawnOptions, type DataLocation } from './binaries.js';
-import { ensureDatabase, explainFailure, prepareData } from './data.js';
-import { goneWithoutUs, isServerOf, readPostmaster, stopServer } from './postmaster.js';
+import { reasonOf } from '@cinegraph/service/terminal';
+import { exists } from '../exists.js';
+import { freePort } from '../free-port.js';
 import { openSecrets, type Secrets } from '../secrets.js';
+import {
+  fallbackFolder,
+  findBinaries,
+  findInstallation,
+  spawnOptions,
+  type Installation,
+} from './binaries.js';
+import { ensureDatabase, explainFailure, prepareData } from './data.js';
+import { isServerOf, readPostmaster, stopServer, whenGone } from './postmaster.js';
 
-/** A running PostgreSQL of our own, on the loopback address. */
+/** A running PostgreSQL server on the loopback address. */
 export interface EmbeddedPostgres {
   readonly port: number;
   readonly pid: number;
   readonly superuserUrl: string;
-  /** Where its data is: below the directory, or elsewhere where its account may not enter that. */
-  readonly dataFolder: string;
-  /** What PostgreSQL calls the data: another number after it was made anew. */
-  readonly identity: string;
-  /** True when a server that an earlier process left behind was taken over. */
+  /** PostgreSQL's data directory: below `directory`, unless the account of the server may not enter that. */
+  readonly dataDirectory: string;
+  /** PostgreSQL's system identifier of the data. A new data directory has another one. */
+  readonly dataId: string;
+  /** Whether the server was started by an earlier process that left it running. */
   readonly adopted: boolean;
-  /** Makes the database where it is missing; answers its URL for a role that owns it and nothing else. */
+  /** Creates the database if it is missing. Returns its URL for a role that owns only this database. */
   ensureDatabase(name: string): Promise<string>;
-  /** Resolves when the server ends without having been asked to. */
+  /** Resolves if the server exits without `stop`. */
   readonly died: Promise<void>;
-  /** Ends the server (fast shutdown: open transactions are rolled back) and waits until it is gone. */
+  /** Stops the server by a fast shutdown (open transactions are rolled back) and waits for its process. */
   stop(): Promise<void>;
 }
 
@@ -44,11 +52,13 @@ const logLimitBytes = 5_000_000;
 const startTimeoutMs = 120_000;
 
 /**
- * Starts a real PostgreSQL on the data below `directory`, made there at first use; a server that a killed process left
- * behind is taken over. It listens on 127.0.0.1 only (`port`, or a free one), wants a password (SCRAM), and runs in a
- * session of its own, so that a terminal's Ctrl-C does not reach it: who starts it stops it, last. The caller sees to it
- * that one process at a time starts a server for a directory. Throws a {@link StartError} that says in one sentence
- * what is wrong: no disk space, port taken, damaged or foreign data, a platform without binaries.
+ * Starts a real PostgreSQL on the data below `directory`, which is created at first use. A server that a
+ * killed process left running is taken over. The server listens on 127.0.0.1 only, on `port` or any free one,
+ * and requires a password (SCRAM). It runs in a session of its own, so that Ctrl-C in a terminal does not
+ * reach it: whoever starts it stops it. The caller ensures that one process at a time uses a directory.
+ *
+ * Throws a {@link StartError} if the disk is full, the port is taken, the data is damaged or belongs to
+ * another account, or the platform has no binaries.
  */
 export const startEmbeddedPostgres = async (options: {
   directory: string;
@@ -57,45 +67,46 @@ export const startEmbeddedPostgres = async (options: {
   onProgress?: (what: string) => void;
 }): Promise<EmbeddedPostgres> => {
   const { settings = {}, onProgress = () => undefined, port } = options;
-  const installation = await openInstallation(options.directory);
-  const { directory, place, data, urlOf } = installation;
-  const found = await findServer(data, urlOf);
-  if (found) return present(installation, found, true);
-  const password = await installation.secrets.get('postgres');
-  const server = await launch({ directory, place, data, password, settings, onProgress, port });
-  const identity = await identify(urlOf(server.port), directory).catch(async (error: unknown) => {
-    await stopServer(data, server.pid);
+  const cluster = await openCluster(options.directory);
+  const { directory, dataDirectory, urlOf } = cluster;
+  const found = await findServer(dataDirectory, urlOf);
+  if (found) return present(cluster, found, true);
+  const password = await cluster.secrets.get('postgres');
+  const server = await launch({ ...cluster, password, settings, onProgress, port });
+  const dataId = await readDataId(urlOf(server.port), directory).catch(async (error: unknown) => {
+    await stopServer(dataDirectory, server.pid);
     throw error;
   });
-  return present(installation, { ...server, identity }, false);
+  return present(cluster, { ...server, dataId }, false);
 };
 
-/** The server that runs on the data below `directory` already, if one does; it is not started. */
+/** Returns the server that already runs on the data below `directory`, or `undefined`. Never starts one. */
 export const findEmbeddedPostgres = async (directory: string): Promise<EmbeddedPostgres | undefined> => {
-  // Opening makes the password where there is none; a mere look leaves no trace.
+  // Opening the cluster would create the password if there is none.
   if (!existsSync(join(directory, 'secrets.json'))) return undefined;
-  const installation = await openInstallation(directory);
-  const found = await findServer(installation.data, installation.urlOf);
-  return found && present(installation, found, true);
+  const cluster = await openCluster(directory);
+  const found = await findServer(cluster.dataDirectory, cluster.urlOf);
+  return found && present(cluster, found, true);
 };
 
-interface Installation {
+/** A database cluster in PostgreSQL's sense: one data directory, with or without a running server. */
+interface Cluster {
   readonly directory: string;
-  readonly place: DataLocation;
-  readonly data: string;
+  readonly installation: Installation;
+  readonly dataDirectory: string;
   readonly secrets: Secrets;
   readonly urlOf: (port: number) => string;
 }
 
-const openInstallation = async (given: string): Promise<Installation> => {
-  const directory = resolve(given);
-  const place = await findPlace(directory);
+const openCluster = async (path: string): Promise<Cluster> => {
+  const directory = resolve(path);
+  const installation = await findInstallation(directory);
   const secrets = openSecrets(join(directory, 'secrets.json'));
   const password = await secrets.get('postgres');
   return {
     directory,
-    place,
-    data: join(place.folder, 'postgres'),
+    installation,
+    dataDirectory: join(installation.folder, 'postgres'),
     secrets,
     urlOf: (port) => urlOf(port, 'postgres', password, 'postgres'),
   };
@@ -104,30 +115,26 @@ const openInstallation = async (given: string): Promise<Installation> => {
 const urlOf = (port: number, role: string, password: string, database: string) =>
   `postgresql://${encodeURIComponent(role)}:${encodeURIComponent(password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 
-const present = (
-  installation: Installation,
-  server: IdentifiedServer,
-  adopted: boolean,
-): EmbeddedPostgres => {
-  const { data, secrets } = installation;
-  const superuserUrl = installation.urlOf(server.port);
+const present = (cluster: Cluster, server: ReadyServer, adopted: boolean): EmbeddedPostgres => {
+  const { dataDirectory, secrets } = cluster;
+  const superuserUrl = cluster.urlOf(server.port);
   let stopping: Promise<void> | undefined;
   const { child } = server;
   const gone = child
     ? new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    : goneWithoutUs(server.pid);
+    : whenGone(server.pid);
   const stop = async () => {
-    // From here on its end is waited for, which must keep this process alive.
+    // The wait for its exit must keep this process alive.
     child?.ref();
-    await stopServer(data, server.pid);
+    await stopServer(dataDirectory, server.pid);
     if (child) await gone;
   };
   return {
     port: server.port,
     pid: server.pid,
     superuserUrl,
-    dataFolder: data,
-    identity: server.identity,
+    dataDirectory,
+    dataId: server.dataId,
     adopted,
     ensureDatabase: async (name) => {
       const password = await secrets.get(`database:${name}`);
@@ -139,19 +146,21 @@ const present = (
   };
 };
 
-/** Ends the server of `directory`, if one runs, and removes all that was kept for it, passwords included; other files stay. */
+/**
+ * Stops the server of `directory`, if one is running, and removes its data, log and passwords. Other files in
+ * the directory are kept.
+ */
 export const removeEmbeddedPostgres = async (directory: string): Promise<void> => {
-  const there = await stat(directory).catch(() => undefined);
-  if (!there) return;
-  const elsewhere = await placeElsewhere(directory);
-  for (const folder of [join(resolve(directory), 'postgres'), join(elsewhere, 'postgres')]) {
+  if (!(await exists(directory))) return;
+  const fallback = await fallbackFolder(directory);
+  for (const folder of [join(resolve(directory), 'postgres'), join(fallback, 'postgres')]) {
     const postmaster = await readPostmaster(folder);
     if (postmaster && (await isServerOf(postmaster.pid, folder))) {
       await stopServer(folder, postmaster.pid);
     }
     await rm(folder, { recursive: true, force: true });
   }
-  await rm(elsewhere, { recursive: true, force: true });
+  await rm(fallback, { recursive: true, force: true });
   for (const name of await readdir(directory)) {
     if (/^(postgres\.|native-)|^secrets\.json/.test(name)) {
       await rm(join(directory, name), { recursive: true, force: true });
@@ -165,48 +174,55 @@ interface Server {
   readonly child?: ChildProcess;
 }
 
-interface IdentifiedServer extends Server {
-  readonly identity: string;
+/** A server that accepts connections. */
+interface ReadyServer extends Server {
+  readonly dataId: string;
 }
 
-/** The server that still runs on the data, once it answers; one that is just ending is waited for. */
+/**
+ * Returns the server that runs on the data directory, once it is ready; waits for one that is just shutting
+ * down.
+ */
 const findServer = async (
-  data: string,
+  dataDirectory: string,
   urlOf: (port: number) => string,
-): Promise<IdentifiedServer | undefined> => {
+): Promise<ReadyServer | undefined> => {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
-    const postmaster = await readPostmaster(data);
-    if (!postmaster || !(await isServerOf(postmaster.pid, data))) {
-      // Half written, or its number is another program's by now: PostgreSQL would refuse to start.
-      await rm(join(data, 'postmaster.pid'), { force: true });
+    const postmaster = await readPostmaster(dataDirectory);
+    if (!postmaster || !(await isServerOf(postmaster.pid, dataDirectory))) {
+      // PostgreSQL refuses to start while the file is half written, or names a process that is another
+      // program by now.
+      await rm(join(dataDirectory, 'postmaster.pid'), { force: true });
       return undefined;
     }
     if (postmaster.ready) {
-      const identity = await identify(urlOf(postmaster.port), data);
-      return { port: postmaster.port, pid: postmaster.pid, identity };
+      const dataId = await readDataId(urlOf(postmaster.port), dataDirectory);
+      return { port: postmaster.port, pid: postmaster.pid, dataId };
     }
     await delay(50);
   }
-  throw new StartError(`The PostgreSQL that runs on ${data} neither gets ready nor ends. Stop it by hand.`);
+  throw new StartError(
+    `The PostgreSQL that runs on ${dataDirectory} neither becomes ready nor exits. Stop it by hand.`,
+  );
 };
 
-/** Asks the server which data it has: it answers, and takes our password. */
-const identify = async (url: string, directory: string): Promise<string> => {
+/** Reads PostgreSQL's system identifier, which also proves that the server accepts the stored password. */
+const readDataId = async (url: string, directory: string): Promise<string> => {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<{ identity: string }>(
-      'SELECT system_identifier::text AS identity FROM pg_control_system()',
+    const { rows } = await client.query<{ id: string }>(
+      'SELECT system_identifier::text AS id FROM pg_control_system()',
     );
-    return rows[0]?.identity ?? '';
+    return rows[0]?.id ?? '';
   } catch (error) {
-    const lost = (error as { code?: string }).code === '28P01';
+    const isWrongPassword = (error as { code?: string }).code === '28P01';
     throw new StartError(
-      lost
-        ? `The data in ${directory} does not fit the passwords in secrets.json. Put that file back, or begin anew with --reset.`
-        : `The database in ${directory} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+      isWrongPassword
+        ? `The data in ${directory} does not fit the passwords in secrets.json. Restore that file, or start again with --reset (the data is lost).`
+        : `The database in ${directory} does not answer: ${reasonOf(error)}.`,
       { cause: error },
     );
   } finally {
@@ -214,19 +230,16 @@ const identify = async (url: string, directory: string): Promise<string> => {
   }
 };
 
-interface Launch {
-  readonly directory: string;
-  readonly place: DataLocation;
-  readonly data: string;
+interface LaunchOptions extends Cluster {
   readonly password: string;
   readonly settings: Readonly<Record<string, string | number>>;
   readonly onProgress: (what: string) => void;
   readonly port: number | undefined;
 }
 
-const launch = async (options: Launch): Promise<Server> => {
-  const { directory, place, data, settings, onProgress } = options;
-  const binaries = await findBinaries(place);
+const launch = async (options: LaunchOptions): Promise<Server> => {
+  const { directory, installation, dataDirectory, settings, onProgress } = options;
+  const binaries = await findBinaries(installation);
   await prepareData({ ...options, binaries });
   onProgress('starting PostgreSQL');
   const logPath = join(directory, 'postgres.log');
@@ -242,8 +255,11 @@ const launch = async (options: Launch): Promise<Server> => {
     };
     const child = spawn(
       join(binaries.folder, 'bin', 'postgres'),
-      ['-D', data, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      { ...spawnOptions(place.account), detached: true, stdio: ['ignore', log.handle.fd, log.handle.fd] },
+      ['-D', dataDirectory, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      {
+        ...spawnOptions(installation.account),
+        ...{ detached: true, stdio: ['ignore', log.handle.fd, log.handle.fd] },
+      },
     );
     const exited = new Promise<void>((resolve) => {
       child.once('error', () => resolve());
@@ -251,22 +267,22 @@ const launch = async (options: Launch): Promise<Server> => {
     });
     child.unref();
     await log.handle.close();
-    const ready = await Promise.race([becomesReady(data, child), exited.then(() => false)]);
+    const ready = await Promise.race([becomesReady(dataDirectory, child), exited.then(() => false)]);
     if (ready && child.pid !== undefined) return { port, pid: child.pid, child };
-    const said = (await readFile(logPath)).subarray(log.size).toString();
-    const again =
-      // The free port was taken meanwhile, or the last processes of a killed server are just leaving.
-      (options.port === undefined && said.includes('Address already in use')) ||
-      /shared memory block .* still in use/.test(said);
-    if (!again || attempt === 20) throw explainFailure(said, port, data);
+    const output = (await readFile(logPath)).subarray(log.size).toString();
+    const mayRetry =
+      // Another program took the free port meanwhile, or processes of a killed server are still exiting.
+      (options.port === undefined && output.includes('Address already in use')) ||
+      /shared memory block .* still in use/.test(output);
+    if (!mayRetry || attempt === 20) throw explainFailure(output, port, dataDirectory);
     await delay(250);
   }
 };
 
-const becomesReady = async (data: string, child: ChildProcess): Promise<boolean> => {
+const becomesReady = async (dataDirectory: string, child: ChildProcess): Promise<boolean> => {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
-    const postmaster = await readPostmaster(data);
+    const postmaster = await readPostmaster(dataDirectory);
     if (postmaster?.pid === child.pid && postmaster?.ready) return true;
     await delay(10);
   }
@@ -274,20 +290,10 @@ const becomesReady = async (data: string, child: ChildProcess): Promise<boolean>
   return false;
 };
 
-/** The server's log, open at its end; one that has grown too long is begun anew. */
+/** Opens the server's log at its end. A log of more than 5 MB is emptied first. */
 const openLog = async (path: string) => {
   const handle = await open(path, 'a', 0o600);
   if ((await handle.stat()).size > logLimitBytes) await handle.truncate();
   const { size } = await handle.stat();
   return { handle, size };
 };
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });

@@ -1,69 +1,72 @@
 import type pg from 'pg';
-import type { Broker, IncomingMessage } from '../broker.js';
 import { byIndexesSql, openSidePool } from '@cinegraph/database/pool';
-import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
-import { isConflict, isTimedOut, isUnavailable, isStoreBroken } from '@cinegraph/database/store-errors';
-import type { Refusal } from '@cinegraph/service/refusal';
-import type { RawTransaction } from '@cinegraph/database/transaction';
-import { claimDedupKeys, recordDedupKey } from './inbox.js';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
+import { isConflict, isStoreBroken, isTimedOut, isUnavailable } from '@cinegraph/database/store-errors';
+import { inTransaction, type RawTransaction } from '@cinegraph/database/transaction';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
-import { printable } from '@cinegraph/service/terminal';
+import type { Refusal } from '@cinegraph/service/refusal';
 import { openMessageSpan, type MessageSpan } from '@cinegraph/service/telemetry/tracing';
-import { inTransaction } from '@cinegraph/database/transaction';
+import { printable } from '@cinegraph/service/terminal';
+import type { Broker, IncomingMessage } from '../broker.js';
+import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
+import { claimDedupKeys, recordDedupKey } from './inbox.js';
 
-/** A message read: an event to handle, or a fault that makes it a dead letter; known again by its identity. */
+/** A message as an event to handle, or as a fault that makes it a dead letter, with its deduplication key. */
 export type DecodedMessage<Event> =
-  | { readonly identity: string; readonly event: Event; readonly trace?: string | null }
-  | ({ readonly identity: string } & MessageFault);
+  | { readonly dedupKey: string; readonly event: Event; readonly trace?: string | null }
+  | ({ readonly dedupKey: string } & MessageFault);
 
-/** What a consumer takes in, and how. */
+/** What a consumer reads, and how it handles it. */
 export interface ConsumerDefinition<Event> {
-  /** Unique in its subgraph, whose consumer group `<subgraph>.<name>` it is. */
+  /** Unique in its subgraph; the consumer group is `<subgraph>.<name>`. */
   readonly name: string;
   readonly topics: readonly string[];
   readonly deadLetterTopic: (topic: string) => string;
   readonly maxBatch?: number;
-  /** Pure. Null leaves a message out that is nothing to this consumer. */
+  /**
+   * Decodes a message, without side effects. Returns null for a message that does not concern this consumer.
+   */
   decode(message: IncomingMessage): DecodedMessage<Event> | null;
   /**
-   * Does what new events say, set-based, in the open transaction and on it alone. It may answer a refusal for each, in their
-   * order: those have no effect and become dead letters. When it rejects, nothing of the batch stands.
+   * Applies new events with set-based statements, in the open transaction and nowhere else. It may return a
+   * refusal or null for each event, in their order; a refused event must have no effect and becomes a dead
+   * letter. If it rejects, the whole batch is rolled back.
    */
   handle(tx: RawTransaction, events: readonly Event[]): Promise<readonly (Refusal | null)[] | undefined>;
 }
 
-/** What became of messages. */
+/** What happened to messages. */
 interface Tally {
   handled: number;
   duplicates: number;
   dead: number;
 }
 
-/** The code of a dead letter that the handler failed on: a fault of ours. */
+/** The fault of a message whose decoder or handler failed because of a bug. */
 export const handlerFailed: MessageFault = {
   code: 'HANDLER_FAILED',
-  reason: 'It could not be handled for a fault of ours, which the log tells. Replay it when that is mended.',
+  reason:
+    'It could not be handled because of a fault of this service; see its log. Replay it once that is fixed.',
 };
 
-const maxConflicts = 5;
-
-/** A batch that the store cuts off for its time is split down to so many; below, the store is slow, not the batch large. */
+/** A batch that times out is halved down to this size. A smaller one is not: then the database is slow. */
 const smallestTimedBatch = 100;
 
 const reportEveryMs = 30_000;
 
 /**
- * A part that takes messages in exactly once in effect: identities, effects and dead letters of a batch are one transaction,
- * and the broker commits the offset behind it. A message of a seen identity is left out; what cannot be read, is refused,
- * or makes the handler fail when it stands alone becomes a dead letter, so that no partition ever stalls on it. While the
- * store is away, or broken for any message, the batch rejects, for the broker to deliver it again.
+ * Creates a part that handles each message exactly once in effect. Deduplication keys, effects and dead
+ * letters of a batch are one transaction, and the broker commits the offset after it. A message with a known
+ * key is skipped. A message that cannot be decoded, is refused, or fails even alone becomes a dead letter, so
+ * that no partition stalls on it. While the database is unavailable, or fails for any message, the batch
+ * rejects, and the broker delivers it again.
  */
 export const createConsumer = <Event>(
   tools: {
     readonly subgraph: string;
     readonly broker: Pick<Broker, 'subscribe'>;
-    /** Of the subgraph's database; the consumer works on a few connections of its own beside it. */
+    /** The pool of the subgraph's database; the consumer opens a smaller one with the same options. */
     readonly pool: pg.Pool;
     readonly logger: Logger;
   },
@@ -72,7 +75,7 @@ export const createConsumer = <Event>(
   const { subgraph, broker } = tools;
   const { name, topics, maxBatch } = definition;
   const logger = tools.logger.child({ consumer: name });
-  // A batch of thousands takes longer than a command may, and waits longer for what commands have locked.
+  // A batch of thousands takes longer than a command, and waits longer for rows that commands lock.
   const pool = openSidePool(tools.pool, {
     maxConnections: 8,
     statementTimeoutMs: 30_000,
@@ -84,7 +87,7 @@ export const createConsumer = <Event>(
   let reportedAt = 0;
   const report = (now: number) => {
     if (total.handled + total.duplicates + total.dead === 0) return;
-    logger.info({ ...total }, 'messages taken in');
+    logger.info({ ...total }, 'messages consumed');
     Object.assign(total, { handled: 0, duplicates: 0, dead: 0 });
     reportedAt = now;
   };
@@ -93,7 +96,11 @@ export const createConsumer = <Event>(
     topics,
     ...(maxBatch !== undefined && { maxBatch }),
     onBatch: async (messages) => {
-      await consumeBatch({ pool, logger, total }, definition, messages);
+      const entries = messages.flatMap((message) => {
+        const decoded = decodeMessage(definition, message, logger);
+        return decoded ? [{ message, decoded }] : [];
+      });
+      if (entries.length > 0) await consumeEntries({ pool, logger, total }, definition, entries);
       const now = performance.now();
       if (now - reportedAt >= reportEveryMs) report(now);
     },
@@ -112,6 +119,21 @@ export const createConsumer = <Event>(
   };
 };
 
+/** Decodes a message. One on which the decoder throws, which is a bug, becomes a dead letter. */
+export const decodeMessage = <Event>(
+  { decode }: Pick<ConsumerDefinition<Event>, 'decode'>,
+  message: IncomingMessage,
+  logger: Logger,
+): DecodedMessage<Event> | null => {
+  try {
+    return decode(message);
+  } catch (error) {
+    const dedupKey = recordDedupKey(message);
+    logger.error({ err: error, dedupKey }, 'the decoder failed on a message, which becomes a dead letter');
+    return { dedupKey, ...handlerFailed };
+  }
+};
+
 interface Entry<Event> {
   readonly message: IncomingMessage;
   readonly decoded: DecodedMessage<Event>;
@@ -123,96 +145,88 @@ interface BatchTools {
   readonly total: Tally;
 }
 
-/** Takes a batch in as `createConsumer` says. */
-const consumeBatch = async <Event>(
-  tools: BatchTools,
-  definition: ConsumerDefinition<Event>,
-  messages: readonly IncomingMessage[],
-): Promise<void> => {
-  const entries = messages.flatMap((message) => {
-    const decoded = decodeMessage(definition, message, tools.logger);
-    return decoded ? [{ message, decoded }] : [];
-  });
-  if (entries.length > 0) await takeIn(tools, definition, entries);
-};
-
-/** Reads a message; a decoder that throws, which it should not, makes it a dead letter. */
-export const decodeMessage = <Event>(
-  { decode }: Pick<ConsumerDefinition<Event>, 'decode'>,
-  message: IncomingMessage,
-  logger: Logger,
-): DecodedMessage<Event> | null => {
-  try {
-    return decode(message);
-  } catch (error) {
-    const identity = recordDedupKey(message);
-    logger.error({ err: error, identity }, 'a message could not be read for a fault of ours');
-    return { identity, ...handlerFailed };
-  }
-};
-
-const takeIn = async <Event>(
+/**
+ * Writes entries in one transaction. If it fails because of one of them, halves the entries until that one is
+ * alone, and makes it a dead letter.
+ */
+const consumeEntries = async <Event>(
   tools: BatchTools,
   definition: ConsumerDefinition<Event>,
   entries: readonly Entry<Event>[],
-  conflicts = 0,
 ): Promise<void> => {
   const { pool, logger, total } = tools;
-  const spans: MessageSpan[] = [];
   try {
-    const { tally, refused } = await inTransaction(pool, (tx) => writeBatch(tx, definition, entries, spans));
-    for (const span of spans) span.end();
+    const { tally, refused } = await retryOnConflict(() => writeTraced(pool, definition, entries));
     total.handled += tally.handled;
     total.duplicates += tally.duplicates;
     total.dead += tally.dead;
     warnOfDead(logger, refused);
   } catch (error) {
-    for (const span of spans) span.end('failed');
-    if (isConflict(error)) {
-      if (conflicts + 1 >= maxConflicts) throw error;
-      await takeIn(tools, definition, entries, conflicts + 1);
-      return;
-    }
-    const splits = isTimedOut(error)
-      ? entries.length > smallestTimedBatch
-      : !isUnavailable(error) && !isStoreBroken(error);
-    if (!splits) throw error;
-    if (entries.length > 1) {
+    if (!isCausedByEntries(error, entries)) throw error;
+    const [first, ...others] = entries;
+    if (!first) throw error;
+    if (others.length > 0) {
       const middle = Math.ceil(entries.length / 2);
-      await takeIn(tools, definition, entries.slice(0, middle));
-      await takeIn(tools, definition, entries.slice(middle));
+      await consumeEntries(tools, definition, entries.slice(0, middle));
+      await consumeEntries(tools, definition, entries.slice(middle));
       return;
     }
-    const culprit = entries.map(({ message, decoded: { identity } }) => ({
-      message,
-      decoded: { identity, ...handlerFailed },
-    }));
-    // One that fails as a dead letter already is no message's fault.
-    if (entries.some(({ decoded }) => !('event' in decoded))) throw error;
-    logger.error({ err: error, identity: culprit[0]?.decoded.identity }, 'a message could not be handled');
-    await takeIn(tools, definition, culprit);
+    const { message, decoded } = first;
+    // Storing the dead letter failed: the message is not the cause.
+    if (!('event' in decoded)) throw error;
+    const { dedupKey } = decoded;
+    logger.error({ err: error, dedupKey }, 'the handler failed on a message, which becomes a dead letter');
+    await consumeEntries(tools, definition, [{ message, decoded: { dedupKey, ...handlerFailed } }]);
+  }
+};
+
+/** Returns true if some of the entries could succeed without the others. */
+const isCausedByEntries = (error: unknown, entries: readonly unknown[]): boolean => {
+  if (isTimedOut(error)) return entries.length > smallestTimedBatch;
+  return !isConflict(error) && !isUnavailable(error) && !isStoreBroken(error);
+};
+
+interface Written {
+  readonly tally: Tally;
+  readonly refused: readonly RefusedMessage[];
+}
+
+/** Writes entries in one transaction; each new event gets a span in the trace that it carries. */
+const writeTraced = async <Event>(
+  pool: pg.Pool,
+  definition: ConsumerDefinition<Event>,
+  entries: readonly Entry<Event>[],
+): Promise<Written> => {
+  const spans: MessageSpan[] = [];
+  let outcome: 'failed' | undefined = 'failed';
+  try {
+    const written = await inTransaction(pool, (tx) => writeEntries(tx, definition, entries, spans));
+    outcome = undefined;
+    return written;
+  } finally {
+    for (const span of spans) span.end(outcome);
   }
 };
 
 /**
- * Claims the identities, handles what is new and stores what is refused, in the open transaction. Each new event gets a
- * span in the trace that it carries, put into `spans` for the caller to end.
+ * Claims the deduplication keys, handles the new events and stores the dead letters, in the open transaction.
+ * Opens spans for the caller to end.
  */
-const writeBatch = async <Event>(
+const writeEntries = async <Event>(
   tx: RawTransaction,
   definition: ConsumerDefinition<Event>,
   entries: readonly Entry<Event>[],
   spans: MessageSpan[],
-): Promise<{ readonly tally: Tally; readonly refused: readonly RefusedMessage[] }> => {
-  const byIdentity = new Map<string, Entry<Event>>();
+): Promise<Written> => {
+  const byDedupKey = new Map<string, Entry<Event>>();
   for (const entry of entries) {
-    if (!byIdentity.has(entry.decoded.identity)) byIdentity.set(entry.decoded.identity, entry);
+    if (!byDedupKey.has(entry.decoded.dedupKey)) byDedupKey.set(entry.decoded.dedupKey, entry);
   }
-  const fresh = await claimDedupKeys(tx, definition.name, [...byIdentity.keys()]);
+  const fresh = await claimDedupKeys(tx, definition.name, [...byDedupKey.keys()]);
   const events: (Entry<Event> & { readonly event: Event })[] = [];
   const refused: RefusedMessage[] = [];
-  for (const [identity, { message, decoded }] of byIdentity) {
-    if (!fresh.has(identity)) continue;
+  for (const [dedupKey, { message, decoded }] of byDedupKey) {
+    if (!fresh.has(dedupKey)) continue;
     if ('event' in decoded) {
       events.push({ message, decoded, event: decoded.event });
       const span = openMessageSpan(decoded.trace, `process ${message.topic}`, 'consumer');
@@ -226,9 +240,9 @@ const writeBatch = async <Event>(
           tx,
           events.map(({ event }) => event),
         );
-  events.forEach(({ message, decoded: { identity } }, at) => {
-    const refusal = outcomes?.[at];
-    if (refusal) refused.push({ message, identity, code: refusal.code, reason: refusal.message });
+  events.forEach(({ message, decoded: { dedupKey } }, index) => {
+    const refusal = outcomes?.[index];
+    if (refusal) refused.push({ message, dedupKey, code: refusal.code, reason: refusal.message });
   });
   await writeDeadLetters(
     tx,
@@ -245,7 +259,7 @@ const writeBatch = async <Event>(
   };
 };
 
-/** One line for each code of a batch, with the first message of it: a flood of bad messages is no flood of lines. */
+/** Logs one line per code, with the first message, so that many bad messages do not flood the log. */
 const warnOfDead = (logger: Logger, refused: readonly RefusedMessage[]): void => {
   const counts = new Map<string, number>();
   for (const { code } of refused) counts.set(code, (counts.get(code) ?? 0) + 1);

@@ -1,47 +1,51 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from '../broker.js';
+import { createPruning, pruneTable } from '@cinegraph/database/prune';
 import type { RawTransaction } from '@cinegraph/database/transaction';
-import { appendCopiesToOutbox } from '../outbox/append.js';
+import type { Clock } from '@cinegraph/service/clock';
+import type { Logger } from '@cinegraph/service/logger';
+import type { Part } from '@cinegraph/service/parts';
 import { printable } from '@cinegraph/service/terminal';
+import type { IncomingMessage } from '../broker.js';
+import { appendCopiesToOutbox } from '../outbox/append.js';
 
-/** Why a message could not be taken in: a stable code, and a reason for people that says what to do. */
+/** Why a message could not be handled: a stable code, and a reason for people that says what to do. */
 export interface MessageFault {
   readonly code: string;
   readonly reason: string;
 }
 
-/** A message that could not be taken in, and by what it is known again. */
+/** A message that could not be handled, with its deduplication key. */
 export interface RefusedMessage extends MessageFault {
   readonly message: IncomingMessage;
-  readonly identity: string;
+  readonly dedupKey: string;
 }
 
-/** A dead letter as it is stored. Its value and key are the message's bytes; the headers those of the allow-list. */
+/** A stored dead letter: the message with its bytes, but only with the headers of an allow-list. */
 export interface DeadLetter extends MessageFault {
   readonly id: string;
   readonly consumer: string;
-  readonly identity: string;
+  readonly dedupKey: string;
   readonly message: IncomingMessage;
   readonly state: 'open' | 'replayed' | 'dropped';
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
 
-/** What of a message's own headers is kept; the others may hold anything. */
+/** The headers of a message that are kept; others may contain anything, even secrets. */
 const keptHeaders = ['content-type', 'signature', 'traceparent'] as const;
 
 const maxHeaderLength = 500;
-/** Of a dead letter's reason. */
+/** Maximum length of the reason of a dead letter. */
 export const maxReasonLength = 500;
 const maxCopiedKeyBytes = 1_000;
 
-/** So much is written by one statement. */
+/** One statement writes at most this much. */
 const maxPieceLetters = 500;
 const maxPieceBytes = 4 * 2 ** 20;
 
 /**
- * Stores messages as dead letters of a consumer and appends a copy of each, bytes as they came, to the outbox, in the open
- * transaction. A message that is stored already is left as it is. Answers how many were new.
+ * Stores messages as dead letters of a consumer, and appends a copy of each, with the same bytes, to the
+ * outbox, in the open transaction. Skips messages that are stored already. Returns how many were new.
  */
 export const writeDeadLetters = async (
   tx: RawTransaction,
@@ -50,8 +54,8 @@ export const writeDeadLetters = async (
 ): Promise<number> => {
   let written = 0;
   for (const piece of piecesOf(refused)) {
-    const rows = piece.map(({ message, identity, code, reason }) => ({
-      identity,
+    const rows = piece.map(({ message, dedupKey, code, reason }) => ({
+      identity: dedupKey,
       topic: message.topic,
       partition: message.partition,
       offset: String(message.offset),
@@ -71,7 +75,7 @@ export const writeDeadLetters = async (
         )
       ).map(({ identity }) => identity),
     );
-    const copies = piece.filter(({ identity }) => stored.has(identity));
+    const copies = piece.filter(({ dedupKey }) => stored.has(dedupKey));
     await appendCopiesToOutbox(
       tx,
       copies.map(({ message, code, reason }) => ({
@@ -101,16 +105,16 @@ const insertDeadLetters = `
     headers, code, reason
   FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (identity text, topic text, partition integer, "offset" bigint,
       appended_at timestamptz, key text, value text, headers jsonb, code text, reason text))
-    WITH ORDINALITY AS l (identity, topic, partition, "offset", appended_at, key, value, headers, code, reason, place)
-  ORDER BY place
+    WITH ORDINALITY AS l (identity, topic, partition, "offset", appended_at, key, value, headers, code, reason, ordinal)
+  ORDER BY ordinal
   ON CONFLICT (consumer, identity) DO NOTHING
   RETURNING identity`;
 
-/** Which dead letters are meant: those of `ids`, or all, of one code where it is given. */
+/** Selects dead letters: those of `ids`, or all, or all with one code. */
 export type DeadLetterChoice =
   { readonly ids: readonly string[] } | { readonly all: true; readonly code?: string | undefined };
 
-/** Ids of the open dead letters that are meant, with their consumers, in the order in which the messages came. */
+/** Returns the ids of the selected open dead letters, with their consumers, in the order of the messages. */
 export const findOpenDeadLetters = (
   tx: RawTransaction,
   choice: DeadLetterChoice,
@@ -123,7 +127,7 @@ export const findOpenDeadLetters = (
     'ids' in choice ? null : (choice.code ?? null),
   );
 
-/** Open dead letters, newest first, at most `limit` of them. Their bytes are left out. */
+/** Returns at most `limit` open dead letters, newest first, without keys and values. */
 export const listDeadLetters = async (
   tx: RawTransaction,
   { limit, code }: { readonly limit: number; readonly code?: string | undefined },
@@ -138,7 +142,7 @@ export const listDeadLetters = async (
   return rows.map(toDeadLetter);
 };
 
-/** How many open dead letters there are, of each consumer and code. */
+/** Counts the open dead letters of each consumer and code. */
 export const countDeadLetters = (
   tx: RawTransaction,
 ): PromiseLike<readonly { readonly consumer: string; readonly code: string; readonly count: number }[]> =>
@@ -147,7 +151,7 @@ export const countDeadLetters = (
      GROUP BY consumer, code ORDER BY count(*) DESC, consumer, code`,
   );
 
-/** A dead letter of any state, whole; `locked` keeps others from changing it until the transaction ends. */
+/** Returns a dead letter in any state, with key and value; `locked` locks its row in the transaction. */
 export const findDeadLetter = async (
   tx: RawTransaction,
   id: string,
@@ -160,7 +164,7 @@ export const findDeadLetter = async (
   return row && toDeadLetter(row);
 };
 
-/** Gives open dead letters up; answers the ids of those that were open. */
+/** Marks open dead letters as dropped. Returns the ids of those that were open. */
 export const dropDeadLetters = async (
   tx: RawTransaction,
   ids: readonly string[],
@@ -171,6 +175,39 @@ export const dropDeadLetters = async (
     ids,
   );
   return new Set(rows.map(({ id }) => id));
+};
+
+const day = 24 * 60 * 60 * 1000;
+const closedLifetimeMs = 30 * day;
+const openLifetimeMs = 90 * day;
+
+/**
+ * Creates a part that removes dead letters 30 days after they were replayed or dropped, and open ones after
+ * 90 days, which it logs as a warning. Runs at its start and every hour.
+ */
+export const createDeadLetterPruning = (tx: RawTransaction, clock: Clock, logger: Logger): Part =>
+  createPruning({
+    name: 'pruning of dead letters',
+    prune: async () => {
+      const { open } = await pruneDeadLetters(tx, clock.now());
+      if (open > 0)
+        logger.warn({ count: open }, 'dead letters were removed that nobody dealt with in 90 days');
+    },
+    logger,
+  });
+
+/** Removes dead letters that are old enough. Returns how many closed and how many open ones were removed. */
+export const pruneDeadLetters = async (
+  tx: RawTransaction,
+  now: Date,
+): Promise<{ readonly closed: number; readonly open: number }> => {
+  const before = (lifetimeMs: number) => new Date(now.getTime() - lifetimeMs);
+  const closed = `state <> 'open' AND updated_at <= $1::timestamptz`;
+  const open = `state = 'open' AND created_at <= $1::timestamptz`;
+  return {
+    closed: await pruneTable(tx, 'dead_letter', closed, before(closedLifetimeMs)),
+    open: await pruneTable(tx, 'dead_letter', open, before(openLifetimeMs)),
+  };
 };
 
 const columns = `id::text, consumer, identity, topic, partition, "offset"::text, appended_at, headers, code, reason, state,
@@ -195,7 +232,7 @@ interface DeadLetterRow extends MessageFault {
 const toDeadLetter = (row: DeadLetterRow): DeadLetter => ({
   id: row.id,
   consumer: row.consumer,
-  identity: row.identity,
+  dedupKey: row.identity,
   code: row.code,
   reason: row.reason,
   state: row.state,
@@ -222,11 +259,11 @@ const keptHeadersOf = ({ headers }: IncomingMessage): Record<string, string> =>
     }),
   );
 
-/** Text of a message as a row, a header and a terminal can carry it, cut to `length`. */
+/** Cuts text to `length`, and escapes what a database row, a header or a terminal cannot contain. */
 export const shortText = (text: string, length: number): string =>
   printable(text.slice(0, length)).slice(0, length).toWellFormed();
 
-/** Keys are text for those who publish; what is none only spreads the letters. */
+/** Keys are published as text; a key that is not text, or is too long, is left out of the copy. */
 const copiedKeyOf = (key: Buffer | null): string | null =>
   key !== null && key.length <= maxCopiedKeyBytes && isUtf8(key) && !key.includes(0)
     ? key.toString('utf8')

@@ -1,40 +1,35 @@
 import type pg from 'pg';
+import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
+import { isConflict, isStoreBroken, isUnavailable } from '@cinegraph/database/store-errors';
+import { inTransaction, type RawTransaction } from '@cinegraph/database/transaction';
+import type { Logger } from '@cinegraph/service/logger';
 import { decodeMessage, handlerFailed, type ConsumerDefinition } from './consumer.js';
 import { findDeadLetter, maxReasonLength, shortText, type MessageFault } from './dead-letters.js';
-import { isConflict, isUnavailable, isStoreBroken } from '@cinegraph/database/store-errors';
-import type { RawTransaction } from '@cinegraph/database/transaction';
 import { claimDedupKeys, releaseDedupKey } from './inbox.js';
-import type { Logger } from '@cinegraph/service/logger';
-import { inTransaction } from '@cinegraph/database/transaction';
 
 /**
- * What a replay came to: taken in now; a `duplicate` of what another message has brought meanwhile; refused again, and open
- * still; or not an open letter of this consumer.
+ * The result of a replay: handled now; a `duplicate` of an event that another message has brought meanwhile;
+ * refused again, and still open; or not an open dead letter of this consumer.
  */
 export type ReplayOutcome =
   | { readonly outcome: 'replayed' | 'duplicate' | 'not open' }
   | ({ readonly outcome: 'refused' } & MessageFault);
 
-const maxConflicts = 5;
-
 /**
- * Hands a dead letter to its consumer's decode and handle again, as the message that it was: identity, topic, partition,
- * offset and time are those of then. Effect and state change are one transaction under a lock of the letter, so that a second
- * replay, at once or later, does nothing. Rejects while the store is away or broken, with nothing done.
+ * Passes a dead letter to the decoder and handler of its consumer again, as the original message, with its
+ * topic, partition, offset and time. Its effect and its new state are one transaction with a lock on the dead
+ * letter, so that a concurrent or later replay does nothing. Rejects, without any effect, while the database
+ * is unavailable or broken.
  */
 export const replayDeadLetter = async <Event>(
   tools: { readonly pool: pg.Pool; readonly logger: Logger },
   definition: ConsumerDefinition<Event>,
   id: string,
-  conflicts = 0,
 ): Promise<ReplayOutcome> => {
   const { pool, logger } = tools;
   try {
-    return await inTransaction(pool, (tx) => replayIn(tx, definition, id, logger));
+    return await retryOnConflict(() => inTransaction(pool, (tx) => replayIn(tx, definition, id, logger)));
   } catch (error) {
-    if (isConflict(error) && conflicts + 1 < maxConflicts) {
-      return replayDeadLetter(tools, definition, id, conflicts + 1);
-    }
     if (isConflict(error) || isUnavailable(error) || isStoreBroken(error)) throw error;
     logger.error({ err: error, id }, 'a dead letter could not be handled');
     return inTransaction(pool, async (tx) => {
@@ -55,15 +50,15 @@ const replayIn = async <Event>(
   const decoded = decodeMessage(definition, letter.message, logger);
   if (decoded && !('event' in decoded)) return refuseAgain(tx, id, decoded);
   if (decoded) {
-    // It may be known by more now than it was then: an event that could not be read has an id of its own since.
-    const renamed = decoded.identity !== letter.identity;
-    if (renamed && (await claimDedupKeys(tx, definition.name, [decoded.identity])).size === 0) {
+    // A message that could not be decoded before may now be an event that another message has brought, too.
+    const renamed = decoded.dedupKey !== letter.dedupKey;
+    if (renamed && (await claimDedupKeys(tx, definition.name, [decoded.dedupKey])).size === 0) {
       await close(tx, id);
       return { outcome: 'duplicate' };
     }
     const [refusal] = (await definition.handle(tx, [decoded.event])) ?? [];
     if (refusal) {
-      if (renamed) await releaseDedupKey(tx, definition.name, decoded.identity);
+      if (renamed) await releaseDedupKey(tx, definition.name, decoded.dedupKey);
       return refuseAgain(tx, id, { code: refusal.code, reason: refusal.message });
     }
   }

@@ -1,138 +1,197 @@
-import { expect, test } from '@jest/globals';
+import { afterEach, expect, jest, test } from '@jest/globals';
 import type { KafkaMessage } from 'kafkajs';
-import { createPartitionQueue, type LaneOptions } from './partition.js';
+import { pino } from 'pino';
+import { createPartition, type PartitionOptions } from './partition.js';
 
-const messagesOf = (from: number, behind: number, bytes = 1): KafkaMessage[] =>
-  Array.from({ length: behind - from }, (_, index) => ({
-    ...{ key: null, attributes: 0, timestamp: '0', headers: {} },
+const messagesOf = (from: number, next: number, bytes = 1): KafkaMessage[] =>
+  Array.from({ length: next - from }, (_, index) => ({
+    key: null,
+    attributes: 0,
+    timestamp: '0',
+    headers: {},
     offset: String(from + index),
     value: Buffer.alloc(bytes),
   }));
 
-/** As if they had been fetched from there. */
-const fetched = (from: number, behind: number, bytes?: number) => ({
+/** A fetch that requested offset `from` and returned all messages before `next`. */
+const fetched = (from: number, next: number, bytes?: number) => ({
   from: BigInt(from),
-  messages: messagesOf(from, behind, bytes),
-  behind: BigInt(behind),
+  messages: messagesOf(from, next, bytes),
+  next: BigInt(next),
 });
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A lane whose batches end when the test says so. */
-const laneOf = (options: Partial<LaneOptions> = {}) => {
+/** A partition whose batches end when the test calls `end`, with a record of all its calls. */
+const setUp = ({ maxBatch = 100 }: { readonly maxBatch?: number } = {}) => {
   const batches: number[][] = [];
-  const done: bigint[] = [];
-  const failed: bigint[] = [];
+  const committed: bigint[] = [];
+  const calls: string[] = [];
   const ends: { resolve: () => void; reject: (error: Error) => void }[] = [];
-  const lane = createPartitionQueue({
-    maxBatch: 100,
-    handle: (messages) => {
-      batches.push(messages.map(({ offset }) => Number(offset)));
-      return new Promise((resolve, reject) => ends.push({ resolve, reject }));
+  const options: PartitionOptions = {
+    topic: 'test.topic.v1',
+    partition: 3,
+    consumer: {
+      pause: (partitions) => void calls.push(`pause ${partitions[0]?.partitions?.join()}`),
+      resume: (partitions) => void calls.push(`resume ${partitions[0]?.partitions?.join()}`),
+      seek: ({ offset }) => void calls.push(`seek ${offset}`),
     },
-    onDone: (behind) => done.push(behind),
-    onFailed: (_error, first) => failed.push(first),
-    ...options,
-  });
-  return {
-    ...{ lane, batches, done, failed },
-    end: async (error?: Error) => {
-      const one = ends.shift();
-      if (error) one?.reject(error);
-      else one?.resolve();
-      await settled();
+    subscription: {
+      group: 'test.group',
+      maxBatch,
+      onBatch: (messages) => {
+        batches.push(messages.map(({ offset }) => Number(offset)));
+        return new Promise((resolve, reject) => ends.push({ resolve, reject }));
+      },
+    },
+    logger: pino({ level: 'silent' }),
+    onBatchDone: () => {
+      const offset = partition.takeOffsetToCommit();
+      if (offset !== undefined) committed.push(offset);
     },
   };
+  const partition = createPartition(options);
+  const end = async (error?: Error) => {
+    const batch = ends.shift();
+    if (error) batch?.reject(error);
+    else batch?.resolve();
+    await settled();
+  };
+  return { partition, batches, committed, calls, end };
 };
 
-test('what is fetched while a batch is under way is the next batch, all of it together', async () => {
-  const { lane, batches, done, end } = laneOf();
-  lane.take(fetched(0, 2));
-  lane.take(fetched(2, 3));
-  // Behind it is the mark of a transaction.
-  lane.take({ ...fetched(3, 5), behind: 6n });
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+test('messages that are fetched while a batch runs form the next batch together', async () => {
+  const { partition, batches, committed, end } = setUp();
+  partition.enqueue(fetched(0, 2));
+  partition.enqueue(fetched(2, 3));
+  // A transaction marker follows the last message.
+  partition.enqueue({ ...fetched(3, 5), next: 6n });
   expect(batches).toEqual([[0, 1]]);
   await end();
   expect(batches).toEqual([
     [0, 1],
     [2, 3, 4],
   ]);
-  expect(done).toEqual([2n]);
+  expect(committed).toEqual([2n]);
   await end();
-  expect(done).toEqual([2n, 6n]);
-  expect(lane.running()).toBeUndefined();
-  lane.take(fetched(6, 7));
+  expect(committed).toEqual([2n, 6n]);
+  expect(partition.isRunning()).toBe(false);
+  partition.enqueue(fetched(6, 7));
   expect(batches.at(-1)).toEqual([6]);
 });
 
-test('a batch has no more messages than it may, and there is room again when one is begun', async () => {
-  const { lane, batches, done, end } = laneOf({ maxBatch: 2 });
-  let room = false;
-  const wait = () => void lane.room().then(() => (room = true));
-  lane.take(fetched(0, 5));
+test('a batch has at most maxBatch messages, and the queue has capacity again when the next batch starts', async () => {
+  const { partition, batches, committed, end } = setUp({ maxBatch: 2 });
+  let hasCapacity = false;
+  const wait = () => void partition.waitForCapacity().then(() => (hasCapacity = true));
+  partition.enqueue(fetched(0, 5));
   wait();
   await settled();
-  expect([batches, room]).toEqual([[[0, 1]], false]);
+  expect([batches, hasCapacity]).toEqual([[[0, 1]], false]);
   await end();
-  expect([batches.length, room, done]).toEqual([2, true, [2n]]);
-  room = false;
-  lane.take(fetched(5, 6, 1_048_576));
+  expect([batches.length, hasCapacity, committed]).toEqual([2, true, [2n]]);
+  hasCapacity = false;
+  partition.enqueue(fetched(5, 6, 1_048_576));
   wait();
   await settled();
-  expect(room).toBe(false);
-  lane.drop();
+  expect(hasCapacity).toBe(false);
+  partition.dropQueue();
   await settled();
-  expect(room).toBe(true);
+  expect(hasCapacity).toBe(true);
 });
 
-test('behind a batch that failed nothing goes on before it is done, whatever was fetched meanwhile', async () => {
-  const { lane, batches, done, failed, end } = laneOf();
-  lane.take(fetched(10, 12));
-  lane.take(fetched(12, 14));
-  await end(new Error('the store is away'));
-  expect([failed, done, lane.running()]).toEqual([[10n], [], undefined]);
-  // Fetched before the consumer was sent back.
-  expect(lane.take(fetched(14, 16))).toBe(10n);
+test('after a failed batch, no later message is handled before its messages, whatever was fetched meanwhile', async () => {
+  const { partition, batches, committed, calls, end } = setUp();
+  partition.enqueue(fetched(10, 12));
+  partition.enqueue(fetched(12, 14));
+  await end(new Error('the database is unavailable'));
+  expect([calls, committed, partition.isRunning()]).toEqual([['pause 3', 'seek 10'], [], false]);
+  // This was fetched before the consumer was sent back to offset 10.
+  expect(partition.enqueue(fetched(14, 16))).toBe(false);
+  expect(calls.at(-1)).toBe('seek 10');
   expect(batches).toEqual([[10, 11]]);
-  expect(lane.take(fetched(10, 16))).toBeUndefined();
+  expect(partition.enqueue(fetched(10, 16))).toBe(true);
   await end();
-  expect(done).toEqual([16n]);
+  expect(committed).toEqual([16n]);
   expect(batches.at(-1)).toEqual([10, 11, 12, 13, 14, 15]);
+  await partition.close();
 });
 
-test('what the broker has no more is passed over, and a log that begins anew is read', async () => {
-  const { lane, batches, end } = laneOf();
-  lane.take(fetched(0, 2));
+test('a failing partition is resumed after a back-off that grows with each failure and is short after a success', async () => {
+  jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+  const { partition, calls, end } = setUp();
+  const failOnce = async () => {
+    partition.enqueue(fetched(0, 1));
+    await end(new Error('the database is unavailable'));
+  };
+  for (const longestMs of [200, 400, 800]) {
+    await failOnce();
+    jest.advanceTimersByTime(longestMs / 2 - 1);
+    expect(calls.splice(0)).toEqual(['pause 3', 'seek 0']);
+    jest.advanceTimersByTime(longestMs / 2 + 1);
+    expect(calls.splice(0)).toEqual(['resume 3']);
+  }
+  partition.enqueue(fetched(0, 1));
   await end();
-  expect(lane.take(fetched(7, 9))).toBe(2n);
-  expect(lane.take(fetched(7, 9))).toBeUndefined();
+  partition.enqueue(fetched(1, 2));
+  await end(new Error('the database is unavailable'));
+  jest.advanceTimersByTime(200);
+  expect(calls.splice(0)).toEqual(['pause 3', 'seek 1', 'resume 3']);
+});
+
+test('messages that the broker no longer has are skipped, and a log that starts again at offset 0 is read', async () => {
+  const { partition, batches, calls, end } = setUp();
+  partition.enqueue(fetched(0, 2));
   await end();
-  expect(lane.take(fetched(0, 1))).toBeUndefined();
+  expect(partition.enqueue(fetched(7, 9))).toBe(false);
+  expect(calls).toEqual(['seek 2']);
+  expect(partition.enqueue(fetched(7, 9))).toBe(true);
+  await end();
+  expect(partition.enqueue(fetched(0, 1))).toBe(true);
   await end();
   expect(batches).toEqual([[0, 1], [7, 8], [0]]);
 });
 
-test('what waits when the group is shared out anew is fetched again, from the batch under way on', async () => {
-  const { lane, batches, done, end } = laneOf();
-  lane.take(fetched(0, 2));
-  lane.take(fetched(2, 4));
-  lane.drop();
-  expect(lane.take(fetched(4, 5))).toBe(0n);
+test('messages that are queued when a rebalance starts are fetched again, but not those of a batch that succeeds', async () => {
+  const { partition, batches, committed, calls, end } = setUp();
+  partition.enqueue(fetched(0, 2));
+  partition.enqueue(fetched(2, 4));
+  partition.dropQueue();
+  partition.assign();
+  expect(partition.enqueue(fetched(4, 5))).toBe(false);
+  expect(calls).toEqual(['seek 0']);
   await end();
-  expect([batches, done]).toEqual([[[0, 1]], [2n]]);
-  // The batch under way was done: it need not come again.
-  expect(lane.take(fetched(2, 4))).toBeUndefined();
+  expect([batches, committed]).toEqual([[[0, 1]], [2n]]);
+  expect(partition.enqueue(fetched(2, 4))).toBe(true);
   expect(batches.at(-1)).toEqual([2, 3]);
 });
 
-test('of a partition that another member has now nothing is committed, and it may come back from anywhere', async () => {
-  const { lane, batches, done, failed, end } = laneOf();
-  lane.take(fetched(0, 2));
-  lane.take(fetched(2, 4));
-  lane.forget();
-  lane.take(fetched(8, 9));
-  await end(new Error('the store is away'));
-  expect([batches, done, failed]).toEqual([[[0, 1], [8]], [], []]);
+test('nothing of a revoked partition is committed, and it can be assigned again at any offset', async () => {
+  const { partition, batches, committed, calls, end } = setUp();
+  partition.enqueue(fetched(0, 2));
+  partition.enqueue(fetched(2, 4));
+  partition.revoke();
+  expect(partition.isAssigned()).toBe(false);
+  partition.assign();
+  partition.enqueue(fetched(8, 9));
+  await end(new Error('the database is unavailable'));
+  expect([batches, committed, calls]).toEqual([[[0, 1], [8]], [], []]);
   await end();
-  expect(done).toEqual([9n]);
+  expect(committed).toEqual([9n]);
+});
+
+test('close waits for the running batch, whose offset can still be committed, and drops the queue', async () => {
+  const { partition, batches, committed, end } = setUp();
+  partition.enqueue(fetched(0, 2));
+  partition.enqueue(fetched(2, 4));
+  let isClosed = false;
+  void partition.close().then(() => (isClosed = true));
+  await settled();
+  expect(isClosed).toBe(false);
+  await end();
+  expect([isClosed, batches, committed]).toEqual([true, [[0, 1]], [2n]]);
 });

@@ -1,27 +1,30 @@
 import { Partitioners, type Message, type PartitionMetadata, type Producer } from 'kafkajs';
+import { within } from '@cinegraph/service/timing';
 import { MessageRefused, type OutgoingMessage, type RecordPosition } from '../broker.js';
 import type { TopicDefinition } from '../envelope.js';
 import { openKafkaClient, retry, type KafkaClient, type KafkaClientOptions } from './client.js';
-import { within } from '@cinegraph/service/timing';
 import { defaultMaxMessageBytes, type KafkaTopics } from './topics.js';
 
-/** What the broker's `publish` does, and its end. */
+/** The publishing side of the Kafka broker. */
 export interface KafkaPublisher {
+  /** Implements `Broker.publish`. */
   readonly publish: (messages: readonly OutgoingMessage[]) => Promise<readonly RecordPosition[]>;
-  /** Waits for the publication under way; what waits behind it is refused. */
+  /** Waits for the publication in progress; publications that wait for it reject. */
   readonly stop: () => Promise<void>;
 }
 
-const publishMs = 30_000;
-/** A request that is larger in all takes long, and much memory. */
+const publishTimeoutMs = 30_000;
+/** Larger requests would take much time and memory. */
 const maxRequestBytes = 16 * 1_048_576;
 
 /**
- * Publishes with an idempotent producer, acknowledged by all in-sync replicas, one publication after the other.
+ * Opens a publisher with an idempotent producer: one publication at a time, acknowledged by all in-sync
+ * replicas.
  *
- * After any failure the producer is given up and another one, with another producer id, takes its place. The broker knows a batch
- * by producer id and sequence numbers: after a request whose answer was lost, the next publication would carry the numbers of the
- * lost one, and be acknowledged as its repetition without being kept.
+ * After any failure, the producer is replaced by one with another producer id. The broker identifies a batch
+ * by its producer id and sequence numbers. If a response was lost, kafkajs would give the next publication
+ * the sequence numbers of the lost one, and the broker would acknowledge it as a duplicate without storing
+ * it.
  */
 export const openKafkaPublisher = (
   options: KafkaClientOptions & {
@@ -29,21 +32,21 @@ export const openKafkaPublisher = (
     readonly definitions: readonly TopicDefinition[];
   },
 ): KafkaPublisher => {
-  const { topics, presence } = options;
+  const { topics, connectionState } = options;
   const limits = new Map(
     options.definitions.map(({ name, maxMessageBytes }) => [name, maxMessageBytes ?? defaultMaxMessageBytes]),
   );
-  const partitionOf = createPartitionOf();
+  const choosePartition = createPartitioner();
   let opened: { client: KafkaClient; producer: Promise<Producer> } | undefined;
-  /** The publication before; it never rejects. */
-  let last: Promise<void> = Promise.resolve();
+  /** The previous publication; it never rejects. */
+  let previous: Promise<void> = Promise.resolve();
   let stopping = false;
 
   const open = () => {
     const client = openKafkaClient(options);
     const producer = client.kafka.producer({
       idempotent: true,
-      // The same producer sends again for a few seconds: the broker knows its batches and keeps each once.
+      // Within one producer, retries are safe: the broker recognises its batches and stores each once.
       retry: { ...retry, retries: 7 },
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
@@ -52,59 +55,59 @@ export const openKafkaPublisher = (
     return { client, producer: producer.connect().then(() => producer) };
   };
 
-  const giveUp = () => {
+  const discardProducer = () => {
     opened?.client.abandon();
     opened = undefined;
-    // The cluster may have lost its topics.
+    // The failure may mean that the cluster has lost its topics.
     topics.forget();
   };
 
-  const send = async (messages: readonly OutgoingMessage[], isOver: () => boolean) => {
-    const counts = await topics.ensure(messages.map(({ topic }) => topic));
-    if (isOver()) throw new Error('the time for this publication is over');
-    const placed = messages.map((message) => ({
+  const send = async (messages: readonly OutgoingMessage[], signal: AbortSignal) => {
+    const partitionCounts = await topics.ensure(messages.map(({ topic }) => topic));
+    signal.throwIfAborted();
+    const records = messages.map((message) => ({
       message,
-      // Chosen here, once: kafkajs would choose another one for a keyless message each time it sends again.
-      partition: partitionOf(message, counts.get(message.topic) ?? 1),
+      // Chosen once: for a message without a key, kafkajs would choose another partition for each retry.
+      partition: choosePartition(message, partitionCounts.get(message.topic) ?? 1),
     }));
     const producer = await (opened ??= open()).producer;
-    const places: RecordPosition[] = [];
-    for (const request of requestsOf(placed, limits)) {
-      if (isOver()) throw new Error('the time for this publication is over');
-      places.push(...(await sendRequest(producer, request)));
+    const positions: RecordPosition[] = [];
+    for (const request of splitIntoRequests(records, limits)) {
+      signal.throwIfAborted();
+      positions.push(...(await sendRequest(producer, request)));
     }
-    return places;
+    return positions;
   };
 
   const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
     for (const message of messages) assertFits(message, limits.get(message.topic));
     if (messages.length === 0) return [];
-    let over = false;
-    const work = last.then(async () => {
-      if (stopping) throw new Error('the broker is being closed');
-      return send(messages, () => over);
+    const timedOut = new AbortController();
+    const work = previous.then(async () => {
+      if (stopping) throw new Error('the broker is closed');
+      return send(messages, timedOut.signal);
     });
-    // Whoever waits behind it waits no longer than it may take.
-    const bounded = within(publishMs, 'publishing', work);
-    last = bounded.then(
+    // The time limit includes the wait for the previous publication.
+    const bounded = within(publishTimeoutMs, 'publishing', work);
+    previous = bounded.then(
       () => undefined,
       () => {
-        over = true;
-        giveUp();
+        timedOut.abort();
+        discardProducer();
       },
     );
     try {
-      const places = await bounded;
-      presence.met();
-      return places;
+      const positions = await bounded;
+      connectionState.markAvailable();
+      return positions;
     } catch (error) {
       const type = (error as { type?: string }).type ?? '';
-      if (neverTaken.has(type)) {
-        presence.met();
-        throw new MessageRefused(`the broker takes no such message: ${type}`, { cause: error });
+      if (refusedForGood.has(type)) {
+        connectionState.markAvailable();
+        throw new MessageRefused(`the broker refuses this message: ${type}`, { cause: error });
       }
-      presence.missed();
-      throw presence.explained(error);
+      connectionState.markUnavailable();
+      throw connectionState.explain(error);
     }
   };
 
@@ -112,65 +115,76 @@ export const openKafkaPublisher = (
     publish,
     stop: async () => {
       stopping = true;
-      await last;
+      await previous;
       const closing = opened;
       opened = undefined;
       if (!closing) return;
-      const left = closing.producer.then((producer) => producer.disconnect());
-      await within(2_000, 'leaving', left).catch(() => undefined);
+      const disconnected = closing.producer.then((producer) => producer.disconnect());
+      await within(2_000, 'disconnecting', disconnected).catch(() => undefined);
       closing.client.abandon();
     },
   };
 };
 
-/** Topics that others made may take less than ours do. */
-const neverTaken: ReadonlySet<string> = new Set([
+/** Topics created by others may have a lower limit than ours. */
+const refusedForGood: ReadonlySet<string> = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
   'INVALID_RECORD',
 ]);
 
-interface Placed {
+interface PartitionedRecord {
   readonly message: OutgoingMessage;
   readonly partition: number;
 }
 
-/** Murmur2 over the key, as Kafka's own clients do it; messages without a key go round all partitions. */
-const createPartitionOf = () => {
+/** Chooses a partition: by murmur2 of the key, as Kafka's own clients do; without a key, round-robin. */
+const createPartitioner = () => {
   const byKey = Partitioners.DefaultPartitioner();
   const metadata: PartitionMetadata[][] = [];
   let next = Math.floor(Math.random() * 1_000);
-  return ({ topic, key, value }: OutgoingMessage, count: number): number => {
-    if (key === null) return (next += 1) % count;
-    // It looks at nothing of a partition but how many there are.
-    const partitionMetadata = (metadata[count] ??= Array.from({ length: count }, (_, partitionId) => ({
-      ...{ partitionId, partitionErrorCode: 0, leader: 0, replicas: [], isr: [] },
-    })));
+  return ({ topic, key, value }: OutgoingMessage, partitionCount: number): number => {
+    if (key === null) return (next += 1) % partitionCount;
+    // For a message with a key, only the number of partitions matters.
+    const partitionMetadata = (metadata[partitionCount] ??= Array.from(
+      { length: partitionCount },
+      (_, partitionId) => ({ partitionId, partitionErrorCode: 0, leader: 0, replicas: [], isr: [] }),
+    ));
     return byKey({ topic, partitionMetadata, message: { key, value } });
   };
 };
 
-/** Cuts them, in order, where the records for one partition would be more than its topic takes at once. */
-const requestsOf = (placed: readonly Placed[], limits: ReadonlyMap<string, number>): Placed[][] => {
-  const requests: Placed[][] = [];
-  let [current, whole]: [Placed[], number] = [[], 0];
-  let bytesOf = new Map<string, number>();
-  for (const one of placed) {
-    const bytes = recordBytes(one.message);
-    const slot = `${one.message.topic}/${one.partition}`;
-    const sum = (bytesOf.get(slot) ?? 0) + bytes;
-    const limit = limits.get(one.message.topic) ?? defaultMaxMessageBytes;
-    if (current.length > 0 && (sum > limit || whole + bytes > maxRequestBytes)) {
-      requests.push(current);
-      [current, whole] = [[], 0];
-      bytesOf = new Map();
+/**
+ * Splits records, in order, into requests. A request holds at most as many bytes for one partition as its
+ * topic accepts in a batch, and at most `maxRequestBytes` in total.
+ */
+const splitIntoRequests = (
+  records: readonly PartitionedRecord[],
+  limits: ReadonlyMap<string, number>,
+): PartitionedRecord[][] => {
+  const requests: PartitionedRecord[][] = [];
+  let request: PartitionedRecord[] = [];
+  let totalBytes = 0;
+  let partitionBytes = new Map<string, number>();
+  for (const record of records) {
+    const bytes = recordBytes(record.message);
+    const key = keyOf(record.message.topic, record.partition);
+    const limit = limits.get(record.message.topic) ?? defaultMaxMessageBytes;
+    const isFull = (partitionBytes.get(key) ?? 0) + bytes > limit || totalBytes + bytes > maxRequestBytes;
+    if (request.length > 0 && isFull) {
+      requests.push(request);
+      request = [];
+      totalBytes = 0;
+      partitionBytes = new Map();
     }
-    current.push(one);
-    whole += bytes;
-    bytesOf.set(slot, (bytesOf.get(slot) ?? 0) + bytes);
+    request.push(record);
+    totalBytes += bytes;
+    partitionBytes.set(key, (partitionBytes.get(key) ?? 0) + bytes);
   }
-  return [...requests, current];
+  return [...requests, request];
 };
+
+const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`;
 
 const messageBytes = ({ key, value, headers }: OutgoingMessage): number => {
   let bytes = Buffer.byteLength(key ?? '') + (value?.length ?? 0);
@@ -178,18 +192,23 @@ const messageBytes = ({ key, value, headers }: OutgoingMessage): number => {
   return bytes;
 };
 
-/** At most what it takes in a batch: lengths and differences are numbers of up to ten bytes. */
+/** Returns the largest size of the record in a batch: a length or delta is a varint of up to ten bytes. */
 const recordBytes = (message: OutgoingMessage): number =>
   messageBytes(message) + 40 + 20 * Object.keys(message.headers).length;
 
 const assertFits = (message: OutgoingMessage, limit: number | undefined): void => {
   const bytes = messageBytes(message);
   if (limit === undefined || bytes <= limit) return;
-  throw new MessageRefused(`a message of ${bytes} bytes is more than ${message.topic} takes: ${limit}`);
+  throw new MessageRefused(
+    `a message of ${bytes} bytes exceeds the limit of ${message.topic}: ${limit} bytes`,
+  );
 };
 
-/** One request; the place of each message, in the order in which they were given. */
-const sendRequest = async (producer: Producer, request: readonly Placed[]): Promise<RecordPosition[]> => {
+/** Sends one request. Resolves with the positions of its records, in the same order. */
+const sendRequest = async (
+  producer: Producer,
+  request: readonly PartitionedRecord[],
+): Promise<RecordPosition[]> => {
   const byTopic = new Map<string, Message[]>();
   for (const { message, partition } of request) {
     const { topic, key, value, headers } = message;
@@ -197,22 +216,22 @@ const sendRequest = async (producer: Producer, request: readonly Placed[]): Prom
     messages.push({ key, value, headers: { ...headers }, partition });
     byTopic.set(topic, messages);
   }
-  const answers = await producer.sendBatch({
+  const acknowledged = await producer.sendBatch({
     acks: -1,
     timeout: 8_000,
     topicMessages: [...byTopic].map(([topic, messages]) => ({ topic, messages })),
   });
-  const next = new Map<string, bigint>();
-  for (const { topicName, partition, baseOffset } of answers) {
-    const slot = `${topicName}/${partition}`;
-    if (baseOffset !== undefined && !next.has(slot)) next.set(slot, BigInt(baseOffset));
+  const nextOffsets = new Map<string, bigint>();
+  for (const { topicName, partition, baseOffset } of acknowledged) {
+    const key = keyOf(topicName, partition);
+    if (baseOffset !== undefined && !nextOffsets.has(key)) nextOffsets.set(key, BigInt(baseOffset));
   }
   return request.map(({ message: { topic }, partition }) => {
-    const slot = `${topic}/${partition}`;
-    const offset = next.get(slot);
-    // kafkajs leaves a partition out when its leader moves to a broker that has answered already.
-    if (offset === undefined || offset < 0n) throw new Error(`${slot} was not acknowledged`);
-    next.set(slot, offset + 1n);
+    const key = keyOf(topic, partition);
+    const offset = nextOffsets.get(key);
+    // kafkajs omits a partition whose leader moves to a broker that has already responded.
+    if (offset === undefined || offset < 0n) throw new Error(`${key} was not acknowledged`);
+    nextOffsets.set(key, offset + 1n);
     return { partition, offset };
   });
 };

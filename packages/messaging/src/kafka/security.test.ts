@@ -11,22 +11,22 @@ const file = (name: string, text: string) => {
   return join(folder, name);
 };
 
-/** Every problem that is told, by its variable. */
+/** Returns every reported problem by its variable. */
 const problemsOf = (environment: NodeJS.ProcessEnv): Record<string, string> => {
   try {
     readBrokerAddress(environment);
     return {};
   } catch (error) {
-    const told = (error as Error).message.matchAll(/^ {2}(\w+): (.*)$/gm);
-    return Object.fromEntries([...told].map(([, name, problem]) => [name, problem] as [string, string]));
+    const problems = (error as Error).message.matchAll(/^ {2}(\w+): (.*)$/gm);
+    return Object.fromEntries([...problems].map(([, name, problem]) => [name, problem] as [string, string]));
   }
 };
 
 const remote = { KAFKA_BROKERS: 'b-1.example.org:9096,127.0.0.1:9092' };
 const user = { KAFKA_USERNAME: 'u', KAFKA_PASSWORD: 'secret-word' };
 
-describe('the variables of a Kafka with TLS and passwords', () => {
-  it('are what its clients are opened with', () => {
+describe('the variables of Kafka security', () => {
+  it('the variables of TLS and SASL become part of the address', () => {
     expect(readBrokerAddress({ ...remote, KAFKA_TLS: '', KAFKA_USERNAME: '' })).toEqual({
       kafka: ['b-1.example.org:9096', '127.0.0.1:9092'],
     });
@@ -40,7 +40,7 @@ describe('the variables of a Kafka with TLS and passwords', () => {
     });
   });
 
-  it('are not looked at where there is no Kafka', () => {
+  it('the variables of TLS and SASL are ignored if KAFKA_BROKERS is not set', () => {
     const url = 'postgresql://u@h/events';
     expect(
       readBrokerAddress({ DATABASE_URL_EVENTS: url, KAFKA_TLS: '/nowhere', KAFKA_PASSWORD: 'p' }),
@@ -50,10 +50,14 @@ describe('the variables of a Kafka with TLS and passwords', () => {
   });
 
   it.each([
-    ['a name without a password', { KAFKA_USERNAME: 'u' }, { KAFKA_PASSWORD: /KAFKA_USERNAME is/ }],
-    ['a password without a name', { KAFKA_PASSWORD: 'secret-word' }, { KAFKA_USERNAME: /KAFKA_PASSWORD is/ }],
+    ['a user name without a password', { KAFKA_USERNAME: 'u' }, { KAFKA_PASSWORD: /KAFKA_USERNAME is/ }],
     [
-      'a mechanism without a name',
+      'a password without a user name',
+      { KAFKA_PASSWORD: 'secret-word' },
+      { KAFKA_USERNAME: /KAFKA_PASSWORD is/ },
+    ],
+    [
+      'a mechanism without a user name',
       { KAFKA_SASL_MECHANISM: 'plain' },
       { KAFKA_USERNAME: /KAFKA_SASL_MECHANISM is/ },
     ],
@@ -62,14 +66,14 @@ describe('the variables of a Kafka with TLS and passwords', () => {
       { ...user, KAFKA_SASL_MECHANISM: 'SCRAM' },
       { KAFKA_SASL_MECHANISM: /plain, scram-sha-256, scram-sha-512/ },
     ],
-    ['a file that is not there', { KAFKA_TLS: join(folder, 'none.pem') }, { KAFKA_TLS: /ENOENT/ }],
+    ['a file that does not exist', { KAFKA_TLS: join(folder, 'none.pem') }, { KAFKA_TLS: /ENOENT/ }],
     [
       'a file without a certificate',
       { KAFKA_TLS: file('key.pem', 'secret-word') },
       { KAFKA_TLS: /no certificate/ },
     ],
     [
-      'a file with a broken certificate',
+      'a file with a malformed certificate',
       {
         KAFKA_TLS: file(
           'broken.pem',
@@ -78,29 +82,29 @@ describe('the variables of a Kafka with TLS and passwords', () => {
       },
       { KAFKA_TLS: /cannot be used/ },
     ],
-  ])('refuse %s', (_what, given, problems) => {
-    const told = problemsOf({ KAFKA_TLS: 'true', ...remote, ...given });
-    expect(told).toEqual(
+  ])('%s is reported by its variable, without secrets', (_what, variables, problems) => {
+    const reported = problemsOf({ KAFKA_TLS: 'true', ...remote, ...variables });
+    expect(reported).toEqual(
       Object.fromEntries(
         Object.entries(problems).map(([name, problem]) => [name, expect.stringMatching(problem)]),
       ),
     );
-    expect(JSON.stringify(told)).not.toMatch(/secret.word/);
+    expect(JSON.stringify(reported)).not.toMatch(/secret.word/);
   });
 
-  it('refuse a password in clear to another machine, also to one that is named like this one', () => {
+  it('a password without TLS is refused for another machine, even if its name looks like a loopback address', () => {
     for (const KAFKA_BROKERS of [
       remote.KAFKA_BROKERS,
       '127.0.0.1.example.org:9092',
       'localhost.example.org:1',
     ]) {
       expect(problemsOf({ KAFKA_BROKERS, ...user })).toEqual({
-        KAFKA_TLS: expect.stringMatching(/never goes to/),
+        KAFKA_TLS: expect.stringMatching(/is never sent in clear/),
       });
     }
   });
 
-  it('tell every problem at once', () => {
+  it('all problems are reported together', () => {
     const wrong = {
       ...remote,
       KAFKA_PASSWORD: 'secret-word',

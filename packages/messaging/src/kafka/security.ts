@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 
-/** What a Kafka wants of whoever connects; nothing where both are left out. */
+/** What the Kafka cluster requires of its clients; both are undefined if it requires nothing. */
 export interface KafkaSecurity {
-  /** Connections are encrypted. `ca`: PEM, the only certificates that are trusted; those that Node trusts where it is undefined. */
+  /** Connections use TLS. Only the CAs in `ca` (PEM) are trusted, or those of Node if it is undefined. */
   readonly tls?: { readonly ca?: string | undefined } | undefined;
   readonly sasl?: KafkaSasl | undefined;
 }
 
-/** Who we are to the cluster. */
+/** The credentials that are sent to the cluster. */
 export interface KafkaSasl {
   readonly mechanism: (typeof mechanisms)[number];
   readonly username: string;
@@ -20,8 +20,9 @@ export interface KafkaSasl {
 const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512'] as const;
 
 /**
- * The variables of a Kafka that wants TLS or a password. What one of them needs of another is looked up in `environment`, so
- * that `readEnv` tells all at once; where `KAFKA_BROKERS` is not set, none is looked at.
+ * Returns the variables of a Kafka that requires TLS or a password. Which of them are required depends on the
+ * others in `environment`, so that `readEnv` reports all problems together. All are ignored if
+ * `KAFKA_BROKERS` is not set.
  */
 export const kafkaSecurityVariables = (environment: NodeJS.ProcessEnv) => {
   const {
@@ -30,41 +31,42 @@ export const kafkaSecurityVariables = (environment: NodeJS.ProcessEnv) => {
     KAFKA_PASSWORD: password,
     KAFKA_SASL_MECHANISM: mechanism,
   } = environment;
-  const own = {
-    KAFKA_TLS: tlsVariable,
-    KAFKA_USERNAME: z.string(),
-    KAFKA_PASSWORD: z.string(),
-    KAFKA_SASL_MECHANISM: z.enum(mechanisms, `must be one of ${mechanisms.join(', ')}`),
-  };
-  const none = z
+  const ignored = z
     .string()
     .optional()
     .transform(() => undefined);
   if (!brokers) {
-    return { KAFKA_TLS: none, KAFKA_USERNAME: none, KAFKA_PASSWORD: none, KAFKA_SASL_MECHANISM: none };
+    return {
+      KAFKA_TLS: ignored,
+      KAFKA_USERNAME: ignored,
+      KAFKA_PASSWORD: ignored,
+      KAFKA_SASL_MECHANISM: ignored,
+    };
   }
-  const { KAFKA_TLS: tls, KAFKA_USERNAME: name } = own;
-  const isOpen = !brokers.split(',').every((broker) => isLoopback(broker.replace(/:\d+$/u, '')));
+  const isLocal = brokers.split(',').every((broker) => isLoopback(broker.replace(/:\d+$/u, '')));
   return {
     KAFKA_TLS:
-      (username || password) && isOpen
-        ? tls.describe(
-            'is not set, but needed: a password never goes to a Kafka on another machine in clear. Set it to true, or to the path of the PEM file with the CA of its certificate',
+      (username || password) && !isLocal
+        ? tlsVariable.describe(
+            'is not set, but needed: a password is never sent in clear to a Kafka on another machine. Set it to true, or to the path of the PEM file with the CA of its certificate',
           )
-        : tls.optional(),
+        : tlsVariable.optional(),
     KAFKA_USERNAME: password
-      ? name.describe('is not set, but KAFKA_PASSWORD is')
+      ? z.string().describe('is not set, but KAFKA_PASSWORD is')
       : mechanism
-        ? name.describe('is not set, but KAFKA_SASL_MECHANISM is')
-        : name.optional(),
+        ? z.string().describe('is not set, but KAFKA_SASL_MECHANISM is')
+        : z.string().optional(),
     KAFKA_PASSWORD: username
-      ? own.KAFKA_PASSWORD.describe('is not set, but KAFKA_USERNAME is')
-      : own.KAFKA_PASSWORD.optional(),
-    KAFKA_SASL_MECHANISM: own.KAFKA_SASL_MECHANISM.optional(),
+      ? z.string().describe('is not set, but KAFKA_USERNAME is')
+      : z.string().optional(),
+    KAFKA_SASL_MECHANISM: z.enum(mechanisms, `must be one of ${mechanisms.join(', ')}`).optional(),
   };
 };
 
-/** What those variables, once read, say. */
+/**
+ * Returns the security that these variables describe, once they are read; SCRAM-SHA-512 is the default
+ * mechanism.
+ */
 export const kafkaSecurityOf = (env: {
   readonly KAFKA_TLS?: { readonly ca: string | undefined } | undefined;
   readonly KAFKA_USERNAME?: string | undefined;
@@ -83,7 +85,7 @@ export const kafkaSecurityOf = (env: {
   };
 };
 
-/** Whether what is sent to that host, a name or an address, stays on this machine. */
+/** Returns whether data sent to this host, a name or an address, stays on this machine. */
 export const isLoopback = (host: string): boolean =>
   ['localhost', '::1', '[::1]'].includes(host) || (isIPv4(host) && host.startsWith('127.'));
 
@@ -91,9 +93,9 @@ const tlsVariable = z.string().transform((text, context) => {
   if (text === 'true') return { ca: undefined };
   try {
     const ca = readFileSync(text, 'utf8');
-    // Node takes what is no certificate without a word, and would then trust nobody.
+    // Node silently accepts a file without certificates, and then trusts no server.
     const certificates = ca.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu) ?? [];
-    if (certificates.length === 0) throw new Error('it has no certificate');
+    if (certificates.length === 0) throw new Error('it contains no certificate');
     for (const certificate of certificates) new X509Certificate(certificate);
     return { ca: certificates.join('\n') };
   } catch (error) {

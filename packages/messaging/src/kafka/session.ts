@@ -1,300 +1,219 @@
-import type { Consumer, ConsumerGroupJoinEvent, EachBatchPayload } from 'kafkajs';
-import { BrokerRefused, type SubscriptionOptions } from '../broker.js';
-import { readCompressed, unreadableIn } from './codecs/index.js';
-import { openKafkaClient, pauseMs, retry, type KafkaClientOptions } from './client.js';
-import { createCommits } from './offset-commits.js';
-import { createPartitionQueue, type Lane } from './partition.js';
-import { fetchedFrom, incoming } from './message.js';
+import type { Consumer, ConsumerConfig, ConsumerGroupJoinEvent, EachBatchPayload } from 'kafkajs';
 import { pause, within } from '@cinegraph/service/timing';
+import type { SubscriptionOptions } from '../broker.js';
+import { openKafkaClient, retry, type KafkaClientOptions } from './client.js';
+import { fetchedMessages } from './message.js';
+import { createOffsetCommits } from './offset-commits.js';
+import { createPartition, type Partition } from './partition.js';
 import type { KafkaTopics } from './topics.js';
-import type { Part } from '@cinegraph/service/parts';
 
-/** A quarter of the shortest session. kafkajs counts from the answer to the last one. */
+/** A quarter of the shortest session. kafkajs measures from the response to the previous heartbeat. */
 const heartbeatMs = 500;
-/** So often is looked whether one is due: at its own distance, every second look would come a moment too early. */
-const lookMs = 100;
-/** So long do the others wait in a rebalance for a member that is busy with a batch. */
+/** At an interval of `heartbeatMs`, every second check would come just before the heartbeat is due. */
+const heartbeatCheckMs = 100;
+/** How long a rebalance waits for a member that is handling a batch. */
 const rebalanceMs = 30_000;
-const commitMs = 5_000;
-const leaveMs = 3_000;
-/** A consumer of kafkajs that gives no sign for so long, though no batch is under way, is given up. */
+const commitTimeoutMs = 5_000;
+const leaveTimeoutMs = 3_000;
+/** A session without activity for this long, although no batch is running, has failed. */
 const silenceMs = 90_000;
-/** Fetches at least so far apart bring more messages each, and cost less. */
+/** Fetches at this distance return more messages each, and cost less. */
 const fetchEveryMs = 25;
-/** kafkajs hands over the partitions of one fetch side by side; they only wait for room. */
-const partitionsAtOnce = 64;
+/** How many partitions of a fetch are received concurrently; each only waits for capacity in its queue. */
+const concurrentPartitions = 64;
 
-type ConsumerOptions = KafkaClientOptions & {
+/** What a consumer session is created with. */
+export type SessionOptions = KafkaClientOptions & {
   readonly topics: KafkaTopics;
   readonly subscription: SubscriptionOptions;
 };
 
+/** One kafkajs consumer from its first connection to its end. */
+export interface Session {
+  /** Joins the group and consumes. Rejects when the session cannot continue, and does not resolve before. */
+  readonly run: () => Promise<never>;
+  /** Finishes and commits the running batches, and leaves the group; never rejects. */
+  readonly close: () => Promise<void>;
+}
+
 /**
- * A member of a group for as long as the part is started. It has one life after another: each is a kafkajs consumer that
- * kafkajs itself never starts again, and whatever ends it (the broker away, an error that kafkajs calls final, silence) is
- * followed by the next one, after a pause. So it never ends without having been asked to.
+ * Creates a consumer session. kafkajs never restarts the consumer by itself: each failure ends the session.
+ * `onJoined` is called for every group join.
  */
-export const createKafkaConsumer = (options: ConsumerOptions): Part => {
-  const { subscription, logger, topics, presence } = options;
-  const stopping = new AbortController();
-  let lives: Promise<void> | undefined;
-  readCompressed();
-
-  const live = async (): Promise<void> => {
-    const { signal } = stopping;
-    let failed = 0;
-    for (;;) {
-      let life: Life | undefined;
-      let problem: unknown;
-      try {
-        const sessionMs = await unlessStopped(signal, topics.sessionMs());
-        if (sessionMs === undefined) return;
-        life = createLife(options, { stopping: signal, sessionMs, onJoined: () => (failed = 0) });
-        await life.run();
-      } catch (error) {
-        problem = unreadableIn(error) ?? presence.explained(error);
-      }
-      await life?.end();
-      if (signal.aborted) return;
-      failed += 1;
-      topics.forget();
-      const ms = Math.round(pauseMs(failed));
-      // What only a person can end has been said once.
-      const level = problem instanceof BrokerRefused ? 'debug' : unreadableIn(problem) ? 'error' : 'warn';
-      logger[level]({ err: problem, group: subscription.group, pauseMs: ms }, 'consuming anew after a pause');
-      await pause(ms, signal);
-    }
-  };
-
-  return {
-    name: `consumer ${subscription.group}`,
-    start: async () => {
-      lives = live();
-    },
-    stop: async () => {
-      stopping.abort();
-      await lives;
-    },
-  };
-};
-
-type Life = ReturnType<typeof createLife>;
-
-/** Resolves with `work`, or with undefined as soon as the signal is aborted. */
-const unlessStopped = async <Result>(
-  signal: AbortSignal,
-  work: Promise<Result>,
-): Promise<Result | undefined> => {
-  let stop = (): void => undefined;
-  const stopped = new Promise<undefined>((resolve) => (stop = () => resolve(undefined)));
-  if (signal.aborted) stop();
-  signal.addEventListener('abort', stop);
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, stopped]);
-  } finally {
-    // An outage has many lives, and all of them the one signal.
-    signal.removeEventListener('abort', stop);
-  }
-};
-
-/** `run` resolves when it is to stop and rejects when it cannot go on; `end` finishes the batches under way and leaves. */
-const createLife = (
-  options: ConsumerOptions,
-  {
-    stopping,
-    sessionMs,
-    onJoined,
-  }: { readonly stopping: AbortSignal; readonly sessionMs: number; readonly onJoined: () => void },
-) => {
-  const { subscription, logger, topics, presence } = options;
-  const { group, onBatch, maxBatch = 5_000 } = subscription;
+export const createSession = (
+  options: SessionOptions,
+  { sessionMs, onJoined }: { readonly sessionMs: number; readonly onJoined: () => void },
+): Session => {
+  const { subscription, topics, logger, connectionState } = options;
   const client = openKafkaClient(options);
-  const consumer = client.kafka.consumer({
-    groupId: group,
-    heartbeatInterval: heartbeatMs,
-    sessionTimeout: sessionMs,
-    rebalanceTimeout: rebalanceMs,
-    // Thousands of messages at a time; and for all partitions, or the first of them would keep the others waiting.
-    maxBytesPerPartition: 1_048_576,
-    maxBytes: 16 * 1_048_576,
-    minBytes: 1,
-    maxWaitTimeInMs: 500,
-    metadataMaxAge: 15_000,
-    allowAutoTopicCreation: false,
-    retry: { ...retry, retries: 5, restartOnFailure: async () => false },
-  });
-  const lanes = new Map<string, Lane>();
-  const pauses = new Map<string, { failures: number; timer?: NodeJS.Timeout }>();
-  let ended = false;
-  /** The group is being shared out anew: what is under way is finished, what is not begun is left to its next owner. */
-  let rejoining = false;
+  const consumer = client.kafka.consumer(consumerConfig(subscription.group, sessionMs));
+  let isClosed = false;
+  /** True from the start of a rebalance until the group join; fetched messages are dropped meanwhile. */
+  let isRejoining = false;
   let joins = 0;
-  let lastSign = performance.now();
-  let fail = (_error: unknown): void => undefined;
-
-  let assigned: ConsumerGroupJoinEvent['payload']['memberAssignment'] = {};
-
-  const isOurs = (topic: string, partition: number) => assigned[topic]?.includes(partition) === true;
-  const isOver = () => ended || rejoining || stopping.aborted;
-  const underWay = () => [...lanes.values()].flatMap((lane) => lane.running() ?? []);
-  const dropAll = () => {
-    for (const lane of lanes.values()) lane.drop();
-  };
-
-  /** Answers whether the error says that the member's partitions may be another's now. */
-  const noteLoss = (error: unknown): boolean => {
-    const lost = membershipErrors.has((error as { type?: string }).type ?? '');
-    if (lost) {
-      rejoining = true;
-      dropAll();
-    }
-    return lost;
-  };
-
-  let commit: EachBatchPayload['commitOffsetsIfNecessary'] = () => Promise.resolve();
-  const commits = createCommits(async (offsets) => {
-    const during = joins;
-    try {
-      await within(commitMs, 'committing', commit(offsets));
-    } catch (error) {
-      // What is refused to the member of before says nothing of the one that has joined again.
-      if (during === joins && !noteLoss(error)) fail(error);
-    }
-  });
-
-  const backOff = (topic: string, partition: number, first: bigint, error: unknown) => {
-    const slot = `${topic}/${partition}`;
-    const paused = pauses.get(slot) ?? { failures: 0 };
-    paused.failures += 1;
-    const ms = Math.round(pauseMs(paused.failures));
-    logger.warn({ err: error, group, topic, partition, pauseMs: ms }, 'a batch failed; its partition pauses');
-    if (ended) return;
-    const partitions = [{ topic, partitions: [partition] }];
-    consumer.pause(partitions);
-    consumer.seek({ topic, partition, offset: String(first) });
-    paused.timer = setTimeout(() => {
-      // Between two lives there is nothing to resume.
-      if (!ended) consumer.resume(partitions);
-    }, ms);
-    pauses.set(slot, paused);
-  };
-
-  const openLane = (topic: string, partition: number): Lane => {
-    const lane = createPartitionQueue({
-      maxBatch,
-      handle: (messages) => onBatch(messages.map((message) => incoming(topic, partition, message))),
-      onDone: (behind) => {
-        pauses.delete(`${topic}/${partition}`);
-        commits.add({ topic, partition, offset: String(behind) });
-      },
-      onFailed: (error, first) => backOff(topic, partition, first, error),
-    });
-    lanes.set(`${topic}/${partition}`, lane);
-    return lane;
-  };
-
   let nextFetch: Promise<void> | undefined;
-  const take = async (payload: EachBatchPayload): Promise<void> => {
-    const { batch, heartbeat, resolveOffset } = payload;
-    const { topic, partition, messages } = batch;
-    const beat = () => heartbeat().catch(noteLoss);
-    // A process that has only just started may have been silent since it joined.
+  let fail = (_error: unknown): void => undefined;
+  const failure = new Promise<never>((_resolve, reject) => (fail = reject));
+  failure.catch(() => undefined);
+  let commitOffsets: EachBatchPayload['commitOffsetsIfNecessary'] = () => Promise.resolve();
+
+  const commits = createOffsetCommits(
+    () => partitions.all(),
+    async (offsets) => {
+      const joinsBefore = joins;
+      try {
+        await within(commitTimeoutMs, 'committing offsets', commitOffsets(offsets));
+      } catch (error) {
+        // An error from before the latest group join says nothing about the present membership.
+        if (joinsBefore === joins && !noteLostMembership(error)) fail(error);
+      }
+    },
+  );
+  const partitions = createPartitions((topic, partition) =>
+    createPartition({ topic, partition, consumer, subscription, logger, onBatchDone: commits.schedule }),
+  );
+  const silence = watchSilence(consumer, { isBusy: partitions.areRunning, onSilence: fail });
+
+  const startRebalance = (): void => {
+    isRejoining = true;
+    for (const { dropQueue } of partitions.all()) dropQueue();
+  };
+
+  /** Returns whether the error says that the partitions of this member may belong to another one. */
+  const noteLostMembership = (error: unknown): boolean => {
+    const isLost = lostMembershipTypes.has((error as { type?: string }).type ?? '');
+    if (isLost) startRebalance();
+    return isLost;
+  };
+
+  const receive = async (payload: EachBatchPayload): Promise<void> => {
+    const { batch, heartbeat, isStale, resolveOffset } = payload;
+    const beat = () => heartbeat().catch(noteLostMembership);
+    // A process that was blocked since it joined may have missed heartbeats.
     await beat();
-    // What was fetched before the consumer was sent back is fetched again, and what was another's meanwhile is left to it.
-    if (isOver() || payload.isStale() || !isOurs(topic, partition)) return;
-    commit = payload.commitOffsetsIfNecessary;
-    const lane = lanes.get(`${topic}/${partition}`) ?? openLane(topic, partition);
-    const last = batch.lastOffset();
-    const missing = lane.take({ from: fetchedFrom(batch), messages, behind: BigInt(last) + 1n });
-    if (missing !== undefined) {
-      consumer.seek({ topic, partition, offset: String(missing) });
-      return;
-    }
-    resolveOffset(last);
+    const partition = partitions.find(batch.topic, batch.partition);
+    // Messages fetched before a seek are fetched again; those of a revoked one belong to another member.
+    if (isClosed || isRejoining || isStale() || !partition?.isAssigned()) return;
+    commitOffsets = payload.commitOffsetsIfNecessary;
+    if (!partition.enqueue(fetchedMessages(batch))) return;
+    resolveOffset(batch.lastOffset());
     nextFetch ??= pause(fetchEveryMs).then(() => (nextFetch = undefined));
     await nextFetch;
-    const beating = setInterval(() => void beat(), lookMs);
-    await lane.room();
+    const beating = setInterval(() => void beat(), heartbeatCheckMs);
+    await partition.waitForCapacity();
     clearInterval(beating);
   };
 
-  const start = async () => {
+  const start = async (): Promise<void> => {
     await topics.ensure(subscription.topics);
     await consumer.connect();
     await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: partitionsAtOnce,
-      eachBatch: (payload) => (isOver() ? Promise.resolve() : take(payload)),
+      partitionsConsumedConcurrently: concurrentPartitions,
+      eachBatch: async (payload) => {
+        if (!isClosed && !isRejoining) await receive(payload);
+      },
     });
   };
 
-  const crash = new Promise<never>((_resolve, reject) => {
-    fail = reject;
-    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-    const watch = setInterval(() => {
-      if (ended) clearInterval(watch);
-      else if (underWay().length === 0 && performance.now() - lastSign > silenceMs) {
-        reject(new Error(`the consumer gave no sign for ${silenceMs} ms`));
-      }
-    }, 1_000).unref();
-  });
-  crash.catch(() => undefined);
-  consumer.on(consumer.events.REBALANCING, () => {
-    rejoining = true;
-    dropAll();
-  });
+  consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
+  consumer.on(consumer.events.FETCH, connectionState.markAvailable);
+  consumer.on(consumer.events.REBALANCING, startRebalance);
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    assigned = payload.memberAssignment;
-    for (const [slot, lane] of lanes) {
-      const at = slot.lastIndexOf('/');
-      if (isOurs(slot.slice(0, at), Number(slot.slice(at + 1)))) lane.drop();
-      else {
-        lane.forget();
-        commits.forget(slot);
-      }
-    }
-    rejoining = false;
+    partitions.assign(payload.memberAssignment);
+    isRejoining = false;
     joins += 1;
     onJoined();
   });
-  watchSigns(consumer, (isFetch) => {
-    lastSign = performance.now();
-    if (isFetch) presence.met();
-  });
 
   return {
-    run: async (): Promise<void> => {
+    run: async () => {
       const started = start();
       started.catch(() => undefined);
-      await unlessStopped(stopping, Promise.race([started.then(() => crash), crash]));
+      return Promise.race([started.then(() => failure), failure]);
     },
-    end: async (): Promise<void> => {
-      ended = true;
-      for (const { timer } of pauses.values()) clearTimeout(timer);
-      dropAll();
-      await Promise.all(underWay());
-      await commits.all();
-      await within(leaveMs, 'leaving the group', consumer.disconnect()).catch(() => undefined);
+    close: async () => {
+      isClosed = true;
+      silence.stop();
+      await Promise.all(partitions.all().map(({ close }) => close()));
+      await commits.drain();
+      await within(leaveTimeoutMs, 'leaving the group', consumer.disconnect()).catch(() => undefined);
       client.abandon();
     },
   };
 };
 
-/** By these the broker says that the member's partitions may be another's now. */
-const membershipErrors: ReadonlySet<string> = new Set([
+const consumerConfig = (groupId: string, sessionTimeout: number): ConsumerConfig => ({
+  groupId,
+  heartbeatInterval: heartbeatMs,
+  sessionTimeout,
+  rebalanceTimeout: rebalanceMs,
+  // A fetch returns thousands of messages, and of all partitions: otherwise the first would delay the others.
+  maxBytesPerPartition: 1_048_576,
+  maxBytes: 16 * 1_048_576,
+  minBytes: 1,
+  maxWaitTimeInMs: 500,
+  metadataMaxAge: 15_000,
+  allowAutoTopicCreation: false,
+  retry: { ...retry, retries: 5, restartOnFailure: async () => false },
+});
+
+/** With these error types the broker says that the partitions of this member may belong to another one. */
+const lostMembershipTypes: ReadonlySet<string> = new Set([
   'REBALANCE_IN_PROGRESS',
   'UNKNOWN_MEMBER_ID',
   'ILLEGAL_GENERATION',
   'FENCED_INSTANCE_ID',
 ]);
 
-const watchSigns = (consumer: Consumer, onSign: (isFetch: boolean) => void): void => {
-  const { events } = consumer;
-  consumer.on(events.GROUP_JOIN, () => onSign(false));
-  consumer.on(events.FETCH, () => onSign(true));
-  consumer.on(events.END_BATCH_PROCESS, () => onSign(false));
-  consumer.on(events.HEARTBEAT, () => onSign(false));
+type MemberAssignment = ConsumerGroupJoinEvent['payload']['memberAssignment'];
+
+/**
+ * Keeps every partition that was assigned during the session. A revoked partition is kept as well: if it is
+ * assigned again, its next batch must wait for the one that is still running.
+ */
+const createPartitions = (create: (topic: string, partition: number) => Partition) => {
+  const partitions = new Map<string, Partition>();
+  const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
+  const open = (topic: string, partition: number): Partition => {
+    const opened = partitions.get(keyOf(topic, partition)) ?? create(topic, partition);
+    partitions.set(keyOf(topic, partition), opened);
+    return opened;
+  };
+  return {
+    all: (): readonly Partition[] => [...partitions.values()],
+    find: (topic: string, partition: number) => partitions.get(keyOf(topic, partition)),
+    areRunning: () => [...partitions.values()].some(({ isRunning }) => isRunning()),
+    /** Assigns the partitions of a group join to this member, and revokes all others. */
+    assign: (assignment: MemberAssignment): void => {
+      const assigned = new Set(
+        Object.entries(assignment).flatMap(([topic, numbers]) =>
+          numbers.map((number) => open(topic, number)),
+        ),
+      );
+      for (const partition of partitions.values()) {
+        if (assigned.has(partition)) partition.assign();
+        else partition.revoke();
+      }
+    },
+  };
+};
+
+/** Calls `onSilence` if kafkajs shows no activity for 90 seconds although no batch is running. */
+const watchSilence = (
+  consumer: Consumer,
+  { isBusy, onSilence }: { readonly isBusy: () => boolean; readonly onSilence: (error: Error) => void },
+) => {
+  const { GROUP_JOIN, FETCH, END_BATCH_PROCESS, HEARTBEAT } = consumer.events;
+  let activeAt = performance.now();
+  for (const event of [GROUP_JOIN, FETCH, END_BATCH_PROCESS, HEARTBEAT]) {
+    consumer.on(event, () => (activeAt = performance.now()));
+  }
+  const timer = setInterval(() => {
+    if (isBusy() || performance.now() - activeAt <= silenceMs) return;
+    onSilence(new Error(`the consumer showed no activity for ${silenceMs} ms`));
+  }, 1_000).unref();
+  return { stop: () => clearInterval(timer) };
 };

@@ -1,4 +1,4 @@
-import type { Broker, RecordPosition } from '../broker.js';
+import type { BrokerAdmin, RecordPosition } from '../broker.js';
 import type { OutboxEntry } from './table.js';
 
 /** A partition, and the offset behind the last message of ours that it is known to have. */
@@ -17,9 +17,9 @@ export const createKnownEnds = (known: readonly KnownEnd[]) => {
   const ends = new Map(known.map((end) => [keyOf(end), end]));
   return {
     /** The partitions that the broker has less of than it took from us, with their present ends. */
-    lost: async (broker: Broker): Promise<readonly KnownEnd[]> => {
+    lost: async (broker: BrokerAdmin): Promise<readonly KnownEnd[]> => {
       if (ends.size === 0) return [];
-      const present = await broker.ends([...new Set([...ends.values()].map(({ topic }) => topic))]);
+      const present = await broker.endOffsets([...new Set([...ends.values()].map(({ topic }) => topic))]);
       return [...ends.values()].flatMap(({ topic, partition, next }) => {
         // A topic or partition that is not there any more has lost everything.
         const end = present.get(topic)?.find((place) => place.partition === partition)?.offset ?? 0n;

@@ -3,37 +3,37 @@ import type pg from 'pg';
 import {
   MessageRefused,
   type Broker,
-  type BrokerTools,
+  type BrokerOptions,
   type OutgoingMessage,
   type RecordPosition,
 } from '../broker.js';
-import { createGroupMember } from './member.js';
+import { createGroupMember } from './consumer.js';
 import { startPruning } from './retention.js';
-import { beyondEnd, channels, lockNumber, openPostgresStore, withConnection } from './store.js';
+import { beyondEnd, lockNumber, messagesChannel, openPostgresStore, withConnection } from './store.js';
 import type { Logger } from '@cinegraph/service/logger';
 import { within } from '@cinegraph/service/timing';
 
 /** Larger publications are appended in several transactions, one after the other. */
 const chunkLimits = { messages: 5_000, bytes: 8_000_000 };
 
-/** As Kafka has them. */
+/** These limits are the same as Kafka's. */
 const topicPattern = /^[\w.-]{1,249}$/;
 const defaultMaxMessageBytes = 1_048_576;
 
-/** A publication gives up before thirty seconds are over. */
+/** A publication fails within the thirty seconds that `Broker.publish` promises. */
 const publishTimeoutMs = 28_000;
 
-/** How long a stop waits for publications under way when the database does not answer. */
+/** How long a stop waits for running publications when the database does not respond. */
 const stopTimeoutMs = 4_000;
 
 /**
- * The broker of one machine: a log in the PostgreSQL database at `url` (prisma/events, migrated here), durable as that is.
- * Offsets become visible in order, since whoever appends to a topic holds its advisory lock until the commit; publications of
- * one client happen in the order of their calls. What a client knows is in the database alone: the log may be pruned below a
- * group's position, lose messages that a group has read, or be made anew, and all go on by themselves, at the oldest message
- * there is.
+ * Opens the broker for one machine: topics in the PostgreSQL database at `url` (prisma/events, migrated
+ * here). A publisher holds an advisory lock of each topic until its commit, so that offsets become visible in
+ * order. Publications of one client are appended in the order of the calls. All state is in the database:
+ * when retention has removed messages that a group has not read, when messages are lost, or when the database
+ * is created again, every client continues with the oldest message.
  */
-export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }): Broker => {
+export const openPostgresBroker = (tools: BrokerOptions & { readonly url: string }): Broker => {
   const { topics, logger } = tools;
   const store = openPostgresStore(tools);
   const limits = new Map(topics.map(({ name, maxMessageBytes }) => [name, maxMessageBytes]));
@@ -43,14 +43,13 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
 
   const append = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
     const names = new Set(messages.map(({ topic }) => topic));
-    const places = await store.use(() => appendChunk({ pool: store.pool, logger }, messages, names));
-    if (places.length === messages.length) return places;
-    // Nothing was appended: a topic is missing.
+    const positions = await store.use(() => appendChunk({ pool: store.pool, logger }, messages, names));
+    if (positions) return positions;
     return store.use(async () => {
       await store.addTopics(names);
-      const again = await appendChunk({ pool: store.pool, logger }, messages, names);
-      if (again.length !== messages.length) throw new Error('a topic of the log vanished while it was made');
-      return again;
+      const retried = await appendChunk({ pool: store.pool, logger }, messages, names);
+      if (!retried) throw new Error('a topic was removed while messages were published to it');
+      return retried;
     });
   };
 
@@ -58,15 +57,15 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
     const chunks = chunksOf(messages, limits);
     const deadline = performance.now() + publishTimeoutMs;
     const turn = last.then(async () => {
-      const places: RecordPosition[] = [];
+      const positions: RecordPosition[] = [];
       for (const chunk of chunks) {
-        if (performance.now() > deadline) throw new Error('the log did not take the messages in time');
-        places.push(...(await append(chunk)));
+        if (performance.now() > deadline) throw new Error('the messages could not be appended in time');
+        positions.push(...(await append(chunk)));
       }
-      return places;
+      return positions;
     });
     last = turn.catch(() => undefined);
-    return within(publishTimeoutMs, 'publishing to the log', turn);
+    return within(publishTimeoutMs, 'publishing to PostgreSQL', turn);
   };
 
   return {
@@ -77,15 +76,15 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
       },
       stop: async () => {
         stopped.abort();
-        const left = Promise.all([last, background]).then(() => store.pool.end());
-        await within(stopTimeoutMs, 'leaving the log', left).catch((error: unknown) =>
-          logger.warn({ err: error }, 'the log was left while it was away'),
+        const closed = Promise.all([last, background]).then(() => store.pool.end());
+        await within(stopTimeoutMs, 'closing the broker', closed).catch((error: unknown) =>
+          logger.warn({ err: error }, 'the broker was closed while its database was unavailable'),
         );
       },
     },
     publish,
-    subscribe: (options) => createGroupMember({ ...tools, store }, options),
-    ends: async (names) => {
+    subscribe: (options) => createGroupMember(store, logger, options),
+    endOffsets: async (names) => {
       const { rows } = await store.use(() =>
         store.pool.query<{ topic: string; partition: number; next_offset: string }>(
           'SELECT topic, partition, next_offset FROM partition_end WHERE topic = ANY ($1) ORDER BY 1, 2',
@@ -94,9 +93,9 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
       );
       const ends = new Map<string, RecordPosition[]>();
       for (const { topic, partition, next_offset: end } of rows) {
-        const places = ends.get(topic) ?? [];
-        places.push({ partition, offset: BigInt(end) });
-        ends.set(topic, places);
+        const positions = ends.get(topic) ?? [];
+        positions.push({ partition, offset: BigInt(end) });
+        ends.set(topic, positions);
       }
       return ends;
     },
@@ -110,7 +109,8 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
         ),
       );
       return rows.map(({ topic, partition, committed, next_offset: end }) => ({
-        ...{ topic, partition },
+        topic,
+        partition,
         committed: committed === null ? null : BigInt(committed),
         end: BigInt(end),
       }));
@@ -120,22 +120,22 @@ export const openPostgresBroker = (tools: BrokerTools & { readonly url: string }
 };
 
 /**
- * Appends the messages in one transaction: the locks of their topics first, then one statement. Answers no places, and
- * appends nothing, when there is a topic that does not exist.
+ * Appends the messages in one transaction: takes the locks of their topics, then runs one statement. Appends
+ * nothing and returns undefined if one of the topics does not exist.
  */
 const appendChunk = async (
   { pool, logger }: { readonly pool: pg.Pool; readonly logger: Logger },
   messages: readonly OutgoingMessage[],
   topics: ReadonlySet<string>,
-): Promise<readonly RecordPosition[]> => {
-  // In order of the locks: two publishers of the same topics wait for each other, and never in a circle.
+): Promise<readonly RecordPosition[] | undefined> => {
+  // Sorted, so that two publishers of the same topics wait for each other instead of deadlocking.
   const locks = [...topics]
     .map((topic) => ({ topic, number: BigInt(lockNumber('append', topic)) }))
     .sort((left, right) => (left.number < right.number ? -1 : 1));
   return withConnection(pool, async (client) => {
     await client.query('BEGIN');
     await client.query(
-      `SELECT pg_advisory_xact_lock(number), pg_notify('${channels.messages}', topic)
+      `SELECT pg_advisory_xact_lock(number), pg_notify('${messagesChannel}', topic)
        FROM unnest($1::bigint[], $2::text[]) AS lock(number, topic)`,
       [locks.map(({ number }) => number.toString()), locks.map(({ topic }) => topic)],
     );
@@ -150,13 +150,15 @@ const appendChunk = async (
     await client.query(complete ? 'COMMIT' : 'ROLLBACK');
     const { reset = 0 } = rows[0] ?? {};
     if (complete && reset > 0) logger.warn({ topics: [...topics], positions: reset }, beyondEnd);
-    return complete ? rows.map(({ partition, offset }) => ({ partition, offset: BigInt(offset) })) : [];
+    return complete
+      ? rows.map(({ partition, offset }) => ({ partition, offset: BigInt(offset) }))
+      : undefined;
   });
 };
 
 /**
- * One statement of its own after the locks, so that it sees what the publisher before it committed. The clock is read in
- * it, too: in a partition it goes with the offsets.
+ * Runs as a statement of its own after the locks are taken, so that it sees the commit of the previous
+ * publisher. It also reads the clock, so that append times follow the order of the offsets.
  */
 const appendSql = `
   WITH input AS (
@@ -171,22 +173,22 @@ const appendSql = `
     FROM counted WHERE partition_end.topic = counted.topic AND partition_end.partition = counted.partition
     RETURNING counted.topic, counted.partition, next_offset - count AS first
   ), reset AS (
-    -- Groups that stood beyond the end, since messages are lost, would pass these over.
+    -- A group whose offset is beyond the end, because messages were lost, would skip the new ones.
     UPDATE group_position AS position SET committed = 0 FROM ends
     WHERE position.topic = ends.topic AND position.partition = ends.partition AND committed > first
     RETURNING 1
-  ), placed AS (
+  ), numbered AS (
     SELECT input.*, first - 1 + row_number() OVER (PARTITION BY topic, partition ORDER BY number) AS "offset"
     FROM input JOIN ends USING (topic, partition)
   ), appended AS (
     INSERT INTO message (topic, partition, "offset", appended_at, key, value, headers, state_key)
     SELECT topic, partition, "offset", statement_timestamp(), key, value, headers::json,
       CASE WHEN keeps = 'states' THEN sha256(key) END
-    FROM placed
+    FROM numbered
   )
-  SELECT partition, "offset", (SELECT count(*)::integer FROM reset) AS reset FROM placed ORDER BY number`;
+  SELECT partition, "offset", (SELECT count(*)::integer FROM reset) AS reset FROM numbered ORDER BY number`;
 
-/** By which a message finds its partition: a hash of its key, the same in every version and on every machine. */
+/** Returns the hashes that select the partitions. The hash of a key must never change. */
 const hashesOf = (messages: readonly OutgoingMessage[]): readonly number[] => {
   let spread = randomInt(2 ** 31);
   return messages.map(({ key }) =>
@@ -194,7 +196,7 @@ const hashesOf = (messages: readonly OutgoingMessage[]): readonly number[] => {
   );
 };
 
-/** Cuts a publication into chunks; throws when one of the messages will never be taken. */
+/** Divides a publication into chunks; throws {@link MessageRefused} if a message is invalid or too large. */
 const chunksOf = (
   messages: readonly OutgoingMessage[],
   limits: ReadonlyMap<string, number | undefined>,
@@ -206,9 +208,9 @@ const chunksOf = (
     const { topic } = message;
     const bytes = bytesOf(message);
     const limit = limits.get(topic) ?? defaultMaxMessageBytes;
-    if (!topicPattern.test(topic)) throw new MessageRefused('a message names what can be no topic');
+    if (!topicPattern.test(topic)) throw new MessageRefused('a message has an invalid topic name');
     if (bytes > limit) {
-      throw new MessageRefused(`a message of ${bytes} bytes is more than ${topic} takes: ${limit}`);
+      throw new MessageRefused(`a message has ${bytes} bytes, and ${topic} accepts at most ${limit}`);
     }
     if (chunk.length === chunkLimits.messages || chunkBytes + bytes > chunkLimits.bytes) {
       if (chunk.length > 0) chunks.push(chunk);

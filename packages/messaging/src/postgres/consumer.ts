@@ -1,29 +1,238 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
+import { backoffMs } from '@cinegraph/service/backoff';
 import type { Logger } from '@cinegraph/service/logger';
-import { beyondEnd, channels, connectionOptions, endClient, lockNumber } from './store.js';
+import { createOutage } from '@cinegraph/service/outage';
+import type { Part } from '@cinegraph/service/parts';
+import { pause, waitAtMost } from '@cinegraph/service/timing';
+import { createWakeUp } from '@cinegraph/service/wake-up';
+import type { IncomingMessage, SubscriptionOptions } from '../broker.js';
+import { beyondEnd, endClient, lockNumber, messagesChannel, type PostgresStore } from './store.js';
 
-/** One connection of a group's member, and the partitions that it owns by advisory locks on that connection. */
-export interface LogSession {
-  /** Consumes until the signal, then finishes what is under way; rejects when the connection or a statement fails. */
-  run(): Promise<void>;
-  /** Resolves when no batch is under way any more; the connection is closed, and with it all is given up. */
+/** How often a standby tries the lock, and the active member looks for messages without a notification. */
+const pollMs = 1_000;
+
+/** A batch has at most this many bytes, unless its only message is larger. */
+const maxBatchBytes = 16_000_000;
+
+/** How long a stop waits for running batches; the next active member gets what is not committed by then. */
+const stopTimeoutMs = 8_000;
+
+/**
+ * Creates a member of a consumer group. One member of a group is active, by a session advisory lock, and
+ * consumes all partitions; the others are on standby and try to take the lock every second. Members of a
+ * group must subscribe to the same topics. When a connection fails, the running batches are awaited and the
+ * member connects again.
+ */
+export const createGroupMember = (
+  store: PostgresStore,
+  logger: Logger,
+  options: SubscriptionOptions,
+): Part => {
+  const { group, topics } = options;
+  const stopping = new AbortController();
+  const stopped = (): boolean => stopping.signal.aborted;
+  const outage = createOutage(
+    logger.child({ group }),
+    'a consumer cannot read from the broker',
+    'a consumer can read from the broker again',
+  );
+  let running: Promise<void> | undefined;
+
+  const run = async (): Promise<void> => {
+    while (!stopped()) {
+      let session: MemberSession | undefined;
+      try {
+        await store.use(() => store.addTopics(topics));
+        session = await openMemberSession(store, stopping.signal);
+        await takeLock(session, group, outage.over);
+        await consumeTopics(session, options, logger, outage.over);
+      } catch (error) {
+        // The lock is released before the pause, so that a standby can take over.
+        await session?.close();
+        if (!stopped()) await pause(outage.failed(error), stopping.signal);
+      }
+    }
+  };
+
+  return {
+    name: `consumer ${group}`,
+    start: async () => {
+      running = run();
+    },
+    stop: async () => {
+      stopping.abort();
+      await waitAtMost(running, stopTimeoutMs);
+    },
+  };
+};
+
+/** The connection of a member, which holds the lock and over which offsets are committed. */
+interface MemberSession {
+  /** Aborted when the member is stopped, and when the connection or a statement fails. */
+  readonly ending: AbortSignal;
+  /** Runs statements one after the other: all partitions share the connection. */
+  query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Calls `listener` with the topic of messages that were appended. */
+  onMessages(listener: (topic: string) => void): void;
+  /** Ends the session because of an error. */
+  fail(error: unknown): void;
+  /** Closes the connection, which releases the lock. */
   close(): Promise<void>;
 }
 
-/** A partition that this session owns. */
-interface Owned {
+/**
+ * Opens the connection of a member; rejects if the server cannot be reached. The server ends the session, and
+ * releases its lock, at once when the process dies, after 8 seconds when it is frozen, and after 4 when its
+ * network is cut. Since offsets are committed over the same connection, a member that has lost the lock
+ * cannot commit.
+ */
+const openMemberSession = async ({ pool }: PostgresStore, stopped: AbortSignal): Promise<MemberSession> => {
+  const client = new pg.Client(pool.options);
+  const failed = new AbortController();
+  const fail = (error: unknown): void => failed.abort(error);
+  client.on('error', fail);
+  client.on('end', () => fail(new Error('the connection to the event database was closed')));
+  let last: Promise<unknown> = Promise.resolve();
+  const session: MemberSession = {
+    ending: AbortSignal.any([stopped, failed.signal]),
+    query: <Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[]) => {
+      const result = last.then(async () => (await client.query<Row>(sql, [...values])).rows);
+      last = result.catch(fail);
+      return result;
+    },
+    onMessages: (listener) => {
+      client.on('notification', ({ payload }) => listener(payload ?? ''));
+    },
+    fail,
+    close: () => endClient(client),
+  };
+  try {
+    await client.connect();
+    await client.query(
+      `SET idle_session_timeout = '8s'; SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;
+       SET tcp_keepalives_count = 2`,
+    );
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+};
+
+/** Resolves when this session holds the lock of the group; rejects when the session is ending. */
+const takeLock = async (
+  { query, ending }: MemberSession,
+  group: string,
+  onSuccess: () => void,
+): Promise<void> => {
+  for (;;) {
+    const [row] = await query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [
+      lockNumber('group', group),
+    ]);
+    onSuccess();
+    if (row?.taken) return;
+    await pause(pollMs, ending);
+    ending.throwIfAborted();
+  }
+};
+
+/**
+ * Consumes all partitions of the topics, independently of one another, until the session is ending. Then
+ * waits for the running batches, and rejects with the reason of the end.
+ */
+const consumeTopics = async (
+  session: MemberSession,
+  options: SubscriptionOptions,
+  logger: Logger,
+  onSuccess: () => void,
+): Promise<never> => {
+  const { query, ending } = session;
+  const { group, topics } = options;
+  const wakeUp = createWakeUp();
+  const consuming = new Map<string, Promise<void>>();
+  ending.addEventListener('abort', wakeUp.signal);
+  session.onMessages((topic) => {
+    if (topics.includes(topic)) wakeUp.signal();
+  });
+  try {
+    await query(`LISTEN ${messagesChannel}`, []);
+    for (;;) {
+      ending.throwIfAborted();
+      wakeUp.reset();
+      for (const partition of await query<Partition>(unreadSql, [group, topics])) {
+        const name = `${partition.topic}/${partition.partition}`;
+        if (consuming.has(name)) continue;
+        const done = consumePartition(session, options, partition, logger)
+          .catch(session.fail)
+          .finally(() => {
+            consuming.delete(name);
+            wakeUp.signal();
+          });
+        consuming.set(name, done);
+      }
+      onSuccess();
+      await wakeUp.wait(pollMs);
+    }
+  } finally {
+    await Promise.all(consuming.values());
+  }
+};
+
+interface Partition {
   readonly topic: string;
   readonly partition: number;
-  readonly lock: string;
-  /** Resolves when nothing of it is under way; undefined while it waits for messages. */
-  pump: Promise<void> | undefined;
-  /** Aborted when it is to be let go. */
-  readonly leaving: AbortController;
 }
 
-interface Fetched {
+/** Delivers and commits batch after batch of a partition until none is left or the session is ending. */
+const consumePartition = async (
+  { query, ending }: MemberSession,
+  { group, maxBatch = 5_000, onBatch }: SubscriptionOptions,
+  { topic, partition }: Partition,
+  logger: Logger,
+): Promise<void> => {
+  /** Returns the next messages, the offset of the first and the offset after the last. */
+  const fetch = async () => {
+    // The end is read before the messages, so that no message below it can be missed.
+    const ends = await query<{ from: string; end: string }>(positionSql, [group, topic, partition]);
+    const { from: committed = '0', end = committed } = ends[0] ?? {};
+    const lost = BigInt(committed) > BigInt(end);
+    if (lost) {
+      // Committed now: new messages may move the end beyond the old offset before this batch is handled.
+      await query(commitSql, [group, topic, partition, '0']);
+      logger.warn({ group, topic, partition, committed, end }, beyondEnd);
+    }
+    const from = lost ? '0' : committed;
+    const rows = await query<MessageRow>(fetchSql, [topic, partition, from, maxBatch, maxBatchBytes]);
+    const messages = rows.map((row) => readMessage(topic, partition, row));
+    const last = messages.at(-1);
+    // Without a message, retention has removed all of them up to the end.
+    return { messages, from, next: last ? (last.offset + 1n).toString() : end };
+  };
+
+  /** Returns true when the batch is handled, and false when the session ends while it waits to try again. */
+  const deliver = async (messages: readonly IncomingMessage[]): Promise<boolean> => {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        await onBatch(messages);
+        return true;
+      } catch (error) {
+        const offset = messages[0]?.offset.toString();
+        const position = { group, topic, partition, offset };
+        logger.warn({ err: error, ...position }, 'a batch failed and will be delivered again');
+      }
+      await pause(backoffMs(failures), ending);
+      if (ending.aborted) return false;
+    }
+  };
+
+  while (!ending.aborted) {
+    const { messages, from, next } = await fetch();
+    if (next === from || (messages.length > 0 && !(await deliver(messages)))) return;
+    await query(commitSql, [group, topic, partition, next]);
+  }
+};
+
+interface MessageRow {
   readonly offset: string;
   readonly appended_at: Date;
   readonly key: Buffer | null;
@@ -31,223 +240,7 @@ interface Fetched {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Missed notifications cost no more than this. */
-const pollMs = 1_000;
-
-/** A batch holds no more bytes than this, whatever its number of messages; a single message may. */
-const maxBatchBytes = 16_000_000;
-
-const backOff = { fromMs: 100, toMs: 10_000 };
-
-/**
- * Connects a member. Each topic's members hold a lock in common, by which they count one another; each then takes its share
- * of the partitions, and lets go of what it has beyond that between two batches. The server ends the session of a process
- * that is frozen or cut off within seconds, and with it the locks; and since positions are committed over the same
- * connection, who has lost a partition cannot commit in it.
- */
-export const openConsumerSession = async (
-  { url, clientId, logger }: { url: string; clientId: string; logger: Logger },
-  { group, topics, maxBatch = 5_000, onBatch }: SubscriptionOptions,
-  signal: AbortSignal,
-): Promise<LogSession> => {
-  const client = new pg.Client(connectionOptions(url, clientId));
-  const owned = new Map<string, Owned>();
-  let failure: unknown;
-  let wake = (): void => undefined;
-  let polledAt = -Infinity;
-  const wanted = { balance: false, look: false };
-
-  let last: Promise<unknown> = Promise.resolve();
-  /** One statement after the other: partitions share the connection. */
-  const query = <Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[]): Promise<Row[]> => {
-    const turn = last.then(async () => (await client.query<Row>(sql, [...values])).rows);
-    last = turn.catch(() => undefined);
-    return turn;
-  };
-  const leave = () => {
-    for (const { leaving } of owned.values()) leaving.abort();
-    wake();
-  };
-  const fail = (error: unknown) => {
-    failure ??= error;
-    leave();
-  };
-  signal.addEventListener('abort', leave);
-  client.on('error', fail);
-  client.on('end', () => fail(new Error('the connection to the log ended')));
-  client.on('notification', ({ channel, payload }) => {
-    if (channel === channels.members && payload === group) wanted.balance = true;
-    else if (channel === channels.messages && topics.includes(payload ?? '')) wanted.look = true;
-    else return;
-    wake();
-  });
-
-  let all: { readonly topic: string; readonly partition: number }[];
-  try {
-    await client.connect();
-    await client.query(
-      `SET idle_session_timeout = '8s'; SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;
-       SET tcp_keepalives_count = 2; LISTEN ${channels.messages}; LISTEN ${channels.members}`,
-    );
-    await query(
-      `SELECT pg_advisory_lock_shared(number), pg_notify('${channels.members}', $2) FROM unnest($1::bigint[]) AS number`,
-      [topics.map((topic) => lockNumber('member', group, topic)), group],
-    );
-    all = await query<{ topic: string; partition: number }>(
-      'SELECT topic, partition FROM partition_end WHERE topic = ANY ($1) ORDER BY 1, 2',
-      [topics],
-    );
-  } catch (error) {
-    signal.removeEventListener('abort', leave);
-    await endClient(client);
-    throw error;
-  }
-  const partitions = all.map((row) => ({
-    ...row,
-    lock: lockNumber('owner', group, row.topic, row.partition),
-  }));
-
-  /** Takes and lets go, until this member has its share of each topic. */
-  const balance = async () => {
-    const held = await query<{ number: string; pid: number; own: boolean }>(heldLocksSql, [
-      [...topics.map((topic) => lockNumber('member', group, topic)), ...partitions.map(({ lock }) => lock)],
-    ]);
-    for (const topic of topics) {
-      const membership = lockNumber('member', group, topic);
-      const members = held.filter(({ number }) => number === membership);
-      const own = members.find((member) => member.own)?.pid ?? 0;
-      const rank = members.filter(({ pid }) => pid < own).length;
-      const ofTopic = partitions.filter((partition) => partition.topic === topic);
-      const share =
-        Math.floor(ofTopic.length / Math.max(1, members.length)) +
-        (rank < ofTopic.length % members.length ? 1 : 0);
-      const mine = [...owned.values()].filter((one) => one.topic === topic && !one.leaving.signal.aborted);
-      for (const surplus of mine.slice(share)) surplus.leaving.abort();
-      const free = ofTopic.filter(({ lock }) => !held.some(({ number }) => number === lock));
-      for (const partition of free.slice(0, Math.max(0, share - mine.length))) await take(partition);
-    }
-    for (const one of owned.values()) if (one.leaving.signal.aborted && !one.pump) await letGo(one);
-  };
-
-  const take = async (partition: { topic: string; partition: number; lock: string }) => {
-    const rows = await query<{ had: boolean }>('SELECT pg_try_advisory_lock($1) AS had', [partition.lock]);
-    if (rows[0]?.had !== true) {
-      // Somebody was quicker: there may be another one.
-      wanted.balance = true;
-      return;
-    }
-    owned.set(partition.lock, { ...partition, pump: undefined, leaving: new AbortController() });
-    wanted.look = true;
-  };
-
-  const letGo = async ({ lock }: Owned) => {
-    owned.delete(lock);
-    await query('SELECT pg_advisory_unlock($1), pg_notify($2, $3)', [lock, channels.members, group]);
-  };
-
-  /** Finds which of the waiting partitions have messages, and begins with them. */
-  const look = async () => {
-    const waiting = [...owned.values()].filter(({ pump, leaving }) => !pump && !leaving.signal.aborted);
-    if (waiting.length === 0 || signal.aborted) return;
-    const rows = await query<{ topic: string; partition: number }>(behindSql, [
-      group,
-      waiting.map(({ topic }) => topic),
-      waiting.map(({ partition }) => partition),
-    ]);
-    for (const one of waiting) {
-      if (!rows.some(({ topic, partition }) => topic === one.topic && partition === one.partition)) continue;
-      one.pump = consume(one)
-        .catch(fail)
-        .finally(() => {
-          one.pump = undefined;
-          wanted.look = true;
-          wanted.balance ||= one.leaving.signal.aborted;
-          wake();
-        });
-    }
-  };
-
-  /** Hands out batch after batch of a partition until there is none or it is let go. */
-  const consume = async (one: Owned) => {
-    while (!one.leaving.signal.aborted) {
-      const { messages, from, behind } = await fetch(one);
-      if (behind === from || (messages.length > 0 && !(await deliver(one, messages)))) return;
-      await query(commitSql, [group, one.topic, one.partition, behind]);
-    }
-  };
-
-  /** The next messages, and the offset behind them: the partition's end when retention has left none. */
-  const fetch = async ({ topic, partition }: Owned) => {
-    // First the end, then the messages: none before that end can be missed.
-    const ends = await query<{ from: string; end: string }>(positionSql, [group, topic, partition]);
-    const { from: position = '0', end = position } = ends[0] ?? {};
-    const lost = BigInt(position) > BigInt(end);
-    if (lost) {
-      // At once: the end may be beyond that position again before these messages are done.
-      await query(commitSql, [group, topic, partition, '0']);
-      logger.warn({ group, topic, partition, position, end }, beyondEnd);
-    }
-    const from = lost ? '0' : position;
-    const rows = await query<Fetched>(fetchSql, [topic, partition, from, maxBatch, maxBatchBytes]);
-    const messages = rows.map((row) => readMessage(topic, partition, row));
-    const last = messages.at(-1);
-    return { messages, from, behind: last ? (last.offset + 1n).toString() : end };
-  };
-
-  /** Until the batch is done, with pauses in between; false when the partition is to be let go instead. */
-  const deliver = async ({ topic, partition, leaving }: Owned, messages: readonly IncomingMessage[]) => {
-    for (let pauseMs = backOff.fromMs; ; pauseMs = Math.min(pauseMs * 2, backOff.toMs)) {
-      try {
-        await onBatch(messages);
-        return true;
-      } catch (error) {
-        const at = { group, topic, partition, offset: messages[0]?.offset.toString() };
-        logger.warn({ err: error, ...at }, 'a batch was not done and comes again');
-      }
-      await delay(pauseMs * (0.5 + Math.random() / 2), undefined, leaving).catch(() => undefined);
-      if (leaving.signal.aborted) return false;
-    }
-  };
-
-  /** Until a notification, the end of a batch, the signal, or the next poll. */
-  const sleep = async () => {
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    if (wanted.balance || wanted.look || failure !== undefined || signal.aborted) return;
-    await delay(pollMs, undefined, woken).catch(() => undefined);
-  };
-
-  const settle = async () => {
-    for (const one of owned.values()) await one.pump;
-  };
-
-  return {
-    run: async () => {
-      while (!signal.aborted) {
-        if (failure !== undefined) throw failure;
-        const polls = performance.now() - polledAt >= pollMs;
-        if (polls) polledAt = performance.now();
-        const toBalance = polls || wanted.balance;
-        wanted.balance = false;
-        if (toBalance) await balance();
-        const toLook = polls || wanted.look;
-        wanted.look = false;
-        if (toLook) await look();
-        await sleep();
-      }
-      await settle();
-      await query('SELECT pg_advisory_unlock_all(), pg_notify($1, $2)', [channels.members, group]);
-    },
-    close: async () => {
-      fail(new Error('the session was closed'));
-      await settle();
-      signal.removeEventListener('abort', leave);
-      await endClient(client);
-    },
-  };
-};
-
-const readMessage = (topic: string, partition: number, row: Fetched): IncomingMessage => ({
+const readMessage = (topic: string, partition: number, row: MessageRow): IncomingMessage => ({
   topic,
   partition,
   offset: BigInt(row.offset),
@@ -259,22 +252,12 @@ const readMessage = (topic: string, partition: number, row: Fetched): IncomingMe
   ),
 });
 
-/** Who holds which of these locks. */
-const heldLocksSql = `
-  SELECT number::text, pid, pid = pg_backend_pid() AS own
-  FROM (
-    SELECT (classid::bigint << 32) | objid::bigint AS number, pid FROM pg_locks
-    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held
-  WHERE number = ANY ($1::bigint[])`;
-
-/** Which of these partitions the group is not at the end of; also those whose messages are lost, so that it is beyond. */
-const behindSql = `
+/** Selects partitions whose end is not the committed offset. It may be lower, when messages were lost. */
+const unreadSql = `
   SELECT topic, partition
-  FROM unnest($2::text[], $3::integer[]) AS waiting(topic, partition)
-  JOIN partition_end USING (topic, partition)
+  FROM partition_end
   LEFT JOIN (SELECT * FROM group_position WHERE "group" = $1) AS position USING (topic, partition)
-  WHERE next_offset <> coalesce(committed, 0)`;
+  WHERE topic = ANY ($2) AND next_offset <> coalesce(committed, 0)`;
 
 const positionSql = `
   SELECT coalesce(committed, 0) AS "from", next_offset AS "end"

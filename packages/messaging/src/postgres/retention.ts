@@ -1,49 +1,51 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from '@cinegraph/service/logger';
-import { lockNumber, withConnection, type LogStore } from './store.js';
+import { createOutage } from '@cinegraph/service/outage';
+import { pause } from '@cinegraph/service/timing';
+import { lockNumber, withConnection, type PostgresStore } from './store.js';
 
-/** How old a message is when it may go, as PostgreSQL reads it. */
+/** The age at which a message may be removed, as a PostgreSQL interval. */
 const keptFor = '7 days';
 const chunkSize = 1_000;
-const pauseMs = 600_000;
+const intervalMs = 600_000;
 
 /**
- * Prepares the log as soon as it can be reached, and from then on prunes it about every ten minutes, until the signal.
- * Resolves then; a log that is away is tried again.
+ * Prepares the event database as soon as it is available, and then removes old messages about every ten
+ * minutes. Retries with back-off while the database is unavailable. Resolves once the signal is aborted.
  */
-export const startPruning = async (store: LogStore, logger: Logger, signal: AbortSignal): Promise<void> => {
-  let backOffMs = 100;
-  let told = false;
-  while (!signal.aborted) {
-    let waitMs = pauseMs;
+export const startPruning = async (
+  store: PostgresStore,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> => {
+  const outage = createOutage(
+    logger,
+    'the event database is unavailable',
+    'the event database is available again',
+  );
+  const stopped = (): boolean => signal.aborted;
+  while (!stopped()) {
     try {
-      const pruned = await store.use(() => pruneLog(store.pool));
-      if (pruned > 0) logger.info({ pruned }, 'old messages of the log removed');
-      backOffMs = 100;
-      told = false;
+      const pruned = await store.use(() => pruneMessages(store.pool));
+      outage.over();
+      if (pruned > 0) logger.info({ pruned }, 'old messages removed');
+      await pause(intervalMs * (0.5 + Math.random()), signal);
     } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it may have been aborted meanwhile
-      if (signal.aborted) return;
-      // Once an outage.
-      if (!told) logger.warn({ err: error }, 'the log is away');
-      told = true;
-      waitMs = backOffMs;
-      backOffMs = Math.min(backOffMs * 2, 10_000);
+      if (!stopped()) await pause(outage.failed(error), signal);
     }
-    await delay(waitMs * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
   }
 };
 
 /**
- * Removes messages older than seven days, of states only those that are not the newest of their key (or say that it is
- * gone), a thousand at a time, so that nobody waits. Answers how many; none while another one prunes.
+ * Removes messages older than seven days, and returns how many. A compacted topic keeps the newest message of
+ * each key, unless its value is null. Works in chunks, so that no lock is held for long. Returns 0 while
+ * another process prunes.
  */
-export const pruneLog = (pool: pg.Pool): Promise<number> =>
+export const pruneMessages = (pool: pg.Pool): Promise<number> =>
   withConnection(pool, async (client) => {
     const lock = [lockNumber('prune')];
-    const { rows } = await client.query<{ had: boolean }>('SELECT pg_try_advisory_lock($1) AS had', lock);
-    if (rows[0]?.had !== true) return 0;
+    const { rows } = await client.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', lock);
+    if (rows[0]?.taken !== true) return 0;
     const pruned = await prunePartitions(client);
     await client.query('SELECT pg_advisory_unlock($1)', lock);
     return pruned;
@@ -55,11 +57,11 @@ const prunePartitions = async (client: pg.PoolClient): Promise<number> => {
   );
   let pruned = 0;
   for (const { topic, partition, keeps } of partitions.rows) {
-    let behind: string | undefined = '-1';
-    while (behind !== undefined) {
-      const chunk = await pruneChunk(client, [topic, partition, keeps, behind, chunkSize, keptFor]);
+    let after: string | undefined = '-1';
+    while (after !== undefined) {
+      const chunk = await pruneChunk(client, [topic, partition, keeps, after, chunkSize, keptFor]);
       pruned += chunk?.pruned ?? 0;
-      behind = chunk?.old === chunkSize ? chunk.through : undefined;
+      after = chunk?.old === chunkSize ? chunk.through : undefined;
     }
   }
   return pruned;
@@ -77,11 +79,11 @@ const pruneSql = `
     SELECT "offset", state_key, value IS NULL AS gone, appended_at < now() - $6::interval AS old
     FROM message WHERE topic = $1 AND partition = $2 AND "offset" > $4 ORDER BY "offset" LIMIT $5
   ), pruned AS (
-    -- An array, so that each is looked up once, whatever the planner thinks of a table without statistics.
+    -- An array, so that the planner looks each row up by the index even when the table has no statistics.
     DELETE FROM message
     WHERE topic = $1 AND partition = $2 AND "offset" = ANY (ARRAY (
       SELECT "offset" FROM chunk
-      WHERE old AND ($3 = 'happenings' OR state_key IS NULL OR gone OR EXISTS (
+      WHERE old AND ($3 <> 'states' OR state_key IS NULL OR gone OR EXISTS (
         SELECT FROM message AS newer
         WHERE newer.topic = $1 AND newer.partition = $2 AND newer.state_key = chunk.state_key
           AND newer."offset" > chunk."offset"))))

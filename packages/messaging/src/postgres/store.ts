@@ -1,60 +1,59 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { partitionsPerTopic, type BrokerTools } from '../broker.js';
+import { partitionsPerTopic, type BrokerOptions } from '../broker.js';
 import { isUnavailable } from '@cinegraph/database/store-errors';
 import { migrate } from '@cinegraph/database/migrate';
 
-/** The database `events`, which holds the log of `broker-postgres.ts`: reached, prepared, and prepared again when it is new. */
-export interface LogStore {
+/** The event database, which holds the topics, messages and committed offsets of the PostgreSQL broker. */
+export interface PostgresStore {
   readonly pool: pg.Pool;
   /**
-   * Does `work` on a log that is migrated and has the topics. When the tables turn out to be gone (the database was made
-   * anew), they are made and the work is done once more. Rejects when the database is away.
+   * Applies the migrations and creates the topics if that is not done yet, and then runs `work`. If the
+   * tables are missing because the database was created again meanwhile, prepares it once more and runs
+   * `work` again. Rejects when the database is unavailable.
    */
   use<Result>(work: () => Promise<Result>): Promise<Result>;
-  /** Makes topics that are missing, besides those that the store was opened with. */
+  /** Creates those of the topics that are missing. */
   addTopics(names: Iterable<string>): Promise<void>;
-  /** Whether the database answered when it was last asked. */
+  /** Returns whether the last access to the database succeeded. */
   answers(): boolean;
 }
 
 const migrations = new URL('../../../../prisma/events/migrations/', import.meta.url);
 
-/** No statement on the log takes longer, in milliseconds; an answer that is missing a second later is given up. */
-export const statementTimeoutMs = 8_000;
+/** The values of the column `keeps` of table `topic`. */
+const keepsOf = { time: 'happenings', compact: 'states' } as const;
 
-/** How every connection to the log is opened. */
-export const connectionOptions = (url: string, clientId: string) => ({
-  connectionString: url,
-  application_name: `${clientId} log`,
-  connectionTimeoutMillis: 4_000,
-  statement_timeout: statementTimeoutMs,
-  query_timeout: statementTimeoutMs + 1_000,
-  keepAlive: true,
-});
+/** The server cancels a longer statement; the client stops waiting for its result one second later. */
+const statementTimeoutMs = 8_000;
 
-/** Ends a connection, also one whose other side does not answer any more; never rejects, within about a second. */
+/** Closes a connection within about a second, even if the server does not respond; never rejects. */
 export const endClient = async (client: pg.Client): Promise<void> => {
   const cut = setTimeout(() => client.connection.stream.destroy(), 1_000);
   await client.end().catch(() => undefined);
   clearTimeout(cut);
 };
 
-/** The tables or the database are not there: somebody made it anew. */
-const isGone = (error: unknown): boolean =>
+/** Returns true when a table, the schema or the database is missing: it was dropped. */
+const isMissing = (error: unknown): boolean =>
   ['42P01', '3F000', '3D000'].includes(String((error as { code?: unknown } | null)?.code));
 
-/** Opens the log's database at `url`; nothing is asked of it before it is used. */
+/** Creates the pool of the event database at `url`; connects at the first use. */
 export const openPostgresStore = ({
   url,
   clientId,
   topics,
   logger,
-}: BrokerTools & { url: string }): LogStore => {
+}: BrokerOptions & { url: string }): PostgresStore => {
   const pool = new pg.Pool({
-    ...connectionOptions(url, clientId),
+    connectionString: url,
+    application_name: `${clientId} log`,
+    connectionTimeoutMillis: 4_000,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + 1_000,
+    keepAlive: true,
     max: 4,
-    // Whoever holds a topic's lock and falls silent keeps other publishers waiting no longer than this.
+    // How long a process that freezes inside a transaction can block other publishers of its topics.
     idle_in_transaction_session_timeout: 5_000,
   });
   pool.on('error', () => undefined);
@@ -62,18 +61,18 @@ export const openPostgresStore = ({
   let answering = false;
   let prepared: Promise<void> | undefined;
 
-  const makeTopics = async (names: Iterable<string>) => {
-    // In order: two processes that make the same ones wait for each other, and never in a circle.
+  const addTopics = async (names: Iterable<string>) => {
+    // Sorted, so that two processes that create the same topics wait for each other instead of deadlocking.
     const sorted = [...names].sort();
     const keeps = sorted.map((name) => {
-      const retention = definitions.get(name)?.retention;
-      return retention && (retention === 'compact' ? 'states' : 'happenings');
+      const definition = definitions.get(name);
+      return definition && keepsOf[definition.retention];
     });
     await pool.query(
       `INSERT INTO topic (name, partitions, keeps)
-       SELECT name, $3, coalesce(keeps, 'happenings') FROM unnest($1::text[], $2::text[]) AS new(name, keeps)
+       SELECT name, $3, coalesce(keeps, $4) FROM unnest($1::text[], $2::text[]) AS new(name, keeps)
        ON CONFLICT (name) DO NOTHING`,
-      [sorted, keeps, partitionsPerTopic],
+      [sorted, keeps, partitionsPerTopic, keepsOf.time],
     );
     await pool.query(
       `UPDATE topic SET keeps = new.keeps FROM unnest($1::text[], $2::text[]) AS new(name, keeps)
@@ -91,8 +90,8 @@ export const openPostgresStore = ({
 
   const prepare = async () => {
     const applied = await migrate({ url, migrations });
-    if (applied.length > 0) logger.info({ applied }, 'migrations of the log applied');
-    await makeTopics(definitions.keys());
+    if (applied.length > 0) logger.info({ applied }, 'migrations of the event database applied');
+    await addTopics(definitions.keys());
   };
 
   const attempt = async <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -103,7 +102,7 @@ export const openPostgresStore = ({
       answering = true;
       return result;
     } catch (error) {
-      const unprepared = isGone(error) || (await current.then(() => false).catch(() => true));
+      const unprepared = isMissing(error) || (await current.then(() => false).catch(() => true));
       if (unprepared && prepared === current) prepared = undefined;
       if (unprepared || isUnavailable(error)) answering = false;
       throw error;
@@ -114,24 +113,24 @@ export const openPostgresStore = ({
     pool,
     use: (work) =>
       attempt(work).catch((error: unknown) => {
-        if (isGone(error)) return attempt(work);
+        if (isMissing(error)) return attempt(work);
         throw error;
       }),
-    addTopics: makeTopics,
+    addTopics,
     answers: () => answering,
   };
 };
 
 /**
- * Does `work` on a connection of the pool for itself. When it fails, the connection is closed, and with it a transaction that
- * was open and locks that were held.
+ * Runs `work` on one connection of the pool. If it fails, the connection is closed, which ends its
+ * transaction and releases its locks.
  */
 export const withConnection = async <Result>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<Result>,
 ): Promise<Result> => {
   const client = await pool.connect();
-  // One that breaks between two statements says so by an event, which would end the process if nobody heard it.
+  // Without a listener, the error of a connection that breaks between two statements would end the process.
   const ignore = () => undefined;
   client.on('error', ignore);
   let failed = true;
@@ -145,13 +144,15 @@ export const withConnection = async <Result>(
   }
 };
 
-/** The number of an advisory lock, as PostgreSQL takes it: 64 bits of a hash of what it stands for. */
+/** Returns the key of an advisory lock: 64 bits of a hash of what it protects. */
 export const lockNumber = (...what: readonly (string | number)[]): string =>
   createHash('sha256').update(JSON.stringify(what)).digest().readBigInt64BE(0).toString();
 
-/** The channels on which those who wait are woken: of new messages (payload: the topic), and of a group's members (the group). */
-export const channels = { messages: 'log_messages', members: 'log_members' } as const;
+/** The channel that is notified of appended messages; the payload is the topic. */
+export const messagesChannel = 'log_messages';
 
-/** What a log line says when messages are lost and the position of a group behind them was kept. */
+/**
+ * Logged when a committed offset is beyond the end of its partition, as after a restore from an older backup.
+ */
 export const beyondEnd =
-  'a group had read more than the log has: its messages are lost, and the group goes on with the oldest that there is';
+  'a group had committed an offset beyond the end of its partition: messages are lost, and the group continues with the oldest one';

@@ -1,39 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type {
   Broker,
-  BrokerTools,
+  BrokerOptions,
   IncomingMessage,
   OutgoingMessage,
   RecordPosition,
   SubscriptionOptions,
 } from '../../src/broker.js';
 import type { TopicDefinition } from '../../src/envelope.js';
-import { createLogger } from '@cinegraph/service/logger';
 
-/** A broker to hold against the contract. */
+/** A broker that the contract is tested against. */
 export interface BrokerUnderTest {
-  /** Opens a client of it, as a process of its own would; what one publishes, the others consume. */
-  readonly open: (tools: BrokerTools) => Broker;
-  /** Says that a group without members is there in a partition, as if it had read and committed so far. */
-  readonly setPosition: (group: string, topic: string, place: RecordPosition) => Promise<void>;
+  /** Opens a client, as another process would; what one client publishes, the others consume. */
+  readonly open: (tools: BrokerOptions) => Broker;
+  /** Commits an offset for a group without members. */
+  readonly setPosition: (group: string, topic: string, position: RecordPosition) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-/** Resolves once `holds` does, asked again and again; after half a minute it throws, with `what` was waited for. */
-export const until = async (
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  seconds = 30,
-): Promise<void> => {
-  const end = performance.now() + seconds * 1_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
-
-/** A promise, and the function that resolves it. */
+/** Creates a promise, and the function that resolves it. */
 export const gate = () => {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -42,7 +29,7 @@ export const gate = () => {
 
 export const textOf = ({ value }: { readonly value: Buffer | null }) => value?.toString() ?? null;
 
-/** `<n>` messages `<prefix>0`, `<prefix>1`, … of one key. */
+/** Returns `count` messages with one key and the values `<prefix>0`, `<prefix>1`, …. */
 export const numbered = (topic: string, key: string | null, count: number, prefix = ''): OutgoingMessage[] =>
   Array.from({ length: count }, (_, index) => ({
     ...{ topic, key, headers: {} },
@@ -51,7 +38,7 @@ export const numbered = (topic: string, key: string | null, count: number, prefi
 
 export const texts = (messages: readonly { readonly value: Buffer | null }[]) => messages.map(textOf);
 
-/** In order of the first time that each was seen: a message may come twice. */
+/** Returns each message once, in the order of its first delivery. */
 export const withoutRepeats = (messages: readonly IncomingMessage[]): readonly IncomingMessage[] =>
   [
     ...new Map(
@@ -59,7 +46,7 @@ export const withoutRepeats = (messages: readonly IncomingMessage[]): readonly I
     ).values(),
   ].reverse();
 
-/** What the tests of the contract are told with; whatever they start ends with each of them. */
+/** Opens what the tests of the contract use; whatever a test starts is stopped after it. */
 export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
   let underTest: BrokerUnderTest;
   const stops: (() => Promise<void>)[] = [];
@@ -78,16 +65,16 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
     ...definition,
   });
 
-  /** Starts a client of its own, which ends with the test. */
+  /** Starts a client, which is stopped after the test. */
   const connect = async (...topics: readonly TopicDefinition[]): Promise<Broker> => {
-    const logger = createLogger({ name: 'contract', level: 'silent' });
+    const logger = silentLogger;
     const broker = underTest.open({ clientId: 'contract', topics, logger });
     await broker.part.start();
     stops.push(broker.part.stop);
     return broker;
   };
 
-  /** Consumes until the test ends, or `stop`; `messages` are those of batches that were handled. */
+  /** Consumes until `stop` or the end of the test; `messages` are those of the handled batches. */
   const consume = async (
     broker: Broker,
     options: Omit<SubscriptionOptions, 'onBatch'> & { onBatch?: SubscriptionOptions['onBatch'] },
@@ -114,13 +101,13 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
   const committedOf = async (broker: Broker, group: string, topic: string, partition: number) =>
     (await broker.positions(group, [topic])).find((position) => position.partition === partition)?.committed;
 
-  /** Keys of which no two share a partition, with their partitions. */
+  /** Returns keys of different partitions, with their partitions. */
   const keysApart = async (broker: Broker, topic: string, count: number) => {
     const keys = Array.from({ length: 64 }, (_, index) => `key-${index}`);
-    const places = await broker.publish(
+    const positions = await broker.publish(
       keys.map((key) => ({ topic, key, value: Buffer.from('probe'), headers: {} })),
     );
-    const byPartition = new Map(places.map(({ partition }, index) => [partition, keys[index]!]));
+    const byPartition = new Map(positions.map(({ partition }, index) => [partition, keys[index]!]));
     expect(byPartition.size).toBeGreaterThanOrEqual(count);
     return [...byPartition].slice(0, count).map(([partition, key]) => ({ partition, key }));
   };
@@ -132,10 +119,10 @@ export const openBench = (setUp: () => Promise<BrokerUnderTest>) => {
     groupOf,
     committedOf,
     keysApart,
-    setPosition: (group: string, topic: string, place: RecordPosition) =>
-      underTest.setPosition(group, topic, place),
+    setPosition: (group: string, topic: string, position: RecordPosition) =>
+      underTest.setPosition(group, topic, position),
   };
 };
 
-/** What {@link openBench} answers. */
+/** The result of {@link openBench}. */
 export type Bench = ReturnType<typeof openBench>;

@@ -1,59 +1,62 @@
 import { expect, test } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { MessageRefused, partitionsPerTopic } from '../../src/broker.js';
-import { until, textOf, numbered, texts, withoutRepeats, type Bench } from './bench.js';
+import { textOf, numbered, texts, withoutRepeats, type Bench } from './bench.js';
 
-/** What every broker keeps of messages that are published. */
+/** What every broker guarantees for published messages. */
 export const publishingContract = (bench: Bench): void => {
   const { topicOf, connect, consume, groupOf } = bench;
 
-  test('a message is found at the place that its publication answered', async () => {
+  test('a message is consumed at the position that its publication returned', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
     const outgoing = Array.from({ length: 50 }, (_, index) =>
       numbered(topic.name, `k${index}`, 3, `k${index}-`),
     );
     const sent = outgoing.flat();
-    const places = await broker.publish(sent);
-    expect(places).toHaveLength(sent.length);
+    const positions = await broker.publish(sent);
+    expect(positions).toHaveLength(sent.length);
 
-    const { messages } = await consume(broker, { group: groupOf('places'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= sent.length);
+    const { messages } = await consume(broker, { group: groupOf('positions'), topics: [topic.name] });
+    await until(() => withoutRepeats(messages).length >= sent.length, 'every message came');
     const found = new Map(messages.map((one) => [`${one.partition}/${one.offset}`, textOf(one)]));
-    expect(places.map(({ partition, offset }) => found.get(`${partition}/${offset}`))).toEqual(texts(sent));
+    expect(positions.map(({ partition, offset }) => found.get(`${partition}/${offset}`))).toEqual(
+      texts(sent),
+    );
   });
 
-  test('a publication without messages is none', async () => {
+  test('publishing no messages returns no positions', async () => {
     const broker = await connect(topicOf());
     expect(await broker.publish([])).toEqual([]);
   });
 
-  test('messages of one key stay in one partition and in order, over many publications', async () => {
+  test('messages with one key stay in one partition and in order, over many publications', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
-    // No multiple of the number of partitions: going round them would look like order.
+    // Not a multiple of the number of partitions: assigning keys in turn would look like order.
     const keys = Array.from({ length: 41 }, (_, index) => `key-${index}`);
-    const placesOfKey = new Map<string, Set<number>>();
+    const partitionsOfKey = new Map<string, Set<number>>();
     for (let round = 0; round < 10; round += 1) {
-      const places = await broker.publish(
+      const positions = await broker.publish(
         keys.map((key) => ({ topic: topic.name, key, value: Buffer.from(String(round)), headers: {} })),
       );
-      for (const [index, { partition }] of places.entries()) {
+      for (const [index, { partition }] of positions.entries()) {
         const key = keys[index]!;
-        placesOfKey.set(key, (placesOfKey.get(key) ?? new Set()).add(partition));
+        partitionsOfKey.set(key, (partitionsOfKey.get(key) ?? new Set()).add(partition));
       }
     }
-    expect([...placesOfKey.values()].every(({ size }) => size === 1)).toBe(true);
-    expect(new Set([...placesOfKey.values()].flatMap((set) => [...set])).size).toBeGreaterThan(1);
+    expect([...partitionsOfKey.values()].every(({ size }) => size === 1)).toBe(true);
+    expect(new Set([...partitionsOfKey.values()].flatMap((set) => [...set])).size).toBeGreaterThan(1);
 
     const { messages } = await consume(broker, { group: groupOf('order'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 410);
+    await until(() => withoutRepeats(messages).length >= 410, 'every message came');
     for (const key of keys) {
       const ofKey = withoutRepeats(messages).filter((one) => one.key?.toString() === key);
       expect(texts(ofKey)).toEqual(Array.from({ length: 10 }, (_, round) => String(round)));
     }
   });
 
-  test('publications that are not awaited one by one are all there, each key in order', async () => {
+  test('concurrent publications of one client are all appended, in the order of the calls', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
     const publications = Array.from({ length: 20 }, (_, round) =>
@@ -61,30 +64,30 @@ export const publishingContract = (bench: Bench): void => {
     );
     await Promise.all(publications);
     const { messages } = await consume(broker, { group: groupOf('parallel'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 100);
+    await until(() => withoutRepeats(messages).length >= 100, 'every message came');
     const expected = Array.from({ length: 20 }, (_, round) =>
       texts(numbered('', null, 5, `${round}-`)),
     ).flat();
     expect(texts(withoutRepeats(messages))).toEqual(expected);
   });
 
-  test('what was published is counted in the ends as soon as the publication resolves', async () => {
+  test('the end offsets include a publication as soon as it resolves', async () => {
     const topic = topicOf();
     const [writer, reader] = [await connect(topic), await connect(topic)];
     for (let count = 10; count <= 50; count += 10) {
       await writer.publish(numbered(topic.name, null, 10));
-      const ends = (await reader.ends([topic.name])).get(topic.name);
+      const ends = (await reader.endOffsets([topic.name])).get(topic.name);
       expect(ends).toHaveLength(partitionsPerTopic);
       expect(ends!.reduce((sum, { offset }) => sum + Number(offset), 0)).toBe(count);
     }
   });
 
-  test('keys, values and headers survive as bytes; null stays null and empty stays empty', async () => {
+  test('keys, values and headers keep their bytes, and null stays different from empty', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
     const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
     const before = Date.now();
-    const places = await broker.publish([
+    const positions = await broker.publish([
       { topic: topic.name, key: 'kéy', value: everyByte, headers: { signature: 'säfe', empty: '' } },
       { topic: topic.name, key: 'kéy', value: null, headers: {} },
       { topic: topic.name, key: 'kéy', value: Buffer.alloc(0), headers: {} },
@@ -92,8 +95,8 @@ export const publishingContract = (bench: Bench): void => {
       { topic: topic.name, key: '', value: Buffer.from('empty key'), headers: {} },
     ]);
     const { messages } = await consume(broker, { group: groupOf('bytes'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 5);
-    const [full, gone, empty, keyless, emptyKey] = places.map(({ partition, offset }) =>
+    await until(() => withoutRepeats(messages).length >= 5, 'every message came');
+    const [full, gone, empty, keyless, emptyKey] = positions.map(({ partition, offset }) =>
       messages.find((one) => one.partition === partition && one.offset === offset),
     );
     expect(full!.key?.toString()).toBe('kéy');
@@ -110,7 +113,7 @@ export const publishingContract = (bench: Bench): void => {
     expect(emptyKey!.key).toHaveLength(0);
   });
 
-  test('a message that its topic does not take is refused, and the next one is published', async () => {
+  test('a message larger than its topic accepts is refused, and the next one is published', async () => {
     const topic = topicOf({ maxMessageBytes: 10_000 });
     const broker = await connect(topic);
     const message = (bytes: number) => [
@@ -120,34 +123,34 @@ export const publishingContract = (bench: Bench): void => {
     expect(await broker.publish(message(9_900))).toMatchObject([{ offset: 0n }]);
   });
 
-  test('messages far larger together than one of them may be are published at once', async () => {
+  test('messages that are together far larger than the limit of one are published at once', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
     const outgoing = numbered(topic.name, 'large', 40).map((message) => ({
       ...message,
       value: Buffer.alloc(200_000, message.value!),
     }));
-    const places = await broker.publish(outgoing);
-    expect(places.map(({ offset }) => offset)).toEqual(outgoing.map((_, index) => BigInt(index)));
+    const positions = await broker.publish(outgoing);
+    expect(positions.map(({ offset }) => offset)).toEqual(outgoing.map((_, index) => BigInt(index)));
     const { messages } = await consume(broker, { group: groupOf('large'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(messages).length >= 40);
+    await until(() => withoutRepeats(messages).length >= 40, 'every message came');
     expect(withoutRepeats(messages).every(({ value }, i) => value!.equals(outgoing[i]!.value))).toBe(true);
   });
 
-  test('ten thousand messages are one publication, and come in batches of thousands, never more than wished', async () => {
+  test('ten thousand messages are published at once, and delivered in batches of at most maxBatch', async () => {
     const topic = topicOf();
     const broker = await connect(topic);
     const sent = numbered(topic.name, 'one', 10_000);
     expect(await broker.publish(sent)).toHaveLength(10_000);
 
     const large = await consume(broker, { group: groupOf('large'), topics: [topic.name] });
-    await until('all came', () => withoutRepeats(large.messages).length >= 10_000);
+    await until(() => withoutRepeats(large.messages).length >= 10_000, 'every message came');
     expect(texts(withoutRepeats(large.messages))).toEqual(texts(sent));
     expect(Math.max(...large.batches)).toBeGreaterThanOrEqual(2_000);
     expect(Math.max(...large.batches)).toBeLessThanOrEqual(5_000);
 
     const small = await consume(broker, { group: groupOf('small'), topics: [topic.name], maxBatch: 70 });
-    await until('all came', () => withoutRepeats(small.messages).length >= 10_000);
+    await until(() => withoutRepeats(small.messages).length >= 10_000, 'every message came');
     expect(texts(withoutRepeats(small.messages))).toEqual(texts(sent));
     expect(Math.max(...small.batches)).toBe(70);
   });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { openPostgresBroker } from '../../src/postgres/broker.js';
+import { openPostgresBroker } from '@cinegraph/messaging/postgres/broker';
 import { createLogger } from '@cinegraph/service/logger';
-import { createOutboxRelay } from '../../src/outbox/relay.js';
+import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import pg from 'pg';
 
 // A relay as a process of its own, to be killed: arguments are the URLs of the outbox's database and of the log's.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readCacheControl } from './cache-control.js';
 
-describe('a Cache-Control as a hint', () => {
+describe('readCacheControl', () => {
   it.each([
     [undefined, 0, 'PUBLIC'],
     ['', 0, 'PUBLIC'],
@@ -19,7 +19,7 @@ describe('a Cache-Control as a hint', () => {
     ['max-age=1.5', 0, 'PUBLIC'],
     ['max-age', 0, 'PUBLIC'],
     ['max-age=99999999999999999999', 31_536_000, 'PUBLIC'],
-  ])('%j may be kept %d seconds, %s', (header, maxAge, scope) => {
+  ])('reads %j as a hint to cache for %d seconds, %s', (header, maxAge, scope) => {
     expect(readCacheControl(header)).toEqual({ maxAge, scope });
   });
 });

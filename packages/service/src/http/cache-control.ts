@@ -1,22 +1,26 @@
 import type { ApolloServerPlugin, BaseContext } from '@apollo/server';
 import { ApolloServerPluginCacheControl } from '@apollo/server/plugin/cacheControl';
 
-/** Of an answer that was made for whoever asked: nobody else may see it, and the asker's own cache does not keep it. */
-export const ownAnswer = 'private, no-store';
+/** `Cache-Control` of a response that depends on the viewer: no cache may store it. */
+export const privateResponse = 'private, no-store';
 
-/** Of an answer that nothing says may be kept. */
-export const unkeptAnswer = 'no-store';
+/** `Cache-Control` of a response without any cache hint. */
+export const uncachedResponse = 'no-store';
 
 /**
- * The plug-ins that write `Cache-Control` of GraphQL answers: `max-age=<seconds>, public` where hints allow it, by the
- * least of them (`@cacheControl` of the schema; in a gateway what the subgraphs said); `private, no-store` for mutations,
- * answers with errors, a PRIVATE hint, and where `dependsOnClient` says so; `no-store` where there is no hint. An error
- * that brings a `Cache-Control` of its own keeps it.
+ * Returns the plug-ins that set `Cache-Control` on GraphQL responses. The value is
+ *
+ * - `private, no-store` for mutations, for errors, for a PRIVATE hint, and if `dependsOnClient` is true;
+ * - `max-age=<seconds>, public` with the smallest hint, if all hints allow it. Hints come from the schema's
+ *   `@cacheControl` or, in a gateway, from the subgraphs;
+ * - `no-store` otherwise.
+ *
+ * A `Cache-Control` that an error has already set is kept.
  */
 export const cacheControl = <Context extends BaseContext>(
   dependsOnClient: (context: Context) => boolean = () => false,
 ): ApolloServerPlugin<Context>[] => [
-  // Only gathers the hints: it would let an answer to a viewer be kept, and one to a mutation.
+  // It only collects the hints: its own header would let caches store a viewer's response, or a mutation's.
   ApolloServerPluginCacheControl({ calculateHttpHeaders: false }),
   {
     requestDidStart: async () => ({
@@ -24,7 +28,7 @@ export const cacheControl = <Context extends BaseContext>(
         const { body, http } = response;
         const failed = body.kind === 'single' && (body.singleResult.errors?.length ?? 0) > 0;
         if (failed && http.headers.has('cache-control')) return;
-        const own =
+        const isPrivate =
           failed ||
           operation?.operation !== 'query' ||
           overallCachePolicy.scope === 'PRIVATE' ||
@@ -32,7 +36,7 @@ export const cacheControl = <Context extends BaseContext>(
         const keptSeconds = body.kind === 'single' ? (overallCachePolicy.maxAge ?? 0) : 0;
         http.headers.set(
           'cache-control',
-          own ? ownAnswer : keptSeconds > 0 ? `max-age=${keptSeconds}, public` : unkeptAnswer,
+          isPrivate ? privateResponse : keptSeconds > 0 ? `max-age=${keptSeconds}, public` : uncachedResponse,
         );
       },
     }),
@@ -40,9 +44,10 @@ export const cacheControl = <Context extends BaseContext>(
 ];
 
 /**
- * Reads a `Cache-Control` as a hint: for how many seconds others may keep the answer, and whether it is one person's.
- * What is absent, cannot be read, or says `no-store` or `no-cache` may be kept for 0 seconds; of `max-age` and
- * `s-maxage` the lesser counts, since a copy may lie in both kinds of caches.
+ * Reads a `Cache-Control` header as a hint: for how many seconds the response may be cached, and whether it
+ * is PRIVATE. A header that is absent, invalid, or has `no-store` or `no-cache` allows 0 seconds. Of
+ * `max-age` and `s-maxage` the smaller one is used, because both private and shared caches may store the
+ * response.
  */
 export const readCacheControl = (
   header: string | readonly string[] | undefined,
@@ -61,5 +66,5 @@ export const readCacheControl = (
   return { maxAge: forbidden ? 0 : Math.min(maxAge ?? 0, sharedMaxAge), scope };
 };
 
-/** More than a year is a year, as caches have it. */
+/** Reads a number of seconds, at most one year. */
 const readSeconds = (text: string): number => (/^\d+$/.test(text) ? Math.min(Number(text), 31_536_000) : 0);

@@ -2,47 +2,49 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { unkeptAnswer } from './cache-control.js';
+import { uncachedResponse } from './cache-control.js';
 import { StartError } from '../start-error.js';
 import type { Logger } from '../logger.js';
 import type { Part } from '../parts.js';
 
-/** Parameters of an HTTP server of ours. Sizes in bytes, times in milliseconds. */
+/** Options of an HTTP server. Sizes are in bytes, times in milliseconds. */
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   readonly logger: Logger;
-  /** What `/health/ready` says; it is also unready by itself while draining. */
+  /** Supplies the body of `/health/ready`. While the server drains, `/health/ready` is 503 in any case. */
   readonly readiness: () => Promise<Readiness>;
   readonly maxBodyBytes?: number;
-  /** How long `/health/ready` says no before the listener closes, for those who route by it. */
+  /** How long `/health/ready` is 503 before the listener closes, so that load balancers notice. */
   readonly drainGraceMs?: number;
 }
 
-/** Whether requests may come, and the state of each thing it depends on or reports, by name. */
+/** Whether the service accepts requests, and the state of each dependency by name. */
 export interface Readiness {
   readonly ready: boolean;
   readonly checks: Readonly<Record<string, string>>;
 }
 
-/** An HTTP server whose routes the caller adds to `app` before it is started as a part. */
+/** An HTTP server. The caller adds its routes to `app` before the part is started. */
 export interface HttpServer {
   readonly app: FastifyInstance;
   readonly part: Part;
-  /** The address it listens on, once started: `http://host:port`. */
+  /** Returns the address it listens on, `http://host:port`. Throws before the part is started. */
   url(): string;
 }
 
 const defaultMaxBodyBytes = 1_000_000;
 
-/** How long a drain waits for the rest of a request that is still being sent. */
+/** How long a drain waits for a client that is still sending its request. */
 const unfinishedBodyMs = 2_000;
 
 /**
- * The HTTP server that every service of ours has: bounded bodies and times, safe headers, answers that nobody keeps unless
- * they say so, errors as GraphQL answers
- * them, `/health/live` (the process answers) and `/health/ready` (200 or 503 with the checks).
- * Stopping it: readiness falls first, `drainGraceMs` later the listener closes, then requests under way are finished.
+ * Creates the HTTP server of a service. It limits the size and duration of requests, forbids caching unless a
+ * route sets `Cache-Control`, and sends its own errors in GraphQL's format. It serves `/health/live` (200
+ * while the process responds) and `/health/ready` (200 or 503, with the checks).
+ *
+ * Stopping it makes `/health/ready` 503 first, closes the listener after `drainGraceMs`, and then waits for
+ * the requests under way.
  */
 export const createHttpServer = (options: HttpOptions): HttpServer => {
   const { host, port, logger, readiness } = options;
@@ -54,11 +56,11 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
     forceCloseConnections: 'idle',
-    // A request that comes over a kept-alive connection while we drain is answered, and told to close.
+    // A request on a kept-alive connection during the drain is served; its response closes the connection.
     return503OnClosing: false,
     exposeHeadRoutes: false,
     logger: false,
-    // What no route ever sees: a URL that cannot be read, and bytes that are no HTTP.
+    // These two handle what no route sees: an invalid URL, and bytes that are not HTTP.
     frameworkErrors: (_error, _request, reply) => {
       reply.hijack();
       reply.raw
@@ -68,12 +70,12 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
         })
         .end(JSON.stringify(requestError(...describe(400))));
     },
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: sendClientError,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
   });
 
-  /** Every open connection, and the requests under way on it. */
+  /** The requests under way on each open connection. */
   const sockets = new Map<Socket, Set<IncomingMessage>>();
   app.server.on('connection', (socket: Socket) => {
     sockets.set(socket, new Set());
@@ -87,10 +89,10 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
 
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
-    // What does not say that it may be kept is not: caches would keep a 404 or 405 by a rule of thumb of their own.
-    reply.header('cache-control', unkeptAnswer);
+    // Without it, caches may store a 404 or 405 by a heuristic of their own.
+    reply.header('cache-control', uncachedResponse);
   });
-  // A connection whose request was under way when the drain began would stay open, idle, and hold the drain up.
+  // Otherwise a connection that was busy when the drain began would stay open, idle, and block the drain.
   app.addHook('onSend', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });
@@ -119,7 +121,7 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     url: () => {
       const address = app.server.address();
       if (address === null || typeof address === 'string')
-        throw new Error('the HTTP server is not listening');
+        throw new Error('The HTTP server is not listening.');
       return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
     },
     part: {
@@ -140,21 +142,21 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
         draining = true;
         if (drainGraceMs > 0) await delay(drainGraceMs);
         const closed = app.close();
-        // Whoever only holds a connection, or never ends a request, would hold the drain up for ever.
+        // A client that holds an idle connection, or never completes its request, must not block the drain.
         for (const [socket, requests] of sockets) if (requests.size === 0) socket.destroy();
-        const patience = setTimeout(() => {
+        const impatience = setTimeout(() => {
           for (const [socket, requests] of sockets) {
             if ([...requests].some(({ complete }) => !complete)) socket.destroy();
           }
         }, unfinishedBodyMs).unref();
         await closed;
-        clearTimeout(patience);
+        clearTimeout(impatience);
       },
     },
   };
 };
 
-const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+const sendClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -167,7 +169,7 @@ const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void =
   );
 };
 
-/** The body of an answer to a request that never reached GraphQL. */
+/** Returns the body of the response to a request that did not reach GraphQL, in GraphQL's format. */
 export const requestError = (code: string, message: string) => ({
   errors: [{ message, extensions: { code } }],
 });

@@ -11,14 +11,16 @@ import type { Tracing } from './tracing.js';
 import { safeSpan } from './span-allow-list.js';
 import type { TelemetrySettings } from './settings.js';
 
-/** So long a stop waits for a collector; what it has not taken by then is lost. */
+/** How long a stop waits for the collector. Spans that it has not accepted by then are lost. */
 const stopWithinMs = 1_000;
 
 /**
- * Starts OpenTelemetry in this process: spans for HTTP requests that come (Fastify) and go (undici), for GraphQL and for
- * SQL, one trace with the caller's by W3C `traceparent`. Spans wait in a bounded queue and are sent in the background; a
- * collector that is gone costs those spans and one warning. `load` is `require`: the packages, all CommonJS, are loaded
- * here and now, so that what the process loads afterwards is traced.
+ * Starts OpenTelemetry in this process: spans of incoming HTTP requests (Fastify), outgoing ones (undici),
+ * GraphQL and SQL. They continue the caller's trace by W3C `traceparent`. Spans wait in a bounded queue and
+ * are sent in the background; if the collector is unavailable they are lost, with one warning.
+ *
+ * `load` is `require`: the packages, all CommonJS, are loaded synchronously, so that modules loaded later are
+ * traced.
  */
 export const startTelemetry = (
   load: NodeJS.Require,
@@ -44,7 +46,7 @@ export const startTelemetry = (
   const propagator = new core.W3CTraceContextPropagator();
   const sdk = new NodeSDK({
     serviceName: settings.serviceName,
-    // Not those of process and host: they tell the command line and who runs it.
+    // The detectors of process and host would export the command line and the account.
     resourceDetectors: [resources.envDetector],
     spanProcessors: [sendSafely(batches, SpanKind.SERVER)],
     metricReaders: [],
@@ -67,7 +69,7 @@ export const startTelemetry = (
     openSpan: messageSpans(api),
     stop: async () => {
       const timeout = new Promise<void>((resolve) => setTimeout(resolve, stopWithinMs));
-      // Why spans were not taken is told by the warning.
+      // The exporter's warning says why spans were not accepted.
       await Promise.race([sdk.shutdown().catch(() => undefined), timeout]);
     },
   };
@@ -79,7 +81,7 @@ const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const traceparentOf = ({ traceId, spanId, traceFlags }: Api.SpanContext): string =>
   `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 
-/** Spans of messages, below the request that a message's `traceparent` names. */
+/** Returns the function that opens spans of messages, below the span that a message's `traceparent` names. */
 const messageSpans = ({
   context,
   ROOT_CONTEXT,
@@ -94,11 +96,11 @@ const messageSpans = ({
     const [, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(traceparent) ?? [];
     const parent = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
     if (!trace.isSpanContextValid(parent) || !(parent.traceFlags & TraceFlags.SAMPLED)) return undefined;
-    const below = trace.setSpanContext(ROOT_CONTEXT, parent);
-    const span = tracer.startSpan(name, { kind: kinds[kind] }, below);
+    const parentContext = trace.setSpanContext(ROOT_CONTEXT, parent);
+    const span = tracer.startSpan(name, { kind: kinds[kind] }, parentContext);
     return {
       trace: traceparentOf(span.spanContext()),
-      within: (work) => context.with(trace.setSpan(below, span), work),
+      within: (work) => context.with(trace.setSpan(parentContext, span), work),
       end: (outcome) => {
         if (outcome === 'failed') span.setStatus({ code: SpanStatusCode.ERROR });
         span.end();
@@ -125,7 +127,7 @@ const instrumentations = (load: NodeJS.Require) => {
       },
     }),
     new UndiciInstrumentation({ requireParentforSpans: true }),
-    // A span for each resolver of each row would be thousands; what they wait for is SQL.
+    // A span for each resolver of each row would be thousands, and the time is spent in SQL.
     new GraphQLInstrumentation({ ignoreResolveSpans: true, allowValues: false }),
     new PgInstrumentation({
       requireParentSpan: true,
@@ -136,8 +138,8 @@ const instrumentations = (load: NodeJS.Require) => {
 };
 
 /**
- * Hands finished spans on without anything of the request's data, before they wait. A trace begins with a request: spans
- * outside of any, as of the schemas parsed at the start, are left.
+ * Removes the request's data from finished spans before they are queued. Drops spans outside of a request,
+ * such as those of schemas that are parsed at the start.
  */
 const sendSafely = (next: SdkTrace.SpanProcessor, serverKind: Api.SpanKind): SdkTrace.SpanProcessor => ({
   onStart: (span, context) => next.onStart(span, context),
@@ -148,7 +150,7 @@ const sendSafely = (next: SdkTrace.SpanProcessor, serverKind: Api.SpanKind): Sdk
   shutdown: () => next.shutdown(),
 });
 
-/** Says once in the life of the process that spans are lost, and why. */
+/** Logs once per process that spans are lost, and why. */
 const warnOnce = (
   exporter: SdkTrace.SpanExporter,
   { serviceName, logLevel }: { serviceName: string; logLevel: string },
@@ -162,7 +164,7 @@ const warnOnce = (
           const { code, message } = (result.error ?? {}) as { code?: unknown; message?: string };
           createLogger({ name: serviceName, level: logLevel }).warn(
             { reason: typeof code === 'string' ? code : message },
-            'the collector takes no traces; they are lost until it does, and this is not said again',
+            'the collector accepts no traces: they are lost until it does; this warning is not repeated',
           );
         }
         done(result);

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { millisecondsVariable, readEnv, serviceVariables } from '../env.js';
 
-/** How a process that is traced sends its spans. Times in milliseconds. */
+/** How a traced process sends its spans. Times are in milliseconds. */
 export interface TelemetrySettings {
-  /** Undefined: the service's own name. */
+  /** `undefined` stands for the name of the service's package. */
   readonly serviceName: string | undefined;
   readonly protocol: 'http/protobuf' | 'http/json';
   readonly exportTimeoutMs: number;
@@ -14,7 +14,7 @@ export interface TelemetrySettings {
 
 const protocolVariable = z.enum(
   ['http/protobuf', 'http/json'],
-  'must be http/protobuf or http/json; collectors take both on port 4318',
+  'must be http/protobuf or http/json; collectors accept both on port 4318',
 );
 const endpointVariable = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
@@ -32,13 +32,13 @@ const variables = {
     .min(1, 'must be at least 1')
     .default(2_048),
   OTEL_SERVICE_NAME: z.string().optional(),
-  // What is wrong with it is told by the service itself, together with all else.
+  // The service itself reports an invalid level, together with its other variables.
   LOG_LEVEL: serviceVariables.LOG_LEVEL.catch('info'),
 };
 
 /**
- * Reads OpenTelemetry's own variables. Undefined, whatever else they say, unless an OTLP endpoint is named, or when
- * `OTEL_SDK_DISABLED` is true or `OTEL_TRACES_EXPORTER` none. Throws a StartError that names each wrong variable.
+ * Reads OpenTelemetry's own variables. Returns `undefined` if no OTLP endpoint is set, if `OTEL_SDK_DISABLED`
+ * is true, or if `OTEL_TRACES_EXPORTER` is none. Throws a StartError that names each invalid variable.
  */
 export const readTelemetrySettings = (source: NodeJS.ProcessEnv): TelemetrySettings | undefined => {
   const endpoints = [source['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'], source['OTEL_EXPORTER_OTLP_ENDPOINT']];

@@ -3,32 +3,28 @@ import { SpanKind, SpanStatusCode, createTraceState } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { safeSpan, withoutLiterals } from './span-allow-list.js';
 
-describe('a statement without its literals', () => {
+describe('withoutLiterals', () => {
   const cases: readonly [what: string, sql: string, left: string][] = [
     [
       'keeps parameters',
       'SELECT a1 FROM t\n  WHERE b = $1 LIMIT $12',
       'SELECT a1 FROM t WHERE b = $1 LIMIT $12',
     ],
-    ['masks texts and numbers', "SELECT 'it''s', 12, 1.5 FROM t2", 'SELECT ?, ?, ? FROM t2'],
-    [
-      'keeps names in quotes',
-      `SELECT "it's 5" FROM t WHERE x = 'secret'`,
-      `SELECT "it's 5" FROM t WHERE x = ?`,
-    ],
-    ['drops comments, with their quotes', "SELECT 1 -- don't\n, 'secret' /* 's' */", 'SELECT ? , ?'],
-    ['masks a text without an end', "SELECT 'secret", 'SELECT ?'],
-    ['is one word where texts cannot be told', "\n UPDATE t SET a = E'\\'secret'", 'UPDATE'],
-    ['is one word where dollars quote', 'DO $do$ secret $do$', 'DO'],
+    ['masks strings and numbers', "SELECT 'it''s', 12, 1.5 FROM t2", 'SELECT ?, ?, ? FROM t2'],
+    ['keeps quoted names', `SELECT "it's 5" FROM t WHERE x = 'secret'`, `SELECT "it's 5" FROM t WHERE x = ?`],
+    ['removes comments, with the quotes in them', "SELECT 1 -- don't\n, 'secret' /* 's' */", 'SELECT ? , ?'],
+    ['masks a string without an end', "SELECT 'secret", 'SELECT ?'],
+    ['returns one word if strings have backslashes', "\n UPDATE t SET a = E'\\'secret'", 'UPDATE'],
+    ['returns one word if strings are dollar-quoted', 'DO $do$ secret $do$', 'DO'],
   ];
   it.each(cases)('%s', (_what, sql, left) => {
     expect(withoutLiterals(sql)).toBe(left);
   });
 });
 
-describe('a safe span', () => {
+describe('safeSpan', () => {
   const ids = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
-  // The header `tracestate` of the client.
+  // The state is the client's header `tracestate`.
   const spanContext = { ...ids, traceState: createTraceState('vendor=secret') };
   const span = {
     name: "pg.query:SELECT\n'secret'",
@@ -68,7 +64,7 @@ describe('a safe span', () => {
     droppedLinksCount: 0,
   } as ReadableSpan;
 
-  it('has known attributes only, and of an error its type', () => {
+  it('keeps only the listed attributes, and only the type of an exception', () => {
     const safe = safeSpan(span);
     expect(JSON.stringify([safe, safe.spanContext()])).not.toContain('secret');
     expect(safe).toMatchObject({
@@ -80,7 +76,7 @@ describe('a safe span', () => {
     expect([safe.spanContext(), safe.parentSpanContext]).toEqual([ids, ids]);
   });
 
-  it('is small, however large what it tells of', () => {
+  it('returns a small span for one with a very long name and statement', () => {
     expect(JSON.stringify(safeSpan({ ...span, name: 'n'.repeat(1e6) })).length).toBeLessThan(4_000);
   });
 });

@@ -4,22 +4,22 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 const maxTextLength = 2_048;
 const maxNameLength = 128;
 
-/** At most `length` characters of a text. A copy: what JavaScript cuts out of a text keeps all of it in memory. */
+/** Returns a copy of the first `length` characters. A slice would keep the whole string in memory. */
 const cut = (text: string, length: number): string => Buffer.from(text.slice(0, length)).toString();
 
-const asIs = (value: AttributeValue): AttributeValue | undefined =>
+const unchanged = (value: AttributeValue): AttributeValue | undefined =>
   typeof value === 'string' ? cut(value, maxNameLength) : typeof value === 'object' ? undefined : value;
 
-/** A client writes the name of an operation: only what GraphQL takes for a name is one. */
+/** Keeps an operation's name only if it is valid: the client chooses it, and it may hold anything. */
 const graphqlName = (value: AttributeValue): AttributeValue | undefined =>
   typeof value === 'string' && /^[_A-Za-z]\w{0,127}$/.test(value) ? cut(value, maxNameLength) : undefined;
 
-/** In this order: names in quotes, comments, texts, numbers. */
+/** Matches, in this order, quoted names, comments, strings and numbers. */
 const sqlTokens = /("(?:[^"]|"")*")|--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*(?:'|$)|(?<![\w$])\d+(?:\.\d+)?\b/g;
 
 /**
- * A statement as the program wrote it, without comments and with `?` for every literal. Of a statement whose texts
- * cannot be told for sure (backslashes, dollar quotes) only the first word is left.
+ * Returns a statement without comments and with `?` for every literal. If its strings cannot be recognized
+ * for sure, because of backslashes or dollar quotes, returns only its first word.
  */
 export const withoutLiterals = (sql: string): string =>
   /\\|\$\w*\$/.test(sql)
@@ -29,14 +29,14 @@ export const withoutLiterals = (sql: string): string =>
         .replace(/\s+/g, ' ')
         .trim();
 
-/** The attributes that leave the process, each with what is left of its value. */
+/** The attributes that may leave the process, each with a function that makes its value safe. */
 const safeAttributes: ReadonlyMap<string, (value: AttributeValue) => AttributeValue | undefined> = new Map([
   ...[
     ...['http.request.method', 'http.response.status_code', 'http.route', 'error.type'],
     ...['server.address', 'server.port', 'db.system.name', 'db.namespace', 'graphql.operation.type'],
-    // The gateway's name of the subgraph that it asks.
+    // The name of the subgraph that the gateway fetches from.
     'service',
-  ].map((name) => [name, asIs] as const),
+  ].map((name) => [name, unchanged] as const),
   ['graphql.operation.name', graphqlName],
   [
     'db.query.text',
@@ -54,13 +54,14 @@ const safeAttributesOf = (attributes: Attributes): Attributes => {
   return safe;
 };
 
-/** The ids of a span. Its state is what the client wrote into the header `tracestate`; subgraphs still get it. */
+/** Returns a span's context without its state, which is the client's header `tracestate`. */
 const idsOf = ({ traceState: _, ...ids }: SpanContext): SpanContext => ids;
 
 /**
- * A finished span as it may leave the process: no variable, header, URL, document, literal or message of an error is
- * left, whatever an instrumentation put in. Of attributes only known ones stay; of an exception its type; the name ends
- * where it stops being one. It is small (a few kilobytes), so that a queue of spans is bounded in bytes as well.
+ * Returns a finished span as it may leave the process: without variables, headers, URLs, documents, literals
+ * and error messages, whatever an instrumentation recorded. Only attributes of the list are kept, and of an
+ * exception only its type. The name is cut at the first character that a name cannot have. The span is a few
+ * kilobytes at most, which bounds the queue of spans in bytes.
  */
 export const safeSpan = (span: ReadableSpan): ReadableSpan => ({
   name: cut(/^[\w.:/@-]+(?: [\w.:/@-]+)*/.exec(span.name)?.[0] ?? 'span', maxNameLength),

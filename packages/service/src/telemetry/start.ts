@@ -6,11 +6,12 @@ import { readTelemetrySettings } from './settings.js';
 import { StartError } from '../start-error.js';
 import { setTracing } from './tracing.js';
 
-// Imported for its effect, before everything else of a process: `import '@cinegraph/service/telemetry/start'` as the first line
-// of main.ts. Without an OTLP endpoint in the environment it does nothing, and loads nothing of OpenTelemetry.
+// Starts OpenTelemetry when it is imported. It must be the first import of main.ts, because only modules that
+// are loaded later are traced. Without an OTLP endpoint in the environment it does nothing and loads no
+// OpenTelemetry package.
 
-/** `@cinegraph/gateway` of the package.json above the entry gives `gateway`. */
-const nameOfService = (entry: string): string => {
+/** Returns `gateway` if the package.json above the entry file has the name `@cinegraph/gateway`. */
+const serviceNameOf = (entry: string): string => {
   const { name } = JSON.parse(readFileSync(join(dirname(entry), '..', 'package.json'), 'utf8')) as {
     name: string;
   };
@@ -20,8 +21,8 @@ const nameOfService = (entry: string): string => {
 try {
   const settings = readTelemetrySettings(process.env);
   if (settings) {
-    const serviceName = settings.serviceName ?? nameOfService(process.argv[1] ?? '');
-    // `require`, not `import()`: nothing may be loaded until this is done, and the imports beside this one do not wait.
+    const serviceName = settings.serviceName ?? serviceNameOf(process.argv[1] ?? '');
+    // `require` instead of `import()`: the other imports of main.ts do not wait for a promise.
     setTracing(startTelemetry(createRequire(import.meta.url), { ...settings, serviceName }));
   }
 } catch (error) {

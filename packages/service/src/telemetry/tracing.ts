@@ -1,43 +1,43 @@
-/** What the telemetry of this process offers the rest of it. */
+/** The tracing of this process, as the rest of the process sees it. */
 export interface Tracing {
-  /** The ids of the span that the caller runs in, as log lines carry them; undefined outside of any. */
+  /** Returns the ids of the active span for a log line, or `undefined` if there is none. */
   ids(): { readonly trace_id: string; readonly span_id: string } | undefined;
-  /** The W3C `traceparent` of the span that the caller runs in; undefined outside of any. */
+  /** Returns the W3C `traceparent` of the active span, or `undefined` if there is none. */
   traceparent(): string | undefined;
-  /** Opens a span below the one that `traceparent` names; undefined when that is none, or is not sampled. */
+  /** Opens a child of the span that `traceparent` names; `undefined` if it is invalid or not sampled. */
   openSpan(traceparent: string, name: string, kind: MessageSpanKind): MessageSpan | undefined;
-  /** Lower-case names of the headers that are written into each request to another service. */
+  /** Lower-case names of the headers that carry the trace to other services. */
   readonly headers: readonly string[];
-  /** Sends what waits, for a second at most; never throws. */
+  /** Sends the spans that are queued, for at most a second. Never rejects. */
   stop(): Promise<void>;
 }
 
-/** Whether a message is sent or taken in. */
+/** Whether a span is about publishing or consuming a message. */
 export type MessageSpanKind = 'producer' | 'consumer';
 
-/** The time that one message takes, in the trace of the request that led to it. */
+/** The span of one message, in the trace of the request that caused it. */
 export interface MessageSpan {
-  /** Its `traceparent`, to be carried by the message. */
+  /** The span's `traceparent`, to be sent with the message. */
   readonly trace: string;
-  /** Runs `work` in it: the spans of what `work` asks for, and its log lines, belong to it. */
+  /** Runs `work` with this span active: its log lines and the spans that it causes belong to this one. */
   within<Result>(work: () => Result): Result;
   end(outcome?: 'failed'): void;
 }
 
 let current: Tracing | undefined;
 
-/** Said once by `telemetry.ts`, before anything else is loaded, when this process is traced. */
+/** Sets the tracing of this process. Called once, by `start.ts`, before anything else is loaded. */
 export const setTracing = (tracing: Tracing): void => {
   current = tracing;
 };
 
-/** The W3C `traceparent` of the span that the caller runs in, to be carried by what this causes; null outside of any. */
+/** Returns the W3C `traceparent` of the active span, to be stored with an event; `null` if there is none. */
 export const currentTrace = (): string | null => current?.traceparent() ?? null;
 
 /**
- * Opens a span for one message of many that are handled together; the caller ends it. `trace` is the `traceparent` that
- * the message carries. Undefined, and free, while this process is not traced or the message carries none: a trace begins
- * with a request.
+ * Opens a span for one message, which the caller ends. `trace` is the `traceparent` of the message. Returns
+ * `undefined` if this process is not traced or the message has no `traceparent`: only a request begins a
+ * trace.
  */
 export const openMessageSpan = (
   trace: string | null | undefined,
@@ -45,7 +45,10 @@ export const openMessageSpan = (
   kind: MessageSpanKind,
 ): MessageSpan | undefined => (trace ? current?.openSpan(trace, name, kind) : undefined);
 
-/** Does `work` for one message in a span of its own below `trace`, or in none as {@link openMessageSpan} says. */
+/**
+ * Runs `work` for one message in a span as {@link openMessageSpan} opens it, or without a span if it opens
+ * none.
+ */
 export const inMessageSpan = async <Result>(
   trace: string | null | undefined,
   name: string,
@@ -64,5 +67,5 @@ export const inMessageSpan = async <Result>(
   }
 };
 
-/** The telemetry of this process, or undefined when it has none. */
+/** Returns the tracing of this process, or `undefined` if it is not traced. */
 export const tracing = (): Tracing | undefined => current;

@@ -2,13 +2,12 @@ import { reasonOf } from '@cinegraph/service/terminal';
 import { runJob, type JobTools } from './run-job.js';
 
 /**
- * One word of a command line that works on a subgraph's database, e.g. `rebuild` of `npm run ratings --
- * rebuild`.
+ * One command of a command line that works on a subgraph's database, e.g. `lag` of `npm run events -- lag`.
  */
 export interface Command {
-  /** The forms in which it may be called, one line each, e.g. `rebuild [--check]`. */
+  /** The forms in which it may be called, one line each, e.g. `outbox [--limit <n>]`. */
   readonly usage: readonly string[];
-  /** Names the work in the sentence that says why it stopped, e.g. "the rebuild". */
+  /** Names the work in the sentence that says why it stopped, e.g. "the backfill". */
   readonly what: string;
   /** Returns the exit code, or `'usage'` if it does not take these arguments. */
   run(args: readonly string[], tools: JobTools): Promise<number | 'usage'>;
@@ -23,7 +22,7 @@ export const runCommands = async (
   options: {
     readonly subgraph: string;
     readonly migrations: URL;
-    /** How a person calls the commands, e.g. `npm run ratings --`. */
+    /** How a person calls the commands, e.g. `npm run events --`. */
     readonly call: string;
     readonly commands: Readonly<Record<string, Command>>;
   },

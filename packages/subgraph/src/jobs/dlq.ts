@@ -93,7 +93,7 @@ const describe = (letter: DeadLetter): readonly (readonly [string, string])[] =>
     ['code', letter.code],
     ['reason', letter.reason],
     ['consumer', letter.consumer],
-    ['dedup key', letter.identity],
+    ['dedup key', letter.dedupKey],
     ['position', `${message.topic}, partition ${message.partition}, offset ${message.offset}`],
     ['appended', message.appendedAt.toISOString()],
     ...Object.entries(message.headers).map(
@@ -104,14 +104,12 @@ const describe = (letter: DeadLetter): readonly (readonly [string, string])[] =>
   ];
 };
 
-const maxShownCharacters = 20_000;
+const maxShown = 20_000;
 
 const bytesAsText = (bytes: Buffer | null): string => {
   if (bytes === null) return '(none)';
   const text = isUtf8(bytes) ? bytes.toString('utf8') : `(not UTF-8, as base64) ${bytes.toString('base64')}`;
-  return text.length > maxShownCharacters
-    ? `${text.slice(0, maxShownCharacters)}… (${bytes.length} bytes)`
-    : text;
+  return text.length > maxShown ? `${text.slice(0, maxShown)}… (${bytes.length} bytes)` : text;
 };
 
 const replay = async (
@@ -130,7 +128,7 @@ const replay = async (
     const definition = definitions.get(consumer);
     const result = definition
       ? await replayDeadLetter({ pool, logger }, definition, id)
-      : ({ outcome: 'not open' } as const);
+      : { outcome: 'not open' as const };
     counts[result.outcome] += 1;
     if ('code' in result) say(`${id}: still refused: ${printable(`${result.code}: ${result.reason}`)}`);
   }

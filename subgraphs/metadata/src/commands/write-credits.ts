@@ -19,7 +19,7 @@ export interface PreparedCredits {
 }
 
 /**
- * Prepares the credits of a change without writing anything. A person with a name only gets a new id. Throws
+ * Prepares the credits of a change without writing anything. A person without an id gets a new one. Throws
  * PERSON_NOT_FOUND if an id is unknown.
  */
 export const prepareCredits = async (

@@ -11,12 +11,12 @@ const published = {
 };
 
 describe('reconcileFacts', () => {
-  it('takes a fact that only the source changed', () => {
+  it('reconciliation takes a fact that only the source changed', () => {
     const reconciled = reconcileFacts(published, published, { ...published, runtimeMinutes: 142 });
     expect(reconciled).toEqual({ facts: { ...published, runtimeMinutes: 142 }, changed: ['runtimeMinutes'] });
   });
 
-  it('keeps a fact that people changed, whether the source changed it as well or not', () => {
+  it('reconciliation keeps a fact that people changed, even if the source changed it as well', () => {
     const edited = { ...published, title: 'Brazil (1985)', directors: [] };
     expect(reconcileFacts(published, edited, { ...published, title: 'BRAZIL' })).toEqual({
       facts: edited,
@@ -24,26 +24,26 @@ describe('reconcileFacts', () => {
     });
   });
 
-  it('keeps a fact empty that people cleared', () => {
+  it('reconciliation keeps a fact empty that people cleared', () => {
     const edited = { ...published, runtimeMinutes: null };
     expect(
       reconcileFacts(published, edited, { ...published, runtimeMinutes: 142 }).facts.runtimeMinutes,
     ).toBeNull();
   });
 
-  it('changes nothing if people and the source made the same change', () => {
+  it('reconciliation changes nothing if people and the source made the same change', () => {
     const same = { ...published, title: 'BRAZIL' };
     expect(reconcileFacts(published, same, same).changed).toEqual([]);
   });
 
-  it('fills the empty facts of a movie that the source has not described before', () => {
+  it('reconciliation fills the empty facts of a movie that the source has not described before', () => {
     const byPeople = { ...nothingKnown, title: 'Brazil, as people call it' };
     const { facts, changed } = reconcileFacts(undefined, byPeople, published);
     expect(facts).toEqual({ ...published, title: 'Brazil, as people call it' });
     expect(changed).toEqual(['runtimeMinutes', 'genres', 'directors']);
   });
 
-  it('compares genres as a set and people by their ids', () => {
+  it('reconciliation compares genres as a set and people by their ids', () => {
     const both = [{ id: 'drama', name: 'Drama' }, ...published.genres];
     const last = { ...published, genres: both };
     const current = {
@@ -54,7 +54,7 @@ describe('reconcileFacts', () => {
     expect(reconcileFacts(last, current, { ...published, genres: [] }).changed).toEqual(['genres']);
   });
 
-  it('reads a record that an earlier version stored with fewer facts', () => {
+  it('reconciliation reads a record that an earlier version stored with fewer facts', () => {
     expect(
       reconcileFacts({ title: 'Brazil' }, { ...nothingKnown, title: 'Brazil' }, published).facts,
     ).toEqual(published);

@@ -4,7 +4,7 @@ import { readVegaDate, readVegaMovie } from './vega.js';
 const row = { Title: 'The Land Girls', 'Release Date': 'Jun 12 1998' };
 
 describe('a row of the default catalogue', () => {
-  it('becomes a movie with its director, genre, certification, money and published ratings', () => {
+  it('a row becomes a movie with its director, genre, certification, money and published ratings', () => {
     const read = readVegaMovie(
       {
         ...row,
@@ -47,7 +47,7 @@ describe('a row of the default catalogue', () => {
     });
   });
 
-  it('of the default catalogue may have a number as its title', () => {
+  it('a row may have a number as its title', () => {
     expect(readVegaMovie({ ...row, Title: 2046 }, 7)).toMatchObject({ item: { facts: { title: '2046' } } });
   });
 
@@ -60,11 +60,11 @@ describe('a row of the default catalogue', () => {
     ['with an amount that no double keeps', { ...row, 'US Gross': 1e20 }, /US Gross|amount/],
     ['with U+0000 in its title', { ...row, Title: 'a\u0000b' }, /cannot be stored/],
     ['that is no object', 'The Land Girls', /./],
-  ])('is refused with a reason if it is one %s', (_case, value, reason) => {
+  ])('a row %s is refused with a reason', (_case, value, reason) => {
     expect(readVegaMovie(value, 3)).toEqual({ record: 'row 3', refused: expect.stringMatching(reason) });
   });
 
-  it('has no certification if the one in the file is not known', () => {
+  it('a row with an unknown certification becomes a movie without one', () => {
     expect(readVegaMovie({ ...row, 'MPAA Rating': 'Open' }, 1)).toMatchObject({
       item: { facts: { certification: null } },
     });
@@ -78,11 +78,11 @@ describe('a date of the default catalogue', () => {
     ['Dec 15 2039', '1939-12-15'],
     ['Feb 08 2015', '1915-02-08'],
     ['Jan 01 1928', '1928-01-01'],
-  ])('like %s is read as %s', (value, day) => {
+  ])('the date %s is read as %s', (value, day) => {
     expect(readVegaDate(value)).toBe(day);
   });
 
-  it.each(['1998-06-12', 'Juni 12 1998', '', 'Jun 1998'])('is not read from "%s"', (value) => {
+  it.each(['1998-06-12', 'Juni 12 1998', '', 'Jun 1998'])('"%s" is not read as a date', (value) => {
     expect(readVegaDate(value)).toBeUndefined();
   });
 });

@@ -86,7 +86,7 @@ export const toRow = (
   domestic_dvd_sales_currency: facts.domesticDvdSales?.currency ?? null,
 });
 
-/** Input: rows. Adds the movies whose ids do not exist, and returns their ids. Deleted movies exist. */
+/** Input: rows. Adds the movies whose ids do not exist, and returns their ids. A deleted movie exists. */
 export const insertMovies = `
   INSERT INTO movie (id, ${names}, created_at, updated_at)
   SELECT id, ${names}, now(), now() FROM ${recordset} ORDER BY id

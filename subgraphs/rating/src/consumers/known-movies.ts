@@ -39,19 +39,19 @@ export const createKnownMovies = ({
       // A tombstone of the compacted topic: movies are never removed, so that there is nothing to do.
       if (message.value === null) return null;
       const envelope = readEnvelope(message);
-      if (isEnvelopeFault(envelope)) return { identity: recordDedupKey(message), ...envelope };
+      if (isEnvelopeFault(envelope)) return { dedupKey: recordDedupKey(message), ...envelope };
       if (envelope.producer !== owner) {
         const reason = `only ${owner} may publish events of movies`;
-        return { identity: recordDedupKey(message), code: 'FORGED_EVENT', reason };
+        return { dedupKey: recordDedupKey(message), code: 'FORGED_EVENT', reason };
       }
       const decoded = decodeEvent(envelope, definitions);
       if ('code' in decoded) {
         if (!definitions.some(({ type }) => type === envelope.type)) return null;
-        return { identity: eventDedupKey(envelope), code: decoded.code, reason: decoded.reason };
+        return { dedupKey: eventDedupKey(envelope), code: decoded.code, reason: decoded.reason };
       }
       const { movieId, version } = decoded.data;
       return {
-        identity: eventDedupKey(envelope),
+        dedupKey: eventDedupKey(envelope),
         event: { movie: movieId, version, deleted: decoded.of === movieDeleted },
         trace: envelope.trace ?? null,
       };

@@ -87,11 +87,11 @@ export const createIngest = (
     deadLetterTopic: () => deadLettersOf(incomingRatings).name,
     decode: (message) => {
       const value = parse(message.value);
-      if ('code' in value) return { identity: recordDedupKey(message), ...value };
+      if ('code' in value) return { dedupKey: recordDedupKey(message), ...value };
       if (looksExternal(value.json)) return decodeExternal(message, value.json, settings);
       const envelope = readEnvelope(message);
       return isEnvelopeFault(envelope)
-        ? { identity: recordDedupKey(message), ...envelope }
+        ? { dedupKey: recordDedupKey(message), ...envelope }
         : decodeEnvelope(envelope);
     },
     handle: (tx, events) => applyEvents(tx, events, clock.now()),
@@ -117,32 +117,32 @@ const decodeExternal = (
   json: unknown,
   { scale, idPrefix }: IngestSettings,
 ): DecodedMessage<IncomingRating> => {
-  const identity = recordDedupKey(message);
+  const dedupKey = recordDedupKey(message);
   const { appendedAt, partition, offset } = message;
   if (scale === undefined) {
     const reason =
       'The top score of external events is not configured. Set INGEST_SCALE to 5 or 10 and start again, then replay this.';
-    return { identity, code: 'SCALE_UNKNOWN', reason };
+    return { dedupKey, code: 'SCALE_UNKNOWN', reason };
   }
   const read = readExternalEvent(json, { scale, idPrefix });
-  if (isExternalFault(read)) return { identity, ...read };
+  if (isExternalFault(read)) return { dedupKey, ...read };
   return {
-    identity,
+    dedupKey,
     event: { ...read, review: null, order: { appendedAt, partition, offset }, trace: null },
   };
 };
 
 /** Decodes a signed envelope. Its deduplication key is its id, which only its producer can use. */
 const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
-  const identity = eventDedupKey(envelope);
+  const dedupKey = eventDedupKey(envelope);
   const { producer } = envelope;
   const trace = envelope.trace !== undefined && isStorableText(envelope.trace) ? envelope.trace : null;
   const decoded = decodeEvent(envelope, [ratingSubmitted, ratingRetracted]);
-  if ('code' in decoded) return { identity, code: decoded.code, reason: decoded.reason };
+  if ('code' in decoded) return { dedupKey, code: decoded.code, reason: decoded.reason };
   const unstorable = findUnstorableText(decoded.data, 'data');
   if (unstorable !== undefined) {
     const reason = `${unstorable} holds U+0000 or half a surrogate pair, which cannot be stored`;
-    return { identity, code: 'INVALID_EVENT', reason };
+    return { dedupKey, code: 'INVALID_EVENT', reason };
   }
   const { movieId, viewerId, version } = decoded.data;
   const prefix = `${producer}:`;
@@ -150,8 +150,8 @@ const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
     const reason = isExternalProducer(producer)
       ? `${producer} may only publish ratings of viewers that are named ${prefix}<user>`
       : `${producer} is not an external producer and may not publish ratings here`;
-    return { identity, code: 'FOREIGN_VIEWER', reason };
+    return { dedupKey, code: 'FOREIGN_VIEWER', reason };
   }
   const { score, review } = 'score' in decoded.data ? decoded.data : { score: null, review: null };
-  return { identity, event: { movieId, viewerId, score, review, order: { version }, trace }, trace };
+  return { dedupKey, event: { movieId, viewerId, score, review, order: { version }, trace }, trace };
 };

@@ -1,11 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
-import { BatchUnreadable, maxInflatedBytes, readCompressed, unreadableIn } from './index.js';
+import { BatchUnreadable, maxInflatedBytes, registerCodecs, unreadableBatchIn } from './index.js';
 
 const { GZIP, Snappy, LZ4, ZSTD } = kafkajs.CompressionTypes;
 
-/** Compressed by the classes of Kafka's Java client 4.1.1, as it sends them. */
+/** The samples below are this text, compressed by the classes of Kafka's Java client 4.1.1. */
 const text = Array.from(
   { length: 40 },
   (_, index) => `{"id":${(index * 7_919) % 1_000},"text":"${'a'.repeat(24)}"}\n`,
@@ -33,47 +33,48 @@ const samples = [
   ],
 ] as const;
 
-beforeAll(readCompressed);
+beforeAll(registerCodecs);
 
-const inflate = async (kind: number, source: Buffer): Promise<Buffer> => {
+const inflate = async (type: number, source: Buffer): Promise<Buffer> => {
   const codecs = kafkajs.CompressionCodecs as Record<
     number,
     () => { decompress: (source: Buffer) => Promise<Buffer> }
   >;
-  return codecs[kind]!().decompress(source);
+  return codecs[type]!().decompress(source);
 };
 
-describe.each(samples)('a batch that others compress with %s', (_name, kind, sample) => {
+describe.each(samples)('the %s codec', (name, type, sample) => {
   const source = Buffer.from(sample, 'base64');
 
-  it('is read as the Java client writes it', async () => {
-    expect(String(await inflate(kind, source))).toBe(text);
+  it(`a batch compressed with ${name} by the Java client is read`, async () => {
+    expect(String(await inflate(type, source))).toBe(text);
   });
 
-  it('is refused where its end is missing', async () => {
+  it(`a truncated batch compressed with ${name} is refused`, async () => {
     for (let length = 17; length < source.length - 4; length += 1) {
-      await expect(inflate(kind, source.subarray(0, length))).rejects.toBeInstanceOf(BatchUnreadable);
+      await expect(inflate(type, source.subarray(0, length))).rejects.toBeInstanceOf(BatchUnreadable);
     }
   });
 
-  it('neither hangs nor breaks out, whichever byte of it is wrong', async () => {
+  it(`a batch compressed with ${name} is inflated within the limit or refused, whichever byte of it is wrong`, async () => {
     for (let at = 0; at < source.length; at += 1) {
       const wrong = Buffer.from(source);
       wrong[at] = 255 - (wrong[at] ?? 0);
-      const problem = await inflate(kind, wrong).then(
-        (bytes) => (bytes.length <= maxInflatedBytes ? undefined : new Error('more than there may be')),
-        unreadableIn,
+      const problem = await inflate(type, wrong).then(
+        (bytes) =>
+          bytes.length <= maxInflatedBytes ? undefined : new Error('inflates to more than the limit'),
+        unreadableBatchIn,
       );
       expect(problem instanceof BatchUnreadable || problem === undefined).toBe(true);
     }
   });
 });
 
-describe('what is not framed as the Java client does it', () => {
-  it('is read: snappy in one block, with every kind of its copies', async () => {
+describe('snappy and lz4 in other forms', () => {
+  it('one block of snappy without a frame is read, with every kind of copy', async () => {
     const block = Buffer.concat([
       Buffer.from([1 + 7 + 4 + 5 + 70 + 62, 0, 0x61]),
-      // Back by one, by two numbers of bytes, by four; then a literal with its length behind it.
+      // Copies whose distance is stored in one, two and four bytes; then a literal with its length in a byte.
       Buffer.from([(3 << 2) | 1, 1, (3 << 2) | 2, 2, 0, (4 << 2) | 3, 3, 0, 0, 0]),
       Buffer.from([60 << 2, 69, ...Buffer.alloc(70, 'b'), (61 << 2) | 2, 72, 0]),
     ]);
@@ -82,7 +83,7 @@ describe('what is not framed as the Java client does it', () => {
     expect(whole).toBe(`${'a'.repeat(17)}${'b'.repeat(70)}aa${'b'.repeat(60)}`);
   });
 
-  it('is read: lz4 with sums and a size, a block as it is, and one that goes back to the block before', async () => {
+  it('an lz4 frame with checksums, a size, an uncompressed block and a block that refers to the previous one is read', async () => {
     const frame = Buffer.concat([
       Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x5c, 0x40]),
       Buffer.alloc(9),
@@ -93,7 +94,7 @@ describe('what is not framed as the Java client does it', () => {
   });
 });
 
-describe('a copy of what was never there', () => {
+describe('copies in snappy and lz4', () => {
   const lz4 = (distance: number) => [
     ...[0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0],
     ...[4, 0, 0, 0, 0x10, 0x61, distance, 0],
@@ -101,16 +102,19 @@ describe('a copy of what was never there', () => {
   ];
 
   it.each([
-    ['snappy, before the beginning', Snappy, [5, 0, 0x61, (3 << 2) | 2, 2, 0]],
-    ['snappy, of no distance', Snappy, [5, 0, 0x61, (3 << 2) | 2, 0, 0]],
-    ['lz4, before the beginning', LZ4, lz4(2)],
-    ['lz4, of no distance', LZ4, lz4(0)],
-  ])('is refused, or it would show what else is in memory: %s', async (_what, kind, bytes) => {
-    await expect(inflate(kind, Buffer.from(bytes))).rejects.toThrow(/is broken/);
-  });
+    ['snappy, before its start', Snappy, [5, 0, 0x61, (3 << 2) | 2, 2, 0]],
+    ['snappy, at distance 0', Snappy, [5, 0, 0x61, (3 << 2) | 2, 0, 0]],
+    ['lz4, before its start', LZ4, lz4(2)],
+    ['lz4, at distance 0', LZ4, lz4(0)],
+  ])(
+    'a copy from outside the output, which would expose other memory, is refused: %s',
+    async (_what, type, bytes) => {
+      await expect(inflate(type, Buffer.from(bytes))).rejects.toThrow(/is malformed/);
+    },
+  );
 });
 
-describe('a batch that inflates to more than 64 MiB', () => {
+describe('the limit of inflated batches', () => {
   const over = maxInflatedBytes + 1;
   const lz4 = (bytes: number) => {
     const more = bytes - 1 - 4 - 15;
@@ -126,10 +130,10 @@ describe('a batch that inflates to more than 64 MiB', () => {
 
   it.each([
     ['gzip', GZIP, () => gzipSync(Buffer.alloc(over))],
-    // It says so itself.
+    // The block states its size.
     ['snappy', Snappy, () => Buffer.from([0x81, 0x80, 0x80, 0x20, 0, 0x61])],
     ['lz4', LZ4, () => lz4(over)],
-    // 513 blocks of 128 KiB, each one byte that is repeated.
+    // 513 blocks of 128 KiB, each a single repeated byte.
     [
       'zstd',
       ZSTD,
@@ -139,13 +143,16 @@ describe('a batch that inflates to more than 64 MiB', () => {
           ...Array.from({ length: 513 }, (_, at) => Buffer.from([at === 512 ? 3 : 2, 0, 0x10, 0x61])),
         ]),
     ],
-  ])('is refused with what to do: %s', async (name, kind, make) => {
-    await expect(inflate(kind, make())).rejects.toThrow(
-      new RegExp(`with ${name} inflates to more than 64 MiB.*set the group's offset behind it`),
-    );
-  });
+  ])(
+    'a batch that inflates to more than 64 MiB is refused, and the error says what to do: %s',
+    async (name, type, make) => {
+      await expect(inflate(type, make())).rejects.toThrow(
+        new RegExp(`with ${name} inflates to more than 64 MiB.*set the group's offset to one after it`),
+      );
+    },
+  );
 
-  it('is one byte more than what is read', async () => {
+  it('a batch that inflates to exactly 64 MiB is read', async () => {
     expect(await inflate(LZ4, lz4(maxInflatedBytes))).toHaveLength(maxInflatedBytes);
   });
 });

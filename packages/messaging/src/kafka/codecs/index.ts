@@ -1,64 +1,68 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { inflateLz4 } from './lz4.js';
+import { inflateSnappy } from './snappy.js';
 import { inflateZstd } from './zstd.js';
-import { inflateLz4, inflateSnappy } from './inflate.js';
 
-/** What a batch of records may inflate to; a broker takes batches of one MiB unless it was told otherwise. */
+/** The size that a batch of records may inflate to. By default, brokers accept batches of one MiB. */
 export const maxInflatedBytes = 64 * 1_048_576;
 
-/** Why a consumer does not get on: a batch of its topics will never be read; the message says what can be done. */
+/**
+ * Thrown for a batch that can never be read, so that its consumer cannot continue. The message says what to
+ * do.
+ */
 export class BatchUnreadable extends Error {
   override readonly name = 'BatchUnreadable';
 }
 
 type Inflate = (source: Buffer, maxBytes: number) => Promise<Buffer>;
 
-const inflateGzip: Inflate = (source, maxOutputLength) => gunzipped(source, { maxOutputLength });
-const gunzipped = promisify(gunzip);
+const gunzipAsync = promisify(gunzip);
 
-const inflates: readonly (readonly [kind: kafkajs.CompressionTypes, name: string, inflate: Inflate])[] = [
-  [kafkajs.CompressionTypes.GZIP, 'gzip', inflateGzip],
+const codecs: readonly (readonly [type: kafkajs.CompressionTypes, name: string, inflate: Inflate])[] = [
+  [kafkajs.CompressionTypes.GZIP, 'gzip', (source, max) => gunzipAsync(source, { maxOutputLength: max })],
   [kafkajs.CompressionTypes.Snappy, 'snappy', async (source, max) => inflateSnappy(source, max)],
   [kafkajs.CompressionTypes.LZ4, 'lz4', async (source, max) => inflateLz4(source, max)],
   [kafkajs.CompressionTypes.ZSTD, 'zstd', inflateZstd],
 ];
 
 /**
- * Has kafkajs read all that other producers compress with, for the whole process: of itself it reads gzip alone, of any size.
- * A batch of more than {@link maxInflatedBytes}, or of something else, is refused with {@link BatchUnreadable}. We ourselves
- * do not compress.
+ * Registers decoders for every compression that producers of Kafka use, for the whole process; kafkajs itself
+ * reads gzip alone, of any size. A batch that is malformed, or inflates to more than {@link
+ * maxInflatedBytes}, is refused with {@link BatchUnreadable}. Our own producer does not compress.
  */
-export const readCompressed = (): void => {
-  // Its types know of gzip alone, as it does.
-  const codecs = kafkajs.CompressionCodecs as Record<number, () => object>;
-  for (const [kind, name, inflate] of inflates) {
+export const registerCodecs = (): void => {
+  // The types of kafkajs declare gzip alone.
+  const registered = kafkajs.CompressionCodecs as Record<number, () => object>;
+  for (const [type, name, inflate] of codecs) {
     const codec = {
-      ...(kind === kafkajs.CompressionTypes.GZIP && codecs[kind]?.()),
+      ...(type === kafkajs.CompressionTypes.GZIP && registered[type]?.()),
       decompress: async (source: Buffer) => {
         try {
           return await inflate(source, maxInflatedBytes);
         } catch (error) {
-          throw new BatchUnreadable(reasonOf(name, error), { cause: error });
+          throw new BatchUnreadable(unreadableMessage(name, error), { cause: error });
         }
       },
     };
-    codecs[kind] = () => codec;
+    registered[type] = () => codec;
   }
 };
 
-/** The {@link BatchUnreadable} behind what kafkajs makes of it once it has tried several times; undefined where there is none. */
-export const unreadableIn = (error: unknown): BatchUnreadable | undefined => {
-  for (let at = error, depth = 0; at instanceof Object && depth < 8; depth += 1) {
-    if (at instanceof BatchUnreadable) return at;
-    at = 'cause' in at ? at.cause : undefined;
+/** Returns the {@link BatchUnreadable} in the causes of an error of kafkajs; undefined if there is none. */
+export const unreadableBatchIn = (error: unknown): BatchUnreadable | undefined => {
+  let current = error;
+  for (let depth = 0; current instanceof Object && depth < 8; depth += 1) {
+    if (current instanceof BatchUnreadable) return current;
+    current = 'cause' in current ? current.cause : undefined;
   }
   return undefined;
 };
 
-const reasonOf = (name: string, error: unknown): string => {
-  const { name: type, code } = error as { name?: string; code?: string };
-  const tooLarge = type === 'InflatedTooLarge' || code === 'ERR_BUFFER_TOO_LARGE';
-  const why = tooLarge ? `inflates to more than ${maxInflatedBytes / 1_048_576} MiB` : 'is broken';
-  return `a batch that is compressed with ${name} ${why}, and nothing behind it is read: delete its records, or set the group's offset behind it`;
+const unreadableMessage = (codec: string, error: unknown): string => {
+  const { name, code } = error as { name?: string; code?: string };
+  const isTooLarge = name === 'InflatedTooLarge' || code === 'ERR_BUFFER_TOO_LARGE';
+  const reason = isTooLarge ? `inflates to more than ${maxInflatedBytes / 1_048_576} MiB` : 'is malformed';
+  return `a batch compressed with ${codec} ${reason}, and no later message of its partition is read: delete its records, or set the group's offset to one after it`;
 };

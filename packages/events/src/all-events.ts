@@ -1,0 +1,9 @@
+import type { EventDefinition } from './event.js';
+import * as metadata from './metadata.js';
+import * as rating from './rating.js';
+
+/** All events that the subgraphs publish. */
+export const allEvents: readonly EventDefinition[] = [
+  ...Object.values(rating),
+  ...Object.values(metadata),
+] as readonly EventDefinition[];
