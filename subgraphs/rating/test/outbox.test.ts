@@ -15,9 +15,10 @@ const topic = 'rating.aggregates.v1';
 let databases: TestDatabase[];
 let pool: pg.Pool;
 beforeAll(async () => {
+  const ofEvents = [brokerMigrations];
   databases = [
     await testDatabase({ name: 'rating', migrations }),
-    await testDatabase({ name: 'events', migrations: [brokerMigrations] }),
+    await testDatabase({ name: 'events', migrations: ofEvents }),
   ];
   pool = testPool(databases[0]?.url ?? '');
 });

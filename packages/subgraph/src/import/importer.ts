@@ -1,6 +1,7 @@
 import type { MigrationSet } from '@cinegraph/database/migrate';
 import type pg from 'pg';
 import type { Progress } from './progress.js';
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type { ImportReport } from './report.js';
 
 /** An outside source, and how its records get into the tables of one subgraph. */

@@ -1,5 +1,5 @@
-import type { MigrationSet } from '@cinegraph/database/migrate';
 import { reasonOf } from '@cinegraph/service/terminal';
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import { runJob, type JobTools } from './run-job.js';
 
 /**
