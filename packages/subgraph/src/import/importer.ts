@@ -1,4 +1,3 @@
-import type { MigrationSet } from '@cinegraph/database/migrate';
 import type pg from 'pg';
 import type { Progress } from './progress.js';
 import type { MigrationSet } from '@cinegraph/database/migrate';
