@@ -1,3 +1,5 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
@@ -6,8 +8,6 @@ import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { openComposed, type Composed } from '../support/composed.js';
-import { brokerMigrations } from '@cinegraph/messaging/migrations';
-import type { MigrationSet } from '@cinegraph/database/migrate';
 import { root } from '../support/image.js';
 
 const events = { name: 'events', migrations: [brokerMigrations] };

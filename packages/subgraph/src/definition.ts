@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import type { BaseContext } from '@apollo/server';
 import type { Broker } from '@cinegraph/messaging/broker';
 import type { TopicDefinition } from '@cinegraph/messaging/envelope';
@@ -7,7 +8,6 @@ import type { Part } from '@cinegraph/service/parts';
 import type { Viewer } from '@cinegraph/service/viewer';
 import type pg from 'pg';
 import type { z } from 'zod';
-import type { MigrationSet } from '@cinegraph/database/migrate';
 import type { CursorSealer } from './cursors.js';
 
 /** Describes what is particular to one subgraph. Everything else is the same for all of them. */
@@ -16,7 +16,7 @@ export interface SubgraphDefinition<Context extends BaseContext> {
   readonly name: string;
   /** The SDL file that is the contract. */
   readonly schema: URL;
-  /** The migrations of its database: its own, and those of the tables for messaging that it uses. */
+  /** The migrations of its database: its own, and those of the messaging tables that it uses. */
   readonly migrations: readonly MigrationSet[];
   /** The topics that it publishes to or consumes. Missing topics are created. */
   readonly topics: readonly TopicDefinition[];

@@ -10,7 +10,7 @@ let pool: pg.Pool;
 beforeAll(async () => {
   // Every subgraph with mutations has the table `idempotency` in its migrations.
   const migrations = new URL('../../../prisma/rating/migrations/', import.meta.url);
-  database = await testDatabase({ name: 'idempotency', migrations: [{ migrations }] });
+  database = await testDatabase({ name: 'rating', migrations: [{ migrations }] });
   pool = testPool(database.url);
 });
 afterAll(async () => {

@@ -44,7 +44,9 @@ export const ratingsIn = async ({ world }: ImportWorld) => {
   return rows.map(({ text }) => text);
 };
 
-/** Returns a hash of every row and its physical location, so that a row which is rewritten unchanged differs. */
+/**
+ * Returns a hash of every row and its physical location, so that a row which is rewritten unchanged differs.
+ */
 export const contentsOf = async ({ world }: ImportWorld) => {
   const hash = createHash('sha256');
   for (const table of ['rating', 'aggregated_rating', 'known_movie', 'staged_rating', 'import_run']) {

@@ -1,3 +1,4 @@
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,6 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ratings-topic.js';
 import { produceSource } from '../src/command-line/produce.js';
 import { externalEvent } from './messages.js';
-import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { ratingWorld } from './world.js';
 
 const logger = silentLogger;

@@ -34,7 +34,9 @@ interface LogEntry {
   readonly message: IncomingMessage;
 }
 
-/** Returns a log of many changes of few ratings on `partitions`. A third are deletions; append times repeat. */
+/**
+ * Returns a log of many changes of few ratings on `partitions`. A third are deletions; append times repeat.
+ */
 const randomLog = (random: SeededRandom, size: number, partitions: number): LogEntry[] => {
   const append = testLog();
   const versions = new Map<string, number>();

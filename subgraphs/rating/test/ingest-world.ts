@@ -3,8 +3,8 @@ import { inTransaction } from '@cinegraph/database/transaction';
 import { findOpenDeadLetters, listDeadLetters } from '@cinegraph/messaging/consumer/dead-letters';
 import { replayDeadLetter } from '@cinegraph/messaging/consumer/replay';
 import { systemClock } from '@cinegraph/service/clock';
-import { createLogger } from '@cinegraph/service/logger';
 import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIngest, type IngestSettings } from '../src/consumers/ratings-topic.js';
 import { ratingWorld } from './world.js';
@@ -14,7 +14,10 @@ const settings: IngestSettings = { secret: testSubgraphKey, scale: 10, idPrefix:
 export const ingestWith = (more: Partial<IngestSettings> = {}) =>
   createIngest({ clock: systemClock }, { ...settings, ...more });
 
-/** A subgraph for the tests of one file, and the consumer of `ratings` on it. Tables are empty before each test. */
+/**
+ * A subgraph for the tests of one file, and the consumer of `ratings` on it. Tables are empty before each
+ * test.
+ */
 export interface IngestWorld {
   readonly world: Awaited<ReturnType<typeof ratingWorld>>;
   readonly ingest: Deliveries;
@@ -57,8 +60,8 @@ export const ratingsIn = async ({ world }: IngestWorld) =>
 export const replayAll = async ({ world }: IngestWorld) => {
   const { pool } = world.subgraph;
   const open = await inTransaction(pool, async (tx) => findOpenDeadLetters(tx, { all: true }));
-  const logger = createLogger({ name: 'test', level: 'silent' });
   const outcomes = [];
-  for (const { id } of open) outcomes.push(await replayDeadLetter({ pool, logger }, ingestWith(), id));
+  for (const { id } of open)
+    outcomes.push(await replayDeadLetter({ pool, logger: silentLogger }, ingestWith(), id));
   return outcomes.map(({ outcome }) => outcome);
 };

@@ -59,7 +59,9 @@ const actions = ({ ask, pool }: TestSubgraph) => ({
   },
   /** Counts the ratings of movies that metadata has not published. */
   unknown: () => countUnknown(pool),
-  /** Returns the movies whose stored sum and count differ from those of their ratings; there should be none. */
+  /**
+   * Returns the movies whose stored sum and count differ from those of their ratings; there should be none.
+   */
   drift: async (): Promise<readonly string[]> => {
     const { rows } = await pool.query<{ id: string }>(`
       SELECT coalesce(a.movie_id, r.movie_id) AS id

@@ -27,7 +27,7 @@ const publishTimeoutMs = 28_000;
 const stopTimeoutMs = 4_000;
 
 /**
- * Opens the broker for one machine: topics in the PostgreSQL database at `url` (migrations/broker, applied
+ * Opens the broker for one machine: topics in the PostgreSQL database at `url` (migrations/broker, migrated
  * here). A publisher holds an advisory lock of each topic until its commit, so that offsets become visible in
  * order. Publications of one client are appended in the order of the calls. All state is in the database:
  * when retention has removed messages that a group has not read, when messages are lost, or when the database
