@@ -119,11 +119,11 @@ export const auditAll = async ({ pool }: Pick<FaultWorld, 'pool'>, log: Publishe
  * entries
  */
 export const auditPublished = async (pool: FaultWorld['pool'], log: PublishedLog) => {
-  const { rows } = await pool.query<{ id: string; position: string; place: number }>(
-    'SELECT event_id AS id, position, place FROM messaging.outbox_event WHERE type IS NOT NULL',
+  const { rows } = await pool.query<{ id: string; position: string; ordinal: number }>(
+    'SELECT event_id AS id, position, ordinal FROM messaging.outbox_event WHERE type IS NOT NULL',
   );
   const positions = new Map(
-    rows.map(({ id, position, place }) => [id, BigInt(position) * 1_000n + BigInt(place)]),
+    rows.map(({ id, position, ordinal }) => [id, BigInt(position) * 1_000n + BigInt(ordinal)]),
   );
   const events = log.events();
   const first = firstOf(events);

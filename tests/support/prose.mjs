@@ -20,8 +20,10 @@ const rules = [
   [/\bpresence\b/i, 'connection state'],
   [/\bbells?\b/i, 'wake-up signal'],
   [/\bplace[sd]?\b/i, 'position, or location'],
-  [/\bhappenings?\b/i, 'retention by time'],
-  [/\bbehind\b(?! an? (proxy|load balancer))/i, 'after'],
+  // `'happenings'` is a value that the PostgreSQL broker stores.
+  [/(?<!')\bhappenings?\b/i, 'retention by time'],
+  // '`behind <key>`' is a value that the table backfill stores.
+  [/(?<!`)\bbehind\b(?! an? (proxy|load balancer))/i, 'after'],
   [/\baway\b/i, 'unavailable'],
   [/\banew\b/i, 'again'],
   [/\b[Ff]oreign\b(?! key)/, 'external'],

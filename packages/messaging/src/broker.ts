@@ -63,8 +63,8 @@ export class BrokerRefused extends Error {
 /** What a member of a consumer group consumes, and how it handles it. */
 export interface SubscriptionOptions {
   /**
-   * `<subgraph>.<consumer>`. On Kafka, the members of a group share the partitions of its topics. On PostgreSQL,
-   * one member is active and the others are on standby.
+   * `<subgraph>.<consumer>`. On Kafka, the members of a group share the partitions of its topics. On
+   * PostgreSQL, one member is active and the others are on standby.
    */
   readonly group: string;
   readonly topics: readonly string[];

@@ -1,7 +1,10 @@
 import type { MigrationSet } from '@cinegraph/database/migrate';
 import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
 
-/** The migrations of rating's database: its own by Prisma, then those of the tables for messaging that it uses. */
+/**
+ * The migrations of rating's database: its own by Prisma, then those of the tables for messaging that it
+ * uses.
+ */
 export const migrations: readonly MigrationSet[] = [
   { migrations: new URL('../../../prisma/rating/migrations/', import.meta.url) },
   outboxMigrations,

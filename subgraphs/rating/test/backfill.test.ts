@@ -19,7 +19,7 @@ const published = async () => {
     key: string;
     payload: unknown;
   }>(
-    `SELECT type, version, key, payload FROM messaging.outbox_event WHERE topic = 'rating.aggregates.v1' ORDER BY position, place`,
+    `SELECT type, version, key, payload FROM messaging.outbox_event WHERE topic = 'rating.aggregates.v1' ORDER BY position, ordinal`,
   );
   return rows.map(({ type, version, key, payload }) => {
     const event = decodeEvent({ type, version, data: payload }, [aggregatedRatingChanged]);

@@ -27,7 +27,7 @@ const publishedOf = async (movieId: string) => {
     topic: string;
     data: unknown;
   }>(
-    'SELECT type, version, topic, payload AS data FROM messaging.outbox_event WHERE key = $1 ORDER BY position, place',
+    'SELECT type, version, topic, payload AS data FROM messaging.outbox_event WHERE key = $1 ORDER BY position, ordinal',
     [movieId],
   );
   return rows.map((row) => {

@@ -52,34 +52,34 @@ const normalize = (name: string): string => {
 const isParked = `aside_at IS NOT NULL AND partition = ${parkedPartition}`;
 
 const listSql = `
-  SELECT CASE WHEN size > 1 THEN position || '.' || place ELSE position::text END AS name, topic, key, type,
+  SELECT CASE WHEN size > 1 THEN position || '.' || ordinal ELSE position::text END AS name, topic, key, type,
     octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "parkedAt",
     count(*) OVER ()::int AS count
-  FROM messaging.outbox_event WHERE ${isParked} ORDER BY position, place LIMIT $1`;
+  FROM messaging.outbox_event WHERE ${isParked} ORDER BY position, ordinal LIMIT $1`;
 
 /** Reads the row as it is at the update, because the relay may mark other events of it at the same time. */
 const partitionsWithout = `ARRAY (
-      SELECT CASE WHEN place <> ALL (again.places) THEN partition END
-      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, place) ORDER BY place
+      SELECT CASE WHEN ordinal <> ALL (again.ordinals) THEN partition END
+      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, ordinal) ORDER BY ordinal
     )`;
 
 const resendSql = `
   WITH resent AS MATERIALIZED (
-    SELECT position, place, topic, key, type FROM messaging.outbox_event
-    WHERE ${isParked} AND ($1::text[] IS NULL OR position || '.' || place = ANY ($1))
+    SELECT position, ordinal, topic, key, type FROM messaging.outbox_event
+    WHERE ${isParked} AND ($1::text[] IS NULL OR position || '.' || ordinal = ANY ($1))
   ), newest AS (
-    SELECT DISTINCT ON (event.topic, event.key) event.position, event.place
+    SELECT DISTINCT ON (event.topic, event.key) event.position, event.ordinal
     FROM messaging.outbox_event AS event JOIN (
       SELECT topic, key, min(position) AS first FROM resent WHERE type IS NOT NULL GROUP BY topic, key
     ) AS late ON event.topic = late.topic AND event.key = late.key AND event.position > first
-    WHERE event.partition >= 0 ORDER BY event.topic, event.key, event.position DESC, event.place DESC
+    WHERE event.partition >= 0 ORDER BY event.topic, event.key, event.position DESC, event.ordinal DESC
   ), again AS (
-    SELECT position, array_agg(place) AS places FROM (
-      SELECT position, place FROM resent UNION ALL SELECT position, place FROM newest
+    SELECT position, array_agg(ordinal) AS ordinals FROM (
+      SELECT position, ordinal FROM resent UNION ALL SELECT position, ordinal FROM newest
     ) AS all_of_them GROUP BY position
   ), updated AS (
     UPDATE messaging.outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
       aside_at = CASE WHEN ${parkedPartition} = ANY (${partitionsWithout}) THEN aside_at END
     FROM again WHERE outbox.position = again.position
   )
-  SELECT position || '.' || place AS name, pg_notify('outbox', '') FROM resent`;
+  SELECT position || '.' || ordinal AS name, pg_notify('outbox', '') FROM resent`;

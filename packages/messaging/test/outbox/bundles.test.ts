@@ -43,7 +43,7 @@ describe('bundles', () => {
     ]);
     expect(idsOf(outbox.broker.sent)).toEqual(await outboxIds());
     const { rows } = await outbox.pool.query(
-      'SELECT key, partition FROM messaging.outbox_event ORDER BY place',
+      'SELECT key, partition FROM messaging.outbox_event ORDER BY ordinal',
     );
     expect(rows).toEqual(outbox.broker.sent.map(({ key, partition }) => ({ key, partition })));
   });

@@ -93,7 +93,7 @@ export const eventOf = (message: SentMessage) => {
 export const idsOf = (sent: readonly SentMessage[]) => sent.map((message) => eventOf(message).id);
 export const outboxIds = async (): Promise<readonly string[]> => {
   const { rows } = await outbox.pool.query<{ event_id: string }>(
-    'SELECT event_id FROM messaging.outbox_event ORDER BY position, place',
+    'SELECT event_id FROM messaging.outbox_event ORDER BY position, ordinal',
   );
   return rows.map(({ event_id: id }) => id);
 };

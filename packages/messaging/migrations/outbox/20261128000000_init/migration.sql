@@ -46,19 +46,20 @@ END $$;
 CREATE OR REPLACE TRIGGER outbox_written AFTER INSERT ON messaging.outbox
   FOR EACH STATEMENT EXECUTE FUNCTION messaging.notify_outbox();
 
--- Each event of the outbox in a row of its own, in order of (position, place).
-CREATE OR REPLACE VIEW messaging.outbox_event AS
-SELECT position, event.place::integer, size,
+-- Each event of the outbox in a row of its own, in order of (position, ordinal).
+DROP VIEW IF EXISTS messaging.outbox_event;
+CREATE VIEW messaging.outbox_event AS
+SELECT position, event.ordinal::integer, size,
   (left(event_id::text, 32) || lpad(to_hex(
-    (('x' || right(event_id::text, 4))::bit(16)::integer + event.place - 1) % 65536
+    (('x' || right(event_id::text, 4))::bit(16)::integer + event.ordinal - 1) % 65536
   ), 4, '0'))::uuid AS event_id,
   type, version, topic, event.key, event.payload, value, event.trace, created_at, published_at, aside_at,
-  published_partitions[event.place] AS partition
+  published_partitions[event.ordinal] AS partition
 FROM messaging.outbox CROSS JOIN LATERAL (
-  SELECT 1::bigint AS place, outbox.key, outbox.payload, outbox.trace WHERE outbox.events IS NULL
+  SELECT 1::bigint AS ordinal, outbox.key, outbox.payload, outbox.trace WHERE outbox.events IS NULL
   UNION ALL
-  SELECT place, one ->> 'key', (one -> 'data')::jsonb, one ->> 'trace'
-  FROM json_array_elements(outbox.events) WITH ORDINALITY AS bundled (one, place)
+  SELECT ordinal, one ->> 'key', (one -> 'data')::jsonb, one ->> 'trace'
+  FROM json_array_elements(outbox.events) WITH ORDINALITY AS bundled (one, ordinal)
 ) AS event;
 
 -- The offset after the last message that the relay published to each partition. A broker whose end offset is
