@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@cinegraph/database/migrate';
 import { readFile } from 'node:fs/promises';
 import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
@@ -5,6 +6,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { openDatabase } from '@cinegraph/database/pool';
 import { openBroker } from '@cinegraph/messaging/open-broker';
+import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
 import { readEnv } from '@cinegraph/service/env';
@@ -12,6 +14,7 @@ import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { createHttpServer, requestError } from '@cinegraph/service/http/server';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
+import { StartError } from '@cinegraph/service/start-error';
 import { startParts, type Part, type RunningService } from '@cinegraph/service/parts';
 import { refusalCode } from '@cinegraph/service/refusal';
 import { runService } from '@cinegraph/service/run-service';
@@ -69,7 +72,7 @@ export const startSubgraph = async <Context extends BaseContext>(
   const database = openDatabase({
     url: settings.databaseUrl,
     name,
-    migrations: definition.migrations,
+    migrations: withOutbox(definition.migrations),
     logger,
   });
   const cursors = createCursorSealer(subgraphKey, name);
@@ -85,6 +88,12 @@ export const startSubgraph = async <Context extends BaseContext>(
     cursors,
     variables: (shape) => readEnv(shape, settings.environment ?? {}),
   });
+
+  if (opened.consumers?.length && !definition.migrations.includes(inboxMigrations)) {
+    throw new StartError(
+      `The subgraph ${name} has consumers, but not the tables that they need. Add inboxMigrations of @cinegraph/messaging/migrations to its migrations.`,
+    );
+  }
 
   let migrated = false;
   const http = createHttpServer({
@@ -157,6 +166,10 @@ export const startSubgraph = async <Context extends BaseContext>(
     drainMs: (settings.drainGraceMs ?? 0) + 10_000,
   };
 };
+
+/** Adds the tables of the outbox, whose relay every subgraph with a broker runs, if they are not listed. */
+const withOutbox = (migrations: readonly MigrationSet[]): readonly MigrationSet[] =>
+  migrations.includes(outboxMigrations) ? migrations : [...migrations, outboxMigrations];
 
 /** Returns a function that reads the viewer from the identity header of a request, or returns `'refused'`. */
 const createIdentification = (name: string, settings: SubgraphSettings, clock: Clock) => {
