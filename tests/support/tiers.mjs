@@ -1,13 +1,16 @@
 // Sorts test files into tiers by what they use, for jest.config.mjs:
 //   unit         src/**/*.test.ts: pure functions, nothing is started
 //   integration  one PostgreSQL for the run, HTTP on port 0
-//   system       child processes, or a real Kafka
+//   system       child processes, a real Kafka, or seconds of load and faults
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 const startsMore = /from 'node:child_process'|from '@cinegraph\/testing\/kafka|from '@cinegraph\/local\//;
+/** Files that load or break a database or a subgraph for seconds, by their names. */
+const takesLong = /\/(race|faults|search-load|long-running|reload)\.test\.ts$/;
+
 /** Packages whose sources start processes. */
 const startsProcesses = /\/packages\/(cli|local)\/test\//;
 
@@ -47,8 +50,10 @@ const beyondUnit = [
   ...testsIn(join(root, 'tests')),
 ];
 
-/** Paths of the tests that need one PostgreSQL at most. */
-export const integrationTests = beyondUnit.filter((path) => !isSystemTest(path));
+const isSystem = (path) => takesLong.test(path) || isSystemTest(path);
 
-/** Paths of the tests that start processes or a Kafka. */
-export const systemTests = beyondUnit.filter((path) => isSystemTest(path));
+/** Paths of the tests that need one PostgreSQL at most. */
+export const integrationTests = beyondUnit.filter((path) => !isSystem(path));
+
+/** Paths of all other tests. */
+export const systemTests = beyondUnit.filter((path) => isSystem(path));
