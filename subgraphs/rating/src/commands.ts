@@ -37,13 +37,14 @@ export const createRatingCommands = (tools: {
   const batcher = createWriteBatcher<Submission & { readonly keyed: KeyedCommand | null }, RatingAnswer>({
     commandKey: ({ command }) => ratingKeyOf(command),
     conflictGroup: ({ command }) => command.movieId,
-    run: (batch) => {
-      const now = clock.now();
-      return prisma.$transaction(
-        (tx) => answerBatch(tx, batch, now, (submissions) => writeRatings(tx, submissions, now)),
+    run: (batch) =>
+      prisma.$transaction(
+        (tx) => {
+          const now = clock.now();
+          return answerBatch(tx, batch, now, (submissions) => writeRatings(tx, submissions, now));
+        },
         { maxWait: 2_000, timeout: 15_000 },
-      );
-    },
+      ),
   });
   return {
     rate: async (command, idempotencyKey) => {

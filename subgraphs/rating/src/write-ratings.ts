@@ -46,10 +46,11 @@ export const writeRatings = async (
   const commands = submissions.map(({ command }) => command);
   const { refusals, locked } = await lockAndDecide(tx, commands, { keepRetractions: false });
   const last = new Map<string, SourceRow>();
+  const writtenAt = now.toISOString();
   submissions.forEach(({ command, trace }, index) => {
     // A movie without an aggregate has no ratings, and nothing to retract.
     if (refusals[index] || !locked.has(command.movieId)) return;
-    last.set(ratingKeyOf(command), toSourceRow(command, 'mutation', trace, now));
+    last.set(ratingKeyOf(command), toSourceRow(command, 'mutation', trace, writtenAt));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
     mergeRatings,
@@ -106,10 +107,11 @@ export const applyEvents = async (
     if (!other || isLater(event.order, other.order)) latest.set(ratingKeyOf(event), event);
   });
   if (latest.size > 0) {
-    const source = [...latest.values()].map((event) => ({
-      ...toSourceRow(event, 'event', event.trace, now),
-      ...orderColumns(event.order),
-    }));
+    // Thousands of rows a batch: the time is formatted once, and a row is built without a copy.
+    const writtenAt = now.toISOString();
+    const source = [...latest.values()].map((event) =>
+      Object.assign(toSourceRow(event, 'event', event.trace, writtenAt), orderColumns(event.order)),
+    );
     await tx.$queryRawUnsafe(mergeEvents, JSON.stringify(source));
   }
   return refusals;
@@ -148,14 +150,14 @@ const toSourceRow = (
   { movieId, viewerId, score, review }: RatingCommand,
   origin: 'mutation' | 'event',
   trace: string | null,
-  now: Date,
+  writtenAt: string,
 ): SourceRow => ({
   movie_id: movieId,
   viewer_id: viewerId,
   score,
   review,
   origin,
-  written_at: now.toISOString(),
+  written_at: writtenAt,
   trace,
 });
 
