@@ -6,7 +6,7 @@ import type { GraphQLError } from 'graphql';
 import { Pool } from 'undici';
 import { deadlineExceeded, subgraphUnavailable } from '../errors.js';
 import type { RequestContext } from '../request/context.js';
-import type { AbortReason } from '../request/deadline.js';
+import type { AbortReason } from '../request/context.js';
 import { readResponse, type SubgraphResponse } from './response.js';
 
 /** The header that carries how many milliseconds of the request's time are left. */

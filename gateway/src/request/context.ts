@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Viewer } from '@cinegraph/service/viewer';
-import { startDeadline, type Deadline } from './deadline.js';
-import { readDevelopmentViewer } from './viewer.js';
+import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/service/viewer';
+import { GraphQLError } from 'graphql';
 
 /** What one client request carries through planning and fetching; also Apollo Server's context value. */
 export interface RequestContext extends Record<string, unknown> {
@@ -9,6 +8,27 @@ export interface RequestContext extends Record<string, unknown> {
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
+}
+
+/** Why a request's fetches were aborted before they had a response. */
+export type AbortReason = 'deadline' | 'client left';
+
+/** The time limit of one client request. */
+export interface Deadline {
+  /** The time at which the response is due, on the clock of `performance.now()`. */
+  readonly dueAtMs: number;
+  /**
+   * Aborted with an {@link AbortReason}: at the deadline, or when the client of an abortable request has
+   * left.
+   */
+  readonly signal: AbortSignal;
+  /** Lets the request end when its client leaves. Call it for queries, never for mutations. */
+  readonly abortWithClient: () => void;
+  /**
+   * Ends the time limit when the connection is done with the request; `responded` is false if the client
+   * left.
+   */
+  readonly end: (responded: boolean) => void;
 }
 
 /**
@@ -36,4 +56,36 @@ export const createRequestContext = (options: {
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return { viewer, forwarded, deadline: startDeadline(deadlineMs) };
+};
+
+/** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */
+const startDeadline = (deadlineMs: number): Deadline => {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort('deadline' satisfies AbortReason), deadlineMs).unref();
+  let endsWithClient = false;
+  return {
+    dueAtMs: performance.now() + deadlineMs,
+    signal: controller.signal,
+    abortWithClient: () => {
+      endsWithClient = true;
+    },
+    end: (responded) => {
+      if (responded || endsWithClient) clearTimeout(timer);
+      if (!responded && endsWithClient) controller.abort('client left' satisfies AbortReason);
+    },
+  };
+};
+
+/**
+ * Returns the viewer that the development header names, or null if the request has no such header. Call it
+ * outside production only. An unusable value is refused with HTTP 400.
+ */
+const readDevelopmentViewer = (headers: IncomingHttpHeaders): Viewer => {
+  const id = headers[developmentViewerHeader];
+  if (id === undefined) return null;
+  if (typeof id === 'string' && isViewerId(id)) return { id };
+  throw new GraphQLError(
+    `The header ${developmentViewerHeader} must be 1 to 128 printable ASCII characters without spaces.`,
+    { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
+  );
 };
