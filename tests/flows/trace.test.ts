@@ -1,73 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { fileURLToPath } from 'node:url';
-import { systemClock } from '@cinegraph/service/clock';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { testPool } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
-import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
-import { metadata } from '@cinegraph/metadata/subgraph';
-import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
-import {
-  closedAddress,
-  startCollector,
-  startHungCollector,
-  type ReceivedSpan,
-} from '../support/collector.js';
-import { brokerMigrations } from '@cinegraph/messaging/migrations';
-import { runService, type ServiceProcess } from '../support/service-process.js';
+import { startCollector, type ReceivedSpan } from '../support/collector.js';
+import { askRating, createServices, tracesTo } from '../support/services.js';
+import type { ServiceProcess } from '../support/service-process.js';
 
-type Env = Readonly<Record<string, string>>;
-
-let databases: { metadata: TestDatabase; rating: TestDatabase; events: TestDatabase };
-const running = new Set<ServiceProcess>();
+let services: Awaited<ReturnType<typeof createServices>>;
 beforeAll(async () => {
-  databases = {
-    metadata: await testDatabase({ name: metadata.name, migrations: metadata.migrations }),
-    rating: await testDatabase({ name: rating.name, migrations: rating.migrations }),
-    events: await testDatabase({
-      name: 'events',
-      migrations: [brokerMigrations],
-    }),
-  };
+  services = await createServices();
 });
-afterAll(async () => {
-  for (const { signal } of running) signal('SIGKILL');
-  await Promise.all([...running].map(({ ended }) => ended));
-  await Promise.all(Object.values(databases).map(({ drop }) => drop()));
-});
-
-const run = (folder: string, env: Env): ServiceProcess => {
-  const service = runService(folder, {
-    NODE_ENV: 'test',
-    SUBGRAPH_KEY: testSubgraphKey,
-    DATABASE_URL_METADATA: databases.metadata.url,
-    DATABASE_URL_RATING: databases.rating.url,
-    DATABASE_URL_EVENTS: databases.events.url,
-    SUPERGRAPH_PATH: fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url)),
-    PORT: '0',
-    ...env,
-  });
-  running.add(service);
-  return service;
-};
-
-const stop = async (service: ServiceProcess) => {
-  service.signal('SIGTERM');
-  const ended = await service.ended;
-  running.delete(service);
-  return ended;
-};
-
-const sign = createIdentitySigner(testSubgraphKey, 'rating', systemClock);
-/** Sends a query to rating as the gateway does. */
-const askRating = (url: string, query: string) =>
-  askGraphQL(`${url}/graphql`, { query }, { [identityHeader]: sign(null) });
-
-const sent = (url: string): Env => ({
-  OTEL_EXPORTER_OTLP_ENDPOINT: url,
-  OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
-  OTEL_BSP_SCHEDULE_DELAY: '20',
-});
+afterAll(() => services.remove());
 
 describe('the trace of a request through gateway and subgraphs', () => {
   const clientTrace = '0af7651916cd43dd8448eb211c80319c';
@@ -84,22 +27,25 @@ describe('the trace of a request through gateway and subgraphs', () => {
   ];
 
   let collector: Awaited<ReturnType<typeof startCollector>>;
-  let services: { metadata: ServiceProcess; rating: ServiceProcess; gateway: ServiceProcess };
+  let graph: { metadata: ServiceProcess; rating: ServiceProcess; gateway: ServiceProcess };
   let url: string;
   beforeAll(async () => {
     collector = await startCollector();
-    const env = sent(collector.url);
-    const subgraphs = { metadata: run('subgraphs/metadata', env), rating: run('subgraphs/rating', env) };
-    const gateway = run('gateway', {
+    const env = tracesTo(collector.url);
+    const subgraphs = {
+      metadata: services.run('subgraphs/metadata', env),
+      rating: services.run('subgraphs/rating', env),
+    };
+    const gateway = services.run('gateway', {
       ...env,
       SUBGRAPH_URL_METADATA: `${await subgraphs.metadata.url}/graphql`,
       SUBGRAPH_URL_RATING: `${await subgraphs.rating.url}/graphql`,
       // If the client's header were kept beside the one of telemetry, the trace would be cut in two.
       FORWARD_HEADERS: 'traceparent,authorization',
     });
-    services = { ...subgraphs, gateway };
+    graph = { ...subgraphs, gateway };
     url = `${await gateway.url}/graphql`;
-    const pool = testPool(databases.metadata.url);
+    const pool = testPool(services.databases.metadata.url);
     await pool.query(
       `INSERT INTO movie (id, title, version, created_at, updated_at)
        SELECT 'traced:' || n, 'Traced ' || n, 1, now(), now() FROM generate_series(1, 5) n`,
@@ -107,7 +53,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     await pool.end();
   });
   afterAll(async () => {
-    await Promise.all(Object.values(services).map(stop));
+    await Promise.all(Object.values(graph).map(services.stop));
     await collector.stop();
   });
 
@@ -187,7 +133,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       above.filter(({ service, name }) => service === 'metadata' && name === 'POST /graphql'),
     ).toHaveLength(1);
     const { id } = answer.data?.['createMovie'] as { id: string };
-    const pool = testPool(databases.rating.url);
+    const pool = testPool(services.databases.rating.url);
     const { rows } = await pool.query('SELECT version::int, deleted FROM known_movie WHERE id = $1', [id]);
     await pool.end();
     expect(rows).toEqual([{ version: 1, deleted: false }]);
@@ -253,14 +199,14 @@ describe('the trace of a request through gateway and subgraphs', () => {
       expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
     }
     // They did leave the client and reach the database.
-    const pool = testPool(databases.rating.url);
+    const pool = testPool(services.databases.rating.url);
     const { rows } = await pool.query('SELECT review FROM rating ORDER BY review');
     await pool.end();
     expect(rows).toEqual([{ review: 'secretLiteral' }, { review: 'secretVariable' }]);
   });
 
   it('the log lines of a request have the ids of its trace', async () => {
-    const pool = testPool(databases.rating.url);
+    const pool = testPool(services.databases.rating.url);
     await pool.query('ALTER TABLE aggregated_rating RENAME TO away');
     const { errors } = await askGraphQL(
       url,
@@ -270,7 +216,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     await pool.query('ALTER TABLE away RENAME TO aggregated_rating');
     await pool.end();
     expect(errors).toHaveLength(1);
-    const faults = services.rating
+    const faults = graph.rating
       .written()
       .stdout.split('\n')
       .filter((line) => line.includes('aggregated_rating'));
@@ -281,7 +227,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
       () => collector.spans.some(({ spanId }) => spanId === span_id),
       'the span of the log line has arrived',
     );
-    const ready = services.rating
+    const ready = graph.rating
       .written()
       .stdout.split('\n')
       .find((line) => line.includes('"ready"'));
@@ -289,97 +235,19 @@ describe('the trace of a request through gateway and subgraphs', () => {
   });
 
   it('a health check has no trace, and queued spans are sent when the service stops', async () => {
-    const service = run('subgraphs/rating', {
-      ...sent(collector.url),
+    const service = services.run('subgraphs/rating', {
+      ...tracesTo(collector.url),
       OTEL_BSP_SCHEDULE_DELAY: '600000',
       OTEL_SERVICE_NAME: 'flushed',
     });
     const at = await service.url;
     expect((await fetch(`${at}/health/ready`)).status).toBe(200);
     expect((await askRating(at, '{ __typename }')).data).toEqual({ __typename: 'Query' });
-    expect((await stop(service)).code).toBe(0);
+    expect((await services.stop(service)).code).toBe(0);
     const spans = collector.spans.filter(({ service }) => service === 'flushed');
     // The schemas that are parsed at the start have no trace either: a trace begins with a request.
     expect(spans.filter(({ parentSpanId }) => !parentSpanId).map(({ name }) => name)).toEqual([
       'POST /graphql',
     ]);
-  });
-});
-
-describe('a service whose collector does not accept its traces', () => {
-  const askOften = async (url: string) => {
-    for (let n = 0; n < 30; n += 1) {
-      const { data, errors } = await askRating(url, '{ topRated(first: 1) { id } }');
-      expect({ data, errors }).toEqual({ data: { topRated: expect.any(Array) }, errors: undefined });
-    }
-  };
-
-  it('a service without a listening collector serves requests, warns once, and exits with 0', async () => {
-    const service = run('subgraphs/rating', {
-      ...sent(await closedAddress()),
-      OTEL_EXPORTER_OTLP_TIMEOUT: '100',
-    });
-    const url = await service.url;
-    await askOften(url);
-    await until(() => service.written().stdout.includes('collector'), 'the service has warned');
-    await askOften(url);
-    const { code, stdout, stderr } = await stop(service);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const warnings = stdout.split('\n').filter((line) => line.includes('collector'));
-    expect(warnings).toHaveLength(1);
-    expect(JSON.parse(warnings[0]!)).toMatchObject({ level: 'warn', name: 'rating', reason: 'ECONNREFUSED' });
-  });
-
-  it('a service whose collector never responds serves requests, and exits with 0 without waiting for it', async () => {
-    const hung = await startHungCollector();
-    // The timeout of the export is ten minutes; the stop must not wait for it.
-    const service = run('subgraphs/rating', { ...sent(hung.url), OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
-    const url = await service.url;
-    await askOften(url);
-    await until(() => hung.connections() > 0, 'the service has connected');
-    await askOften(url);
-    const { code, stderr } = await stop(service);
-    await hung.stop();
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  });
-
-  it('a service with invalid variables of telemetry says what is wrong, and does not start', async () => {
-    const service = run('subgraphs/rating', {
-      OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
-      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-    });
-    const { code, stderr, stdout } = await service.ended;
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/OTLP_ENDPOINT: must be an http[^]*OTLP_PROTOCOL: must be http\/protobuf/);
-    expect(stderr).not.toMatch(/^ {4}at /m);
-  });
-});
-
-describe('a service without a collector', () => {
-  /** Returns Node's own report of the modules that a process loads and the connections that it opens. */
-  const watch = async (env: Env) => {
-    const service = run('subgraphs/rating', { ...env, NODE_DEBUG: 'module,net' });
-    await askRating(await service.url, '{ topRated(first: 1) { id } }');
-    const { code, stderr } = await stop(service);
-    expect(code).toBe(0);
-    return {
-      loaded: new Set(/@opentelemetry\/[a-z-]+|@fastify\/otel/g[Symbol.match](stderr) ?? []),
-      connected: new Set(
-        [...stderr.matchAll(/attempting to connect to (\S+)/g)].map(([, address]) => address),
-      ),
-    };
-  };
-
-  it('a service without a collector loads no OpenTelemetry package and connects only to its database', async () => {
-    const { port } = new URL(databases.rating.url);
-    const [off, disabled, on] = await Promise.all([
-      watch({}),
-      watch({ OTEL_EXPORTER_OTLP_ENDPOINT: await closedAddress(), OTEL_SDK_DISABLED: 'true' }),
-      watch(sent(await closedAddress())),
-    ]);
-    expect(off).toEqual({ loaded: new Set(), connected: new Set([`127.0.0.1:${port}`]) });
-    expect(disabled).toEqual(off);
-    expect([...on.loaded]).toEqual(expect.arrayContaining(['@opentelemetry/sdk-node', '@fastify/otel']));
-    expect(on.connected.size).toBe(2);
   });
 });
