@@ -5,7 +5,6 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import type { Logger } from '@cinegraph/service/logger';
 import type { DocumentNode } from 'graphql';
@@ -68,9 +67,7 @@ export const createApolloServer = (
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       ...cacheControl(dependsOnClient),
-      environment === 'development'
-        ? ApolloServerPluginLandingPageLocalDefault()
-        : ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
     ],
   });
 };

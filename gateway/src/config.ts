@@ -56,6 +56,9 @@ const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).ori
 /** The supergraph that is committed beside the gateway. */
 const committedSupergraph = fileURLToPath(new URL('../supergraph.graphql', import.meta.url));
 
+/** The saved operations of this repository. */
+const committedExamples = fileURLToPath(new URL('../../examples', import.meta.url));
+
 /**
  * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>`. A test checks deployment files against
  * them.
@@ -64,6 +67,7 @@ export const gatewayVariables = {
   ...serviceVariables,
   PORT: portVariable.default(4000),
   SUPERGRAPH_PATH: z.string().default(committedSupergraph),
+  EXAMPLES_PATH: z.string().default(committedExamples),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable
@@ -104,6 +108,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     drainGraceMs: env.DRAIN_GRACE_MS,
     logLevel: env.LOG_LEVEL,
     supergraphPath: env.SUPERGRAPH_PATH,
+    examplesPath: env.EXAMPLES_PATH,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,

@@ -56,7 +56,7 @@ export const startGateway = async (
     name: 'graph',
     start: async () => {
       await apollo.start();
-      await addRoutes(http.app, apollo, { ...config, forwardHeaders });
+      await addRoutes(http.app, apollo, { ...config, forwardHeaders }, () => supergraph.get()?.schema);
     },
     stop: () => apollo.stop(),
   };

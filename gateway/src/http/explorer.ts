@@ -1,9 +1,67 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import type { FastifyInstance } from 'fastify';
+import { developmentViewerHeader } from '@cinegraph/service/viewer';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import { readExamples, type Example } from './examples.js';
 
-const page = `<!doctype html>
+/** The headers that the explorer starts with: they name a viewer, as a development gateway accepts it. */
+const startHeaders = JSON.stringify({ [developmentViewerHeader]: 'ann' });
+
+const startPage = (origin: string, examples: readonly Example[]): string => {
+  const endpoint = `${origin}/graphql`;
+  const sandbox = `https://studio.apollographql.com/sandbox/explorer?endpoint=${encodeURIComponent(endpoint)}`;
+  const [first] = examples;
+  const items = examples.map(
+    ({ name, title }) =>
+      `<li><a href="/graphiql?example=${encodeURIComponent(name)}">${escape(name)}</a> ${escape(title)}</li>`,
+  );
+  return `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <title>GraphQL gateway</title>
+    <link rel="icon" href="data:," />
+    <style>
+      :root { color-scheme: light dark; }
+      body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
+      pre { overflow-x: auto; padding: 1rem; border: 1px solid #8888; border-radius: 6px; }
+      .run { display: inline-block; padding: .6rem 1.2rem; border-radius: 6px; background: #d60690; color: #fff; }
+      li { margin: .25rem 0; }
+    </style>
+  </head>
+  <body>
+    <h1>GraphQL gateway</h1>
+    <p>This server executes GraphQL operations at <code>${escape(endpoint)}</code>. One graph, composed from
+      several subgraphs.</p>
+    ${first ? `<p><a class="run" href="/graphiql?example=${encodeURIComponent(first.name)}">Open the first query</a></p>` : ''}
+    <ul>
+      <li><a href="/graphiql">GraphiQL</a>: write operations, and read the schema under “Docs”. Works offline.</li>
+      <li><a href="${escape(sandbox)}">Apollo Sandbox</a>: needs internet access.</li>
+      <li>Health: <a href="/health/live">live</a>, <a href="/health/ready">ready</a>, with the state of each subgraph.</li>
+      <li>Documentation: <code>README.md</code> and <code>docs/</code> of the project.</li>
+    </ul>
+    ${items.length > 0 ? `<h2>Operations to try</h2>\n    <ul>\n      ${items.join('\n      ')}\n    </ul>` : ''}
+    <h2>From a shell</h2>
+    <pre>${escape(shellCommand(endpoint, first))}</pre>
+    <p>The header <code>${developmentViewerHeader}</code> names who asks. Only a development gateway reads it.</p>
+  </body>
+</html>
+`;
+};
+
+const shellCommand = (endpoint: string, first: Example | undefined): string => {
+  const query = (first?.query ?? '{ __typename }').replace(/\s+/g, ' ');
+  const body = JSON.stringify({ query }).replaceAll("'", String.raw`'\''`);
+  return `curl -s ${endpoint} -H 'content-type: application/json' -H '${developmentViewerHeader}: ann' \\\n  -d '${body}'`;
+};
+
+const escape = (text: string): string =>
+  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const graphiqlPage = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
@@ -23,11 +81,25 @@ const page = `<!doctype html>
 </html>
 `;
 
-/** Shows the operation of the page's `?query=`, so that a link can contain one. */
-const start = `const query = new URLSearchParams(location.search).get('query') ?? undefined;
-const fetcher = GraphiQL.createFetcher({ url: '/graphql' });
+/**
+ * The script that opens GraphiQL: with the operation of `?query=` or `?example=`, or else with what the
+ * browser remembers, at first with the first example.
+ */
+const startScript = (examples: readonly Example[]): string => `const examples = ${JSON.stringify(examples)};
+const headers = ${JSON.stringify(startHeaders)};
+const parameters = new URLSearchParams(location.search);
+const example = examples.find(({ name }) => name === parameters.get('example'));
+const asked = example ?? (parameters.has('query') ? { query: parameters.get('query') } : undefined);
+const first = examples[0] ?? { query: '{ __typename }' };
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
-  React.createElement(GraphiQL, { fetcher, query, defaultEditorToolsVisibility: true }),
+  React.createElement(GraphiQL, {
+    fetcher: GraphiQL.createFetcher({ url: '/graphql' }),
+    defaultEditorToolsVisibility: 'headers',
+    defaultHeaders: headers,
+    ...(asked
+      ? { query: asked.query, variables: asked.variables ?? '', headers: asked.headers ?? headers }
+      : { defaultTabs: [{ query: first.query, variables: first.variables ?? '', headers }] }),
+  }),
 );
 `;
 
@@ -55,19 +127,27 @@ const assets: Readonly<Record<string, readonly [name: string, file: string, type
 };
 
 /**
- * Adds GraphiQL at `/graphiql`, from the installed packages and without any network access. They are
- * development dependencies: without them the page's scripts cannot be served.
+ * Adds the pages for people who try the graph: `/` says what this server is, and `/graphiql` is GraphiQL with
+ * the saved operations of the folder `examplesPath` that are valid on the current schema. Everything is
+ * served from local files, without any network access. The files of GraphiQL are development dependencies:
+ * without them the page's scripts cannot be served.
  */
-export const addGraphiql = (app: FastifyInstance): void => {
+export const addExplorer = (
+  app: FastifyInstance,
+  options: { readonly examplesPath: string; readonly schema: () => GraphQLSchema | undefined },
+): void => {
+  const examples = async (): Promise<readonly Example[]> => {
+    const schema = options.schema();
+    return schema ? readExamples(options.examplesPath, schema) : [];
+  };
   const { resolve } = createRequire(import.meta.url);
-  app.get('/graphiql', async (_request, reply) =>
-    reply
-      .header('content-security-policy', contentSecurityPolicy)
-      .header('referrer-policy', 'no-referrer')
-      .type('text/html; charset=utf-8')
-      .send(page),
+  app.get('/', async (request, reply) =>
+    sendPage(reply, startPage(`${request.protocol}://${request.host}`, await examples())),
   );
-  app.get('/graphiql/start.js', async (_request, reply) => reply.type(script).send(start));
+  app.get('/graphiql', async (_request, reply) => sendPage(reply, graphiqlPage));
+  app.get('/graphiql/start.js', async (_request, reply) =>
+    reply.type(script).send(startScript(await examples())),
+  );
   for (const [url, [name, file, type]] of Object.entries(assets)) {
     app.get(`/graphiql/${url}`, async (_request, reply) => {
       const folder = path.dirname(resolve(`${name}/package.json`));
@@ -75,3 +155,10 @@ export const addGraphiql = (app: FastifyInstance): void => {
     });
   }
 };
+
+const sendPage = (reply: FastifyReply, page: string): FastifyReply =>
+  reply
+    .header('content-security-policy', contentSecurityPolicy)
+    .header('referrer-policy', 'no-referrer')
+    .type('text/html; charset=utf-8')
+    .send(page);

@@ -3,12 +3,13 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { requestError } from '@cinegraph/service/http/server';
 import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import cors from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import { createRequestContext, type RequestContext } from '../request/context.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
-import { addGraphiql } from './graphiql.js';
+import { addExplorer } from './explorer.js';
 
 /**
  * Origins that may read responses of a gateway outside production: Apollo's explorer, and pages of this
@@ -20,16 +21,18 @@ const developmentOrigins = [
 ];
 
 /**
- * Adds CORS, compression, `/graphql` and, in development, GraphiQL to `app`. Apollo Server must have been
+ * Adds CORS, compression, `/graphql` and, in development, the explorer to `app`. Apollo Server must have been
  * started.
  */
 export const addRoutes = async (
   app: FastifyInstance,
   apollo: ApolloServer<RequestContext>,
-  config: Pick<Config, 'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders'>,
+  config: Pick<Config, 'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders' | 'examplesPath'>,
+  schema: () => GraphQLSchema | undefined,
 ): Promise<void> => {
-  const { environment, corsOrigins, deadlineMs, forwardHeaders } = config;
+  const { environment, corsOrigins, deadlineMs, forwardHeaders, examplesPath } = config;
   const inProduction = environment === 'production';
+  const hasExplorer = environment === 'development';
   await app.register(cors, {
     origin: [...corsOrigins, ...(inProduction ? [] : developmentOrigins)],
     methods: ['GET', 'POST'],
@@ -52,7 +55,10 @@ export const addRoutes = async (
     method: ['GET', 'POST'],
     url: '/graphql',
     handler: withEntityTags(
-      async (request, reply) => handle.call(app, request, reply),
+      async (request, reply) =>
+        hasExplorer && isPageVisit(request)
+          ? reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`)
+          : handle.call(app, request, reply),
       [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
     ),
   });
@@ -65,5 +71,9 @@ export const addRoutes = async (
         .header('allow', 'GET, POST, OPTIONS')
         .send(requestError('BAD_REQUEST', 'Send operations by POST, or queries by GET.')),
   });
-  if (environment === 'development') addGraphiql(app);
+  if (hasExplorer) addExplorer(app, { examplesPath, schema });
 };
+
+/** Returns true if a person opened the URL in a browser: no GraphQL client asks for HTML. */
+const isPageVisit = ({ method, headers }: FastifyRequest): boolean =>
+  method === 'GET' && headers.accept?.includes('text/html') === true;

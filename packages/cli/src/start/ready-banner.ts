@@ -48,6 +48,7 @@ export const printReadyBanner = async (url: string): Promise<void> => {
   say(`
 The graph is ready.
 
+  Start     ${shown}/
   GraphQL   ${endpoint}
   GraphiQL  ${shown}/graphiql
   Sandbox   https://studio.apollographql.com/sandbox/explorer?endpoint=${encodeURIComponent(endpoint)}

@@ -1,0 +1,63 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parse, validate, type GraphQLSchema } from 'graphql';
+
+/** A saved operation that the explorer offers. Headers and variables are JSON objects as text. */
+export interface Example {
+  /** The name of its file without `.graphql`. */
+  readonly name: string;
+  readonly title: string;
+  readonly query: string;
+  readonly headers?: string;
+  readonly variables?: string;
+}
+
+/** The example that the explorer opens with. */
+const firstName = 'first-query';
+
+/**
+ * Reads the saved operations of a folder that are valid on `schema`; `first-query` is the first, the others
+ * are in order of their names. The comments before an operation may contain `# Headers: {…}` and
+ * `# Variables: {…}`; the first other one is its title. A folder that does not exist has no operations.
+ */
+export const readExamples = async (folder: string, schema: GraphQLSchema): Promise<readonly Example[]> => {
+  const names = (await readdir(folder).catch(() => []))
+    .filter((file) => file.endsWith('.graphql'))
+    .map((file) => file.slice(0, -'.graphql'.length))
+    .sort((left, right) => rank(left) - rank(right) || left.localeCompare(right));
+  const read = await Promise.all(
+    names.map(async (name) =>
+      readExample(name, await readFile(path.join(folder, `${name}.graphql`), 'utf8')),
+    ),
+  );
+  return read.filter(({ query }) => isValid(schema, query));
+};
+
+const rank = (name: string): number => (name === firstName ? 0 : 1);
+
+const readExample = (name: string, text: string): Example => {
+  const comments = [...text.matchAll(/^# *(.*)$/gm)].map(([, comment = '']) => comment);
+  const valueOf = (label: string) =>
+    comments
+      .find((comment) => comment.startsWith(label))
+      ?.slice(label.length)
+      .trim();
+  const headers = valueOf('Headers:');
+  const variables = valueOf('Variables:');
+  return {
+    name,
+    title:
+      comments.find((comment) => !/^(Headers|Variables):/.test(comment)) ?? 'An operation to start with.',
+    query: text.replace(/^#.*\n/gm, '').trim(),
+    ...(headers !== undefined && { headers }),
+    ...(variables !== undefined && { variables }),
+  };
+};
+
+const isValid = (schema: GraphQLSchema, query: string): boolean => {
+  try {
+    return validate(schema, parse(query)).length === 0;
+  } catch {
+    return false;
+  }
+};
