@@ -207,7 +207,7 @@ async function residentMiB(pid) {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
 }
 
-/** Returns the processor time of a process in seconds: unlike its speed it hardly depends on its neighbours. */
+/** Returns the processor time of a process in seconds. Unlike its speed, it hardly depends on other load. */
 async function processorSeconds(pid) {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

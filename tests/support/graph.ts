@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { fileURLToPath } from 'node:url';
+import type { BrokerAddress } from '@cinegraph/messaging/open-broker';
 import { readConfig } from '@cinegraph/gateway/config';
 import { startGateway } from '@cinegraph/gateway/server';
 import {
@@ -16,7 +17,7 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 /** The committed supergraph. CI verifies that it equals a new composition. */
 const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url));
 
-/** Starts the gateway and both subgraphs in the test's process, each subgraph on a database of its own. */
+/** The gateway and both subgraphs in the test's process, each subgraph on a database of its own. */
 export interface TestGraph {
   readonly url: string;
   readonly subgraphs: { readonly metadata: TestSubgraph; readonly rating: TestSubgraph };
@@ -30,10 +31,11 @@ export interface TestGraph {
   readonly stop: () => Promise<void>;
 }
 
-export const startTestGraph = async (): Promise<TestGraph> => {
+/** Starts them. Without a broker, events wait in the outboxes. */
+export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): Promise<TestGraph> => {
   const subgraphs = {
-    metadata: await startTestSubgraph(metadata),
-    rating: await startTestSubgraph(rating),
+    metadata: await startTestSubgraph(metadata, options),
+    rating: await startTestSubgraph(rating, options),
   };
   const gateway = await startGateway(
     readConfig({

@@ -1,5 +1,5 @@
 import type { MigrationSet } from '@cinegraph/database/migrate';
-import { outboxMigrations } from '@cinegraph/messaging/migrations';
+import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
 
 /**
  * The migrations of metadata's database: its own by Prisma, then those of the tables for messaging that it
@@ -8,4 +8,5 @@ import { outboxMigrations } from '@cinegraph/messaging/migrations';
 export const migrations: readonly MigrationSet[] = [
   { migrations: new URL('../../../prisma/metadata/migrations/', import.meta.url) },
   outboxMigrations,
+  inboxMigrations,
 ];

@@ -91,7 +91,9 @@ export const checkMovieId = (id: string): void => {
 };
 
 /** Throws BAD_USER_INPUT for an empty or overlong title, and for a range that ends before it begins. */
-export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFilter): void => {
+export const checkMovieFilter = ({ title, ...conditions }: MovieFilter): void => {
+  const { releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore } = conditions;
+  const ranges = { releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore };
   if (title != null && (title.length < 1 || title.length > 100)) {
     throw new Refusal(
       refusalCode.badUserInput,
@@ -99,7 +101,7 @@ export const checkMovieFilter = ({ title, releaseYear, runtimeMinutes }: MovieFi
       { field: 'filter.title' },
     );
   }
-  for (const [field, range] of Object.entries({ releaseYear, runtimeMinutes })) {
+  for (const [field, range] of Object.entries(ranges)) {
     if (range?.from != null && range.to != null && range.from > range.to) {
       throw new Refusal(
         refusalCode.badUserInput,

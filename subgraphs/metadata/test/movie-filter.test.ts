@@ -33,6 +33,15 @@ describe('a filter of movies', () => {
     ['the years up to one', { releaseYear: { to: 1950 } }, 'release_year <= 1950'],
     ['the runtimes from one', { runtimeMinutes: { from: 180 } }, 'runtime_minutes >= 180'],
     ['a certification', { certification: 'NC_17' }, `certification = 'NC_17'`],
+    ['an average from 8', { averageRating: { from: 8 } }, 'ratings > 0 AND total >= 8 * ratings'],
+    ['an average up to 3', { averageRating: { to: 3 } }, 'ratings > 0 AND total <= 3 * ratings'],
+    ['at least five ratings', { ratingCount: { from: 5 } }, 'ratings >= 5'],
+    ['no ratings', { ratingCount: { to: 0 } }, 'ratings = 0'],
+    [
+      'a weighted score',
+      { weightedScore: { from: 6.45, to: 6.55 } },
+      'ratings > 0 AND 325 + total BETWEEN 6.45 * (50 + ratings) AND 6.55 * (50 + ratings)',
+    ],
     [
       'several conditions',
       { genre: 'drama', certification: 'PG', runtimeMinutes: { from: 90, to: 120 } },

@@ -11,12 +11,23 @@ export interface ListedMovie {
   readonly sortValues: readonly [value: string, id: string];
 }
 
+/** The mean of the scores, and the weighted score that rating's `Query.topRated` documents. */
+const averageRating = 'r.sum::float8 / r.count';
+const weightedScore = '(325 + r.sum)::float8 / (50 + r.count)';
+
+const rated = { type: 'float8', ofRatings: true } as const;
+
+const ratedOr = (value: string, unrated: 'infinity' | '-infinity'): string =>
+  `CASE WHEN r.count > 0 THEN ${value} ELSE '${unrated}' END`;
+
 /**
- * The SQL of each sort order. `by` must be exactly the expression of an index in the migration, or the list
- * is not an index scan. A missing value sorts last in both directions, because the row comparison at a page
- * boundary cannot order nulls.
+ * The SQL of each sort order, on the movies `m` and for orders of ratings also `r`. `by` must be exactly the
+ * expression of an index in the migration, or the list is not an index scan. A missing value sorts last in both
+ * directions, because the row comparison at a page boundary cannot order nulls.
  */
-const orders: Readonly<Record<MovieSort, { by: string; type: string; descending: boolean }>> = {
+const orders: Readonly<
+  Record<MovieSort, { by: string; type: string; descending: boolean; ofRatings?: true }>
+> = {
   TITLE_ASC: { by: `lower(m.title) COLLATE "C"`, type: 'text', descending: false },
   TITLE_DESC: { by: `lower(m.title) COLLATE "C"`, type: 'text', descending: true },
   RELEASE_DATE_ASC: {
@@ -33,6 +44,12 @@ const orders: Readonly<Record<MovieSort, { by: string; type: string; descending:
   RUNTIME_DESC: { by: `coalesce(m.runtime_minutes, 0)`, type: 'integer', descending: true },
   CREATED_AT_ASC: { by: `m.created_at`, type: 'timestamptz', descending: false },
   CREATED_AT_DESC: { by: `m.created_at`, type: 'timestamptz', descending: true },
+  AVERAGE_RATING_ASC: { by: ratedOr(averageRating, 'infinity'), ...rated, descending: false },
+  AVERAGE_RATING_DESC: { by: ratedOr(averageRating, '-infinity'), ...rated, descending: true },
+  RATING_COUNT_ASC: { by: 'r.count', type: 'integer', descending: false, ofRatings: true },
+  RATING_COUNT_DESC: { by: 'r.count', type: 'integer', descending: true, ofRatings: true },
+  WEIGHTED_SCORE_ASC: { by: ratedOr(weightedScore, 'infinity'), ...rated, descending: false },
+  WEIGHTED_SCORE_DESC: { by: ratedOr(weightedScore, '-infinity'), ...rated, descending: true },
 };
 
 /**
@@ -49,19 +66,22 @@ export const findMovieList = async (
   sort: MovieSort,
   page: Page,
 ): Promise<readonly ListedMovie[]> => {
-  const { by, type, descending } = orders[sort];
+  const { by, type, descending, ofRatings } = orders[sort];
+  // The columns that the index of the order has, so that one scan of it gives the page.
+  const id = Prisma.raw(ofRatings ? 'r.movie_id COLLATE "C"' : 'm.id COLLATE "C"');
+  const from = Prisma.raw(ofRatings ? 'movie_rating r JOIN movie m ON m.id = r.movie_id' : 'movie m');
   const down = descending !== page.backward;
   const direction = Prisma.raw(down ? 'DESC' : 'ASC');
   const beyond = page.cursor
-    ? Prisma.sql`AND (${Prisma.raw(by)}, m.id COLLATE "C") ${Prisma.raw(down ? '<' : '>')}
+    ? Prisma.sql`AND (${Prisma.raw(by)}, ${id}) ${Prisma.raw(down ? '<' : '>')}
         (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
     : Prisma.empty;
   const matching = conditions(filter);
   const { text, values } = Prisma.sql`
     SELECT ${Prisma.raw(movieColumns)}, (${Prisma.raw(by)})::text AS "sortValue"
-    FROM movie m
+    FROM ${from}
     WHERE ${Prisma.join(matching, ' AND ')} ${beyond}
-    ORDER BY ${Prisma.raw(by)} ${direction}, m.id COLLATE "C" ${direction}
+    ORDER BY ${Prisma.raw(by)} ${direction}, ${id} ${direction}
     LIMIT ${page.size + 1}`;
   const name = `movies_${sort}${page.backward ? '_backward' : ''}${page.cursor ? '_beyond' : ''}`;
   const isUnfiltered = matching.length === 1;
@@ -85,28 +105,21 @@ export const countMovies = async (prisma: PrismaClient, filter: MovieFilter): Pr
  * valid only in the list whose scope it was sealed with.
  */
 export const movieListScope = (filter: MovieFilter, sort: MovieSort): string => {
-  const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
+  const { title, genre, person, certification } = filter;
+  const { releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore } = filter;
+  const ranges = [releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore];
   const values = [
     title,
     genre,
     person,
-    releaseYear?.from,
-    releaseYear?.to,
-    runtimeMinutes?.from,
-    runtimeMinutes?.to,
     certification,
+    ...ranges.flatMap((range) => [range?.from, range?.to]),
   ];
   return `Query.movies:${JSON.stringify([sort, ...values.map((value) => value ?? null)])}`;
 };
 
-const conditions = ({
-  title,
-  genre,
-  person,
-  releaseYear,
-  runtimeMinutes,
-  certification,
-}: MovieFilter): Prisma.Sql[] => {
+const conditions = (filter: MovieFilter): Prisma.Sql[] => {
+  const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
   const all = [Prisma.sql`m.deleted_at IS NULL`];
   if (title != null) all.push(Prisma.sql`m.title ILIKE ${`%${title.replace(/[\\%_]/g, '\\$&')}%`}`);
   if (genre != null) {
@@ -117,10 +130,35 @@ const conditions = ({
   if (person != null) {
     all.push(Prisma.sql`EXISTS (SELECT FROM credit c WHERE c.movie_id = m.id AND c.person_id = ${person})`);
   }
-  if (releaseYear?.from != null) all.push(Prisma.sql`m.release_year >= ${releaseYear.from}`);
-  if (releaseYear?.to != null) all.push(Prisma.sql`m.release_year <= ${releaseYear.to}`);
-  if (runtimeMinutes?.from != null) all.push(Prisma.sql`m.runtime_minutes >= ${runtimeMinutes.from}`);
-  if (runtimeMinutes?.to != null) all.push(Prisma.sql`m.runtime_minutes <= ${runtimeMinutes.to}`);
+  all.push(...within('m.release_year', releaseYear), ...within('m.runtime_minutes', runtimeMinutes));
   if (certification != null) all.push(Prisma.sql`m.certification = ${certification}`);
+  const ofRating = [
+    ...withinRated(averageRating, filter.averageRating),
+    ...withinRated(weightedScore, filter.weightedScore),
+    ...within('r.count', filter.ratingCount),
+  ];
+  if (ofRating.length > 0) {
+    all.push(
+      Prisma.sql`EXISTS (SELECT FROM movie_rating r WHERE r.movie_id = m.id AND ${Prisma.join(ofRating, ' AND ')})`,
+    );
+  }
   return all;
 };
+
+/** Returns the conditions that an SQL expression lies in a range. */
+const within = (
+  expression: string,
+  range: { readonly from?: number | null; readonly to?: number | null } | null | undefined,
+): Prisma.Sql[] => [
+  ...(range?.from == null ? [] : [Prisma.sql`${Prisma.raw(expression)} >= ${range.from}`]),
+  ...(range?.to == null ? [] : [Prisma.sql`${Prisma.raw(expression)} <= ${range.to}`]),
+];
+
+/**
+ * Returns the same for an expression that movies without ratings lack. The indexes of the orders have both
+ * forms.
+ */
+const withinRated = (expression: string, range: Parameters<typeof within>[1]): Prisma.Sql[] => [
+  ...within(ratedOr(expression, '-infinity'), { from: range?.from ?? null }),
+  ...within(ratedOr(expression, 'infinity'), { to: range?.to ?? null }),
+];

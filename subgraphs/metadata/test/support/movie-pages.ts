@@ -41,11 +41,19 @@ export const orders = {
   RUNTIME_DESC: 'runtime_minutes DESC NULLS LAST, id COLLATE "C" DESC',
   CREATED_AT_ASC: 'created_at, id COLLATE "C"',
   CREATED_AT_DESC: 'created_at DESC, id COLLATE "C" DESC',
+  AVERAGE_RATING_ASC: 'total::float8 / nullif(ratings, 0) NULLS LAST, id COLLATE "C"',
+  AVERAGE_RATING_DESC: 'total::float8 / nullif(ratings, 0) DESC NULLS LAST, id COLLATE "C" DESC',
+  RATING_COUNT_ASC: 'ratings, id COLLATE "C"',
+  RATING_COUNT_DESC: 'ratings DESC, id COLLATE "C" DESC',
+  WEIGHTED_SCORE_ASC: '(50 * 6.5::float8 + total) / (50 + nullif(ratings, 0)) NULLS LAST, id COLLATE "C"',
+  WEIGHTED_SCORE_DESC:
+    '(50 * 6.5::float8 + total) / (50 + nullif(ratings, 0)) DESC NULLS LAST, id COLLATE "C" DESC',
 } as const;
 
 /**
  * Starts metadata with the default catalogue, two deleted movies, many equal creation times, and movies
- * without a release date or year. Returns functions that read pages and functions that read the tables.
+ * without a release date, a year or ratings. Returns functions that read pages and
+ * functions that read the tables.
  */
 export const startMoviePages = async () => {
   const subgraph = await startTestSubgraph(metadata);
@@ -60,6 +68,11 @@ export const startMoviePages = async () => {
       release_date = CASE WHEN hashtext(id) % 50 = 0 THEN NULL ELSE release_date END,
       release_year = CASE WHEN hashtext(id) % 100 = 0 THEN NULL ELSE release_year END
     WHERE hashtext(id) % 100 <> 0 OR hashtext(id) % 50 = 0`);
+  // Some movies have no ratings, and many have equal averages.
+  await subgraph.pool.query(`
+    UPDATE movie_rating SET version = 1, count = n, sum = n + abs(hashtext(movie_id || 'sum')) % (9 * n + 1)
+    FROM (SELECT movie_id AS id, abs(hashtext(movie_id)) % 7 AS n FROM movie_rating) AS drawn
+    WHERE movie_id = drawn.id`);
   await subgraph.pool.query('ANALYZE');
 
   const ask = async (variables: Record<string, unknown> = {}, query = moviesQuery): Promise<MoviePage> => {
@@ -93,7 +106,8 @@ export const startMoviePages = async () => {
 
   const idsBy = async (order: string, where = 'true') => {
     const { rows } = await subgraph.pool.query<{ id: string }>(
-      `SELECT id FROM movie m WHERE deleted_at IS NULL AND (${where}) ORDER BY ${order}`,
+      `SELECT id FROM movie m JOIN (SELECT movie_id AS id, sum AS total, count AS ratings FROM movie_rating) AS r USING (id)
+       WHERE deleted_at IS NULL AND (${where}) ORDER BY ${order}`,
     );
     return rows.map(({ id }) => id);
   };

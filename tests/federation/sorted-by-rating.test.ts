@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { brokerMigrations } from '@cinegraph/messaging/migrations';
+import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
+import { until } from '@cinegraph/testing/until';
+import { startTestGraph, type TestGraph } from '../support/graph.js';
+
+let events: TestDatabase;
+let graph: TestGraph;
+beforeAll(async () => {
+  events = await testDatabase({ name: 'events', migrations: [brokerMigrations] });
+  graph = await startTestGraph({ broker: { url: events.url } });
+  await graph.subgraphs.metadata.pool.query(
+    `INSERT INTO movie (id, title, version, created_at, updated_at)
+     SELECT 'test:' || n, 'Film ' || n, 1, now(), now() FROM generate_series(1, 3) AS n`,
+  );
+});
+afterAll(async () => {
+  await graph.stop();
+  await events.drop();
+});
+
+describe('movies by rating', () => {
+  const best = async (filter: object = {}) => {
+    const { data, errors } = await graph.ask(
+      `query ($filter: MovieFilter) {
+         movies(sort: AVERAGE_RATING_DESC, filter: $filter) { nodes { id aggregatedRating { average } } totalCount }
+       }`,
+      { filter },
+    );
+    expect(errors).toBeUndefined();
+    return data?.['movies'];
+  };
+  const rate = (movieId: string, score: number) =>
+    graph.ask(
+      'mutation ($movieId: ID!, $score: Score!) { submitRating(movieId: $movieId, score: $score) { rating { score } } }',
+      { movieId, score },
+      { 'x-viewer-id': 'ann' },
+    );
+
+  it('a vote changes the order of the movies and what a filter finds, and a retracted one changes it back', async () => {
+    for (const [id, score] of [
+      ['test:1', 5],
+      ['test:2', 7],
+    ] as const) {
+      expect((await rate(id, score)).errors).toBeUndefined();
+    }
+    await until(
+      async () =>
+        JSON.stringify(await best()).includes('"test:2","aggregatedRating":{"average":7}},{"id":"test:1"'),
+      'test:2 is before test:1',
+    );
+    await rate('test:1', 9);
+    await until(
+      async () => JSON.stringify(await best()).startsWith('{"nodes":[{"id":"test:1"'),
+      'test:1 is first',
+    );
+    expect(await best({ averageRating: { from: 8 } })).toEqual({
+      nodes: [{ id: 'test:1', aggregatedRating: { average: 9 } }],
+      totalCount: 1,
+    });
+    await graph.ask(
+      'mutation { retractRating(movieId: "test:1") { retracted } }',
+      {},
+      { 'x-viewer-id': 'ann' },
+    );
+    await until(
+      async () => JSON.stringify(await best()).startsWith('{"nodes":[{"id":"test:2"'),
+      'test:2 is first',
+    );
+    expect(await best({ ratingCount: { from: 1 } })).toMatchObject({ totalCount: 1 });
+  });
+});
