@@ -22,8 +22,8 @@ const ratedOr = (value: string, unrated: 'infinity' | '-infinity'): string =>
 
 /**
  * The SQL of each sort order, on the movies `m` and for orders of ratings also `r`. `by` must be exactly the
- * expression of an index in the migration, or the list is not an index scan. A missing value sorts last in both
- * directions, because the row comparison at a page boundary cannot order nulls.
+ * expression of an index in the migration, or the list is not an index scan. A missing value sorts last in
+ * both directions, because the row comparison at a page boundary cannot order nulls.
  */
 const orders: Readonly<
   Record<MovieSort, { by: string; type: string; descending: boolean; ofRatings?: true }>
