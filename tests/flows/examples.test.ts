@@ -109,7 +109,10 @@ describe('the saved operations', () => {
 
   beforeAll(async () => {
     const { errors } = await graph.ask(
-      'mutation { upsertMovie(id: "vega:1", input: { title: "The First" }) { id } }',
+      `mutation {
+         upsertMovie(id: "vega:1", input: { title: "The First", genres: ["Drama"] }) { id }
+         imdb: upsertMovie(externalId: { source: "imdb", value: "tt9999999" }, input: { title: "The Second" }) { id }
+       }`,
       {},
       editor,
     );

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { codes } from './codes.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 import type { MovieModel } from './models.js';
-import { countMoviesOfGenres, findGenres } from './queries/genres.js';
+import { countMoviesOfGenres, findGenres, findGenresById } from './queries/genres.js';
 import {
   creditsKeyOf,
   findCreditsOfMovies,
@@ -14,7 +14,13 @@ import {
   findGenresOfMovies,
   type CreditsKey,
 } from './queries/movie-details.js';
-import { findMovies } from './queries/movies.js';
+import { findMoviesOfGenres, genreMoviesKeyOf, type GenreMoviesKey } from './queries/movie-list.js';
+import {
+  externalIdKeyOf,
+  findMovieIdsByExternalId,
+  findMovies,
+  type ExternalIdKey,
+} from './queries/movies.js';
 import {
   countCreditsOfPeople,
   filmographyKeyOf,
@@ -52,7 +58,14 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
         return movie;
       },
     },
+    /** Loads the id of the movie with an external id, or null. */
+    movieIdByExternalId: createLoader({
+      find: (keys: readonly ExternalIdKey[]) => findMovieIdsByExternalId(prisma, keys),
+      keyOf: externalIdKeyOf,
+      missing: () => null,
+    }),
     personById: people,
+    genreById: byId((ids) => findGenresById(prisma, ids), null),
     /** Loads a person by reference, or null if the id is unknown. */
     personByReference: { load: async (id: unknown) => people.load(referredId(id)) },
     genresByMovieId: byId((ids) => findGenresOfMovies(prisma, ids), []),
@@ -65,6 +78,12 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
         return new Map(firsts.map((first) => [String(first), genres.slice(0, first)]));
       },
       keyOf: String,
+      missing: () => [],
+    }),
+    /** Loads a page of a genre's movies, and one movie more if there is one. */
+    moviesByGenre: createLoader({
+      find: (keys: readonly GenreMoviesKey[]) => findMoviesOfGenres(prisma, keys),
+      keyOf: genreMoviesKeyOf,
       missing: () => [],
     }),
     movieCountByGenreId: byId((ids) => countMoviesOfGenres(prisma, ids), 0),

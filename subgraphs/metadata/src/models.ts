@@ -52,6 +52,12 @@ export interface GenreModel {
   readonly movieCount?: number;
 }
 
+/** An object that `Query.node` returns, with the name of its type. */
+export type NodeModel =
+  | (MovieModel & { readonly __typename: 'Movie' })
+  | (PersonModel & { readonly __typename: 'Person' })
+  | (GenreModel & { readonly __typename: 'Genre' });
+
 /** A person who can be credited in movies. */
 export interface PersonModel {
   readonly id: string;

@@ -22,6 +22,7 @@ const limits = {
   externalIds: 20,
   posterUrl: 2_000,
   searchText: 200,
+  nodeIds: 100,
   firstYear: 1870,
   lastYear: 2199,
 } as const;
@@ -110,6 +111,12 @@ export const checkMovieFilter = ({ title, ...conditions }: MovieFilter): void =>
       );
     }
   }
+};
+
+/** Throws BAD_USER_INPUT for more ids than one request may read. */
+export const checkNodeIds = (ids: readonly string[]): void => {
+  if (ids.length <= limits.nodeIds) return;
+  throw refused('ids', `There are ${ids.length} ids, but at most ${limits.nodeIds} may be read at once.`);
 };
 
 /** Throws BAD_USER_INPUT for a search text of spaces only, or of more characters than the schema allows. */

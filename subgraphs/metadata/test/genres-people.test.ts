@@ -1,6 +1,6 @@
-import type { TestSubgraph } from '@cinegraph/testing/subgraph';
+import { statementsDuring, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { orders, startMoviePages } from './support/movie-pages.js';
+import { orders, startMoviePages, type MoviePage } from './support/movie-pages.js';
 
 let subgraph: TestSubgraph;
 let ask: Pages['ask'];
@@ -26,6 +26,86 @@ describe('genres, people and their movies', () => {
       genres.map(({ movieCount }) => movieCount).toSorted((a, b) => b - a),
     );
     expect(await refusalOf({}, '{ genres(first: 101) { id } }')).toBe('BAD_USER_INPUT');
+  });
+
+  it('the movies of many genres are read page by page, in any order, with one statement for all genres', async () => {
+    const query = `query ($sort: MovieSort!, $after: String) {
+      genre(id: "black-comedy") { movieCount movies(sort: $sort, first: 30, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { id } } } }`;
+    for (const sort of ['TITLE_DESC', 'WEIGHTED_SCORE_DESC'] as const) {
+      const ids: string[] = [];
+      let after: string | null = null;
+      do {
+        const { data, errors } = await subgraph.ask(query, { sort, after });
+        expect(errors).toBeUndefined();
+        const { movies, movieCount } = data?.['genre'] as { movies: MoviePage; movieCount: number };
+        expect(movies.totalCount).toBe(movieCount);
+        ids.push(...movies.nodes.map(({ id }) => id));
+        after = movies.pageInfo.hasNextPage ? movies.pageInfo.endCursor : null;
+      } while (after !== null);
+      const expected = await idsBy(
+        orders[sort],
+        `EXISTS (SELECT FROM movie_genre g WHERE g.movie_id = m.id AND genre_id = 'black-comedy')`,
+      );
+      expect(ids).toEqual(expected);
+    }
+    const ofAll = '{ genres { id movies(first: 3, sort: RELEASE_DATE_DESC) { nodes { id } } } }';
+    expect(await statementsDuring(() => subgraph.ask(ofAll))).toHaveLength(2);
+    const { data } = await subgraph.ask(ofAll);
+    const genres = data?.['genres'] as { id: string; movies: MoviePage }[];
+    for (const { id, movies } of genres) {
+      const { nodes } = await ask({ filter: { genre: id }, sort: 'RELEASE_DATE_DESC', first: 3 });
+      expect(movies.nodes).toEqual(nodes.map((node) => ({ id: node.id })));
+    }
+  });
+
+  it('a cursor of one genre is refused by another', async () => {
+    const page = '{ genre(id: "drama") { movies(first: 1) { pageInfo { endCursor } } } }';
+    const { data } = await subgraph.ask(page);
+    const { endCursor } = (data?.['genre'] as { movies: MoviePage }).movies.pageInfo;
+    const other = `{ genre(id: "comedy") { movies(after: "${endCursor}") { nodes { id } } } }`;
+    expect((await subgraph.ask(other)).errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT');
+  });
+
+  it('a movie is found by an external id, unless it was deleted', async () => {
+    await subgraph.pool.query(
+      `INSERT INTO external_id (source, value, movie_id) VALUES ('imdb', 'tt0000001', 'vega:1'), ('imdb', 'tt0000002', 'vega:10')`,
+    );
+    const query = `{ found: movieByExternalId(source: "imdb", value: "tt0000001") { id }
+      deleted: movieByExternalId(source: "imdb", value: "tt0000002") { id }
+      unknown: movieByExternalId(source: "tmdb", value: "tt0000001") { id } }`;
+    expect(await subgraph.ask(query)).toMatchObject({
+      data: { found: { id: 'vega:1' }, deleted: null, unknown: null },
+    });
+    expect(await statementsDuring(() => subgraph.ask(query))).toHaveLength(2);
+  });
+
+  it('every object is read again by its id, in the order of the ids', async () => {
+    const query = `query ($ids: [ID!]!) { nodes(ids: $ids) {
+      __typename id ... on Movie { title } ... on Person { name } ... on Genre { movieCount } } }`;
+    const ids = ['drama', 'vega:1', 'x', 'person:vega:steven-spielberg', 'vega:10', 'vega:1'];
+    const answer = await subgraph.ask(query, { ids });
+    const movie = { __typename: 'Movie', id: 'vega:1', title: expect.any(String) };
+    expect(answer).toMatchObject({
+      data: {
+        nodes: [
+          { __typename: 'Genre', id: 'drama', movieCount: expect.any(Number) },
+          movie,
+          null,
+          { __typename: 'Person', id: 'person:vega:steven-spielberg', name: 'Steven Spielberg' },
+          null,
+          movie,
+        ],
+      },
+    });
+    expect(await statementsDuring(() => subgraph.ask(query, { ids: ['vega:1', 'x'] }))).toHaveLength(3);
+    const { data } = await subgraph.ask('{ node(id: "drama") { id } none: node(id: "x") { id } }');
+    expect(data).toEqual({ node: { id: 'drama' }, none: null });
+    const tooMany = await subgraph.ask(query, { ids: Array.from({ length: 101 }, () => 'x') });
+    expect(tooMany.errors?.[0]?.extensions).toMatchObject({
+      code: 'BAD_USER_INPUT',
+      details: { field: 'ids' },
+    });
   });
 
   it('a person has a filmography, newest first, page by page', async () => {

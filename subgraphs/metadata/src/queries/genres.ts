@@ -12,6 +12,15 @@ export const findGenres = (prisma: PrismaClient, first: number): Promise<readonl
     ORDER BY 3 DESC, g.name COLLATE "C", g.id COLLATE "C"
     LIMIT ${first}`;
 
+/** Returns genres by id; unknown ids are left out. */
+export const findGenresById = async (
+  prisma: PrismaClient,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, GenreModel>> => {
+  const genres = await prisma.genre.findMany({ where: { id: { in: [...ids] } } });
+  return new Map(genres.map((genre) => [genre.id, genre]));
+};
+
 /** Returns how many movies have each of these genres. Deleted movies are not counted. */
 export const countMoviesOfGenres = async (
   prisma: PrismaClient,

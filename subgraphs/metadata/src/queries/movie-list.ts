@@ -66,31 +66,85 @@ export const findMovieList = async (
   sort: MovieSort,
   page: Page,
 ): Promise<readonly ListedMovie[]> => {
-  const { by, type, descending, ofRatings } = orders[sort];
-  // The columns that the index of the order has, so that one scan of it gives the page.
-  const id = Prisma.raw(ofRatings ? 'r.movie_id COLLATE "C"' : 'm.id COLLATE "C"');
-  const from = Prisma.raw(ofRatings ? 'movie_rating r JOIN movie m ON m.id = r.movie_id' : 'movie m');
-  const down = descending !== page.backward;
-  const direction = Prisma.raw(down ? 'DESC' : 'ASC');
-  const beyond = page.cursor
-    ? Prisma.sql`AND (${Prisma.raw(by)}, ${id}) ${Prisma.raw(down ? '<' : '>')}
-        (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
-    : Prisma.empty;
+  const { columns, from, beyond, orderBy } = listSql(sort, page);
   const matching = conditions(filter);
   const { text, values } = Prisma.sql`
-    SELECT ${Prisma.raw(movieColumns)}, (${Prisma.raw(by)})::text AS "sortValue"
-    FROM ${from}
-    WHERE ${Prisma.join(matching, ' AND ')} ${beyond}
-    ORDER BY ${Prisma.raw(by)} ${direction}, ${id} ${direction}
-    LIMIT ${page.size + 1}`;
+    SELECT ${columns} FROM ${from}
+    WHERE ${Prisma.join(matching, ' AND ')} ${beyond} ORDER BY ${orderBy} LIMIT ${page.size + 1}`;
   const name = `movies_${sort}${page.backward ? '_backward' : ''}${page.cursor ? '_beyond' : ''}`;
   const isUnfiltered = matching.length === 1;
-  const { rows } = await pool.query<MovieRow & { sortValue: string }>({
-    text,
-    values,
-    ...(isUnfiltered && { name }),
-  });
-  return rows.map((row) => ({ movie: toMovie(row), sortValues: [row.sortValue, row.id] }));
+  const { rows } = await pool.query<ListedRow>({ text, values, ...(isUnfiltered && { name }) });
+  return rows.map(toListedMovie);
+};
+
+/** A page of one genre's movies, forward. */
+export interface GenreMoviesKey {
+  readonly genreId: string;
+  readonly sort: MovieSort;
+  readonly page: Page;
+}
+
+/** Returns the loader key of a page of a genre's movies. */
+export const genreMoviesKeyOf = ({ genreId, sort, page: { size, cursor } }: GenreMoviesKey): string =>
+  JSON.stringify([genreId, sort, size, cursor]);
+
+/**
+ * Returns a page of movies for each key, keyed by `genreMoviesKeyOf`. The keys with the same order, size and
+ * cursor, usually all, are read by one statement.
+ */
+export const findMoviesOfGenres = async (
+  prisma: PrismaClient,
+  keys: readonly GenreMoviesKey[],
+): Promise<ReadonlyMap<string, readonly ListedMovie[]>> => {
+  const pages = new Map<string, ListedMovie[]>(keys.map((key) => [genreMoviesKeyOf(key), []]));
+  const alike = new Map<string, GenreMoviesKey[]>();
+  for (const key of keys) {
+    const group = genreMoviesKeyOf({ ...key, genreId: '' });
+    alike.set(group, [...(alike.get(group) ?? []), key]);
+  }
+  for (const group of alike.values()) {
+    const [key] = group;
+    if (!key) continue;
+    const { sort, page } = key;
+    const { columns, from, beyond, orderBy } = listSql(sort, page);
+    const rows = await prisma.$queryRaw<(ListedRow & { genreId: string })[]>`
+      SELECT requested.id AS "genreId", page.*
+      FROM unnest(${group.map(({ genreId }) => genreId)}::text[]) AS requested (id)
+      CROSS JOIN LATERAL (
+        SELECT ${columns}, row_number() OVER (ORDER BY ${orderBy}) AS number FROM ${from}
+        WHERE m.deleted_at IS NULL AND ${hasGenre(Prisma.sql`requested.id`)} ${beyond}
+        ORDER BY ${orderBy} LIMIT ${page.size + 1}
+      ) AS page ORDER BY number`;
+    for (const { genreId, ...row } of rows) {
+      pages.get(genreMoviesKeyOf({ ...key, genreId }))?.push(toListedMovie(row));
+    }
+  }
+  return pages;
+};
+
+type ListedRow = MovieRow & { readonly sortValue: string };
+
+const toListedMovie = (row: ListedRow): ListedMovie => ({
+  movie: toMovie(row),
+  sortValues: [row.sortValue, row.id],
+});
+
+/** Returns the parts of a statement that reads a page of movies in an order. */
+const listSql = (sort: MovieSort, page: Page) => {
+  const { by, type, descending, ofRatings } = orders[sort];
+  // The columns that the index of the order has, so that one scan of it gives the page.
+  const id = ofRatings ? 'r.movie_id COLLATE "C"' : 'm.id COLLATE "C"';
+  const down = descending !== page.backward;
+  const direction = down ? 'DESC' : 'ASC';
+  return {
+    columns: Prisma.raw(`${movieColumns}, (${by})::text AS "sortValue"`),
+    from: Prisma.raw(ofRatings ? 'movie_rating r JOIN movie m ON m.id = r.movie_id' : 'movie m'),
+    beyond: page.cursor
+      ? Prisma.sql`AND (${Prisma.raw(`${by}, ${id}`)}) ${Prisma.raw(down ? '<' : '>')}
+        (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
+      : Prisma.empty,
+    orderBy: Prisma.raw(`${by} ${direction}, ${id} ${direction}`),
+  };
 };
 
 /** Returns how many movies match a filter. */
@@ -122,11 +176,7 @@ const conditions = (filter: MovieFilter): Prisma.Sql[] => {
   const { title, genre, person, releaseYear, runtimeMinutes, certification } = filter;
   const all = [Prisma.sql`m.deleted_at IS NULL`];
   if (title != null) all.push(Prisma.sql`m.title ILIKE ${`%${title.replace(/[\\%_]/g, '\\$&')}%`}`);
-  if (genre != null) {
-    all.push(
-      Prisma.sql`EXISTS (SELECT FROM movie_genre mg WHERE mg.movie_id = m.id AND mg.genre_id = ${genre})`,
-    );
-  }
+  if (genre != null) all.push(hasGenre(Prisma.sql`${genre}`));
   if (person != null) {
     all.push(Prisma.sql`EXISTS (SELECT FROM credit c WHERE c.movie_id = m.id AND c.person_id = ${person})`);
   }
@@ -144,6 +194,9 @@ const conditions = (filter: MovieFilter): Prisma.Sql[] => {
   }
   return all;
 };
+
+const hasGenre = (genreId: Prisma.Sql): Prisma.Sql =>
+  Prisma.sql`EXISTS (SELECT FROM movie_genre mg WHERE mg.movie_id = m.id AND mg.genre_id = ${genreId})`;
 
 /** Returns the conditions that an SQL expression lies in a range. */
 const within = (

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { Prisma } from '../generated/prisma/client.js';
+import { Prisma, type PrismaClient } from '../generated/prisma/client.js';
 import type { Certification } from '../generated/resolvers.js';
 import type { MoneyModel, MovieModel } from '../models.js';
 
@@ -21,6 +21,26 @@ export const findMovies = async (
     values: [ids],
   });
   return new Map(rows.map((row) => [row.id, row.deleted ? 'deleted' : toMovie(row)]));
+};
+
+/** The id of a movie in another catalogue. */
+export interface ExternalIdKey {
+  readonly source: string;
+  readonly value: string;
+}
+
+/** Returns the loader key of an external id. */
+export const externalIdKeyOf = ({ source, value }: ExternalIdKey): string => JSON.stringify([source, value]);
+
+/** Returns the ids of the movies with these external ids, by `externalIdKeyOf`; unknown ones are left out. */
+export const findMovieIdsByExternalId = async (
+  prisma: PrismaClient,
+  keys: readonly ExternalIdKey[],
+): Promise<ReadonlyMap<string, string>> => {
+  const found = await prisma.externalId.findMany({
+    where: { OR: keys.map(({ source, value }) => ({ source, value })) },
+  });
+  return new Map(found.map((row) => [externalIdKeyOf(row), row.movieId]));
 };
 
 /** Returns one movie as the open transaction sees it, or undefined if there is none. */

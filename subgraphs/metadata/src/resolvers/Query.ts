@@ -2,10 +2,17 @@ import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagina
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countMovies, findMovieList, movieListScope } from '../queries/movie-list.js';
 import { findHits } from '../queries/search.js';
-import { checkMovieFilter, checkSearchText } from '../rules.js';
+import type { Loaders } from '../loaders.js';
+import type { NodeModel } from '../models.js';
+import { checkMovieFilter, checkNodeIds, checkSearchText } from '../rules.js';
 
 export const Query: QueryResolvers = {
   movie: (_root, { id }, { loaders }) => loaders.movieById.load(id),
+
+  movieByExternalId: async (_root, key, { loaders }) => {
+    const id = await loaders.movieIdByExternalId.load(key);
+    return id === null ? null : loaders.movieById.load(id);
+  },
 
   movies: async (
     _root,
@@ -33,10 +40,31 @@ export const Query: QueryResolvers = {
 
   genres: (_root, { first }, { loaders }) => loaders.genresByFirst.load(readPageSize(first, 'first')),
 
+  genre: (_root, { id }, { loaders }) => loaders.genreById.load(id),
+
   search: (_root, { text, first }, { searchPool }) => {
     checkSearchText(text);
     return findHits(searchPool, text, readPageSize(first, 'first'));
   },
 
   person: (_root, { id }, { loaders }) => loaders.personById.load(id),
+
+  node: (_root, { id }, { loaders }) => findNode(loaders, id),
+
+  nodes: async (_root, { ids }, { loaders }) => {
+    checkNodeIds(ids);
+    return Promise.all(ids.map((id) => findNode(loaders, id)));
+  },
+};
+
+/** Returns the object of an id: a movie, else a person, else a genre, or null. */
+const findNode = async (loaders: Loaders, id: string): Promise<NodeModel | null> => {
+  const [movie, person, genre] = await Promise.all([
+    loaders.movieById.load(id),
+    loaders.personById.load(id),
+    loaders.genreById.load(id),
+  ]);
+  if (movie) return { __typename: 'Movie', ...movie };
+  if (person) return { __typename: 'Person', ...person };
+  return genre && { __typename: 'Genre', ...genre };
 };

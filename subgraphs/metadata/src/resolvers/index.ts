@@ -5,6 +5,7 @@ import { Genre } from './Genre.js';
 import { Movie } from './Movie.js';
 import { MovieConnection } from './MovieConnection.js';
 import { Mutation } from './Mutation.js';
+import { Node } from './Node.js';
 import { Person } from './Person.js';
 import { Query } from './Query.js';
 import { SearchNode } from './SearchNode.js';
@@ -20,6 +21,7 @@ export const resolvers: Resolvers = {
   Movie,
   MovieConnection,
   Mutation,
+  Node,
   Person,
   Query,
   SearchNode,
