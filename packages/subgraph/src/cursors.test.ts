@@ -7,7 +7,7 @@ const cursors = createCursorSealer(secret, 'one');
 describe('a cursor', () => {
   it('a cursor opens to the values it was sealed with, in every process that has the secret', () => {
     const cursor = cursors.seal('list', ['2025-01-01', null, 7]);
-    expect(createCursorSealer(secret, 'one').open('list', cursor)).toEqual(['2025-01-01', null, 7]);
+    expect(createCursorSealer(secret, 'one').open('list', cursor, 'after')).toEqual(['2025-01-01', null, 7]);
   });
 
   it.each([
@@ -17,6 +17,8 @@ describe('a cursor', () => {
     ['empty', ''],
     ['very long', 'x'.repeat(100_000)],
   ])('a cursor is refused if it is %s', (_what, cursor) => {
-    expect(() => cursors.open('list', cursor)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+    expect(() => cursors.open('list', cursor, 'after')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'after' } }),
+    );
   });
 });

@@ -11,8 +11,11 @@ export type SortValues = readonly (string | number | null)[];
  */
 export interface CursorSealer {
   seal(scope: string, values: SortValues): string;
-  /** Refuses with BAD_USER_INPUT a cursor that was forged, changed, or made for another scope. */
-  open(scope: string, cursor: string): SortValues;
+  /**
+   * Refuses with BAD_USER_INPUT a cursor that was forged, changed, or made for another scope. `argument` is
+   * the argument that holds the cursor; the refusal names it.
+   */
+  open(scope: string, cursor: string, argument: string): SortValues;
 }
 
 /**
@@ -28,13 +31,14 @@ export const createCursorSealer = (secret: string | undefined, name: string): Cu
       const text = JSON.stringify(values);
       return `${Buffer.from(text).toString('base64url')}.${mac(key, bound(scope, text))}`;
     },
-    open: (scope, cursor) => {
+    open: (scope, cursor, argument) => {
       const [encoded = '', claimed = '', ...rest] = cursor.length > 4096 ? [] : cursor.split('.');
       const text = Buffer.from(encoded, 'base64url').toString();
       if (rest.length > 0 || !isMac(key, bound(scope, text), claimed)) {
         throw new Refusal(
           refusalCode.badUserInput,
           'The cursor is not one of this list. Use a cursor that the same field gave with the same arguments.',
+          { field: argument },
         );
       }
       return JSON.parse(text) as SortValues;

@@ -26,6 +26,7 @@ export const checkIdempotencyKey = (key: string): void => {
   throw new Refusal(
     refusalCode.badUserInput,
     `The idempotency key has ${key.length} characters, but must have from 1 to ${maxKeyLength}.`,
+    { field: 'idempotencyKey' },
   );
 };
 

@@ -34,11 +34,16 @@ export const readPage = (
     throw new Refusal(
       refusalCode.badUserInput,
       'Page forward with "first" and "after" or backward with "last" and "before", not both.',
+      { field: last == null ? 'before' : 'last' },
     );
   }
   const size = readPageSize(backward ? last : first, backward ? 'last' : 'first');
   const cursor = backward ? before : after;
-  return { size, backward, cursor: cursor == null ? null : cursors.open(scope, cursor) };
+  return {
+    size,
+    backward,
+    cursor: cursor == null ? null : cursors.open(scope, cursor, backward ? 'before' : 'after'),
+  };
 };
 
 /** Returns the page size that the client requested, 20 by default. Refuses a size below 0 or above 100. */
@@ -48,6 +53,7 @@ export const readPageSize = (size: number | null | undefined, name: string): num
     throw new Refusal(
       refusalCode.badUserInput,
       `"${name}" is ${requested}, but must be from 0 to ${maxPageSize}.`,
+      { field: name },
     );
   }
   return requested;

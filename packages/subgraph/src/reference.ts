@@ -6,5 +6,5 @@ import { refusalCode, Refusal } from '@cinegraph/service/refusal';
  */
 export const referredId = (id: unknown): string => {
   if (typeof id === 'string') return id;
-  throw new Refusal(refusalCode.badUserInput, 'The id of a reference must be a string.');
+  throw new Refusal(refusalCode.badUserInput, 'The id of a reference must be a string.', { field: 'id' });
 };

@@ -80,6 +80,7 @@ export const createMovieCommands = ({
         throw new Refusal(
           refusalCode.badUserInput,
           'Name the movie by exactly one of "id" and "externalId".',
+          { field: id === null ? 'id' : 'externalId' },
         );
       }
       if (id !== null) checkMovieId(id);

@@ -1,0 +1,37 @@
+import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { metadata } from '../src/subgraph.js';
+
+let subgraph: TestSubgraph;
+beforeAll(async () => {
+  subgraph = await startTestSubgraph(metadata);
+});
+afterAll(() => subgraph.stop());
+
+describe('a refusal of an argument', () => {
+  it.each([
+    ['first', '{ movies(first: 101) { totalCount } }'],
+    ['last', '{ movies(last: -1) { totalCount } }'],
+    ['last', '{ movies(first: 1, last: 1) { totalCount } }'],
+    ['before', '{ movies(first: 1, before: "x") { totalCount } }'],
+    ['after', '{ movies(after: "x") { totalCount } }'],
+    ['before', '{ movies(before: "x") { totalCount } }'],
+    ['first', '{ genres(first: 101) { id } }'],
+    ['first', '{ search(text: "x", first: 101) { hasMore } }'],
+    ['text', '{ search(text: " ") { hasMore } }'],
+    ['filter.title', '{ movies(filter: { title: "" }) { totalCount } }'],
+    ['filter.ratingCount', '{ movies(filter: { ratingCount: { from: 2, to: 1 } }) { totalCount } }'],
+    ['ids', `{ nodes(ids: [${'"x" '.repeat(101)}]) { id } }`],
+    ['title', 'mutation { createMovie(input: { title: " " }) { id } }'],
+    ['idempotencyKey', 'mutation { createMovie(input: { title: "T" }, idempotencyKey: "") { id } }'],
+    ['id', 'mutation { upsertMovie(input: { title: "T" }) { id } }'],
+    ['id', 'mutation { upsertMovie(id: "a b", input: { title: "T" }) { id } }'],
+    [
+      'externalId',
+      'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { id } }',
+    ],
+  ])('a refusal names the field %s in its details: %s', async (field, query) => {
+    const { errors } = await subgraph.ask(query, {}, { viewer: 'ann' });
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
+  });
+});
