@@ -7,11 +7,15 @@ import type { PrismaClient } from './generated/prisma/client.js';
 import type { MovieModel } from './models.js';
 import { countMoviesOfGenres, findGenres, findGenresById } from './queries/genres.js';
 import {
+  countCreditsOfMovies,
+  creditPageKeyOf,
   creditsKeyOf,
+  findCreditPages,
   findCreditsOfMovies,
   findExternalIdsOfMovies,
   findExternalRatingsOfMovies,
   findGenresOfMovies,
+  type CreditPageKey,
   type CreditsKey,
 } from './queries/movie-details.js';
 import { findMoviesOfGenres, genreMoviesKeyOf, type GenreMoviesKey } from './queries/movie-list.js';
@@ -93,6 +97,19 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
       find: (keys: readonly CreditsKey[]) => findCreditsOfMovies(prisma, keys),
       keyOf: creditsKeyOf,
       missing: () => [],
+    }),
+    /** Loads a page of a movie's credits, and one credit more if there is one. */
+    creditPageByMovie: createLoader({
+      find: (keys: readonly CreditPageKey[]) => findCreditPages(prisma, keys),
+      keyOf: creditPageKeyOf,
+      missing: () => [],
+    }),
+    /** Loads how many credits a movie has in one role. */
+    creditCountByMovie: createLoader({
+      find: (keys: readonly CreditsKey[]) =>
+        countCreditsOfMovies(prisma, [...new Set(keys.map(({ movieId }) => movieId))]),
+      keyOf: creditsKeyOf,
+      missing: () => 0,
     }),
     /** Loads a page of a person's credits, newest movie first, and one credit more if there is one. */
     filmographyByPerson: createLoader({

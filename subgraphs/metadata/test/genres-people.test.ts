@@ -108,6 +108,38 @@ describe('genres, people and their movies', () => {
     });
   });
 
+  it('the credits of a movie are read page by page, the directors first, with one statement for all movies', async () => {
+    await subgraph.pool.query(`
+      DELETE FROM credit WHERE movie_id = 'vega:2';
+      INSERT INTO credit (movie_id, role, position, person_id, character)
+      SELECT 'vega:2', role, n, 'person:vega:david-fincher', role || n
+      FROM (VALUES ('ACTOR', 7), ('DIRECTOR', 2)) AS roles (role, size), generate_series(1, size) AS n`);
+    const query = `query ($role: CreditRole, $after: String) { movie(id: "vega:2") {
+      credits(role: $role, first: 3, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { role position character person { name } movie { id } } } } }`;
+    const walk = async (role: string | null) => {
+      const found: string[] = [];
+      let after: string | null = null;
+      do {
+        const { data, errors } = await subgraph.ask(query, { role, after });
+        expect(errors).toBeUndefined();
+        const { credits } = data?.['movie'] as {
+          credits: { totalCount: number; nodes: { character: string }[]; pageInfo: MoviePage['pageInfo'] };
+        };
+        found.push(...credits.nodes.map(({ character }) => character));
+        after = credits.pageInfo.hasNextPage ? credits.pageInfo.endCursor : null;
+        if (after === null) expect(credits.totalCount).toBe(found.length);
+      } while (after !== null);
+      return found.join(' ');
+    };
+    const actors = 'ACTOR1 ACTOR2 ACTOR3 ACTOR4 ACTOR5 ACTOR6 ACTOR7';
+    expect(await walk(null)).toBe(`DIRECTOR1 DIRECTOR2 ${actors}`);
+    expect(await walk('ACTOR')).toBe(actors);
+    const ofMany =
+      '{ movies(first: 50) { nodes { credits(first: 2) { totalCount nodes { person { name } } } } } }';
+    expect(await statementsDuring(() => subgraph.ask(ofMany))).toHaveLength(3);
+  });
+
   it('a person has a filmography, newest first, page by page', async () => {
     const query = `query ($after: String) { person(id: "person:vega:steven-spielberg") { name
       filmography(first: 5, after: $after) { totalCount pageInfo { hasNextPage endCursor }

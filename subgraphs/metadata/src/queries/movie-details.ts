@@ -1,3 +1,4 @@
+import type { SortValues } from '@cinegraph/subgraph/cursors';
 import type { Prisma, PrismaClient } from '../generated/prisma/client.js';
 import type { CreditRole, ExternalId, ExternalRating } from '../generated/resolvers.js';
 import type { GenreModel, MovieCredit, MovieLists } from '../models.js';
@@ -32,27 +33,90 @@ export const findCreditsOfMovies = async (
   prisma: Reader,
   keys: readonly CreditsKey[],
 ): Promise<ReadonlyMap<string, readonly MovieCredit[]>> => {
-  const rows = await prisma.$queryRaw<
-    {
-      movieId: string;
-      role: CreditRole;
-      position: number;
-      character: string | null;
-      id: string;
-      name: string;
-    }[]
-  >`
+  const rows = await prisma.$queryRaw<(CreditRow & { movieId: string })[]>`
     SELECT c.movie_id AS "movieId", c.role, c.position, c.character, p.id, p.name
     FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS requested ("movieId" text, role text)
     JOIN credit c ON c.movie_id = requested."movieId" AND c.role = requested.role
     JOIN person p ON p.id = c.person_id
     ORDER BY c.position`;
-  const credits = rows.map(({ movieId, id, name, ...credit }) => ({
-    movieId,
-    ...credit,
-    person: { id, name },
-  }));
+  const credits = rows.map(({ movieId, ...row }) => ({ movieId, ...toCredit(row) }));
   return groupBy(credits, creditsKeyOf);
+};
+
+/** A credit with its person. */
+interface CreditRow {
+  readonly role: CreditRole;
+  readonly position: number;
+  readonly character: string | null;
+  readonly id: string;
+  readonly name: string;
+}
+
+const toCredit = ({ id, name, role, position, character }: CreditRow): MovieCredit => ({
+  role,
+  position,
+  character,
+  person: { id, name },
+});
+
+/** A page of a movie's credits: `size + 1` credits after `cursor` ([role, position]), of one role or all. */
+export interface CreditPageKey {
+  readonly movieId: string;
+  readonly role: CreditRole | null;
+  readonly size: number;
+  readonly cursor: SortValues | null;
+}
+
+/** Returns the loader key of a page of a movie's credits. */
+export const creditPageKeyOf = ({ movieId, role, size, cursor }: CreditPageKey): string =>
+  JSON.stringify([movieId, role, size, cursor]);
+
+/**
+ * Returns a page of credits for each key: the directors, then the cast. One statement reads all pages; the
+ * map is keyed by `creditPageKeyOf`.
+ */
+export const findCreditPages = async (
+  prisma: Reader,
+  keys: readonly CreditPageKey[],
+): Promise<ReadonlyMap<string, readonly MovieCredit[]>> => {
+  const requested = keys.map(({ movieId, role, size, cursor }, ordinal) => ({
+    ...{ ordinal, movie: movieId, one_role: role, size: size + 1 },
+    ...{ role: cursor?.[0] ?? null, position: cursor?.[1] ?? null },
+  }));
+  const rows = await prisma.$queryRaw<(CreditRow & { ordinal: number })[]>`
+    SELECT requested.ordinal, page.*
+    FROM jsonb_to_recordset(${JSON.stringify(requested)}::jsonb)
+      AS requested (ordinal int, movie text, one_role text, size int, role text, position int)
+    CROSS JOIN LATERAL (
+      SELECT c.role, c.position, c.character, p.id, p.name
+      FROM credit c JOIN person p ON p.id = c.person_id
+      WHERE c.movie_id = requested.movie AND (requested.one_role IS NULL OR c.role = requested.one_role)
+        AND (requested.role IS NULL OR c.role < requested.role
+          OR (c.role = requested.role AND c.position > requested.position))
+      ORDER BY c.role DESC, c.position LIMIT requested.size
+    ) AS page
+    ORDER BY requested.ordinal, page.role DESC, page.position`;
+  const pages = keys.map((): MovieCredit[] => []);
+  for (const { ordinal, ...row } of rows) pages[ordinal]?.push(toCredit(row));
+  return new Map(keys.map((key, ordinal) => [creditPageKeyOf(key), pages[ordinal] ?? []]));
+};
+
+/** Returns how many credits each of these movies has in each role, by `creditsKeyOf`. */
+export const countCreditsOfMovies = async (
+  prisma: Reader,
+  movieIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> => {
+  const rows = await prisma.credit.groupBy({
+    by: ['movieId', 'role'],
+    where: { movieId: { in: [...movieIds] } },
+    _count: true,
+  });
+  return new Map(
+    rows.map(({ movieId, role, _count: count }) => [
+      creditsKeyOf({ movieId, role: role as CreditRole }),
+      count,
+    ]),
+  );
 };
 
 /** Returns the ids of each of these movies in other catalogues, sorted by source and value. */
