@@ -13,11 +13,13 @@ describe('the datasets of IMDb', () => {
   it('the import of IMDb writes movies only, with directors and an external rating', async () => {
     await imports.imdbFolder();
     const report = await imports.importImdb();
-    expect(report).toMatchObject({ written: 3, refusedCount: 4 });
+    expect(report).toMatchObject({ written: 4, refusedCount: 3 });
+    expect(report?.notes).toContain(
+      'startYear was not usable and is left out 1 times, first in title.basics.tsv.gz line 7',
+    );
     expect(report?.refused.map(({ record }) => record)).toEqual([
       'title.basics.tsv.gz line 8',
       'title.ratings.tsv.gz line 4',
-      'title.basics.tsv.gz line 7',
       'title.basics.tsv.gz line 6',
     ]);
     expect(await imports.movieOf('imdb:tt0088846')).toMatchObject({
@@ -38,8 +40,33 @@ describe('the datasets of IMDb', () => {
     });
     expect(await imports.movieOf('imdb:tt0000001')).toBeNull();
     const before = await imports.contents();
-    expect(await imports.importImdb()).toMatchObject({ written: 0, unchanged: 3 });
+    expect(await imports.importImdb()).toMatchObject({ written: 0, unchanged: 4 });
     expect(await imports.contents()).toEqual(before);
+  });
+
+  it('a film that is longer than any other is imported without its runtime', async () => {
+    await imports.imdbFolder();
+    await imports.put(
+      'title.basics.tsv.gz',
+      tsv(
+        'tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres',
+        'tt9910001\tmovie\tA film of weeks\t2012\t51420\tDocumentary',
+        'tt9910002\tmovie\tA film of an odd year\t1066\t90\tDrama',
+        'tt9910003\tmovie\tA film of words\t2012\tlong\tDrama',
+      ),
+    );
+    expect(await imports.importImdb()).toMatchObject({
+      ...{ written: 3, refusedCount: 0 },
+      notes: [
+        'runtimeMinutes was not usable and is left out 2 times, first in title.basics.tsv.gz line 2',
+        'releaseYear was not usable and is left out 1 times, first in title.basics.tsv.gz line 3',
+      ],
+    });
+    expect(await imports.movieOf('imdb:tt9910001')).toMatchObject({
+      releaseYear: 2012,
+      runtimeMinutes: null,
+    });
+    expect(await imports.movieOf('imdb:tt9910002')).toMatchObject({ releaseYear: null, runtimeMinutes: 90 });
   });
 
   it('the import of IMDb refuses lines that cannot be stored and leaves out people without a name', async () => {

@@ -79,7 +79,7 @@ describe('the movies of MovieLens', () => {
     );
     const before = await imports.contents();
     expect(await imports.importMovieLens()).toMatchObject({ written: 0, unchanged: 4 });
-    expect(await imports.importImdb()).toMatchObject({ written: 0, unchanged: 3 });
+    expect(await imports.importImdb()).toMatchObject({ written: 0, unchanged: 4 });
     expect(await imports.contents()).toEqual(before);
   });
 

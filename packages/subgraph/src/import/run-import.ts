@@ -114,6 +114,7 @@ const readAll = async <Item>(
   const { position = () => report.read } = source;
   const bar = to.stage(name, source.total ?? 0);
   let chunk: { record: string; item: Item }[] = [];
+  const leftOut = new Map<string, { count: number; first: string }>();
   const flush = async () => {
     if (chunk.length > 0) {
       const result = await tables.write(chunk);
@@ -133,10 +134,17 @@ const readAll = async <Item>(
         if (rejects.waiting() >= chunkSize) await flush();
       } else {
         chunk.push(entry);
+        for (const field of entry.leftOut ?? []) {
+          const { count, first } = leftOut.get(field) ?? { count: 0, first: entry.record };
+          leftOut.set(field, { count: count + 1, first });
+        }
         if (chunk.length >= chunkSize) await flush();
       }
     }
     await flush();
+    for (const [field, { count, first }] of leftOut) {
+      report.notes.push(`${field} was not usable and is left out ${count} times, first in ${first}`);
+    }
   } finally {
     bar.stop();
   }

@@ -196,17 +196,17 @@ const known = (text: string): string | undefined => (text === '\\N' || text === 
 const toMovie = (row: JoinedRow): SourceRecord<SourceMovie> => {
   const record = `title.basics.tsv.gz line ${row.line}`;
   const [year, minutes] = [known(row.year), known(row.minutes)];
-  if (year !== undefined && !/^\d{4}$/.test(year)) return { record, refused: 'startYear is not a year' };
-  if (minutes !== undefined && !/^\d{1,5}$/.test(minutes))
-    return { record, refused: 'runtimeMinutes is not a number' };
+  const isYear = year === undefined || /^\d{4}$/.test(year);
+  const isRuntime = minutes === undefined || /^\d{1,9}$/.test(minutes);
   const directors = (row.directors ?? []).slice(0, 20);
   return toSourceRecord(record, {
     id: `imdb:${row.id}`,
     title: known(row.title) ?? '',
-    releaseYear: year === undefined ? null : Number(year),
+    releaseYear: year === undefined || !isYear ? null : Number(year),
+    leftOut: [...(isYear ? [] : ['startYear']), ...(isRuntime ? [] : ['runtimeMinutes'])],
     genres: known(row.genres)?.split(',') ?? [],
     facts: {
-      runtimeMinutes: minutes === undefined || Number(minutes) === 0 ? null : Number(minutes),
+      runtimeMinutes: minutes === undefined || !isRuntime || Number(minutes) === 0 ? null : Number(minutes),
       externalIds: [{ source: 'imdb', value: row.id }],
       directors: directors.map(({ id, name }) => ({ id: `person:imdb:${id}`, name })),
     },

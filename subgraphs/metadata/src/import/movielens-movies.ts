@@ -6,6 +6,7 @@ import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { migrations } from '../migrations.js';
 import { handOverMovies } from './handover.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';
+import { splitTitle } from './movielens-title.js';
 import { openMovieTables } from './write.js';
 
 /** The ids of a movie in links.csv; an empty text means that it has none. */
@@ -99,19 +100,4 @@ export const readMovieLensMovie = (
     facts: { externalIds },
     genres: genres === '' || genres === '(no genres listed)' ? [] : genres.split('|'),
   });
-};
-
-/**
- * Splits `Big Bang Theory, The (2007-)` into the title `The Big Bang Theory` and the year 2007. The year of a
- * series is its first year.
- */
-const splitTitle = (titleAndYear: string): { title: string; releaseYear: number | null } => {
-  const text = titleAndYear.trim();
-  const [ending = '', year] = /\((\d{4})(?:[-–]\d{0,4})?\)$/.exec(text) ?? [];
-  const name = text.slice(0, text.length - ending.length).trim();
-  const [, rest = '', article] = /^(.+), (The|A|An)$/s.exec(name) ?? [];
-  return {
-    title: article === undefined ? name : `${article} ${rest}`,
-    releaseYear: year === undefined ? null : Number(year),
-  };
 };

@@ -1,4 +1,4 @@
-import { Refusal } from '@cinegraph/service/refusal';
+import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 import type { SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { findUnstorableText } from '@cinegraph/database/storable-text';
 import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
@@ -48,6 +48,8 @@ export interface SourceMovieInput {
   readonly releaseYear?: number | null;
   readonly genres?: readonly string[];
   readonly externalRatings?: readonly PublishedRating[];
+  /** The fields that the reader left out, because their values are none. */
+  readonly leftOut?: readonly string[];
 }
 
 /** The facts of a movie of which nothing is known. */
@@ -69,45 +71,81 @@ export const nothingKnown: MovieFacts = {
   externalIds: [],
 };
 
-/** Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. */
+/** The facts without which a movie is still worth having, by the name of their field. */
+const optionalFacts: Readonly<Record<string, Partial<MovieFacts> & Partial<SourceMovieInput>>> = {
+  description: { description: null },
+  releaseDate: { releaseDate: null },
+  releaseYear: { releaseYear: null },
+  runtimeMinutes: { runtimeMinutes: null },
+  genres: { genres: [] },
+  languages: { languages: [] },
+  directors: { directors: [] },
+  cast: { cast: [] },
+  externalIds: { externalIds: [] },
+  posterUrl: { posterUrl: null },
+  productionBudget: { productionBudget: null },
+  worldwideGross: { worldwideGross: null },
+  domesticGross: { domesticGross: null },
+  domesticDvdSales: { domesticDvdSales: null },
+};
+
+/**
+ * Converts a movie of a source to an import record, by the same rules as a mutation. A fact that breaks a
+ * rule is left out, because a movie should not be lost for its runtime; `leftOut` names it. A movie without a
+ * usable id or title is refused.
+ */
 export const toSourceRecord = (record: string, input: SourceMovieInput): SourceRecord<SourceMovie> => {
-  const { id, title, facts = {}, releaseDate = null, releaseYear, genres = [], externalRatings = [] } = input;
   const bad = findUnstorableText(input, '');
   if (bad !== undefined) return { record, refused: `${bad} holds a character that cannot be stored` };
-  if (releaseDate !== null && !isDay(releaseDate))
-    return { record, refused: `${releaseDate} is not a valid day` };
-  const known = { ...nothingKnown, ...facts };
-  const amounts = [known.productionBudget, known.worldwideGross, known.domesticGross, known.domesticDvdSales];
-  const invalid = amounts.find((money) => money !== null && !isDecimal(money.amount));
-  if (invalid) return { record, refused: `${invalid.amount} is not an amount of money that can be stored` };
-  const year = releaseYear === undefined ? {} : { releaseYear };
-  try {
-    checkMovieId(id);
-    checkMovie({
-      ...known,
-      title,
-      releaseDate,
-      ...year,
-      genres,
-      directors: known.directors.map(({ name }) => ({ name })),
-      cast: known.cast.map(({ person: { name }, character }) => ({ person: { name }, character })),
-    });
-    const release = settleRelease({ releaseDate: null, releaseYear: null }, { releaseDate, ...year });
-    return {
-      record,
-      item: {
-        id,
-        facts: {
-          ...known,
-          title,
-          release: { date: release.releaseDate, year: release.releaseYear },
-          genres: genresOf(genres),
-        },
-        externalRatings,
-      },
-    };
-  } catch (error) {
-    if (error instanceof Refusal) return { record, refused: error.message };
-    throw error;
+  const leftOut: string[] = [...(input.leftOut ?? [])];
+  let checked = input;
+  for (;;) {
+    try {
+      return { record, item: checkedMovie(checked), ...(leftOut.length > 0 && { leftOut }) };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const field = String(error.details?.['field']).split('.')[0] ?? '';
+      const without = optionalFacts[field];
+      if (!without || leftOut.includes(field)) return { record, refused: error.message };
+      leftOut.push(field);
+      checked = { ...checked, ...without, facts: { ...checked.facts, ...without } };
+    }
   }
 };
+
+/** Returns the movie, or throws a refusal with the field that breaks a rule. */
+const checkedMovie = (input: SourceMovieInput): SourceMovie => {
+  const { id, title, facts = {}, releaseDate = null, releaseYear, genres = [], externalRatings = [] } = input;
+  if (releaseDate !== null && !isDay(releaseDate)) throw unusable('releaseDate', 'is not a valid day');
+  const known = { ...nothingKnown, ...facts };
+  const { productionBudget, worldwideGross, domesticGross, domesticDvdSales } = known;
+  const amounts = { productionBudget, worldwideGross, domesticGross, domesticDvdSales };
+  for (const [field, money] of Object.entries(amounts)) {
+    if (money !== null && !isDecimal(money.amount)) throw unusable(field, 'cannot be stored');
+  }
+  const year = releaseYear === undefined ? {} : { releaseYear };
+  checkMovieId(id);
+  checkMovie({
+    ...known,
+    title,
+    releaseDate,
+    ...year,
+    genres,
+    directors: known.directors.map(({ name }) => ({ name })),
+    cast: known.cast.map(({ person: { name }, character }) => ({ person: { name }, character })),
+  });
+  const release = settleRelease({ releaseDate: null, releaseYear: null }, { releaseDate, ...year });
+  return {
+    id,
+    facts: {
+      ...known,
+      title,
+      release: { date: release.releaseDate, year: release.releaseYear },
+      genres: genresOf(genres),
+    },
+    externalRatings,
+  };
+};
+
+const unusable = (field: string, why: string): Refusal =>
+  new Refusal(refusalCode.badUserInput, `The field ${field} ${why}.`, { field });

@@ -54,14 +54,28 @@ describe('a row of the default catalogue', () => {
   it.each([
     ['without a title', { ...row, Title: null }, /title is missing/],
     ['with a title of spaces', { ...row, Title: '  ' }, /title/],
-    ['with a date of another form', { ...row, 'Release Date': '12/06/98' }, /12\/06\/98/],
-    ['with a day that no month has', { ...row, 'Release Date': 'Feb 30 1998' }, /1998-02-30/],
     ['with a runtime that is no number', { ...row, 'Running Time min': 'long' }, /Running Time min/],
-    ['with an amount that no double keeps', { ...row, 'US Gross': 1e20 }, /US Gross|amount/],
     ['with U+0000 in its title', { ...row, Title: 'a\u0000b' }, /cannot be stored/],
     ['that is no object', 'The Land Girls', /./],
   ])('a row %s is refused with a reason', (_case, value, reason) => {
     expect(readVegaMovie(value, 3)).toEqual({ record: 'row 3', refused: expect.stringMatching(reason) });
+  });
+
+  it('a row with damaged letters becomes a movie with the right ones', () => {
+    expect(readVegaMovie({ ...row, Title: 'LÈon', Director: 'Luc BessÛn' }, 1)).toMatchObject({
+      item: { facts: { title: 'Léon', directors: [{ id: 'person:vega:luc-besson', name: 'Luc Bessón' }] } },
+    });
+  });
+
+  it.each([
+    ['a date of another form', { 'Release Date': '12/06/98' }, 'releaseDate'],
+    ['a day that no month has', { 'Release Date': 'Feb 30 1998' }, 'releaseDate'],
+    ['an endless runtime', { 'Running Time min': 51_420 }, 'runtimeMinutes'],
+    ['a director with an endless name', { Director: 'x'.repeat(201) }, 'directors'],
+    ['a genre with an endless name', { 'Major Genre': 'x'.repeat(51) }, 'genres'],
+  ])('a row with %s becomes a movie without it', (_case, value, field) => {
+    const read = readVegaMovie({ ...row, ...value }, 1);
+    expect(read).toMatchObject({ item: { id: 'vega:1' }, leftOut: [field] });
   });
 
   it('a row with an unknown certification becomes a movie without one', () => {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Certification } from '../generated/resolvers.js';
 import { migrations } from '../migrations.js';
 import { slugOf } from '../rules.js';
+import { repairMacRoman } from './mac-roman.js';
 import { toSourceRecord, type PublishedRating, type SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
 
@@ -74,17 +75,13 @@ export const readVegaMovie = (value: unknown, row: number): SourceRecord<SourceM
   const source = parsed.data;
   if (source.Title == null) return { record, refused: 'the title is missing' };
   const releaseDate = source['Release Date'] == null ? null : readVegaDate(source['Release Date']);
-  if (releaseDate === undefined) {
-    return {
-      record,
-      refused: `the release date "${source['Release Date'] ?? ''}" is not of the form Jun 12 1998`,
-    };
-  }
-  const director = source.Director?.trim() ?? '';
+  const director = repairMacRoman(source.Director?.trim() ?? '');
   return toSourceRecord(record, {
     id: `vega:${row}`,
-    title: String(source.Title),
-    releaseDate,
+    title: repairMacRoman(String(source.Title)),
+    releaseDate: releaseDate ?? null,
+    // A date of another form than Jun 12 1998.
+    leftOut: releaseDate === undefined ? ['releaseDate'] : [],
     genres: source['Major Genre'] == null ? [] : [source['Major Genre']],
     facts: {
       runtimeMinutes: source['Running Time min'] ?? null,
