@@ -48,6 +48,7 @@ export const createOutboxRelay = (options: {
   const toBatch = createBatcher(producer, secret);
   const stopping = new AbortController();
   const { signal } = stopping;
+  const stopped = (): boolean => signal.aborted;
   const wakeUp = createWakeUp();
   const storeOutage = createOutage(logger, 'the outbox cannot be read', 'the outbox can be read again');
   const brokerOutage = createOutage(
@@ -59,7 +60,7 @@ export const createOutboxRelay = (options: {
   let running: Promise<void> | undefined;
 
   const run = async (): Promise<void> => {
-    while (!signal.aborted) {
+    while (!stopped()) {
       client = new pg.Client({ ...pool.options, application_name: `${producer} outbox relay` });
       // A broken connection fails the next statement.
       client.on('error', wakeUp.signal).on('end', wakeUp.signal).on('notification', wakeUp.signal);
@@ -72,7 +73,7 @@ export const createOutboxRelay = (options: {
           await publishOutbox({ table, broker, toBatch, wakeUp, brokerOutage, logger, signal });
         }
       } catch (error) {
-        if (!signal.aborted) await pause(storeOutage.failed(error), signal);
+        if (!stopped()) await pause(storeOutage.failed(error), signal);
       } finally {
         await close(client);
       }
@@ -81,7 +82,7 @@ export const createOutboxRelay = (options: {
 
   /** Tries the lock until it is taken, and returns true; returns false if the relay is stopped. */
   const takeLock = async (session: pg.Client): Promise<boolean> => {
-    while (!signal.aborted) {
+    while (!stopped()) {
       const { rows } = await session.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [
         relayLock,
       ]);
