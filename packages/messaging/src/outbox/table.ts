@@ -12,7 +12,7 @@ export interface OutboxRow {
   readonly topic: string;
   readonly key: string | null;
   readonly payload: unknown;
-  /** The events of a bundle; null in place of a parked one. */
+  /** The events of a bundle; a parked one is null. */
   readonly events: readonly (BundledEvent | null)[] | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>> | null;
@@ -158,8 +158,8 @@ const markSql = `
   ${endsSql(2)}`;
 
 /**
- * A row that is one event is deleted. In a bundle, null remains in place of the event, so that the others
- * keep their ids. An event that was parked before keeps its position and number.
+ * A row that is one event is deleted. In a bundle, the event becomes null, so that the others keep their
+ * ids. An event that was parked before keeps its position and number.
  */
 const parkSql = `
   WITH parked AS (
