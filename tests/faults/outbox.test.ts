@@ -114,7 +114,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
     await stopAll([...alive.values()]);
 
     expect(stored).toEqual({ lost: 0, double: 0 });
-    expect(published.again).toBeLessThanOrEqual(kills * batchLimits.entries);
+    expect(published.again).toBeLessThanOrEqual(kills * batchLimits.events);
     expect(acknowledged(votes).length).toBeGreaterThanOrEqual(kills * 10);
     reportFault({
       fault: `F2 relay killed, ${kind}`,

@@ -50,6 +50,13 @@ export interface GroupPosition {
  */
 export class MessageRefused extends Error {
   override readonly name = 'MessageRefused';
+  /** The message that is refused: one of those that were passed to `publish`. */
+  readonly refused: OutgoingMessage;
+
+  constructor(reason: string, refused: OutgoingMessage, options?: ErrorOptions) {
+    super(reason, options);
+    this.refused = refused;
+  }
 }
 
 /**
@@ -102,8 +109,8 @@ export interface Broker extends BrokerAdmin {
   /**
    * Publishes in order. Resolves with the position of each message when all in-sync replicas have all of
    * them. Rejects within 30 seconds; some messages may then have been published, and the caller publishes all
-   * of them again. Rejects with {@link MessageRefused} if the broker will never accept one of them. Creates
-   * missing topics.
+   * of them again. If the broker will never accept one of them, rejects with {@link MessageRefused}, which
+   * names that message. Creates missing topics.
    */
   publish(messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]>;
   /** Returns a part that consumes while it is started. Stopping finishes and commits the running batches. */

@@ -2,7 +2,6 @@ import type pg from 'pg';
 import { BrokerRefused, type Broker } from './broker.js';
 import { printable, type Table } from '@cinegraph/service/terminal';
 import { pause } from '@cinegraph/service/timing';
-import { parkedPartition } from './outbox/table.js';
 
 /** What waits in the outbox of a subgraph. */
 export interface OutboxLag {
@@ -75,15 +74,10 @@ const readOutboxLag = async (pool: pg.Pool): Promise<OutboxLag> => {
 };
 
 const outboxSql = `
-    SELECT unpublished, "oldestSeconds", parked FROM (
-      SELECT coalesce(sum(CASE WHEN published_partitions IS NULL THEN size
-          ELSE cardinality(array_positions(published_partitions, NULL)) END), 0)::int AS unpublished,
-        extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds"
-      FROM messaging.outbox WHERE published_at IS NULL
-    ) AS waiting, (
-      SELECT coalesce(sum(cardinality(array_positions(published_partitions, ${parkedPartition}))), 0)::int AS parked
-      FROM messaging.outbox WHERE aside_at IS NOT NULL
-    ) AS rejected`;
+    SELECT coalesce(sum(size), 0)::int AS unpublished,
+      extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS "oldestSeconds",
+      (SELECT count(*)::int FROM messaging.outbox_parked WHERE resent_as IS NULL) AS parked
+    FROM messaging.outbox WHERE published_at IS NULL`;
 
 const readConsumerLags = async (
   broker: Pick<Broker, 'positions'>,

@@ -1,6 +1,9 @@
 import type { MigrationSet } from '@cinegraph/database/migrate';
 
-/** The tables of a subgraph that publishes: outbox, outbox_end and backfill, in the schema `messaging`. */
+/**
+ * The tables of a subgraph that publishes, in the schema `messaging`: outbox, outbox_parked, outbox_end and
+ * backfill.
+ */
 export const outboxMigrations: MigrationSet = {
   migrations: new URL('../migrations/outbox/', import.meta.url),
   history: 'messaging.outbox_migrations',

@@ -91,8 +91,28 @@ describeKafka('the broker on Kafka', () => {
       value: Buffer.alloc(bytes),
       headers: {},
     });
-    await expect(broker.publish([sized(10), sized(5_000)])).rejects.toBeInstanceOf(MessageRefused);
+    const large = sized(5_000);
+    const refusal: unknown = await broker
+      .publish([sized(10), large, sized(10)])
+      .catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(MessageRefused);
+    expect((refusal as MessageRefused).refused).toBe(large);
     await expect(broker.publish([sized(10)])).resolves.toHaveLength(1);
+  });
+
+  test('messages that only together exceed the limit of an external topic are all published, in order', async () => {
+    const topic = topicOf();
+    await bench.createExternalTopic(topic.name, { 'max.message.bytes': '2000' });
+    const broker = await bench.connect(topic);
+    const { messages } = await bench.consume(broker, topic.name);
+    const sent = batchOf(topic.name, 'x'.repeat(200), 50);
+    const positions = await broker.publish(sent);
+    expect(positions).toHaveLength(50);
+    await until(() => distinctTexts(messages).size >= 50, 'all messages are delivered');
+    const stored = new Map(messages.map((one) => [`${one.partition}/${one.offset}`, String(one.value)]));
+    expect(positions.map(({ partition, offset }) => stored.get(`${partition}/${offset}`))).toEqual(
+      sent.map(({ value }) => String(value)),
+    );
   });
 
   test('a timestamp that no database can store is replaced by the nearest one that can be stored', async () => {

@@ -34,13 +34,13 @@ const positions: Broker['positions'] = async () => [
 
 it('the lag counts events in the outbox, messages not consumed yet, and dead letters', async () => {
   await pool.query(`
-    INSERT INTO messaging.outbox (type, topic, key, payload, created_at, published_at, published_partitions, aside_at)
-    VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL, NULL, NULL),
-      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{-1}', now()),
-      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now(), '{0}', NULL);
-    INSERT INTO messaging.outbox (type, topic, size, events, published_partitions, aside_at)
-    VALUES ('OrderPlaced', 'out', 3, '[{}, {}, {}]', NULL, NULL),
-      ('OrderPlaced', 'out', 4, '[{}, {}, {}, {}]', '{0, NULL, -1, -1}', now());
+    INSERT INTO messaging.outbox (type, topic, key, payload, created_at, published_at)
+    VALUES ('OrderPlaced', 'out', 'k', '{}', now() - interval '90 s', NULL),
+      ('OrderPlaced', 'out', 'k', '{}', now() - interval '2 h', now());
+    INSERT INTO messaging.outbox (type, topic, size, events)
+    VALUES ('OrderPlaced', 'out', 4, '[{}, {}, {}, {}]');
+    INSERT INTO messaging.outbox_parked (event_id, position, version, topic, created_at, resent_as)
+    SELECT gen_random_uuid(), n, 1, 'out', now(), CASE WHEN n = 4 THEN 5 END FROM generate_series(1, 4) n;
     INSERT INTO messaging.dead_letter (consumer, identity, topic, partition, "offset", appended_at, headers, code, reason, state)
     SELECT 'intake', n, 'in', 0, n, now(), '{}', CASE WHEN n < 5 THEN 'NOT_AN_EVENT' ELSE 'INVALID' END, '',
       CASE WHEN n = 1 THEN 'replayed' WHEN n = 2 THEN 'dropped' ELSE 'open' END
@@ -75,8 +75,8 @@ orders.intake    NOT_AN_EVENT  2     1         1
 
 it('the lag is read by an index, without the published events of three days', async () => {
   await pool.query(`
-    INSERT INTO messaging.outbox (type, topic, key, payload, published_at, published_partitions)
-    SELECT 'OrderPlaced', 'out', 'k', '{}', now(), '{0}' FROM generate_series(1, 20000) n`);
+    INSERT INTO messaging.outbox (type, topic, key, payload, published_at)
+    SELECT 'OrderPlaced', 'out', 'k', '{}', now() FROM generate_series(1, 20000) n`);
   await pool.query('ANALYZE messaging.outbox');
   const query = jest.spyOn(pool, 'query');
   await lagWith(async () => []);
@@ -84,7 +84,7 @@ it('the lag is read by an index, without the published events of three days', as
   const { rows } = await pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${asked.join()}`);
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(plan).toContain('outbox_unpublished');
-  expect(plan).not.toContain('Seq Scan');
+  expect(plan).not.toContain('Seq Scan on outbox ');
 });
 
 it('the lag is shown without the consumers while the broker is unavailable or does not answer at all', async () => {

@@ -94,6 +94,6 @@ describe('relays that are killed between publishing and marking', () => {
     const twice = published.length - rows.length;
     // The kills came between: at least one batch was sent again, or this proves nothing.
     expect(twice).toBeGreaterThan(0);
-    expect(twice).toBeLessThanOrEqual(kills * batchLimits.entries);
+    expect(twice).toBeLessThanOrEqual(kills * batchLimits.events);
   });
 });

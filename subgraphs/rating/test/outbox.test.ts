@@ -33,12 +33,14 @@ let broker: TestBroker;
 let limit: number;
 let relay: Part;
 beforeEach(async () => {
-  await pool.query('TRUNCATE messaging.outbox, messaging.outbox_end RESTART IDENTITY');
+  await pool.query(
+    'TRUNCATE messaging.outbox, messaging.outbox_parked, messaging.outbox_end RESTART IDENTITY',
+  );
   broker = createTestBroker();
   limit = 300;
   broker.onPublish = (messages) => {
-    if (messages.some(({ value }) => (value?.length ?? 0) > limit))
-      throw new MessageRefused('it is too large');
+    const refused = messages.find(({ value }) => (value?.length ?? 0) > limit);
+    if (refused) throw new MessageRefused('it is too large', refused);
   };
   const logger = silentLogger;
   relay = createOutboxRelay({ pool, broker, producer: 'rating', secret: undefined, logger });
@@ -75,8 +77,8 @@ describe('outbox', () => {
     await append('\u001b[2Jb', 1, true);
     await append('c', 1, true);
     await pool.query(
-      `INSERT INTO messaging.outbox (topic, value, headers, published_at, published_partitions, aside_at)
-       VALUES ('in.dlq', 'abc', '{}', now(), '{-1}', '2026-11-21T12:00:00Z')`,
+      `INSERT INTO messaging.outbox_parked (event_id, position, version, topic, value, headers, created_at, parked_at)
+       VALUES (gen_random_uuid(), 4, 1, 'in.dlq', 'abc', '{}', now(), '2026-11-21T12:00:00Z')`,
     );
     const listed = await run([]);
     expect(listed.code).toBe(0);
@@ -138,18 +140,18 @@ rating: 3 parked:
 
   it('outbox resend makes only the named events unpublished, or all of them', async () => {
     await relay.stop();
-    await pool.query(`INSERT INTO messaging.outbox (topic, value, headers, published_at, published_partitions, aside_at)
-      SELECT 'in.dlq', 'abc', '{}', now(), '{-1}', now() FROM generate_series(1, 3)`);
+    await pool.query(`INSERT INTO messaging.outbox_parked (event_id, position, version, topic, value, headers, created_at)
+      SELECT gen_random_uuid(), n, 1, 'in.dlq', convert_to('copy ' || n, 'UTF8'), '{}', now() FROM generate_series(1, 3) n`);
     const waiting = async () => {
-      const { rows } = await pool.query<{ position: string }>(
-        'SELECT position FROM messaging.outbox WHERE published_at IS NULL ORDER BY 1',
+      const { rows } = await pool.query<{ value: Buffer }>(
+        'SELECT value FROM messaging.outbox WHERE published_at IS NULL ORDER BY position',
       );
-      return rows.map(({ position }) => position);
+      return rows.map(({ value }) => String(value));
     };
-    expect((await run(['resend', '1'])).code).toBe(0);
-    expect(await waiting()).toEqual(['1']);
+    expect((await run(['resend', '2'])).code).toBe(0);
+    expect(await waiting()).toEqual(['copy 2']);
     expect((await run(['resend', '--all'])).printed).toMatch(/^rating: 2 to be published again/);
-    expect(await waiting()).toEqual(['1', '2', '3']);
+    expect(await waiting()).toEqual(['copy 2', 'copy 1', 'copy 3']);
     await relay.start();
   });
 

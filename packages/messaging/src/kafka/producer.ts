@@ -70,13 +70,39 @@ export const openKafkaPublisher = (
       // Chosen once: for a message without a key, kafkajs would choose another partition for each retry.
       partition: choosePartition(message, partitionCounts.get(message.topic) ?? 1),
     }));
-    const producer = await (opened ??= open()).producer;
     const positions: RecordPosition[] = [];
     for (const request of splitIntoRequests(records, limits)) {
-      signal.throwIfAborted();
-      positions.push(...(await sendRequest(producer, request)));
+      positions.push(...(await sendOrHalve(request, signal)));
     }
     return positions;
+  };
+
+  /**
+   * Sends one request. If the cluster refuses it, sends its halves: a refusal does not name the message, and
+   * the messages may only be too large together. A message that is refused alone is the one that is named.
+   */
+  const sendOrHalve = async (
+    request: readonly PartitionedRecord[],
+    signal: AbortSignal,
+  ): Promise<RecordPosition[]> => {
+    signal.throwIfAborted();
+    try {
+      return await sendRequest(await (opened ??= open()).producer, request);
+    } catch (error) {
+      const type = (error as { type?: string }).type ?? '';
+      const [record, ...others] = request;
+      if (!refusedForGood.has(type) || !record) throw error;
+      if (others.length === 0) {
+        throw new MessageRefused(`the broker refuses this message: ${type}`, record.message, {
+          cause: error,
+        });
+      }
+      signal.throwIfAborted();
+      discardProducer();
+      const half = Math.ceil(request.length / 2);
+      const first = await sendOrHalve(request.slice(0, half), signal);
+      return [...first, ...(await sendOrHalve(request.slice(half), signal))];
+    }
   };
 
   const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly RecordPosition[]> => {
@@ -101,10 +127,9 @@ export const openKafkaPublisher = (
       connectionState.markAvailable();
       return positions;
     } catch (error) {
-      const type = (error as { type?: string }).type ?? '';
-      if (refusedForGood.has(type)) {
+      if (error instanceof MessageRefused) {
         connectionState.markAvailable();
-        throw new MessageRefused(`the broker refuses this message: ${type}`, { cause: error });
+        throw error;
       }
       connectionState.markUnavailable();
       throw connectionState.explain(error);
@@ -201,6 +226,7 @@ const assertFits = (message: OutgoingMessage, limit: number | undefined): void =
   if (limit === undefined || bytes <= limit) return;
   throw new MessageRefused(
     `a message of ${bytes} bytes exceeds the limit of ${message.topic}: ${limit} bytes`,
+    message,
   );
 };
 

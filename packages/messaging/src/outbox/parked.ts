@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { parkedPartition } from './table.js';
 
 /** An event that the broker rejected for good, for example because it is too large for its topic. */
 export interface ParkedEntry {
@@ -27,10 +26,10 @@ export const listParked = async (
 };
 
 /**
- * Makes parked events unpublished again, all or the named ones, wakes the relay, and returns their names.
- * They are published after newer events of their keys. Therefore the newest published event of each such key
- * is published again as well, if it is still in the outbox: a compacted topic then ends with the newest
- * state.
+ * Appends parked events to the outbox, all or the named ones, which wakes the relay, and returns their names.
+ * They are published after newer events of their keys. Therefore the newest event of each such key is
+ * published again as well, if it is still in the outbox: a compacted topic then ends with the newest state.
+ * An event that is rejected again is parked again under the same name.
  */
 export const resendParked = async (
   pool: pg.Pool,
@@ -49,37 +48,39 @@ const normalize = (name: string): string => {
   return `${BigInt(position ?? 0)}.${Number(number ?? 1)}`;
 };
 
-const isParked = `aside_at IS NOT NULL AND partition = ${parkedPartition}`;
-
 const listSql = `
-  SELECT CASE WHEN size > 1 THEN position || '.' || ordinal ELSE position::text END AS name, topic, key, type,
-    octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, aside_at AS "parkedAt",
+  SELECT concat_ws('.', position, ordinal) AS name, topic, key, type,
+    octet_length(coalesce(value, convert_to(payload::text, 'UTF8'), '')) AS bytes, parked_at AS "parkedAt",
     count(*) OVER ()::int AS count
-  FROM messaging.outbox_event WHERE ${isParked} ORDER BY position, ordinal LIMIT $1`;
+  FROM messaging.outbox_parked WHERE resent_as IS NULL ORDER BY position, ordinal LIMIT $1`;
 
-/** Reads the row as it is at the update, because the relay may mark other events of it at the same time. */
-const partitionsWithout = `ARRAY (
-      SELECT CASE WHEN ordinal <> ALL (again.ordinals) THEN partition END
-      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, ordinal) ORDER BY ordinal
-    )`;
+const columns = 'event_id, type, version, topic, key, payload, value, headers, trace, created_at' as const;
 
+/**
+ * Appends copies to the outbox, with the ids of their events, because the rest of a bundle must not be
+ * published again. The copy of a parked event is not the newest event of its key, although it is the last.
+ */
 const resendSql = `
-  WITH resent AS MATERIALIZED (
-    SELECT position, ordinal, topic, key, type FROM messaging.outbox_event
-    WHERE ${isParked} AND ($1::text[] IS NULL OR position || '.' || ordinal = ANY ($1))
+  WITH resent AS (
+    SELECT position, ordinal, ${columns} FROM messaging.outbox_parked
+    WHERE resent_as IS NULL AND ($1::text[] IS NULL OR position || '.' || coalesce(ordinal, 1) = ANY ($1))
+    FOR UPDATE
   ), newest AS (
-    SELECT DISTINCT ON (event.topic, event.key) event.position, event.ordinal
+    SELECT DISTINCT ON (topic, key) event.position, event.ordinal, ${columns}
     FROM messaging.outbox_event AS event JOIN (
       SELECT topic, key, min(position) AS first FROM resent WHERE type IS NOT NULL GROUP BY topic, key
-    ) AS late ON event.topic = late.topic AND event.key = late.key AND event.position > first
-    WHERE event.partition >= 0 ORDER BY event.topic, event.key, event.position DESC, event.ordinal DESC
-  ), again AS (
-    SELECT position, array_agg(ordinal) AS ordinals FROM (
-      SELECT position, ordinal FROM resent UNION ALL SELECT position, ordinal FROM newest
-    ) AS all_of_them GROUP BY position
+    ) AS late USING (topic, key)
+    WHERE event.position > first
+      AND NOT EXISTS (SELECT FROM messaging.outbox_parked WHERE resent_as = event.position)
+    ORDER BY topic, key, event.position DESC, event.ordinal DESC
+  ), appended AS (
+    INSERT INTO messaging.outbox (${columns})
+    SELECT ${columns} FROM (
+      SELECT 1 AS step, * FROM resent UNION ALL SELECT 2, * FROM newest
+    ) AS copies ORDER BY step, position, ordinal
+    RETURNING event_id, position
   ), updated AS (
-    UPDATE messaging.outbox SET published_at = NULL, published_partitions = ${partitionsWithout},
-      aside_at = CASE WHEN ${parkedPartition} = ANY (${partitionsWithout}) THEN aside_at END
-    FROM again WHERE outbox.position = again.position
+    UPDATE messaging.outbox_parked SET resent_as = appended.position
+    FROM appended WHERE outbox_parked.event_id = appended.event_id
   )
-  SELECT position || '.' || ordinal AS name, pg_notify('outbox', '') FROM resent`;
+  SELECT position || '.' || coalesce(ordinal, 1) AS name FROM resent`;

@@ -1,7 +1,6 @@
 import type pg from 'pg';
-import type { KnownEnd } from './log-loss.js';
 
-/** A row of the outbox with something unpublished: one event, a bundle of events, or an unchanged message. */
+/** A row of the outbox: one event, a bundle of events, or a message that is published unchanged. */
 export interface OutboxRow {
   /** A bigint as text. */
   readonly position: string;
@@ -13,49 +12,30 @@ export interface OutboxRow {
   readonly topic: string;
   readonly key: string | null;
   readonly payload: unknown;
-  readonly events: readonly BundledEvent[] | null;
+  /** The events of a bundle; a parked one is null. */
+  readonly events: readonly (BundledEvent | null)[] | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly trace: string | null;
   readonly created_at: Date;
-  /** The partition of each event, {@link parkedPartition}, or null if unpublished; null if all are. */
-  readonly published_partitions: readonly (number | null)[] | null;
 }
 
+/** What the events of a bundle do not have in common. */
 interface BundledEvent {
-  readonly key: string;
-  readonly trace: string | null;
-  readonly data: unknown;
-}
-
-/** What is published as one message: an event of a row, or an unchanged message. */
-export interface OutboxEntry {
-  readonly row: OutboxRow;
-  /** Its index among the events of the row. */
-  readonly at: number;
   readonly key: string | null;
   readonly trace: string | null;
   readonly data: unknown;
 }
 
-/** How many entries and bytes are published at a time at most. A larger single entry is published alone. */
-export const batchLimits = { entries: 2_000, bytes: 1_000_000 } as const;
+/** A partition and the offset after the last message that the relay published to it. */
+export interface KnownEnd {
+  readonly topic: string;
+  readonly partition: number;
+  readonly next: bigint;
+}
 
-/** Stands for the partition of a parked entry. */
-export const parkedPartition = -1;
-
-/** Returns the unpublished entries of a row, in order. */
-export const unpublishedOf = (row: OutboxRow): readonly OutboxEntry[] => {
-  const { key, trace, payload, published_partitions: partitions } = row;
-  const all = row.events ?? [{ key, trace, data: payload }];
-  const waiting: OutboxEntry[] = [];
-  for (const [at, event] of all.entries()) {
-    if ((partitions?.[at] ?? null) === null) {
-      waiting.push({ row, at, key: event.key, trace: event.trace, data: event.data });
-    }
-  }
-  return waiting;
-};
+/** How many events and bytes are published at a time at most. A larger single row is published alone. */
+export const batchLimits = { events: 2_000, bytes: 1_000_000 } as const;
 
 /** Returns the id of an event of a row: that of the row plus its index, in the last 16 bits. */
 export const eventIdAt = ({ event_id: id }: OutboxRow, at: number): string =>
@@ -68,62 +48,37 @@ export const eventIdAt = ({ event_id: id }: OutboxRow, at: number): string =>
  * that a relay that has lost the lock cannot run any of them.
  */
 export const openOutboxTable = (client: pg.ClientBase) => ({
-  /** Reads the first unpublished rows except `besides`: at most `limit` entries, but at least one row. */
-  read: async (limit: number, besides: readonly OutboxRow[] = []): Promise<readonly OutboxRow[]> => {
-    const { rows } = await client.query<OutboxRow>({
-      name: 'outbox-read',
-      text: readSql,
-      values: [besides.map(({ position }) => position), limit],
-    });
-    return rows;
+  /** Reads the first unpublished rows except `besides`, within the limits of a batch. */
+  read: async (besides: readonly OutboxRow[] = []): Promise<readonly OutboxRow[]> => {
+    const values = [besides.map(({ position }) => position)];
+    return (await client.query<OutboxRow>({ name: 'outbox-read', text: readSql, values })).rows;
   },
 
-  /** Marks entries as published and raises the ends of their partitions, which it returns. */
-  mark: async (
-    published: readonly { readonly entry: OutboxEntry; readonly partition: number }[],
-    ends: readonly KnownEnd[],
-  ): Promise<readonly KnownEnd[]> => {
-    const marked = new Map<OutboxRow, (number | null)[]>();
-    for (const { entry, partition } of published) {
-      const partitions = marked.get(entry.row) ?? noneOf(entry.row);
-      partitions[entry.at] = partition;
-      marked.set(entry.row, partitions);
-    }
-    const { rows } = await client.query<EndRow>({
-      name: 'outbox-mark',
-      text: markSql,
-      values: [
-        [...marked.keys()].map(({ position }) => position),
-        [...marked.values()].map(arrayLiteral),
-        ends.map(({ topic }) => topic),
-        ends.map(({ partition }) => partition),
-        ends.map(({ next }) => String(next)),
-      ],
-    });
-    return rows.map(toKnownEnd);
+  /** Marks rows as published and stores the ends of their partitions. */
+  mark: async (rows: readonly OutboxRow[], ends: readonly KnownEnd[]): Promise<void> => {
+    const values = [rows.map(({ position }) => position), ...endValues(ends)];
+    await client.query({ name: 'outbox-mark', text: markSql, values });
   },
 
-  /** Parks an entry that the broker rejected for good. */
-  park: async ({ row, at }: OutboxEntry): Promise<void> => {
-    const partitions = noneOf(row);
-    partitions[at] = parkedPartition;
-    await client.query(parkSql, [row.position, arrayLiteral(partitions)]);
+  /** Moves an event that the broker rejected for good to `outbox_parked`. */
+  park: async ({ position }: OutboxRow, at: number, reason: string): Promise<void> => {
+    await client.query(parkSql, [position, at + 1, reason]);
   },
 
+  /** Reads the end of each partition that was published to. */
   ends: async (): Promise<readonly KnownEnd[]> => {
-    const { rows } = await client.query<EndRow>(
+    const { rows } = await client.query<{ topic: string; partition: number; next_offset: string }>(
       'SELECT topic, partition, next_offset FROM messaging.outbox_end',
     );
-    return rows.map(toKnownEnd);
+    return rows.map(({ topic, partition, next_offset: next }) => ({ topic, partition, next: BigInt(next) }));
   },
 
   /**
-   * Makes all events of these partitions unpublished again, sets their ends to `ends`, and returns the number
-   * of events. The backfills of their topics start again, because older events are no longer in the outbox.
+   * Makes all rows of the topics of `ends` unpublished again, stores these ends, and returns the number of
+   * events. The backfills of the topics start again, because older events are no longer in the outbox.
    */
   reopen: async (ends: readonly KnownEnd[]): Promise<number> => {
     const topics = ends.map(({ topic }) => topic);
-    const partitions = ends.map(({ partition }) => partition);
     let reopened = 0;
     await client.query('BEGIN');
     try {
@@ -131,12 +86,12 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
         'SELECT min(position) AS first, max(position) AS last FROM messaging.outbox',
       );
       const { first, last } = rows[0] ?? {};
-      // In ranges, so that no statement reaches its timeout, however many entries there are.
+      // In ranges, so that no statement reaches its timeout, however many rows there are.
       for (let from = BigInt(first ?? 0); from <= BigInt(last ?? -1); from += 10_000n) {
-        const again = await client.query<{ events: number }>(reopenSql, [topics, partitions, String(from)]);
+        const again = await client.query<{ events: number }>(reopenSql, [topics, String(from)]);
         reopened += again.rows[0]?.events ?? 0;
       }
-      await client.query(endsSql, [topics, partitions, ends.map(({ next }) => String(next))]);
+      await client.query(endsSql(1), endValues(ends));
       await client.query('DELETE FROM messaging.backfill WHERE topic = ANY ($1)', [topics]);
       await client.query('COMMIT');
     } catch (error) {
@@ -147,114 +102,96 @@ export const openOutboxTable = (client: pg.ClientBase) => ({
   },
 
   /**
-   * Deletes those of the next rows after `after` that were published more than 72 hours ago, except rows with
-   * a parked event. Returns the position to continue from, or undefined if younger rows were reached.
+   * Deletes those of the first rows that were published more than 72 hours ago. Returns whether there may be
+   * more of them.
    */
-  prune: async (after: string): Promise<string | undefined> => {
-    const { rows } = await client.query<{ through: string; old: number }>(pruneSql, [after, pruneChunk]);
-    return rows[0]?.old === pruneChunk ? rows[0].through : undefined;
+  prune: async (): Promise<boolean> => {
+    const { rows } = await client.query<{ removed: number }>(pruneSql, [pruneChunk]);
+    return rows[0]?.removed === pruneChunk;
+  },
+
+  /** Keeps the session, which the server ends when it is idle for too long. */
+  keepSession: async (): Promise<void> => {
+    await client.query('SELECT 1');
   },
 });
 
 /** The statements that {@link openOutboxTable} returns. */
 export type OutboxTable = ReturnType<typeof openOutboxTable>;
 
-interface EndRow {
-  readonly topic: string;
-  readonly partition: number;
-  readonly next_offset: string;
-}
-
-const toKnownEnd = ({ topic, partition, next_offset: next }: EndRow): KnownEnd => ({
-  ...{ topic, partition },
-  next: BigInt(next),
-});
-
-/** Returns an unknown partition for each event of a row. */
-const noneOf = ({ events }: OutboxRow): (number | null)[] =>
-  Array.from({ length: events?.length ?? 1 }, () => null);
-
-/** Returns an array literal; PostgreSQL has no arrays of arrays of different lengths. */
-const arrayLiteral = (partitions: readonly (number | null)[]): string =>
-  `{${partitions.map((partition) => partition ?? 'NULL').join()}}`;
-
 /** How many rows one statement deletes at most; a bundle has about 50 kilobytes. */
 const pruneChunk = 1_000;
 
 const columns =
-  `position, event_id, type, version, topic, key, payload, events, value, headers, trace, created_at,
-  published_partitions` as const;
+  'position, event_id, type, version, topic, key, payload, events, value, headers, trace, created_at' as const;
 
 const readSql = `
   SELECT ${columns} FROM (
-    SELECT ${columns}, row_number() OVER batch AS number, sum(size) OVER batch AS entries,
+    SELECT ${columns}, row_number() OVER batch AS number, sum(size) OVER batch AS events_so_far,
       sum(coalesce(octet_length(value), 0) + coalesce(pg_column_size(payload), 0)
         + coalesce(pg_column_size(events), 0)) OVER batch AS bytes
     FROM (
       SELECT ${columns}, size FROM messaging.outbox
       WHERE published_at IS NULL AND position NOT IN (SELECT unnest($1::bigint[]))
-      ORDER BY position LIMIT $2
+      ORDER BY position LIMIT ${batchLimits.events}
     ) AS first
     WINDOW batch AS (ORDER BY position)
   ) AS measured
-  WHERE number = 1 OR (entries <= $2 AND bytes <= ${batchLimits.bytes})
+  WHERE number = 1 OR (events_so_far <= ${batchLimits.events} AND bytes <= ${batchLimits.bytes})
   ORDER BY position`;
 
-/**
- * Returns assignments that merge the partitions `added` into those of a row as it is at the update: other
- * events of the row may have been made unpublished since it was read. A row is published once each event has
- * one.
- */
-const fillIn = (added: string): string => {
-  const filled = `CASE WHEN published_partitions IS NULL THEN ${added} ELSE ARRAY (
-      SELECT coalesce(new, old) FROM unnest(published_partitions, ${added}) WITH ORDINALITY AS one (old, new, number)
-      ORDER BY number
-    ) END`;
-  return `published_partitions = ${filled},
-    published_at = CASE WHEN array_position(${filled}, NULL) IS NULL THEN now() END`;
-};
+/** The values of {@link endsSql}. */
+const endValues = (ends: readonly KnownEnd[]) => [
+  ends.map(({ topic }) => topic),
+  ends.map(({ partition }) => partition),
+  ends.map(({ next }) => String(next)),
+];
+
+/** Returns a statement that stores the ends in the parameters from number `first`. */
+const endsSql = (first: number): string => `
+  INSERT INTO messaging.outbox_end (topic, partition, next_offset)
+  SELECT * FROM unnest($${first}::text[], $${first + 1}::integer[], $${first + 2}::bigint[])
+  ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset`;
 
 const markSql = `
-  WITH updated AS (
-    UPDATE messaging.outbox SET ${fillIn('marked.partitions::integer[]')}
-    FROM unnest($1::bigint[], $2::text[]) AS marked (position, partitions)
-    WHERE outbox.position = marked.position
-  )
-  INSERT INTO messaging.outbox_end AS known (topic, partition, next_offset)
-  SELECT * FROM unnest($3::text[], $4::integer[], $5::bigint[])
-  ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(known.next_offset, excluded.next_offset)
-  RETURNING topic, partition, next_offset`;
+  WITH marked AS (UPDATE messaging.outbox SET published_at = now() WHERE position = ANY ($1::bigint[]))
+  ${endsSql(2)}`;
 
+/**
+ * A row that is one event is deleted. In a bundle, the event becomes null, so that the others keep their
+ * ids. An event that was parked before keeps its position and number.
+ */
 const parkSql = `
-  UPDATE messaging.outbox SET ${fillIn('$2::integer[]')}, aside_at = now()
-  WHERE position = $1`;
+  WITH parked AS (
+    INSERT INTO messaging.outbox_parked (position, ordinal, event_id, type, version, topic, key, payload,
+      value, headers, trace, created_at, reason)
+    SELECT position, CASE WHEN size > 1 THEN ordinal END, event_id, type, version, topic, key, payload,
+      value, headers, trace, created_at, $3
+    FROM messaging.outbox_event WHERE position = $1 AND ordinal = $2
+    ON CONFLICT (event_id) DO UPDATE SET parked_at = now(), reason = excluded.reason, resent_as = NULL
+  ), deleted AS (
+    DELETE FROM messaging.outbox WHERE position = $1 AND events IS NULL
+  )
+  UPDATE messaging.outbox SET events = jsonb_set(events::jsonb, ARRAY[($2::integer - 1)::text], 'null')
+  WHERE position = $1 AND events IS NOT NULL`;
 
 const reopenSql = `
-  WITH lost AS (
-    SELECT topic, array_agg(partition) AS partitions
-    FROM unnest($1::text[], $2::integer[]) AS lost (topic, partition) GROUP BY topic
-  ), again AS (
-    UPDATE messaging.outbox SET published_at = NULL, published_partitions = ARRAY (
-      SELECT CASE WHEN partition <> ALL (lost.partitions) THEN partition END
-      FROM unnest(published_partitions) WITH ORDINALITY AS one (partition, number) ORDER BY number
-    )
-    FROM lost
-    WHERE outbox.topic = lost.topic AND published_partitions && lost.partitions
-      AND position >= $3::bigint AND position < $3::bigint + 10000
-    RETURNING cardinality(array_positions(published_partitions, NULL)) AS events
+  WITH again AS (
+    UPDATE messaging.outbox SET published_at = NULL
+    WHERE topic = ANY ($1) AND published_at IS NOT NULL AND position >= $2::bigint AND position < $2::bigint + 10000
+    RETURNING size
   )
-  SELECT coalesce(sum(events), 0)::int AS events FROM again`;
-
-const endsSql = `
-  UPDATE messaging.outbox_end SET next_offset = ends.next_offset
-  FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS ends (topic, partition, next_offset)
-  WHERE outbox_end.topic = ends.topic AND outbox_end.partition = ends.partition`;
+  SELECT coalesce(sum(size), 0)::int AS events FROM again`;
 
 const pruneSql = `
-  WITH chunk AS MATERIALIZED (
-    SELECT position, aside_at IS NOT NULL AS parked, published_at < now() - interval '72 hours' AS old
-    FROM messaging.outbox WHERE position > $1 ORDER BY position LIMIT $2
+  WITH first AS MATERIALIZED (
+    SELECT position, published_at FROM messaging.outbox ORDER BY position LIMIT $1
   ), removed AS (
-    DELETE FROM messaging.outbox WHERE position = ANY (ARRAY (SELECT position FROM chunk WHERE old AND NOT parked))
+    DELETE FROM messaging.outbox WHERE position = ANY (ARRAY (
+      SELECT position FROM first WHERE published_at < now() - interval '72 hours'
+    ))
+    RETURNING position
+  ), resent AS (
+    DELETE FROM messaging.outbox_parked WHERE resent_as IN (SELECT position FROM removed)
   )
-  SELECT max(position) AS through, count(*) FILTER (WHERE old)::int AS old FROM chunk`;
+  SELECT count(*)::int AS removed FROM removed`;

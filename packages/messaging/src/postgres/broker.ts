@@ -208,9 +208,12 @@ const chunksOf = (
     const { topic } = message;
     const bytes = bytesOf(message);
     const limit = limits.get(topic) ?? defaultMaxMessageBytes;
-    if (!topicPattern.test(topic)) throw new MessageRefused('a message has an invalid topic name');
+    if (!topicPattern.test(topic)) throw new MessageRefused('a message has an invalid topic name', message);
     if (bytes > limit) {
-      throw new MessageRefused(`a message has ${bytes} bytes, and ${topic} accepts at most ${limit}`);
+      throw new MessageRefused(
+        `a message has ${bytes} bytes, and ${topic} accepts at most ${limit}`,
+        message,
+      );
     }
     if (chunk.length === chunkLimits.messages || chunkBytes + bytes > chunkLimits.bytes) {
       if (chunk.length > 0) chunks.push(chunk);

@@ -1,6 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
-import { append, drained, idsOf, outbox, outboxIds, startRelay, topic, useOutbox } from './support.js';
+import {
+  append,
+  appendBundle,
+  drained,
+  idsOf,
+  numbersOf,
+  outbox,
+  outboxIds,
+  startRelay,
+  topic,
+  upTo,
+  useOutbox,
+} from './support.js';
 
 useOutbox();
 
@@ -43,6 +55,27 @@ describe('a lost log', () => {
       'SELECT partition, next_offset AS next FROM messaging.outbox_end ORDER BY 1',
     );
     expect(known.rows).toEqual([...next].sort().map(([partition, offset]) => ({ partition, next: offset })));
+  });
+
+  it('a topic that lost one partition gets all its events again, in order, and other topics get none', async () => {
+    await outbox.pool.query(
+      `INSERT INTO messaging.outbox (type, topic, key, payload) VALUES ('PricePaid', 'prices.v1', 'k', '{}')`,
+    );
+    await appendBundle(500, { keys: 50 });
+    await appendBundle(3, { from: 501 });
+    await startRelay();
+    await drained();
+    const before = outbox.broker.sent.length;
+    const ends = outbox.broker.endOffsets;
+    outbox.broker.endOffsets = async (topics) => {
+      const present = new Map(await ends(topics));
+      const [first, ...others] = present.get(topic) ?? [];
+      return present.set(topic, first ? [{ ...first, offset: 0n }, ...others] : []);
+    };
+    await until(() => outbox.broker.sent.length > before, 'the loss is noticed');
+    outbox.broker.endOffsets = ends;
+    await drained();
+    expect(numbersOf(outbox.broker.sent.slice(before))).toEqual(upTo(503));
   });
 
   it('a lost log is detected within seconds, also while nothing is appended', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { testPool } from '@cinegraph/testing/database';
-import { MessageRefused } from '../../src/broker.js';
+import { resendParked } from '../../src/outbox/parked.js';
 import { batchLimits } from '../../src/outbox/table.js';
 import { until } from '@cinegraph/testing/until';
 import {
@@ -10,6 +10,7 @@ import {
   idsOf,
   outbox,
   outboxIds,
+  refuse,
   startRelay,
   topic,
   useOutbox,
@@ -18,7 +19,7 @@ import {
 useOutbox();
 
 describe('publishing', () => {
-  it('the relay publishes an event in a signed envelope, and records its partition', async () => {
+  it('the relay publishes an event in a signed envelope, and records the end of its partition', async () => {
     await outbox.pool.query(
       `INSERT INTO messaging.outbox (type, version, topic, key, payload, trace)
        VALUES ('OrderPlaced', 2, $1, 'k', '{"n": 1}', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')`,
@@ -41,7 +42,6 @@ describe('publishing', () => {
       trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       data: { n: 1 },
     });
-    expect(rows[0]).toMatchObject({ published_partitions: [message?.partition] });
     const ends = await outbox.pool.query('SELECT * FROM messaging.outbox_end');
     expect(ends.rows).toEqual([{ topic, partition: message?.partition, next_offset: '1' }]);
   });
@@ -106,7 +106,7 @@ describe('publishing', () => {
     await startRelay();
     await drained();
     expect(new Set(idsOf(outbox.broker.sent))).toEqual(new Set(await outboxIds()));
-    expect(outbox.broker.sent).toHaveLength(2_500 + 2 * batchLimits.entries);
+    expect(outbox.broker.sent).toHaveLength(2_500 + 2 * batchLimits.events);
   });
 
   it('the relay publishes exactly the committed events, also when commits are not in order of position', async () => {
@@ -166,9 +166,7 @@ describe('publishing', () => {
   });
 
   it('the relay parks an event that the broker rejects for good, and publishes all others', async () => {
-    outbox.broker.onPublish = (messages) => {
-      if (messages.some(({ key }) => key === 'huge')) throw new MessageRefused('it is too large');
-    };
+    outbox.broker.onPublish = (messages) => refuse(messages, ({ key }) => key === 'huge');
     await append(600);
     await outbox.pool.query(
       `INSERT INTO messaging.outbox (type, topic, key, payload) VALUES ('OrderPlaced', $1, 'huge', '{}')`,
@@ -178,8 +176,8 @@ describe('publishing', () => {
     await startRelay();
     await drained();
     expect(outbox.broker.sent).toHaveLength(1_200);
-    const { rows } = await outbox.pool.query('SELECT key FROM messaging.outbox_event WHERE partition = -1');
-    expect(rows).toEqual([{ key: 'huge' }]);
+    const { rows } = await outbox.pool.query('SELECT key, reason FROM messaging.outbox_parked');
+    expect(rows).toEqual([{ key: 'huge', reason: 'it is too large' }]);
     expect(outbox.lines).toEqual([
       { level: 'error', msg: 'the broker rejected this event for good: it is parked' },
     ]);
@@ -200,27 +198,29 @@ describe('publishing', () => {
     expect(sizes).toEqual([2, 1, 1, 1]);
   });
 
-  it('the relay deletes what was published more than three days ago, and nothing else', async () => {
+  it('the relay deletes what was published more than three days ago, and no parked event', async () => {
+    outbox.broker.onPublish = (messages) => refuse(messages, ({ value }) => /[15]}}$/.test(String(value)));
     await append(6);
     await startRelay();
     await drained();
     await outbox.relays.pop()?.stop();
+    await resendParked(outbox.pool, ['5']);
     await outbox.pool.query(
-      `UPDATE messaging.outbox SET published_at = now() - interval '73 hours' WHERE position <= 4`,
+      `UPDATE messaging.outbox SET published_at = now() - interval '73 hours' WHERE position IN (2, 4, 7)`,
     );
-    await outbox.pool.query('UPDATE messaging.outbox SET aside_at = published_at WHERE position = 2');
-    await outbox.pool.query(
-      'UPDATE messaging.outbox SET published_at = NULL, published_partitions = NULL WHERE position = 3',
-    );
+    await outbox.pool.query(`UPDATE messaging.outbox SET published_at = NULL WHERE position = 3`);
+    await outbox.pool.query(`UPDATE messaging.outbox_parked SET parked_at = now() - interval '73 hours'`);
     outbox.broker.onPublish = () => {
       throw new Error('the broker is unavailable');
     };
     await startRelay();
-    await until(async () => {
+    const positions = async (table: string) => {
       const { rows } = await outbox.pool.query<{ position: string }>(
-        'SELECT position FROM messaging.outbox ORDER BY position',
+        `SELECT position FROM messaging.${table} ORDER BY position`,
       );
-      return rows.map(({ position }) => position).join() === '2,3,5,6';
-    }, 'they are removed');
+      return rows.map(({ position }) => position).join();
+    };
+    await until(async () => (await positions('outbox')) === '3,6', 'they are removed');
+    expect(await positions('outbox_parked')).toBe('1');
   });
 });

@@ -5,6 +5,7 @@ import type { Part } from '@cinegraph/service/parts';
 import { createTestBroker, type SentMessage, type TestBroker } from '@cinegraph/testing/broker';
 import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import { until } from '@cinegraph/testing/until';
+import { MessageRefused, type OutgoingMessage } from '../../src/broker.js';
 import { createEnvelopeReader, isEnvelopeFault } from '../../src/envelope.js';
 import { outboxMigrations } from '../../src/migrations.js';
 import { createOutboxRelay } from '../../src/outbox/relay.js';
@@ -96,6 +97,15 @@ export const outboxIds = async (): Promise<readonly string[]> => {
     'SELECT event_id FROM messaging.outbox_event ORDER BY position, ordinal',
   );
   return rows.map(({ event_id: id }) => id);
+};
+
+/** Throws as a broker does that will never accept one of the messages. */
+export const refuse = (
+  messages: readonly OutgoingMessage[],
+  isRefused: (one: OutgoingMessage) => boolean,
+) => {
+  const refused = messages.find(isRefused);
+  if (refused) throw new MessageRefused('it is too large', refused);
 };
 
 /** Appends a bundle of events of `keys` keys, numbered from `from`. */

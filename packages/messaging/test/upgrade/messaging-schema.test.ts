@@ -14,7 +14,7 @@ import { listParked } from '../../src/outbox/parked.js';
 import { createOutboxRelay } from '../../src/outbox/relay.js';
 import { openClients, orders } from '../broker-postgres/support.js';
 import { message, words } from '../consumer/support.js';
-import { migrationsBefore, prismaMigrations } from './support.js';
+import { migrationsBefore, parkedTable, prismaMigrations } from './support.js';
 
 const moved = '20261128000000_messaging_schema';
 const init = '20261128000000_init';
@@ -101,12 +101,15 @@ describe('a database from before the schema messaging', () => {
         const { place, ...rest } = row as { readonly place: number };
         return { ...rest, ordinal: place };
       }) ?? [];
-    const sets = [prismaMigrations('rating'), outboxMigrations, inboxMigrations];
+    const moving = await migrationsBefore(outboxMigrations, parkedTable);
+    closing.push(moving.remove);
+    const sets = [prismaMigrations('rating'), moving.set, inboxMigrations];
     expect(await migrateAll(url, sets)).toEqual([moved, init, init]);
     const current = old.map((table) => `messaging.${table === 'announcement' ? 'backfill' : table}`);
     expect(await rowsOf(pool, current)).toEqual(before);
     expect(before.map((rows) => rows.length)).toEqual([4, 5, 1, 1, 1, 2]);
     expect(await migrateAll(url, sets)).toEqual([]);
+    expect(await migrate({ url, ...outboxMigrations })).toEqual([parkedTable]);
   });
 
   it('is moved with every message and committed offset of the PostgreSQL broker', async () => {
@@ -138,9 +141,9 @@ describe('a database from before the schema messaging', () => {
     });
     await relay.start();
     clients.stops.push(relay.stop);
-    await until(() => texts.length === 3, 'the group has the messages that it had not read');
+    await until(() => texts.length === 4, 'the group has the messages that it had not read');
     const keys = texts.slice(1).map((text) => (JSON.parse(text ?? '') as { key: string }).key);
-    expect([texts[0], ...keys.toSorted()]).toEqual(['old 1', 'two', 'waits']);
+    expect([texts[0], ...keys.toSorted()]).toEqual(['old 1', 'one', 'two', 'waits']);
     await until(async () => {
       const { rowCount } = await pool.query('SELECT FROM messaging.outbox WHERE published_at IS NULL');
       return rowCount === 0;
@@ -152,7 +155,7 @@ describe('a database from before the schema messaging', () => {
       [orders.name],
     );
     expect(rows).toEqual([{ position: '5' }]);
-    await until(() => texts.length === 4, 'the group has the new event');
+    await until(() => texts.length === 5, 'the group has the new event');
   });
 
   it('lets a consumer recognize messages it has consumed, keep its dead letters, and a backfill continue', async () => {
@@ -204,6 +207,7 @@ describe('the schema messaging', () => {
       'messaging.outbox',
       'messaging.outbox_end',
       'messaging.outbox_migrations',
+      'messaging.outbox_parked',
     ]);
   });
 });

@@ -9,12 +9,15 @@ export const prismaMigrations = (subgraph: 'metadata' | 'rating'): MigrationSet 
   migrations: new URL(`../../../../prisma/${subgraph}/migrations/`, import.meta.url),
 });
 
+/** The migration that moves parked events to a table of their own. */
+export const parkedTable = '20261128150000_outbox_parked';
+
 /**
  * Copies the migrations of a set whose names sort before `name` to a temporary folder: they make a database
  * as it was before that migration existed. `remove` deletes the folder.
  */
 export const migrationsBefore = async (
-  { migrations }: MigrationSet,
+  { migrations, ...rest }: MigrationSet,
   name: string,
 ): Promise<{ readonly set: MigrationSet; remove(): Promise<void> }> => {
   const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
@@ -27,7 +30,7 @@ export const migrationsBefore = async (
     },
   });
   return {
-    set: { migrations: pathToFileURL(`${folder}/`) },
+    set: { ...rest, migrations: pathToFileURL(`${folder}/`) },
     remove: () => rm(folder, { recursive: true }),
   };
 };
