@@ -12,13 +12,13 @@ import {
 } from './importer.js';
 import { startProgress, type Progress } from './progress.js';
 import { openRejects, type Rejects } from './rejects.js';
-import { formatReport, type ImportReport } from './report.js';
+import { exitCodeOf, formatReport, type ImportReport } from './report.js';
 
 /**
  * Runs an import as this process: `node import/<source>.js [--if-empty] [arguments of the source]`. Migrates
  * the database, shows the progress and prints the report. With `--if-empty` it does nothing if the tables
- * have rows. If the source or the store cannot be read, it prints one sentence and exits with 1; refused
- * records leave the exit code 0.
+ * have rows. If the source or the store cannot be read, it prints one sentence and exits with 1. Refused
+ * records leave the exit code 0, unless every record is refused; then it is 1.
  */
 export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
   runJob({
@@ -43,8 +43,9 @@ export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
         onlyIfEmpty: values['if-empty'],
         progress: process.stdout.isTTY,
       });
-      if (report) process.stdout.write(formatReport(importer, report));
-      return 0;
+      if (!report) return 0;
+      process.stdout.write(formatReport(importer, report));
+      return exitCodeOf(report);
     },
   });
 

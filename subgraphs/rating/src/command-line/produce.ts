@@ -73,7 +73,7 @@ export const produce: Command = {
       say(`${done.sent} ratings sent, ${done.refused} lines refused.`);
       for (const [partition, { first, last, count }] of [...done.partitions].sort(([a], [b]) => a - b))
         say(`  ${incomingRatings.name}/${partition}: ${count}, offsets ${first} to ${last}`);
-      return 0;
+      return done.refused > 0 && done.sent + done.skipped === 0 ? 1 : 0;
     } catch (error) {
       if (error instanceof StartError || error instanceof BrokerRefused || broker.answers()) throw error;
       throw new StartError(

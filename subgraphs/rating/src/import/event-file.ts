@@ -12,9 +12,10 @@ import { readExternalRecords } from './external-file.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
 /**
- * Imports a file of external rating events, or standard input if the path is `-`: a JSON array, JSON lines or
- * CSV, in either dialect of the topic `ratings`. Later lines win. `--scale` (5 or 10) is the highest score of
- * the file and is never guessed. `--id-prefix` is put before a record id that has no colon.
+ * Imports a file of external ratings, or standard input if the path is `-`: a JSON array, JSON lines or CSV,
+ * in either dialect of the topic `ratings` or as plain ratings. The latest timestamp wins, then the later
+ * line. `--scale` (5 or 10) is the highest score of the file and is never guessed. `--id-prefix` is put
+ * before a record id that has no colon. docs/rating-files.md describes the formats.
  */
 export const eventFile: Importer<StagedRating> = {
   subgraph: 'rating',
@@ -59,6 +60,6 @@ const eventsOf = async function* (
     const rating = readExternalEvent(event, rules);
     yield isExternalFault(rating)
       ? { record, refused: faultText(rating), text }
-      : { record, item: { ...rating, eventTime: null } };
+      : { record, item: { ...rating, eventTime: read.eventTime } };
   }
 };
