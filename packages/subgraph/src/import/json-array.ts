@@ -7,7 +7,8 @@ const lineFeed = 0x0a;
 
 /**
  * Yields the elements of a JSON array as texts with their numbers, in constant memory. An element that has
- * more than `maxBytes` or is not UTF-8 has a fault. Throws a StartError if the array does not end, or if something follows it.
+ * more than `maxBytes` or is not UTF-8 has a fault. Throws a StartError if the array does not end, or if
+ * something follows it.
  */
 export const readJsonArray = async function* (
   { name, chunks }: Pick<Source, 'name' | 'chunks'>,

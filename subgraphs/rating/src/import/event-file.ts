@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import {
@@ -25,7 +25,7 @@ export const eventFile: Importer<StagedRating> = {
   chunkSize: 10_000,
   options: ['scale', 'id-prefix'],
   read: async ([path, ...more], { values }) => {
-    if (path === undefined || more.length > 0) throw new StartError(usage);
+    if (path === undefined || more.length > 0) throw new UsageError(usage);
     const rules: EventRules = { scale: scaleOf(values['scale']), idPrefix: values['id-prefix'] ?? '' };
     const source = await openSource(path);
     return {
@@ -44,7 +44,7 @@ const usage =
 const scaleOf = (text: string | undefined): 5 | 10 => {
   if (text === '5') return 5;
   if (text === '10') return 10;
-  throw new StartError(`The highest score of the file is missing: add --scale 5 or --scale 10. ${usage}`);
+  throw new UsageError(`The highest score of the file is missing: add --scale 5 or --scale 10. ${usage}`);
 };
 
 const eventsOf = async function* (
