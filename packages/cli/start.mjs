@@ -27,6 +27,8 @@ const main = async () => {
   process.stderr.on('error', () => undefined);
   try {
     const code = await perform(command, args, stop.signal);
+    // Node reports that the last write failed only after this turn of its loop.
+    await new Promise((resolve) => setImmediate(resolve));
     return stop.signal.reason === 'SIGPIPE' ? brokenPipeCode : code;
   } catch (error) {
     if (stop.signal.reason === 'SIGPIPE') return brokenPipeCode;

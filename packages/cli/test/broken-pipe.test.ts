@@ -39,6 +39,15 @@ describe('a command whose output nobody reads', () => {
     expect(await runUnread('stdout', file, ['--help'])).toEqual({ code: 141, printed: '' });
   });
 
+  it('the help of the command line ends quietly, as after SIGPIPE', async () => {
+    expect(await runUnread('stdout', 'packages/cli/start.mjs', ['events', '--help'])).toEqual({
+      ...{ code: 141, printed: '' },
+    });
+    expect(await runUnread('stderr', 'packages/cli/start.mjs', ['no-such-command'])).toEqual({
+      ...{ code: 2, printed: '' },
+    });
+  });
+
   it('commands on a database end quietly, as after SIGPIPE, and do not need standard error', async () => {
     const database = await testDatabase({ name: 'rating', migrations: [] });
     const env = { DATABASE_URL_RATING: database.url, SUBGRAPH_KEY: testSubgraphKey };
