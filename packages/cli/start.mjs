@@ -19,23 +19,35 @@ const main = async () => {
   // npm forwards each signal once more, and people press Ctrl-C twice: the second signal must not end us
   // earlier.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stop.abort(name));
-  // The terminal, or the program that reads our output, may close before we end.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  // The program that reads our output, e.g. head, may end before us. Node ignores SIGPIPE, so we stop here.
+  // The terminal may close, too, which sends SIGHUP. What we cannot say on standard error does not stop us.
+  process.stdout.on('error', (error) => {
+    if (error.code === 'EPIPE') stop.abort('SIGPIPE');
+  });
+  process.stderr.on('error', () => undefined);
   try {
-    return await perform(command, args, stop.signal);
+    const code = await perform(command, args, stop.signal);
+    // Node reports that the last write failed only after this turn of its loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    return stop.signal.reason === 'SIGPIPE' ? brokenPipeCode : code;
   } catch (error) {
+    if (stop.signal.reason === 'SIGPIPE') return brokenPipeCode;
     if (stop.signal.aborted) {
       process.stdout.write('stopped\n');
       return command === 'start' ? 0 : 130;
     }
     process.stderr.write(`${explain(error)}\n`);
-    return 1;
+    return error?.exitCode ?? 1;
   }
 };
 
+/** The exit code that a shell shows for a process that SIGPIPE ended: 128 + 13. */
+const brokenPipeCode = 141;
+
 /** Returns one sentence for a failure that a person can repair, and the stack trace for any other. */
 const explain = (error) => {
-  if (['BootstrapError', 'StartError'].includes(error?.constructor?.name)) return error.message;
+  // A BootstrapError or a StartError.
+  if (error?.exitCode !== undefined) return error.message;
   const where = error?.path ? ` in ${error.path}` : '';
   if (error?.code === 'ENOSPC') return `There is no disk space left${where}. Free some and start again.`;
   if (error?.code === 'EACCES' || error?.code === 'EROFS') {
@@ -55,7 +67,7 @@ const perform = async (command, args, signal) => {
   }
   if (!Object.hasOwn(helpOf, command)) {
     process.stderr.write(`There is no command "${command}".\n\n${overview}`);
-    return 1;
+    return 2;
   }
   if (args.some((arg) => arg === '--help' || arg === '-h')) {
     say(helpOf[command]);

@@ -78,7 +78,7 @@ describe('composing', () => {
       printed: expect.stringContaining('--check'),
     });
     expect(await folder.compose(['--chekc'])).toMatchObject({
-      code: 1,
+      code: 2,
       complained: expect.stringContaining('--chekc'),
     });
   });

@@ -45,7 +45,7 @@ describe('releasing', () => {
 
   it('compose --release cannot be combined with another mode', async () => {
     expect(await folder.run('--release', '--check')).toMatchObject({
-      code: 1,
+      code: 2,
       complained: '--check and --release cannot be combined.',
     });
   });

@@ -148,4 +148,11 @@ describe('compose --watch', () => {
     expect({ code: watch.exitCode, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/stopped\n$/);
   });
+
+  it('compose --watch ends quietly, as after SIGPIPE, when nobody reads its output any more', async () => {
+    watch.stdout?.destroy();
+    replace('films.graphql', `${films}\nextend type Film { year: Int }\n`);
+    await ended;
+    expect({ code: watch.exitCode, stderr }).toEqual({ code: 141, stderr: '' });
+  });
 });

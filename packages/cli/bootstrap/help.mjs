@@ -65,7 +65,7 @@ TEST_SEED repeats a run.
                                          the number of open dead letters, and the newest of them
   npm run events -- dlq show <id>        one dead letter with all its content
   npm run events -- dlq replay <id>... | --code <code> | --all
-                                         consume them again
+                                         consume them again, with the settings of the last start of the subgraph
   npm run events -- dlq drop <id>...     close them without consuming them
   npm run events -- backfill             publish the current state of the tables to topics that are younger than them;
                                          each topic is filled once

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BootstrapError } from './run.mjs';
+import { BootstrapError, UsageError } from './run.mjs';
 
 /**
- * Reads the options of `start`. Throws a BootstrapError if one is unknown or has a wrong value.
+ * Reads the options of `start`. Throws a UsageError if one is unknown or has a wrong value.
  * @param {readonly string[]} args
  * @param {string} root
  */
@@ -12,7 +12,7 @@ export const readStartOptions = (args, root) => {
   const { values } = parse(args);
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port > 65_535) {
-    throw new BootstrapError(`--port must be a number from 0 to 65535, not "${values.port}".`);
+    throw new UsageError(`--port must be a number from 0 to 65535, not "${values.port}".`);
   }
   return { port, data: dataFolder(values.data, root), reset: values.reset };
 };
@@ -30,7 +30,7 @@ export const takeDataOption = (args, root) => {
 
 /**
  * Takes `<option> <value>` or `<option>=<value>` out of the arguments. The value is undefined if the option
- * is missing; throws a BootstrapError if the option has no value. `what` names the value in that sentence.
+ * is missing; throws a UsageError if the option has no value. `what` names the value in that sentence.
  * @param {readonly string[]} args
  * @param {string} option
  * @param {string} what
@@ -41,8 +41,7 @@ export const takeOption = (args, option, what) => {
   if (at < 0) return { value: undefined, rest };
   const [found] = rest.splice(at, 1);
   const value = found === option ? rest.splice(at, 1)[0] : found.slice(option.length + 1);
-  if (!value || value.startsWith('-'))
-    throw new BootstrapError(`${option} needs a ${what}: ${option} <${what}>`);
+  if (!value || value.startsWith('-')) throw new UsageError(`${option} needs a ${what}: ${option} <${what}>`);
   return { value, rest };
 };
 
@@ -61,7 +60,7 @@ const parse = (args) => {
       },
     });
   } catch (error) {
-    throw new BootstrapError(`${error.message.split('. ')[0]}. For the options, see: npm start -- --help`);
+    throw new UsageError(`${error.message.split('. ')[0]}. For the options, see: npm start -- --help`);
   }
 };
 

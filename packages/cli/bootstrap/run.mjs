@@ -1,7 +1,14 @@
 import { spawn } from 'node:child_process';
 
 /** A failure that a person can repair; its message is one sentence that says how. */
-export class BootstrapError extends Error {}
+export class BootstrapError extends Error {
+  exitCode = 1;
+}
+
+/** A BootstrapError because a command was called with wrong arguments. */
+export class UsageError extends BootstrapError {
+  exitCode = 2;
+}
 
 /**
  * An aborted npm undoes its installation before it ends, which may take a minute. We do not wait that long

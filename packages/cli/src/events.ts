@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { exists } from '@cinegraph/local/exists';
-import { StartError } from '@cinegraph/service/start-error';
-import { formatTables, type Table } from '@cinegraph/service/terminal';
+import { UsageError } from '@cinegraph/service/start-error';
+import { brokenPipeCode, formatTables, type Table } from '@cinegraph/service/terminal';
 import { helpOf } from '../bootstrap/help.mjs';
 import { takeDataOption, takeOption } from '../bootstrap/options.mjs';
 import { databasesOf, readLocalSubgraphs, root, type LocalSubgraph } from './graph.js';
@@ -43,7 +43,7 @@ export const events = async (args: readonly string[], signal: AbortSignal): Prom
         word === 'lag'
           ? await collectLag(local, wordArgs, variables, signal, tables)
           : await runScript(entryOf(local), typed, variables, signal);
-      if (code === wrongArguments) return code;
+      if (code === wrongArguments || code === brokenPipeCode) return code;
       failed ||= code;
     }
     if (tables.length > 0) process.stdout.write(formatTables(tables));
@@ -71,7 +71,7 @@ const subgraphsWith = async (word: string): Promise<readonly LocalSubgraph[]> =>
 };
 
 /**
- * Returns the subgraphs to run the command for: the requested one, or all of `able`. Throws a StartError if
+ * Returns the subgraphs to run the command for: the requested one, or all of `able`. Throws a UsageError if
  * there is no such subgraph, or if ids are given that could belong to several subgraphs, because each
  * subgraph numbers its own.
  */
@@ -83,16 +83,16 @@ export const chooseSubgraphs = (
   if (subgraph !== undefined) {
     const chosen = able.filter(({ name }) => name === subgraph);
     if (chosen.length === 1) return chosen;
-    throw new StartError(
+    throw new UsageError(
       `No subgraph "${subgraph}" has the command "${word}". These have it: ${names.join(', ') || 'none'}.`,
     );
   }
   const [first, ...others] = able;
-  if (!first) throw new StartError(`No subgraph of supergraph.yaml has the command "${word}".`);
+  if (!first) throw new UsageError(`No subgraph of supergraph.yaml has the command "${word}".`);
   const [action = ''] = args;
   const namesEvents = actionsOnEvents.has(action) && args.some((arg) => /^\d/.test(arg));
   if (others.length > 0 && namesEvents) {
-    throw new StartError(
+    throw new UsageError(
       `Each subgraph numbers its own events. Name the subgraph: --subgraph ${names.join(' or --subgraph ')}`,
     );
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readEnv } from '@cinegraph/service/env';
-import { StartError } from '@cinegraph/service/start-error';
+import { StartError, UsageError } from '@cinegraph/service/start-error';
 import { reasonOf, say } from '@cinegraph/service/terminal';
 import { removeKafkaServer, startKafkaServer } from '@cinegraph/local/kafka/server';
 import { z } from 'zod';
@@ -60,7 +60,7 @@ export const kafka = async (args: readonly string[], signal: AbortSignal): Promi
 const readOptions = (args: readonly string[]) => {
   const { port, reset } = parse(args);
   if (!/^\d+$/u.test(port) || Number(port) > 65_535) {
-    throw new StartError(`--port must be a number from 0 to 65535, not "${port}".`);
+    throw new UsageError(`--port must be a number from 0 to 65535, not "${port}".`);
   }
   return { port: Number(port), reset };
 };
@@ -76,7 +76,7 @@ const parse = (args: readonly string[]) => {
     }).values;
   } catch (error) {
     const [sentence] = reasonOf(error).split('. ');
-    throw new StartError(`${sentence ?? ''}. For the options, see: npm run kafka -- --help`, {
+    throw new UsageError(`${sentence ?? ''}. For the options, see: npm run kafka -- --help`, {
       cause: error,
     });
   }

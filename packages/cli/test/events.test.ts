@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import { chooseSubgraphs } from '../src/events.js';
 import type { LocalSubgraph } from '../src/graph.js';
 
@@ -39,8 +39,8 @@ describe('npm run events', () => {
 
   it('npm run events refuses a subgraph that does not exist or does not have the command', () => {
     expect(() => choose([rating], 'metadata', 'dlq', 'list')).toThrow(
-      new StartError('No subgraph "metadata" has the command "dlq". These have it: rating.'),
+      new UsageError('No subgraph "metadata" has the command "dlq". These have it: rating.'),
     );
-    expect(() => choose([], undefined, 'dlq', 'list')).toThrow(StartError);
+    expect(() => choose([], undefined, 'dlq', 'list')).toThrow(UsageError);
   });
 });

@@ -35,7 +35,8 @@ describe('--help', () => {
     ...['ratings', 'ratings rebuild', 'ratings produce -', 'ratings key cinema'],
     ...['events', 'events lag', 'events outbox', 'events outbox resend --all'],
     ...['events dlq', 'events dlq replay --all', 'events dlq drop 1', 'events backfill'],
-    ...['kafka', 'kafka --reset', 'compose', 'compose --release', 'start --reset'],
+    ...['events dlq list', 'events dlq show 1', 'ratings rebuild --check', 'bench events'],
+    ...['kafka', 'kafka --reset', 'compose', 'compose --release', 'compose --watch', 'start --reset'],
   ])('npm run %s -- --help prints help and does nothing else', async (words) => {
     for (const flag of ['--help', '-h']) {
       const { stdout, stderr } = await run(clone, 'packages/cli/start.mjs', ...words.split(' '), flag);

@@ -32,7 +32,7 @@ suite('npm run kafka', () => {
       const stop = new AbortController();
       process.on('SIGINT', () => stop.abort());
       process.exitCode = await perform('kafka', ${JSON.stringify([...args, '--data', data])}, stop.signal).catch(
-        (error) => (process.stdout.write(error.message), 1),
+        (error) => (process.stdout.write(error.message), error.exitCode),
       );
     `;
     const started = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -91,7 +91,7 @@ suite('npm run kafka', () => {
 
   it('npm run kafka says in one sentence what is wrong with its options', async () => {
     const wrong = await run('--port', 'many');
-    expect(await wrong.exit).toBe(1);
+    expect(await wrong.exit).toBe(2);
     expect(wrong.said()).toContain('--port must be a number from 0 to 65535');
   });
 });

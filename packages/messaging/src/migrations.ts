@@ -9,7 +9,7 @@ export const outboxMigrations: MigrationSet = {
   history: 'messaging.outbox_migrations',
 };
 
-/** The tables of a subgraph that consumes: inbox and dead_letter, in the schema `messaging`. */
+/** The tables of a consuming subgraph, in the schema `messaging`: inbox, dead_letter, consumer_settings. */
 export const inboxMigrations: MigrationSet = {
   migrations: new URL('../migrations/inbox/', import.meta.url),
   history: 'messaging.inbox_migrations',

@@ -8,6 +8,20 @@ export const printable = (text: string): string =>
 /** Writes a line to standard output, for the person who runs a command. */
 export const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+/** The exit code that a shell shows for a process that SIGPIPE ended: 128 + 13. */
+export const brokenPipeCode = 141;
+
+/**
+ * Ends this process quietly when it writes to a standard output that nobody reads any more, such as that of
+ * `… | head`. Node ignores SIGPIPE and would print a stack trace. A lost standard error does not end it.
+ */
+export const endOnBrokenPipe = (): void => {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(brokenPipeCode);
+  });
+  process.stderr.on('error', () => undefined);
+};
+
 /** Returns the message of whatever was thrown. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

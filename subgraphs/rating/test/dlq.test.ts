@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { StartError } from '@cinegraph/service/start-error';
+import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { producerKey } from '@cinegraph/messaging/envelope';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { key } from '../src/command-line/key.js';
-import { createIngest } from '../src/consumers/ratings-topic.js';
+import { createIngest, type IngestSettings } from '../src/consumers/ratings-topic.js';
 import { ratingEvents, runCommand } from './run-command.js';
 import { externalEvent, envelopeOf, signed, testLog } from './messages.js';
 import { ratingWorld } from './world.js';
@@ -24,24 +25,32 @@ const { dlq } = ratingEvents;
 
 const append = testLog();
 
+/** Starts rating's consumer with these settings, lets it consume the messages, and stops it. */
+const consumeWith = async (
+  settings: Pick<IngestSettings, 'scale' | 'idPrefix'>,
+  messages: readonly IncomingMessage[] = [],
+) => {
+  const ingest = await openDeliveries(
+    { subgraph: 'rating', pool: world.subgraph.pool },
+    createIngest({ clock: systemClock }, { secret: testSubgraphKey, ...settings }),
+  );
+  await ingest.deliver(messages);
+  await ingest.stop();
+};
+
 /** Four dead letters: two without a scale, one unsigned, one with control characters of a terminal. */
 beforeEach(async () => {
   const { pool } = world.subgraph;
   await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.outbox');
-  await pool.query('TRUNCATE messaging.dead_letter RESTART IDENTITY');
-  const ingest = await openDeliveries(
-    { subgraph: 'rating', pool },
-    createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: undefined, idPrefix: '' }),
-  );
+  await pool.query('TRUNCATE messaging.dead_letter, messaging.consumer_settings RESTART IDENTITY');
   const event = envelopeOf({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
-  await ingest.deliver([
+  await consumeWith({ scale: undefined, idPrefix: '' }, [
     append(externalEvent(1, 'm', 5)),
     append(externalEvent(2, 'm', 11)),
     append(event),
     append('\u001b[2J\u202Egood"'),
     append(...signed(event)),
   ]);
-  await ingest.stop();
 });
 
 describe('dlq', () => {
@@ -62,18 +71,50 @@ describe('dlq', () => {
   });
 
   it('dlq replay consumes once what can be consumed now, and leaves the rest open with its reason', async () => {
-    const first = await run(dlq, ['replay', '--code', 'SCALE_UNKNOWN'], { INGEST_SCALE: '10' });
-    expect(first).toEqual({
-      code: 1,
-      printed:
-        '2: still refused: RATING_OUT_OF_RANGE: 11 is not a whole number from 1 to 10\n' +
+    await consumeWith({ scale: 10, idPrefix: '' });
+    const first = await run(dlq, ['replay', '--code', 'SCALE_UNKNOWN']);
+    expect(first.code).toBe(1);
+    expect(first.printed).toMatch(settingsLine('INGEST_SCALE=10, INGEST_ID_PREFIX='));
+    expect(first.printed).toContain(
+      '2: still refused: RATING_OUT_OF_RANGE: 11 is not a whole number from 1 to 10\n' +
         'rating: 1 replayed, 0 consumed already by another message, 1 still refused, 0 not open.\n',
-    });
+    );
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });
-    const second = await run(dlq, ['replay', '--all'], { INGEST_SCALE: '10' });
+    const second = await run(dlq, ['replay', '--all']);
     expect(second.printed).toContain('0 replayed, 0 consumed already by another message, 3 still refused');
     expect((await run(dlq, ['replay', '1'])).printed).toContain('0 still refused, 1 not open');
     expect(await world.aggregateOf('m')).toMatchObject({ count: 2, average: 7 });
+  });
+
+  const settingsLine = (settings: string) =>
+    new RegExp(`^rating.ingest: replays with the settings of the service since \\S+Z: ${settings}\n`, 'm');
+
+  it('dlq replay uses the settings of the last start of the service, not those of its own shell', async () => {
+    await consumeWith({ scale: 5, idPrefix: 'vega:' });
+    const { printed } = await run(dlq, ['replay', '1'], { INGEST_SCALE: '10', INGEST_ID_PREFIX: 'own:' });
+    expect(printed).toMatch(settingsLine('INGEST_SCALE=5, INGEST_ID_PREFIX=vega:'));
+    expect(printed).toContain('rating: 1 replayed');
+    expect(await world.aggregateOf('vega:m')).toMatchObject({ count: 1, average: 10 });
+    expect(await world.aggregateOf('own:m')).toMatchObject({ count: 0 });
+  });
+
+  it('dlq replay says that the service runs without a setting, whatever its own shell has', async () => {
+    const { code, printed } = await run(dlq, ['replay', '1'], { INGEST_SCALE: '10' });
+    expect(code).toBe(1);
+    expect(printed).toMatch(settingsLine('INGEST_SCALE is not set, INGEST_ID_PREFIX='));
+    expect(printed).toContain('1: still refused: SCALE_UNKNOWN: ');
+  });
+
+  it('dlq replay of a subgraph that has never run says so, and replays nothing', async () => {
+    await world.subgraph.pool.query('TRUNCATE messaging.consumer_settings');
+    await expect(run(dlq, ['replay', '--all'], { INGEST_SCALE: '10' })).rejects.toThrow(
+      'rating has not been started on this database by this release, so the settings of its consumer ingest are not known. Start it with them, then replay.',
+    );
+    expect((await run(dlq, ['list'])).printed).toContain('rating.ingest: 2 × SCALE_UNKNOWN\n');
+  });
+
+  it('dlq lists dead letters even if the variables of its own shell are wrong', async () => {
+    expect((await run(dlq, ['list'], { INGEST_SCALE: '7' })).printed).toContain('2 × SCALE_UNKNOWN');
   });
 
   it('dlq drop closes dead letters without consuming them', async () => {
@@ -81,7 +122,7 @@ describe('dlq', () => {
       code: 1,
       printed: '99: not open.\nrating: 2 dropped.\n',
     });
-    expect((await run(dlq, ['replay', '1', '4'], { INGEST_SCALE: '10' })).printed).toContain('2 not open');
+    expect((await run(dlq, ['replay', '1', '4'])).printed).toContain('2 not open');
     expect((await run(dlq, ['list'])).printed).not.toContain('NOT_AN_EVENT');
   });
 

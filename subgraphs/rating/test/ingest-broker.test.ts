@@ -8,14 +8,16 @@ import { openPostgresBroker } from '@cinegraph/messaging/postgres/broker';
 import { systemClock } from '@cinegraph/service/clock';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import { openSource } from '@cinegraph/subgraph/import/source';
-import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
+import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { openDeliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createIngest } from '../src/consumers/ratings-topic.js';
-import { produceSource } from '../src/command-line/produce.js';
+import { produce, produceSource } from '../src/command-line/produce.js';
 import { externalEvent } from './messages.js';
+import { runCommand } from './run-command.js';
 import { ratingWorld } from './world.js';
 
 const logger = silentLogger;
@@ -101,5 +103,24 @@ describe('a file that is produced', () => {
     );
     expect(counts).toEqual([{ seen: 6_000, dead: 0 }]);
     await rm(folder, { recursive: true });
+  });
+
+  it('produce keys messages with the prefix of the service, not with that of its own shell', async () => {
+    const path = join(await mkdtemp(join(tmpdir(), 'ingest-')), 'one.jsonl');
+    await writeFile(path, JSON.stringify(externalEvent(1, 'seven', 5)));
+    const { pool } = world.subgraph;
+    const ingest = await openDeliveries(
+      { subgraph: 'rating', pool },
+      createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: 10, idPrefix: 'vega:' }),
+    );
+    await ingest.stop();
+    const env = { DATABASE_URL_EVENTS: events.url, INGEST_ID_PREFIX: 'shell:' };
+    expect(await runCommand(pool, produce, [path], env)).toMatchObject({ code: 0 });
+    const log = testPool(events.url);
+    const { rows } = await log.query(
+      `SELECT convert_from(key, 'UTF8') AS key FROM messaging.message WHERE key LIKE '%seven'::bytea`,
+    );
+    await log.end();
+    expect(rows).toEqual([{ key: 'vega:seven' }]);
   });
 });

@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/service/start-error';
+import { StartError, UsageError } from '@cinegraph/service/start-error';
 import { reasonOf } from '@cinegraph/service/terminal';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,12 +43,12 @@ export const compose = async (
     const modes = Object.entries({ check, release, watch }).flatMap(([name, on]) =>
       on ? [`--${name}`] : [],
     );
-    if (modes.length > 1) throw new StartError(`${modes.join(' and ')} cannot be combined.`);
+    if (modes.length > 1) throw new UsageError(`${modes.join(' and ')} cannot be combined.`);
     const files = filesOf(folder, options);
     const read = () => readSupergraphYaml(files.list, variables);
     if (files.output === undefined) {
       if (modes[0] !== undefined)
-        throw new StartError(`${modes[0]} with --config needs --output, the path of the supergraph file.`);
+        throw new UsageError(`${modes[0]} with --config needs --output, the path of the supergraph file.`);
       print(composeAndWarn(read(), files, surroundings).supergraph);
       return 0;
     }
@@ -66,7 +66,7 @@ export const compose = async (
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     complain(error.message);
-    return 1;
+    return error.exitCode;
   }
 };
 
@@ -143,7 +143,7 @@ const readArgs = (args: readonly string[]) => {
       },
     }).values;
   } catch (error) {
-    throw new StartError(`${reasonOf(error)}\n\n${helpOf.compose}`, {
+    throw new UsageError(`${reasonOf(error)}\n\n${helpOf.compose}`, {
       cause: error,
     });
   }

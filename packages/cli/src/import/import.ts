@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import { say } from '@cinegraph/service/terminal';
 import { helpOf } from '../../bootstrap/help.mjs';
 import { waitForLock } from '../../bootstrap/lock.mjs';
@@ -26,10 +26,10 @@ export const importSource = async (args: readonly string[], signal: AbortSignal)
   const [source, ...rest] = words;
   if (source === undefined) {
     process.stderr.write(helpOf.import);
-    return 1;
+    return 2;
   }
   if (!sources.includes(source)) {
-    throw new StartError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
+    throw new UsageError(`There is no source "${source}". The sources are: ${sources.join(', ') || 'none'}.`);
   }
   return withDatabases({ purpose: 'import', data, subgraphs, signal }, (urls, env) =>
     runImporters({ subgraphs, source, args: rest, env, urls, signal, data }),

@@ -11,6 +11,7 @@ import { printable } from '@cinegraph/service/terminal';
 import type { Broker, IncomingMessage } from '../broker.js';
 import { writeDeadLetters, type MessageFault, type RefusedMessage } from './dead-letters.js';
 import { claimDedupKeys, recordDedupKey } from './inbox.js';
+import { recordSettings, type ConsumerSettings } from './settings.js';
 
 /** A message as an event to handle, or as a fault that makes it a dead letter, with its deduplication key. */
 export type DecodedMessage<Event> =
@@ -24,6 +25,8 @@ export interface ConsumerDefinition<Event> {
   readonly topics: readonly string[];
   readonly deadLetterTopic: (topic: string) => string;
   readonly maxBatch?: number;
+  /** The variables that decide how it decodes. Stored at each start, because a replay must use the same. */
+  readonly settings?: ConsumerSettings;
   /**
    * Decodes a message, without side effects. Returns null for a message that does not concern this consumer.
    */
@@ -73,7 +76,7 @@ export const createConsumer = <Event>(
   definition: ConsumerDefinition<Event>,
 ): Part => {
   const { subgraph, broker } = tools;
-  const { name, topics, maxBatch } = definition;
+  const { name, topics, maxBatch, settings } = definition;
   const logger = tools.logger.child({ consumer: name });
   // A batch of thousands takes longer than a command, and waits longer for rows that commands lock.
   const pool = openSidePool(tools.pool, {
@@ -107,7 +110,10 @@ export const createConsumer = <Event>(
   });
   return {
     name: `consumer ${name}`,
-    start: () => subscription.start(),
+    start: async () => {
+      if (settings) await recordSettings(pool, name, settings);
+      await subscription.start();
+    },
     stop: async () => {
       try {
         await subscription.stop();

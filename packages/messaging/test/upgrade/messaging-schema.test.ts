@@ -18,6 +18,7 @@ import { migrationsBefore, parkedTable, prismaMigrations } from './support.js';
 
 const moved = '20261128000000_messaging_schema';
 const init = '20261128000000_init';
+const settings = '20261128120000_consumer_settings';
 
 /** The event database as its migrations made it when the tables were in the schema `public`. */
 const eventsInPublic: MigrationSet = { migrations: new URL('event-database-in-public/', import.meta.url) };
@@ -104,7 +105,7 @@ describe('a database from before the schema messaging', () => {
     const moving = await migrationsBefore(outboxMigrations, parkedTable);
     closing.push(moving.remove);
     const sets = [prismaMigrations('rating'), moving.set, inboxMigrations];
-    expect(await migrateAll(url, sets)).toEqual([moved, init, init]);
+    expect(await migrateAll(url, sets)).toEqual([moved, init, init, settings]);
     const current = old.map((table) => `messaging.${table === 'announcement' ? 'backfill' : table}`);
     expect(await rowsOf(pool, current)).toEqual(before);
     expect(before.map((rows) => rows.length)).toEqual([4, 5, 1, 1, 1, 2]);

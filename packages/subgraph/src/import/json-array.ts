@@ -6,8 +6,9 @@ import type { Source } from './source.js';
 const lineFeed = 0x0a;
 
 /**
- * Yields the elements of a JSON array as texts, in constant memory. An element that has more than `maxBytes`
- * or is not UTF-8 has a fault. Throws a StartError if the array does not end, or if something follows it.
+ * Yields the elements of a JSON array as texts with their numbers, in constant memory. An element that has
+ * more than `maxBytes` or is not UTF-8 has a fault. Throws a StartError if the array does not end, or if
+ * something follows it.
  */
 export const readJsonArray = async function* (
   { name, chunks }: Pick<Source, 'name' | 'chunks'>,
@@ -31,13 +32,14 @@ export const readJsonArray = async function* (
   const finish = (batch: TextRecord[], isLast: boolean) => {
     const text = Buffer.concat(state.parts);
     const { begun: line, bytes } = state;
+    const at = { line, element: elements + 1 };
     state.parts = [];
     state.bytes = 0;
     if (bytes > maxBytes)
-      batch.push({ line, text: '', fault: `the record has ${bytes} bytes, more than ${maxBytes}` });
-    else if (!isUtf8(text)) batch.push({ line, text: text.toString('latin1'), fault: 'it is not UTF-8' });
+      batch.push({ ...at, text: '', fault: `the record has ${bytes} bytes, more than ${maxBytes}` });
+    else if (!isUtf8(text)) batch.push({ ...at, text: text.toString('latin1'), fault: 'it is not UTF-8' });
     else if (!isLast || elements > 0 || text.toString().trim() !== '')
-      batch.push({ line, text: text.toString() });
+      batch.push({ ...at, text: text.toString() });
     elements += 1;
   };
 

@@ -1,12 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * A record of a text file. `line` is the number of its first line, counted from 1. `fault` is the reason why
- * the record cannot be read.
+ * A record of a text file. `line` is the number of its first line, and `element` that of an element of a JSON
+ * array, both counted from 1. `fault` is the reason why the record cannot be read.
  */
-export type TextRecord =
-  | { readonly line: number; readonly text: string; readonly fault?: undefined }
-  | { readonly line: number; readonly text: string; readonly fault: string };
+export interface TextRecord {
+  readonly line: number;
+  readonly element?: number;
+  readonly text: string;
+  readonly fault?: string;
+}
 
 /** The maximum size of a line, or of an element of a JSON array, by default. */
 export const defaultMaxBytes = 1024 * 1024;

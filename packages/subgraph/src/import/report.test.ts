@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { formatReport } from './report.js';
+import { exitCodeOf, formatReport } from './report.js';
 
 describe('the report of an import', () => {
   const of = { subgraph: 'metadata', source: 'films', items: 'films' };
@@ -17,6 +17,12 @@ describe('the report of an import', () => {
     expect(formatReport(of, { ...counted, refusedCount: 50, refused: [] })).toContain('  … and 50 more');
     expect(formatReport(of, { ...counted, refusedCount: 3, refused: [] })).toContain('  … and 3 more');
     expect(formatReport(of, { ...counted, refusedCount: 1, refused: refused(1) })).not.toContain('more');
+  });
+
+  it('the exit code is 1 if every record was refused, and 0 if one was not or the source has none', () => {
+    const code = (read: number, refusedCount: number) =>
+      exitCodeOf({ ...counted, read, refusedCount, refused: [] });
+    expect([code(3, 3), code(3, 2), code(3, 0), code(0, 0)]).toEqual([1, 0, 0, 0]);
   });
 
   it('the report escapes control characters of the source', () => {

@@ -12,6 +12,10 @@ export interface ImportReport {
   notes: string[];
 }
 
+/** Returns the exit code of an import: 1 if every record was refused, which is a wrong file, and else 0. */
+export const exitCodeOf = ({ read, refusedCount }: ImportReport): number =>
+  refusedCount > 0 && refusedCount === read ? 1 : 0;
+
 const maxShownRefusals = 20;
 
 /** Returns the report as lines for a terminal, with control characters of the source escaped. */

@@ -2,6 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
+import { UsageError } from '@cinegraph/service/start-error';
+import { endOnBrokenPipe, reasonOf } from '@cinegraph/service/terminal';
 import { runJob } from '../jobs/run-job.js';
 import {
   handoverFile,
@@ -12,27 +14,22 @@ import {
 } from './importer.js';
 import { startProgress, type Progress } from './progress.js';
 import { openRejects, type Rejects } from './rejects.js';
-import { formatReport, type ImportReport } from './report.js';
+import { exitCodeOf, formatReport, type ImportReport } from './report.js';
 
 /**
  * Runs an import as this process: `node import/<source>.js [--if-empty] [arguments of the source]`. Migrates
  * the database, shows the progress and prints the report. With `--if-empty` it does nothing if the tables
- * have rows. If the source or the store cannot be read, it prints one sentence and exits with 1; refused
- * records leave the exit code 0.
+ * have rows. If the source or the store cannot be read, it prints one sentence and exits with 1. Refused
+ * records leave the exit code 0, unless every record is refused; then it is 1.
  */
-export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
-  runJob({
+export const runImport = <Item>(importer: Importer<Item>): Promise<void> => {
+  endOnBrokenPipe();
+  return runJob({
     subgraph: importer.subgraph,
     what: `the import of ${importer.source}`,
     migrations: importer.migrations,
     work: async ({ pool, folder }) => {
-      const { values, positionals } = parseArgs({
-        options: {
-          'if-empty': { type: 'boolean', default: false },
-          ...Object.fromEntries((importer.options ?? []).map((name) => [name, { type: 'string' as const }])),
-        },
-        allowPositionals: true,
-      });
+      const { values, positionals } = readArgs(importer.options ?? []);
       const optionValues = Object.entries(values).flatMap(([name, value]) =>
         typeof value === 'string' ? [[name, value] as const] : [],
       );
@@ -43,10 +40,28 @@ export const runImport = <Item>(importer: Importer<Item>): Promise<void> =>
         onlyIfEmpty: values['if-empty'],
         progress: process.stdout.isTTY,
       });
-      if (report) process.stdout.write(formatReport(importer, report));
-      return 0;
+      if (!report) return 0;
+      process.stdout.write(formatReport(importer, report));
+      return exitCodeOf(report);
     },
   });
+};
+
+const readArgs = (options: readonly string[]) => {
+  try {
+    return parseArgs({
+      options: {
+        'if-empty': { type: 'boolean', default: false },
+        ...Object.fromEntries(options.map((name) => [name, { type: 'string' as const }])),
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new UsageError(`${reasonOf(error)}\nFor the options, see: npm run import -- --help`, {
+      cause: error,
+    });
+  }
+};
 
 /**
  * Imports a source into the database of `pool`, for `runImport` and for tests. Returns the report, or

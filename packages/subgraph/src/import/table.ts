@@ -1,9 +1,10 @@
 import { StartError } from '@cinegraph/service/start-error';
 import { parse } from 'csv-parse/sync';
-import { readLines, type TextRecord } from './lines.js';
+import { columnsMissing } from './columns.js';
+import { defaultMaxBytes, readLines, type TextRecord } from './lines.js';
 import type { Source } from './source.js';
 
-/** A row of a table. Its cells are in the order of the requested columns. */
+/** A row of a table. Its cells are in the order of the requested columns. `line` is its first line. */
 export type Row =
   | {
       readonly line: number;
@@ -15,31 +16,36 @@ export type Row =
 
 /**
  * Yields the rows of a text table whose first line names its columns. The columns may be in any order, and
- * others may be between them. With `,` the table is CSV as in RFC 4180, but a record is always one line, so
- * that a quote which is never closed costs only one row. With a tab there are no quotes. Throws a StartError
- * if a column is missing. A row with another number of cells has a fault.
+ * others may be between them. With `,` the table is CSV as in RFC 4180, and a quoted cell may have line
+ * breaks. With a tab there are no quotes, and a row is one line. Throws a StartError that names all missing
+ * columns. A row with another number of cells has a fault.
  */
 export const readTable = async function* (
   source: Pick<Source, 'name' | 'chunks'>,
   columns: readonly string[] | ((header: readonly string[]) => readonly string[]),
   separator: ',' | '\t' = ',',
 ): AsyncGenerator<readonly Row[]> {
-  let indexes: readonly number[] | undefined;
-  let width = 0;
+  let rows: ReturnType<typeof openRows> | undefined;
   for await (const lines of readLines(source.chunks)) {
-    const rows: Row[] = [];
+    const batch: Row[] = [];
     for (const record of lines) {
-      if (indexes === undefined) {
+      if (rows) rows.add(record, batch);
+      else {
         const header = headerOf(source.name, record, separator);
-        width = header.length;
-        indexes = indexesOf(source.name, header, typeof columns === 'function' ? columns(header) : columns);
-      } else {
-        rows.push(rowOf(record, separator, indexes, width));
+        const requested = typeof columns === 'function' ? columns(header) : columns;
+        rows = openRows({
+          separator,
+          indexes: indexesOf(source.name, header, requested),
+          width: header.length,
+        });
       }
     }
-    yield rows;
+    yield batch;
   }
-  if (indexes === undefined) throw new StartError(`${source.name} is empty.`);
+  if (!rows) throw new StartError(`${source.name} is empty.`);
+  const batch: Row[] = [];
+  rows.end(batch);
+  if (batch.length > 0) yield batch;
 };
 
 const headerOf = (
@@ -55,16 +61,94 @@ const headerOf = (
   return header.map((column) => column.trim());
 };
 
-const indexesOf = (name: string, header: readonly string[], columns: readonly string[]): readonly number[] =>
-  columns.map((column) => {
-    const index = header.indexOf(column);
-    if (index !== -1) return index;
-    throw new StartError(
-      `${name} has no column "${column}". Its first line names: ${header.join(', ').slice(0, 200)}.`,
-    );
-  });
+const indexesOf = (
+  name: string,
+  header: readonly string[],
+  columns: readonly string[],
+): readonly number[] => {
+  const indexes = columns.map((column) => header.indexOf(column));
+  if (indexes.includes(-1)) throw new StartError(columnsMissing(name, header, columns));
+  return indexes;
+};
 
-const rowOf = (record: TextRecord, separator: ',' | '\t', indexes: readonly number[], width: number): Row => {
+interface Layout {
+  readonly separator: ',' | '\t';
+  readonly indexes: readonly number[];
+  readonly width: number;
+}
+
+/** The maximum number of lines of one row. */
+const maxLines = 1_000;
+
+/**
+ * Makes rows of lines. A line in which a quote is open waits for the line that closes it. If none does within
+ * the limits, or the lines together are not a row, only the first of them is a row with a fault, and the
+ * others are read again: a quote that is never closed costs one line.
+ */
+const openRows = (layout: Layout) => {
+  let open: TextRecord[] = [];
+  let quotes = 0;
+  let bytes = 0;
+  const add = (record: TextRecord, batch: Row[]): void => {
+    // Nearly every line of millions ends here.
+    const found = layout.separator === ',' ? countQuotes(record.text) : 0;
+    if (open.length === 0 && found % 2 === 0) {
+      batch.push(rowOf(record, layout));
+      return;
+    }
+    open.push(record);
+    quotes += found;
+    bytes += record.text.length;
+    const complete = quotes % 2 === 0;
+    if (!complete && record.fault === undefined && open.length < maxLines && bytes < defaultMaxBytes) return;
+    const row = complete ? rowOf(joined(open), layout) : undefined;
+    if (row === undefined || row.fault !== undefined) giveUp(batch);
+    else {
+      batch.push(row);
+      clear();
+    }
+  };
+  const clear = () => {
+    open = [];
+    quotes = 0;
+    bytes = 0;
+  };
+  const giveUp = (batch: Row[]): void => {
+    const [first, ...others] = open;
+    clear();
+    if (first) batch.push(rowOf(first, layout));
+    for (const record of others) add(record, batch);
+  };
+  return {
+    add,
+    /** Makes rows of the lines that still wait at the end of the table. */
+    end: (batch: Row[]): void => {
+      while (open.length > 0) giveUp(batch);
+    },
+  };
+};
+
+const countQuotes = (text: string): number => {
+  let count = 0;
+  for (let at = text.indexOf('"'); at !== -1; at = text.indexOf('"', at + 1)) count += 1;
+  return count;
+};
+
+/** Joins the lines of one row with line feeds. Empty lines, which `readLines` leaves out, are restored. */
+const joined = (records: readonly TextRecord[]): TextRecord => {
+  const faulty = records.find(({ fault }) => fault !== undefined);
+  const [first] = records;
+  if (faulty || !first) return faulty ?? { line: 0, text: '' };
+  let text = '';
+  let { line } = first;
+  for (const record of records) {
+    text += '\n'.repeat(record.line - line) + record.text;
+    ({ line } = record);
+  }
+  return { line: first.line, text };
+};
+
+const rowOf = (record: TextRecord, { separator, indexes, width }: Layout): Row => {
   if (record.fault !== undefined) return record;
   const { line, text } = record;
   const cells = split(text, separator);
@@ -75,13 +159,14 @@ const rowOf = (record: TextRecord, separator: ',' | '\t', indexes: readonly numb
 };
 
 /**
- * Returns the cells of a line, or why it has none. A line without a quote, as nearly all are, needs no
- * parser.
+ * Returns the cells of a row, or why it has none. A row without a quote, as nearly all are, needs no parser.
  */
 const split = (text: string, separator: ',' | '\t'): readonly string[] | string => {
   if (separator === '\t' || !text.includes('"')) return text.split(separator);
   try {
-    return parse(text)[0] ?? [];
+    const rows = parse(text);
+    // Lines that together have paired quotes, but none of which is within one, are no row.
+    return rows.length === 1 ? (rows[0] ?? []) : 'its quotes are not in pairs';
   } catch {
     return 'its quotes are not in pairs';
   }

@@ -70,6 +70,33 @@ describe('a text table', () => {
     ]);
   });
 
+  it('a table reads a quoted cell with line breaks as one row, wherever the file is cut into pieces', async () => {
+    const content = 'a,b\r\n"1\r\n\r\n2",3\r\n4,5\r\n';
+    for (let size = 1; size < 12; size += 1) {
+      const rows = await all(readTable({ name: 'a.csv', chunks: pieces(content, size) }, ['a', 'b']));
+      expect(rows.map((row) => ('cells' in row ? [row.line, ...row.cells] : row))).toEqual([
+        [2, '1\n\n2', '3'],
+        [5, '4', '5'],
+      ]);
+    }
+  });
+
+  it('a table loses only the lines with a stray quote, however many good lines are between them', async () => {
+    const good = Array.from({ length: 2_500 }, (_, n) => `${n},good`);
+    const lines = ['1,12" disc', ...good, '2,"open', ...good, '3,7" disc'];
+    const rows = await table(`a,b\n${lines.join('\n')}\n`, ['a', 'b']);
+    expect(rows).toHaveLength(lines.length);
+    expect(rows.filter(({ fault }) => fault !== undefined).map(({ text }) => text)).toEqual([
+      ...['1,12" disc', '2,"open', '3,7" disc'],
+    ]);
+  });
+
+  it('a table is refused with all missing columns and the names that were probably meant', async () => {
+    await expect(table('User_Id,b,Ratng\n1,2,3\n', ['userId', 'b', 'rating', 'movieId'])).rejects.toThrow(
+      'a.csv has no columns "userId", "rating", "movieId". Its first line names: User_Id, b, Ratng. Rename "User_Id" to "userId", "Ratng" to "rating".',
+    );
+  });
+
   it('a table has no quotes if it is separated by tabs', async () => {
     const rows = await table('a\tb\n"x\ty,\n', ['b', 'a'], '\t');
     expect(rows).toEqual([{ line: 2, text: '"x\ty,', cells: ['y,', '"x'] }]);
@@ -86,14 +113,14 @@ describe('a text table', () => {
 });
 
 describe('a JSON array', () => {
-  it('a JSON array is read element by element, each with the line where it begins', async () => {
+  it('a JSON array is read element by element, each with its number and the line where it begins', async () => {
     const content = '\n[ {"a": "]},["},\n  {"b": [1, {"c": "\\""}]} ,\n3\n]\n';
     for (let size = 1; size < 12; size += 1) {
       const records = await all(readJsonArray({ name: 'a', chunks: pieces(content, size) }));
-      expect(records.map(({ line, text }) => [line, JSON.parse(text) as unknown])).toEqual([
-        [2, { a: ']},[' }],
-        [3, { b: [1, { c: '"' }] }],
-        [4, 3],
+      expect(records.map(({ line, element, text }) => [element, line, JSON.parse(text) as unknown])).toEqual([
+        [1, 2, { a: ']},[' }],
+        [2, 3, { b: [1, { c: '"' }] }],
+        [3, 4, 3],
       ]);
     }
   });

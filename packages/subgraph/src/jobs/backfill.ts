@@ -1,7 +1,7 @@
 import { backfill } from '@cinegraph/messaging/outbox/backfill';
 import { say } from '@cinegraph/service/terminal';
 import type { Command } from './commands.js';
-import type { EventsDefinition } from './events.js';
+import type { EventsDefinition } from './events-definition.js';
 
 /**
  * `backfill`: publishes the current state of the subgraph's tables to topics that are younger than those

@@ -1,4 +1,4 @@
-import { reasonOf } from '@cinegraph/service/terminal';
+import { endOnBrokenPipe, reasonOf } from '@cinegraph/service/terminal';
 import type { MigrationSet } from '@cinegraph/database/migrate';
 import { runJob, type JobTools } from './run-job.js';
 
@@ -29,6 +29,7 @@ export const runCommands = async (
   },
   [word = '', ...args]: readonly string[] = process.argv.slice(2),
 ): Promise<void> => {
+  endOnBrokenPipe();
   const { subgraph, migrations, call, commands } = options;
   const lines = Object.values(commands).flatMap(({ usage }) => usage);
   const usage = `Usage: ${call} <command>\n${lines.map((line) => `  ${line}\n`).join('')}`;

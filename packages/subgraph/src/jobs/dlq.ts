@@ -11,11 +11,17 @@ import {
   type DeadLetterChoice,
 } from '@cinegraph/messaging/consumer/dead-letters';
 import { replayDeadLetter } from '@cinegraph/messaging/consumer/replay';
-import { subgraphKeyVariable } from '@cinegraph/service/env';
+import {
+  readRecordedSettings,
+  type ConsumerSettings,
+  type RecordedSettings,
+} from '@cinegraph/messaging/consumer/settings';
+import { readEnv, subgraphKeyVariable } from '@cinegraph/service/env';
 import { createLogger } from '@cinegraph/service/logger';
+import { StartError } from '@cinegraph/service/start-error';
 import { printable, say } from '@cinegraph/service/terminal';
 import type { Command } from './commands.js';
-import type { EventsDefinition } from './events.js';
+import { describeConsumers, type EventsDefinition } from './events-definition.js';
 import type { JobTools } from './run-job.js';
 
 /** `dlq`: shows the messages that could not be consumed, and consumes them again or drops them. */
@@ -29,7 +35,7 @@ export const dlqCommand = (definition: EventsDefinition): Command => ({
   ],
   run: async ([word, ...args], tools) => {
     // Only a subgraph that consumes has the table.
-    if (definition.consumers({ variables: tools.variables, secret: undefined }).length === 0) {
+    if (describeConsumers(definition).length === 0) {
       say(`${definition.subgraph} consumes no messages, so it has no dead letters.`);
       return 0;
     }
@@ -117,17 +123,32 @@ const bytesAsText = (bytes: Buffer | null): string => {
   return text.length > maxShown ? `${text.slice(0, maxShown)}… (${bytes.length} bytes)` : text;
 };
 
+/**
+ * Consumes dead letters with the settings of the last start of the service, which its consumers have stored.
+ * The environment of this process gives only the key.
+ */
 const replay = async (
-  { subgraph, consumers }: EventsDefinition,
+  events: EventsDefinition,
   { pool, variables }: JobTools,
   choice: DeadLetterChoice,
 ): Promise<number> => {
   // The key is required as it is for the service: without it, a dead letter with a forged signature would be
   // accepted.
   const { SUBGRAPH_KEY: secret } = variables({ SUBGRAPH_KEY: subgraphKeyVariable });
+  const { subgraph } = events;
   const logger = createLogger({ name: subgraph, level: 'error' });
-  const definitions = new Map(consumers({ variables, secret }).map((consumer) => [consumer.name, consumer]));
   const open = await inTransaction(pool, async (tx) => findOpenDeadLetters(tx, choice));
+  const recorded = await readRecordedSettings(pool);
+  reportSettings(events, new Set(open.map(({ consumer }) => consumer)), recorded);
+  const settings = Object.assign(
+    {},
+    ...[...recorded.values()].map((one) => one.settings),
+  ) as ConsumerSettings;
+  const definitions = new Map(
+    events
+      .consumers({ variables: (shape) => readEnv(shape, settings), secret })
+      .map((consumer) => [consumer.name, consumer]),
+  );
   const counts = { replayed: 0, duplicate: 0, refused: 0, 'not open': 0 };
   for (const { id, consumer } of open) {
     const definition = definitions.get(consumer);
@@ -142,6 +163,34 @@ const replay = async (
     `${subgraph}: ${counts.replayed} replayed, ${counts.duplicate} consumed already by another message, ${counts.refused} still refused, ${counts['not open']} not open.`,
   );
   return counts.refused + counts['not open'] > 0 ? 1 : 0;
+};
+
+/**
+ * Prints the settings with which the dead letters of these consumers are replayed. Throws a StartError if a
+ * consumer that has settings was never started.
+ */
+const reportSettings = (
+  events: EventsDefinition,
+  replayed: ReadonlySet<string>,
+  recorded: ReadonlyMap<string, RecordedSettings>,
+): void => {
+  const { subgraph } = events;
+  for (const { name, settings: needed } of describeConsumers(events)) {
+    if (!replayed.has(name) || !needed) continue;
+    const last = recorded.get(name);
+    if (!last) {
+      throw new StartError(
+        `${subgraph} has not been started on this database by this release, so the settings of its consumer ${name} are not known. Start it with them, then replay.`,
+      );
+    }
+    const settings = Object.keys(needed).map((variable) => {
+      const value = last.settings[variable];
+      return value === undefined ? `${variable} is not set` : `${variable}=${printable(value)}`;
+    });
+    say(
+      `${subgraph}.${name}: replays with the settings of the service since ${last.startedAt.toISOString()}: ${settings.join(', ')}`,
+    );
+  }
 };
 
 const drop = async (

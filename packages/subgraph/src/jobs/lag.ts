@@ -2,18 +2,19 @@ import { parseArgs } from 'node:util';
 import { lagTables, readLag } from '@cinegraph/messaging/lag';
 import { formatTables } from '@cinegraph/service/terminal';
 import type { Command } from './commands.js';
-import type { EventsDefinition } from './events.js';
+import { describeConsumers, type EventsDefinition } from './events-definition.js';
 
 /**
  * `lag`: shows the events that are still on their way: in the outbox, not consumed yet, or dead letters. With
  * `--json` it prints the same tables as JSON, for the command line to put those of all subgraphs together.
  */
-export const lagCommand = ({ subgraph, consumers }: EventsDefinition): Command => ({
+export const lagCommand = (definition: EventsDefinition): Command => ({
   what: 'reading the lag',
   usage: ['lag [--json]'],
-  run: async (args, { pool, variables, openBroker }) => {
+  run: async (args, { pool, openBroker }) => {
+    const { subgraph } = definition;
     const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } } });
-    const groups = consumers({ variables, secret: undefined }).map(({ name, topics }) => ({
+    const groups = describeConsumers(definition).map(({ name, topics }) => ({
       group: `${subgraph}.${name}`,
       topics,
     }));

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { listParked, parkedName, resendParked } from '@cinegraph/messaging/outbox/parked';
 import { printable, say } from '@cinegraph/service/terminal';
 import type { Command } from './commands.js';
-import type { EventsDefinition } from './events.js';
+import type { EventsDefinition } from './events-definition.js';
 
 /**
  * `outbox`: lists the events that are parked because the broker rejected them for good, and publishes them

@@ -30,9 +30,9 @@ export interface JobTools {
 
 /**
  * Runs `work` on the database of one subgraph as this process: applies missing migrations, calls `work` and
- * sets the exit code to the number that it returns, or 0. A failure is one sentence on standard error and
- * exit code 1, never a stack trace; `what` names the work in that sentence, e.g. "the import of catalogue".
- * Needs `DATABASE_URL_<NAME>`.
+ * sets the exit code to the number that it returns, or 0. A failure is one sentence on standard error, never
+ * a stack trace, and exit code 1, or 2 for wrong arguments; `what` names the work in that sentence, e.g. "the
+ * import of catalogue". Needs `DATABASE_URL_<NAME>`.
  */
 export const runJob = async (options: {
   subgraph: string;
@@ -73,7 +73,7 @@ export const runJob = async (options: {
     }
   } catch (error) {
     process.stderr.write(`${subgraph}: ${describeFailure(error, what)}\n`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof StartError ? error.exitCode : 1;
   }
 };
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { copyRows } from '@cinegraph/subgraph/import/copy';
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import type { Importer, ImportTables, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { readTable, type Row } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
@@ -28,7 +28,7 @@ export const createImdb = (): Importer<SourceMovie> => {
     migrations,
     read: async ([folder, ...more]) => {
       if (folder === undefined || more.length > 0)
-        throw new StartError('Usage: npm run import -- imdb <folder>');
+        throw new UsageError('Usage: npm run import -- imdb <folder>');
       const opened: Source[] = [];
       for (const name of files) opened.push(await openSource(join(folder, `${name}.tsv.gz`)));
       const [titles, ratings, crew, names] = opened as [Source, Source, Source, Source];

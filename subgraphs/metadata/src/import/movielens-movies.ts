@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { readTable } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
@@ -30,7 +30,7 @@ export const createMovieLens = (): Importer<SourceMovie> => {
     migrations,
     read: async ([folder, ...more]) => {
       if (folder === undefined || more.length > 0) {
-        throw new StartError('Usage: npm run import -- movielens <folder>');
+        throw new UsageError('Usage: npm run import -- movielens <folder>');
       }
       const movies = await openSource(join(folder, 'movies.csv'));
       const linked = await openSource(join(folder, 'links.csv'));

@@ -16,8 +16,8 @@ const years = /\((\d{4})(?:\s*[-–]\s*(?:\d{4})?)?\s*\){1,2}$/;
 
 /**
  * Splits a title of MovieLens: `Big Bang Theory, The (2007-)` has the title `The Big Bang Theory` and the
- * year 2007. The year of a series is its first year; it is null if there is none. Titles in brackets stay after
- * the first one, each with its article in front: `The Postman (Il Postino)`.
+ * year 2007. The year of a series is its first year; it is null if there is none. Titles in brackets stay
+ * after the first one, each with its article in front: `The Postman (Il Postino)`.
  */
 export const splitTitle = (
   titleAndYear: string,

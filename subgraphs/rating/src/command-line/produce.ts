@@ -10,15 +10,19 @@ import {
   type OutgoingMessage,
   type RecordPosition,
 } from '@cinegraph/messaging/broker';
+import { readRecordedSettings } from '@cinegraph/messaging/consumer/settings';
+import { readEnv } from '@cinegraph/service/env';
 import { StartError } from '@cinegraph/service/start-error';
 import { printable, say } from '@cinegraph/service/terminal';
 import { startProgress, type Progress } from '@cinegraph/subgraph/import/progress';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { z } from 'zod';
-import { ingestVariables } from '../consumers/ratings-topic.js';
+import { ingestName, ingestVariables } from '../consumers/ratings-topic.js';
 import { readExternalRecords, type ExternalRecord } from '../import/external-file.js';
 import { faultText, isExternalFault, readExternalEvent } from '../consumers/external-event.js';
+
+const idPrefixVariable = { INGEST_ID_PREFIX: ingestVariables.INGEST_ID_PREFIX };
 
 /** How many refused lines are printed one by one. */
 const maxPrintedRefusals = 1_000;
@@ -30,7 +34,7 @@ const maxPrintedRefusals = 1_000;
 export const produce: Command = {
   what: 'the sending',
   usage: ['produce <file, or - for standard input> [--rate <ratings per second>]'],
-  run: async (args, { folder, variables, openBroker }) => {
+  run: async (args, { pool, folder, variables, openBroker }) => {
     const { values, positionals } = parseArgs({
       args: [...args],
       options: { rate: { type: 'string' } },
@@ -40,7 +44,11 @@ export const produce: Command = {
     const rate = values.rate === undefined ? undefined : Number(values.rate);
     if (path === undefined || more.length > 0 || (rate !== undefined && !(rate > 0 && rate <= 1_000_000)))
       return 'usage';
-    const { INGEST_ID_PREFIX: idPrefix } = variables({ INGEST_ID_PREFIX: ingestVariables.INGEST_ID_PREFIX });
+    // The key of a message must have the prefix of the service. Before its first start, only we can have one.
+    const recorded = (await readRecordedSettings(pool)).get(ingestName)?.settings;
+    const { INGEST_ID_PREFIX: idPrefix } = recorded
+      ? readEnv(idPrefixVariable, recorded)
+      : variables(idPrefixVariable);
     const source = await openSource(path);
     const broker = await openBroker([incomingRatings]);
     const progress = startProgress({
@@ -65,7 +73,7 @@ export const produce: Command = {
       say(`${done.sent} ratings sent, ${done.refused} lines refused.`);
       for (const [partition, { first, last, count }] of [...done.partitions].sort(([a], [b]) => a - b))
         say(`  ${incomingRatings.name}/${partition}: ${count}, offsets ${first} to ${last}`);
-      return 0;
+      return done.refused > 0 && done.sent + done.skipped === 0 ? 1 : 0;
     } catch (error) {
       if (error instanceof StartError || error instanceof BrokerRefused || broker.answers()) throw error;
       throw new StartError(

@@ -79,7 +79,8 @@ export const readExternalEvent = (event: unknown, rules: EventRules): ExternalRa
 
 const notAnEvent = (reason: string): ExternalFault => ({ code: 'NOT_AN_EVENT', reason });
 
-const idOf = (value: unknown): string | undefined => {
+/** Returns a source's id of a user or record, which is a number or a text; undefined for other values. */
+export const idOf = (value: unknown): string | undefined => {
   const id = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value;
   if (typeof id !== 'string' || id.length === 0 || id.length > 128) return undefined;
   // " 1" would be another viewer than "1", with a second vote.

@@ -18,6 +18,9 @@ import {
 } from './external-event.js';
 import { applyEvents, type IncomingRating } from '../write-ratings.js';
 
+/** The name of the consumer of the topic `ratings`. */
+export const ingestName = 'ingest';
+
 /** The settings of ingest. */
 export interface IngestSettings {
   /** The secret of the graph. Without it (never in production) signatures are not checked. */
@@ -82,9 +85,13 @@ export const createIngest = (
 ): ConsumerDefinition<IncomingRating> => {
   const readEnvelope = createEnvelopeReader(settings.secret);
   return {
-    name: 'ingest',
+    name: ingestName,
     topics: [incomingRatings.name],
     deadLetterTopic: () => deadLettersOf(incomingRatings).name,
+    settings: {
+      INGEST_SCALE: settings.scale?.toString(),
+      INGEST_ID_PREFIX: settings.idPrefix,
+    } satisfies Record<keyof typeof ingestVariables, string | undefined>,
     decode: (message) => {
       const value = parse(message.value);
       if ('code' in value) return { dedupKey: recordDedupKey(message), ...value };

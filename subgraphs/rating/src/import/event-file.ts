@@ -1,4 +1,4 @@
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import {
@@ -12,9 +12,10 @@ import { readExternalRecords } from './external-file.js';
 import { openStagedTables, type StagedRating } from './staging.js';
 
 /**
- * Imports a file of external rating events, or standard input if the path is `-`: a JSON array, JSON lines or
- * CSV, in either dialect of the topic `ratings`. Later lines win. `--scale` (5 or 10) is the highest score of
- * the file and is never guessed. `--id-prefix` is put before a record id that has no colon.
+ * Imports a file of external ratings, or standard input if the path is `-`: a JSON array, JSON lines or CSV,
+ * in either dialect of the topic `ratings` or as plain ratings. The latest timestamp wins, then the later
+ * line. `--scale` (5 or 10) is the highest score of the file and is never guessed. `--id-prefix` is put
+ * before a record id that has no colon. docs/rating-files.md describes the formats.
  */
 export const eventFile: Importer<StagedRating> = {
   subgraph: 'rating',
@@ -24,7 +25,7 @@ export const eventFile: Importer<StagedRating> = {
   chunkSize: 10_000,
   options: ['scale', 'id-prefix'],
   read: async ([path, ...more], { values }) => {
-    if (path === undefined || more.length > 0) throw new StartError(usage);
+    if (path === undefined || more.length > 0) throw new UsageError(usage);
     const rules: EventRules = { scale: scaleOf(values['scale']), idPrefix: values['id-prefix'] ?? '' };
     const source = await openSource(path);
     return {
@@ -43,7 +44,7 @@ const usage =
 const scaleOf = (text: string | undefined): 5 | 10 => {
   if (text === '5') return 5;
   if (text === '10') return 10;
-  throw new StartError(`The highest score of the file is missing: add --scale 5 or --scale 10. ${usage}`);
+  throw new UsageError(`The highest score of the file is missing: add --scale 5 or --scale 10. ${usage}`);
 };
 
 const eventsOf = async function* (
@@ -59,6 +60,6 @@ const eventsOf = async function* (
     const rating = readExternalEvent(event, rules);
     yield isExternalFault(rating)
       ? { record, refused: faultText(rating), text }
-      : { record, item: { ...rating, eventTime: null } };
+      : { record, item: { ...rating, eventTime: read.eventTime } };
   }
 };

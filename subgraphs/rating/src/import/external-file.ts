@@ -3,17 +3,26 @@ import { readJsonArray } from '@cinegraph/subgraph/import/json-array';
 import { readLines, type TextRecord } from '@cinegraph/subgraph/import/lines';
 import { readTable } from '@cinegraph/subgraph/import/table';
 import type { Source } from '@cinegraph/subgraph/import/source';
+import { idOf } from '../consumers/external-event.js';
 
 /**
- * A record of a file of external rating events: its parsed JSON, or why it was refused. `record` is its line.
+ * A record of a file of external ratings: an event in one of the two dialects with the time of the rating,
+ * which is null if the file does not have it; or why the record was refused. `record` is its line, in a JSON
+ * array also its number.
  */
 export type ExternalRecord =
-  | { readonly record: string; readonly event: unknown; readonly text: string }
+  | {
+      readonly record: string;
+      readonly event: unknown;
+      readonly eventTime: Date | null;
+      readonly text: string;
+    }
   | { readonly record: string; readonly refused: string; readonly text: string };
 
 /**
- * Yields the external rating events of a source, in either dialect. The source is a JSON array, JSON lines or
- * CSV, which its first character shows.
+ * Yields the external ratings of a source. The source is a JSON array, JSON lines or CSV, which its first
+ * character shows. Its records are events in one of the two dialects, or plain ratings (`userId`, `movieId`,
+ * `rating` and perhaps `timestamp`), which become events.
  */
 export const readExternalRecords = async function* (source: Source): AsyncGenerator<ExternalRecord> {
   const chunks = source.chunks[Symbol.asyncIterator]();
@@ -50,26 +59,75 @@ const joined = async function* (
   }
 };
 
-const readJson = ({ line, text, fault }: TextRecord): ExternalRecord => {
-  const record = `line ${line}`;
+const readJson = ({ line, element, text, fault }: TextRecord): ExternalRecord => {
+  const record = element === undefined ? `line ${line}` : `record ${element}, line ${line}`;
   if (fault !== undefined) return { record, refused: fault, text };
   try {
-    return { record, event: JSON.parse(text) as unknown, text };
+    return toRecord(record, JSON.parse(text) as unknown, text);
   } catch {
     return { record, refused: 'it is not JSON', text };
   }
 };
 
-const dialects = [
+const toRecord = (record: string, value: unknown, text: string): ExternalRecord => {
+  if (!isPlainRating(value)) return { record, event: value, eventTime: null, text };
+  const { userId, movieId, rating, timestamp } = value;
+  const eventTime = timeOf(timestamp);
+  if (idOf(movieId) === undefined) return { record, refused: 'movieId is missing or not an id', text };
+  if (eventTime === undefined) return { record, refused: timestampRule, text };
+  const event = { userId, recordId: movieId, recordType: 'movie', value: rating, eventType: 'put' };
+  return { record, event, eventTime, text };
+};
+
+/** A rating without a type of record or event, as MovieLens and many others publish them. */
+interface PlainRating {
+  readonly userId?: unknown;
+  readonly movieId: unknown;
+  readonly rating?: unknown;
+  readonly timestamp?: unknown;
+}
+
+const isPlainRating = (value: unknown): value is PlainRating =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.hasOwn(value, 'movieId') &&
+  !['recordId', 'record_id'].some((name) => Object.hasOwn(value, name));
+
+const timestampRule = 'timestamp is neither seconds since 1970 nor RFC 3339 text with a time zone';
+
+/** Returns null for a missing time, and undefined for a value that is none. */
+const timeOf = (value: unknown): Date | null | undefined => {
+  if (value === undefined || value === null || value === '') return null;
+  if (typeof value !== 'string' && typeof value !== 'number') return undefined;
+  const text = String(value);
+  if (/^\d{1,11}$/.test(text)) return new Date(Number(text) * 1000);
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)) return undefined;
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? undefined : time;
+};
+
+/** The columns of a CSV file, by kind of record. */
+const kinds = [
+  ['userId', 'movieId', 'rating'],
   ['userId', 'recordId', 'recordType', 'value', 'eventType'],
   ['user_id', 'record_id', 'record_type', 'value', 'event_type'],
 ] as const;
 
+/** Returns the columns of the kind of which the header has the most, also if some are spelled differently. */
+const columnsFor = (header: readonly string[]): readonly string[] => {
+  const spelled = (names: readonly string[]) =>
+    names.map((name) => name.toLowerCase().replace(/[^a-z]/g, ''));
+  const shareOf = (columns: readonly string[], names: readonly string[]) =>
+    columns.filter((column) => names.includes(column)).length / columns.length;
+  const likeness = (columns: readonly string[]) =>
+    shareOf(spelled(columns), spelled(header)) + shareOf(columns, header) / 10;
+  const [nearest = kinds[0]] = kinds.toSorted((one, other) => likeness(other) - likeness(one));
+  return nearest === kinds[0] && header.includes('timestamp') ? [...nearest, 'timestamp'] : nearest;
+};
+
 const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ExternalRecord> {
-  let columns: readonly string[] = dialects[0];
-  // The header decides which of the two dialects the rows are in.
-  const choose = (header: readonly string[]) =>
-    (columns = header.includes('record_id') || header.includes('user_id') ? dialects[1] : dialects[0]);
+  let columns: readonly string[] = [];
+  const choose = (header: readonly string[]) => (columns = columnsFor(header));
   for await (const rows of readTable(source, choose)) {
     for (const row of rows) {
       const record = `line ${row.line}`;
@@ -77,10 +135,14 @@ const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): Async
         yield { record, refused: row.fault, text: row.text };
         continue;
       }
-      const event = Object.fromEntries(row.cells.map((cell, at) => [columns[at] ?? '', cell]));
-      const { value } = event;
-      const number = value !== undefined && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
-      yield { record, event: { ...event, value: number }, text: row.text };
+      const fields = row.cells.map((cell, at) => {
+        const column = columns[at] ?? '';
+        return [column, column === 'value' || column === 'rating' ? numberOf(cell) : cell] as const;
+      });
+      yield toRecord(record, Object.fromEntries(fields), row.text);
     }
   }
 };
+
+/** Returns the number that a cell has, or else its text. */
+const numberOf = (cell: string): number | string => (/^-?\d+(\.\d+)?$/.test(cell) ? Number(cell) : cell);

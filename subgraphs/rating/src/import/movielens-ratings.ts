@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Refusal } from '@cinegraph/service/refusal';
-import { StartError } from '@cinegraph/service/start-error';
+import { UsageError } from '@cinegraph/service/start-error';
 import type { Importer, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import { readTable } from '@cinegraph/subgraph/import/table';
 import { openSource, type Source } from '@cinegraph/subgraph/import/source';
@@ -21,7 +21,7 @@ export const movieLensRatings: Importer<StagedRating> = {
   chunkSize: 10_000,
   read: async ([folder, ...more]) => {
     if (folder === undefined || more.length > 0)
-      throw new StartError('Usage: npm run import -- movielens <folder>');
+      throw new UsageError('Usage: npm run import -- movielens <folder>');
     const source = await openSource(join(folder, 'ratings.csv'));
     return {
       total: source.size,
