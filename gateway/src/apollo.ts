@@ -6,6 +6,7 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import { cacheControl } from '@cinegraph/service/http/cache-control';
+import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
@@ -60,12 +61,17 @@ export const createApolloServer = (
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
     documentStore: createDocumentStore(),
-    formatError: maskErrors({ schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(), logger }),
+    formatError: maskErrors({
+      schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
+      hidesSchema: inProduction,
+      logger,
+    }),
     stringifyResult: (result) => JSON.stringify(result),
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
+      statusByMediaType(),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],
