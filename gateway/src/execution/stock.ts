@@ -23,8 +23,8 @@ export interface StockExecutor {
   readonly execute: Execute;
 }
 
-/** Size of the plan cache, as JSON; in memory plans take several times as much. */
-const planStoreMiB = 4;
+/** Size of the plan cache, as JSON; in memory, plans take about four times as much. */
+const planStoreMiB = 2;
 
 /** The planner throws its two limits, which only a hostile operation reaches, as plain errors. */
 const isPlannerLimit = (error: unknown): boolean =>
