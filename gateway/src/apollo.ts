@@ -6,6 +6,7 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import { cacheControl } from '@cinegraph/service/http/cache-control';
+import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
@@ -23,8 +24,11 @@ const maxTokens = 15_000;
 /** Maximum number of validation errors returned for one operation. */
 const maxValidationErrors = 20;
 
-/** Size of the document store: characters of source text. Parsed documents take many times as much memory. */
-const documentStoreSize = 500_000;
+/**
+ * Size of the document store: characters of source text. A parsed document takes about 90 bytes for each of
+ * them, because it keeps its tokens.
+ */
+const documentStoreSize = 150_000;
 
 /**
  * Creates the Apollo Server that owns the HTTP request from parsing to the response: persisted queries,
@@ -60,12 +64,17 @@ export const createApolloServer = (
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
     documentStore: createDocumentStore(),
-    formatError: maskErrors({ schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(), logger }),
+    formatError: maskErrors({
+      schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
+      hidesSchema: inProduction,
+      logger,
+    }),
     stringifyResult: (result) => JSON.stringify(result),
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
+      statusByMediaType(),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],

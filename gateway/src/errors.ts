@@ -1,7 +1,7 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
-import { shortMessage } from '@cinegraph/service/refusal';
+import { shortMessage, withoutSuggestion } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type ASTNode, type GraphQLFormattedError } from 'graphql';
 
 /** The codes with which the gateway itself refuses. */
 export const gatewayCode = {
@@ -22,13 +22,34 @@ const passedCodes: ReadonlySet<string> = new Set([
 const subgraphCodes: readonly string[] = ['BAD_USER_INPUT', 'UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'];
 
 /**
+ * Codes that mean a fault of a subgraph and no refusal. Their messages may hold anything, so they are masked
+ * even if the enum `ErrorCode` lists them.
+ */
+const faultCode =
+  /INTERNAL|UNEXPECTED|UNHANDLED|EXCEPTION|^GRAPHQL_|^PERSISTED_QUERY_|^UNKNOWN$|^(?:(?:UNKNOWN|SERVER|DATABASE|DOWNSTREAM_SERVICE)_)?ERROR$/i;
+
+/** Codes after which a client may try again. They pass if `ErrorCode` lists them; their messages do not. */
+const unavailableCodes: ReadonlySet<string> = new Set([
+  gatewayCode.subgraphUnavailable,
+  gatewayCode.deadlineExceeded,
+  'STORE_UNAVAILABLE',
+  'SERVICE_UNAVAILABLE',
+  'UNAVAILABLE',
+  'TIMEOUT',
+]);
+
+/**
  * Returns Apollo Server's `formatError`. An error passes with message, path, locations, code and flat details
  * if its code is known: for a subgraph's error, which carries `serviceName`, a common code or one of
- * `schemaCodes()`, the values of the supergraph's enum `ErrorCode`. Any other error is logged whole and
- * becomes "Internal error".
+ * `schemaCodes()`, the values of the supergraph's enum `ErrorCode`, unless it means a fault. Any other error
+ * is logged whole and becomes "Internal error". With `hidesSchema` the messages suggest no names.
  */
-export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; logger: Logger }) => {
-  const { schemaCodes, logger } = options;
+export const maskErrors = (options: {
+  schemaCodes: () => ReadonlySet<string>;
+  hidesSchema: boolean;
+  logger: Logger;
+}) => {
+  const { schemaCodes, hidesSchema, logger } = options;
   // One failed fetch can cause errors at many paths of a response; its cause is logged once.
   const logged = new WeakSet<object>();
   return (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
@@ -41,18 +62,25 @@ export const maskErrors = (options: { schemaCodes: () => ReadonlySet<string>; lo
     const ofSubgraph = serviceName !== undefined;
     const passes =
       typeof code === 'string' &&
-      (ofSubgraph ? subgraphCodes.includes(code) || schemaCodes().has(code) : passedCodes.has(code));
-    if (!passes) {
+      (ofSubgraph
+        ? subgraphCodes.includes(code) || (schemaCodes().has(code) && !faultCode.test(code))
+        : passedCodes.has(code));
+    const isUnavailable = passes && ofSubgraph && unavailableCodes.has(code);
+    if (!passes || isUnavailable) {
       const cause = unwrapResolverError(thrown);
       const seen = typeof cause === 'object' && cause !== null && logged.has(cause);
       if (typeof cause === 'object' && cause !== null) logged.add(cause);
       if (!seen) logger.error({ err: cause, path: formatted.path, subgraph: serviceName }, 'masked error');
-      return { message: 'Internal error', ...position, extensions: { code: internalCode } };
+      return isUnavailable
+        ? { message: unavailableMessage, ...position, extensions: { code } }
+        : { message: 'Internal error', ...position, extensions: { code: internalCode } };
     }
+    const shownMessage =
+      hidesSchema && !ofSubgraph ? withoutSuggestion(formatted.message) : formatted.message;
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
-        : shortMessage(formatted.message);
+        : shortMessage(shownMessage);
     const shown = ofSubgraph ? flatDetails(details) : undefined;
     return { message, ...position, extensions: shown === undefined ? { code } : { code, details: shown } };
   };
@@ -75,17 +103,20 @@ const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
   return plain.length === 0 ? undefined : Object.fromEntries(plain);
 };
 
-/** Creates the refusal of a whole operation, before any subgraph is asked: HTTP 400. */
-export const refusedOperation = (code: string, message: string): GraphQLError =>
-  new GraphQLError(message, { extensions: { code, http: { status: 400 } } });
+/**
+ * Creates the refusal of a whole operation, before any subgraph is asked: HTTP 400. `nodes` are the parts of
+ * the document that it is about.
+ */
+export const refusedOperation = (code: string, message: string, nodes?: readonly ASTNode[]): GraphQLError =>
+  new GraphQLError(message, { nodes: nodes ?? null, extensions: { code, http: { status: 400 } } });
+
+const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';
 
 /**
  * Creates the error of fields whose subgraph has no usable response; it names neither subgraph nor address.
  */
 export const subgraphUnavailable = (): GraphQLError =>
-  new GraphQLError('This part of the graph cannot be reached at the moment. Try again later.', {
-    extensions: { code: gatewayCode.subgraphUnavailable },
-  });
+  new GraphQLError(unavailableMessage, { extensions: { code: gatewayCode.subgraphUnavailable } });
 
 /** Creates the error of fields whose subgraph did not respond before the request's deadline. */
 export const deadlineExceeded = (): GraphQLError =>

@@ -151,6 +151,7 @@ describe('a subgraph that fails', () => {
   it('a subgraph error passes only with a listed code, and is masked otherwise', async () => {
     for (const code of [
       'INTERNAL_SERVER_ERROR',
+      'InternalError',
       'DB_DOWN',
       'GRAPHQL_VALIDATION_FAILED',
       'SUBGRAPH_UNAVAILABLE',
@@ -168,6 +169,31 @@ describe('a subgraph that fails', () => {
     }
     const masked = world.log.filter(({ msg }) => msg === 'masked error');
     expect(JSON.stringify(masked)).toContain('hunter2');
+  });
+
+  it('the code of an unavailable store passes if the schema lists it, but not its message', async () => {
+    const { text, body } = await world.ask('{ broken(code: "STORE_UNAVAILABLE") }');
+
+    expect(text).not.toMatch(internals);
+    expect(body.errors).toEqual([
+      {
+        message: 'This part of the graph cannot be reached at the moment. Try again later.',
+        path: ['broken'],
+        extensions: { code: 'STORE_UNAVAILABLE' },
+      },
+    ]);
+  });
+
+  it('an error without a path beside whole data has no path, although a field is null elsewhere', async () => {
+    world.things.misbehave(answers({ data: { loose: [{ __typename: 'Thing', id: '1' }, null] } }));
+    const whole = { _entities: [{ __typename: 'Thing', score: 10 }] };
+    world.scores.misbehave(
+      answers({ data: whole, errors: [{ message: 'slow', extensions: { code: 'FORBIDDEN' } }] }),
+    );
+    const { body } = await world.ask('{ loose { id score } }');
+
+    expect(body.data).toEqual({ loose: [{ id: '1', score: 10 }, null] });
+    expect(body.errors).toEqual([{ message: 'slow', extensions: { code: 'FORBIDDEN' } }]);
   });
 
   it('a refusal with a code of the schema passes with message, flat details and path', async () => {

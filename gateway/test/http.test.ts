@@ -173,6 +173,27 @@ describe('the HTTP side in production', () => {
     expect(text).not.toMatch(/did you mean|"name/i);
   });
 
+  it('an unknown key of a variable gets no suggestion in production', async () => {
+    const query = 'query ($filter: ThingFilter) { things(filter: $filter) { id } }';
+    const { status, text } = await post(JSON.stringify({ query, variables: { filter: { nam: 'x' } } }));
+
+    expect(status).toBe(400);
+    expect(text).toContain('nam');
+    expect(text).not.toMatch(/did you mean|"name/i);
+  });
+
+  it.each([
+    ['operationName=', 200],
+    ['variables=', 200],
+    ['extensions', 200],
+    ['operationName=&variables=&extensions=', 200],
+    ['operationName=&operationName=', 400],
+    ['variables=x', 400],
+  ])('a GET whose optional parameters are %s gets %d', async (parameters, status) => {
+    const headers = { 'apollo-require-preflight': 'y' };
+    expect((await send({ headers }, `?query={things{id}}&${parameters}`)).status).toBe(status);
+  });
+
   it.each(['/graphql', '/graphiql', '/graphiql/start.js', '/'])(
     'there is no page at %s in production',
     async (path) => {

@@ -25,6 +25,7 @@ export const checkOperation = (
   const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables, {
     maxErrors: 1,
   });
-  if (errors?.[0]) throw refusedOperation(ApolloServerErrorCode.BAD_USER_INPUT, errors[0].message);
+  const [fault] = errors ?? [];
+  if (fault) throw refusedOperation(ApolloServerErrorCode.BAD_USER_INPUT, fault.message, fault.nodes);
   return operation;
 };

@@ -3,13 +3,17 @@ import { GraphQLError, Kind, parse, type SelectionSetNode } from 'graphql';
 type Path = (string | number)[];
 
 /**
- * A fetch without a usable response: where in the client's response its fields belong, and what went wrong.
+ * A fetch without a usable response, or with an error that names no field: where in the client's response its
+ * fields belong, and what went wrong.
  */
 export interface FetchFailure {
   /** The response path of the fetch; `@` stands for each item of a list. Empty for a fetch of root fields. */
   readonly path: readonly (string | number)[];
-  /** The response names of the fields that the fetch would have returned. */
-  readonly fields: readonly string[];
+  /**
+   * The response names of the fields that the fetch would have returned; undefined if it returned all of
+   * them.
+   */
+  readonly fields: readonly string[] | undefined;
   readonly error: GraphQLError;
 }
 
@@ -29,9 +33,10 @@ const maxErrorsPerFailure = 100;
  */
 export const errorsOfFailures = (failures: readonly FetchFailure[], data: unknown): GraphQLError[] =>
   failures.flatMap(({ path, fields, error }) => {
-    const found = findNulls(data, path, fields);
+    const found = fields ? findNulls(data, path, fields) : [];
     const beforeList = path.indexOf('@');
-    const paths = found.length > 0 ? found : [path.slice(0, beforeList === -1 ? path.length : beforeList)];
+    const fetchPath = fields ? path.slice(0, beforeList === -1 ? path.length : beforeList) : [];
+    const paths = found.length > 0 ? found : [fetchPath];
     return paths.slice(0, maxErrorsPerFailure).map(
       (clientPath) =>
         new GraphQLError(error.message, {

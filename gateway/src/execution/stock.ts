@@ -4,6 +4,7 @@ import type { Logger } from '@cinegraph/service/logger';
 import type { GraphQLSchema } from 'graphql';
 import { gatewayCode, refusedOperation } from '../errors.js';
 import type { SubgraphClient } from '../fetching/client.js';
+import { isWhole } from '../fetching/response.js';
 import type { RequestContext } from '../request/context.js';
 import { checkOperation } from './check-operation.js';
 import { errorsOfFailures, fieldsOfFetch, type FetchFailure } from './failures.js';
@@ -22,8 +23,8 @@ export interface StockExecutor {
   readonly execute: Execute;
 }
 
-/** Size of the plan cache, as JSON; in memory plans take several times as much. */
-const planStoreMiB = 4;
+/** Size of the plan cache, as JSON; in memory, plans take about four times as much. */
+const planStoreMiB = 2;
 
 /** The planner throws its two limits, which only a hostile operation reaches, as plain errors. */
 const isPlannerLimit = (error: unknown): boolean =>
@@ -104,7 +105,7 @@ const dataSourceOf = (
     );
     policy.restrict(result.cacheHint);
     if (result.errors.length > 0) {
-      const fields = fieldsOfFetch(query);
+      const fields = isWhole(result.response) ? undefined : fieldsOfFetch(query);
       failures
         .get(context)
         ?.push(...result.errors.map((error) => ({ path: pathInIncomingRequest, fields, error })));

@@ -1,13 +1,12 @@
-import { readCacheControl } from '@cinegraph/service/http/cache-control';
 import { identityHeader } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Viewer } from '@cinegraph/service/viewer';
 import type { GraphQLError } from 'graphql';
-import { Pool } from 'undici';
 import { deadlineExceeded, subgraphUnavailable } from '../errors.js';
-import type { RequestContext } from '../request/context.js';
-import type { AbortReason } from '../request/context.js';
+import type { AbortReason, Deadline, RequestContext } from '../request/context.js';
+import { cacheHintOf, type CacheHint } from './cache-hint.js';
 import { readResponse, type SubgraphResponse } from './response.js';
+import { createTransport, type HttpResponse } from './transport.js';
 
 /** The header that carries how many milliseconds of the request's time are left. */
 export const deadlineHeader = 'x-deadline-ms';
@@ -33,7 +32,7 @@ export interface FetchResult {
   /**
    * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
    */
-  readonly cacheHint: ReturnType<typeof readCacheControl>;
+  readonly cacheHint: CacheHint;
 }
 
 /** Sends requests to one subgraph. */
@@ -48,8 +47,6 @@ export interface SubgraphClient {
 /** Returns true for an http or https URL. */
 export const isHttpUrl = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-
-const connectTimeoutMs = 5_000;
 
 /**
  * Creates the client of one subgraph, over kept-alive connections. A fetch ends at the request's deadline,
@@ -69,18 +66,7 @@ export const createSubgraphClient = (options: {
   const { name, url, logger, sign, passesRefusal } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
-  const path = target && target.pathname + target.search;
-  const pool =
-    target &&
-    new Pool(target.origin, {
-      connections: maxConnections,
-      keepAliveTimeout: 30_000,
-      connect: { timeout: connectTimeoutMs },
-      // The request's deadline limits these two; undici's timers would only add a second, coarser limit.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxResponseSize: maxResponseBytes,
-    });
+  const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections });
   const authorization = target && basicCredentials(target);
   let state: SubgraphState = 'unknown';
 
@@ -91,37 +77,34 @@ export const createSubgraphClient = (options: {
     else logger.info({ subgraph: name }, 'a subgraph responds');
   };
 
-  const headersOf = ({ forwarded, viewer }: RequestContext, remainingMs: number) => {
+  const headersOf = ({ forwarded, viewer, deadline }: RequestContext) => {
     const headers: Record<string, string> = {
       ...(authorization !== undefined && { authorization }),
       ...forwarded,
       'content-type': 'application/json',
       accept: 'application/json, application/graphql-response+json;q=0.9',
-      [deadlineHeader]: String(remainingMs),
+      [deadlineHeader]: String(remainingMs(deadline)),
     };
     if (sign) headers[identityHeader] = sign(viewer);
     return headers;
   };
 
   const fetch = async (request: SubgraphRequest, context: RequestContext): Promise<FetchResult> => {
-    const { dueAtMs, signal } = context.deadline;
-    const remainingMs = Math.floor(dueAtMs - performance.now());
+    const { signal } = context.deadline;
     const abortReason = () => (signal.aborted ? (signal.reason as AbortReason) : undefined);
-    if (remainingMs < 1 || abortReason() !== undefined) return failed(deadlineExceeded());
-    if (!pool || path === undefined) {
+    if (remainingMs(context.deadline) < 1 || abortReason() !== undefined) return failed(deadlineExceeded());
+    if (!transport) {
       logger.error({ subgraph: name }, 'a subgraph has no usable URL');
       return failed(subgraphUnavailable());
     }
-    let status: number;
-    let text: string;
-    let cacheHint: FetchResult['cacheHint'];
+    let response: HttpResponse;
     try {
-      const headers = headersOf(context, remainingMs);
-      const body = JSON.stringify(request);
-      const response = await pool.request({ method: 'POST', path, headers, body, signal });
-      status = response.statusCode;
-      text = await response.body.text();
-      cacheHint = readCacheControl(response.headers['cache-control']);
+      response = await transport.send({
+        body: JSON.stringify(request),
+        headers: () => headersOf(context),
+        isQuery: isQuery(request.query),
+        signal,
+      });
     } catch (error) {
       const reason = abortReason();
       if (reason === 'deadline') setState('unreachable', new Error('no response within the deadline'));
@@ -131,6 +114,7 @@ export const createSubgraphClient = (options: {
       return failed(subgraphUnavailable());
     }
     setState('reachable');
+    const { status, headers, text } = response;
     const read =
       !passesRefusal && (status === 401 || status === 403)
         ? 'the subgraph refuses the gateway'
@@ -142,11 +126,17 @@ export const createSubgraphClient = (options: {
       );
       return failed(subgraphUnavailable());
     }
-    return { response: read.response, errors: read.errorsWithoutPath, cacheHint };
+    return { response: read.response, errors: read.errorsWithoutPath, cacheHint: cacheHintOf(headers) };
   };
 
-  return { fetch, state: () => state, close: async () => pool?.close() };
+  return { fetch, state: () => state, close: async () => transport?.close() };
 };
+
+/** Returns how many whole milliseconds are left until the response is due. */
+const remainingMs = ({ dueAtMs }: Deadline): number => Math.floor(dueAtMs - performance.now());
+
+/** Returns true if a fetch changes nothing. The planner writes the operation first. */
+const isQuery = (document: string): boolean => /^\s*(?:query\b|\{)/.test(document);
 
 const failed = (error: GraphQLError): FetchResult => ({
   response: {},

@@ -64,6 +64,15 @@ export const readResponse = (
   };
 };
 
+/** Returns true if a response has data, and no fetched entity and no fetched field in it is null. */
+export const isWhole = ({ data }: SubgraphResponse): boolean => {
+  const entities = data?.['_entities'];
+  const objects: readonly unknown[] = Array.isArray(entities) ? entities : [data];
+  return objects.every(
+    (object) => isObject(object) && Object.values(object).every((value) => value !== null),
+  );
+};
+
 const readError = (value: unknown): GraphQLFormattedError => {
   const { message, path, extensions } = isObject(value) ? value : {};
   const steps = Array.isArray(path)

@@ -1,5 +1,5 @@
 import type { ApolloServer } from '@apollo/server';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { graphqlHandler } from '@cinegraph/service/http/graphql';
 import { requestError } from '@cinegraph/service/http/server';
 import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import cors from '@fastify/cors';
@@ -39,17 +39,15 @@ export const addRoutes = async (
     maxAge: 3_600,
   });
   addCompression(app);
-  const handle = fastifyApolloHandler(apollo, {
-    context: async (request, reply) => {
-      const context = createRequestContext({
-        headers: request.headers,
-        developmentViewers: !inProduction,
-        forwardHeaders,
-        deadlineMs,
-      });
-      reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
-      return context;
-    },
+  const handle = graphqlHandler(apollo, async (request, reply) => {
+    const context = createRequestContext({
+      headers: request.headers,
+      developmentViewers: !inProduction,
+      forwardHeaders,
+      deadlineMs,
+    });
+    reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
+    return context;
   });
   app.route({
     method: ['GET', 'POST'],
@@ -58,7 +56,7 @@ export const addRoutes = async (
       async (request, reply) =>
         hasExplorer && isPageVisit(request)
           ? reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`)
-          : handle.call(app, request, reply),
+          : handle(request, reply),
       [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
     ),
   });

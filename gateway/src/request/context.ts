@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/service/viewer';
 import { GraphQLError } from 'graphql';
@@ -61,6 +62,8 @@ export const createRequestContext = (options: {
 /** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */
 const startDeadline = (deadlineMs: number): Deadline => {
   const controller = new AbortController();
+  // Each fetch under way listens, and a request may have hundreds; Node warns of a leak from the eleventh on.
+  setMaxListeners(0, controller.signal);
   const timer = setTimeout(() => controller.abort('deadline' satisfies AbortReason), deadlineMs).unref();
   let endsWithClient = false;
   return {

@@ -14,7 +14,7 @@ const thingsSdl = `${link}
   input ThingFilter { name: String }
   type Query { things(count: Int = 3, filter: ThingFilter): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
   type Mutation { rename(id: ID!, name: String!): Thing }
-  enum ErrorCode { THING_LOCKED }
+  enum ErrorCode { THING_LOCKED INTERNAL_SERVER_ERROR GRAPHQL_VALIDATION_FAILED InternalError STORE_UNAVAILABLE }
   type Thing @key(fields: "id") { id: ID! name: String! }`;
 
 const scoresSdl = `${link}

@@ -38,6 +38,9 @@ export const refusalCode = {
   internal: ApolloServerErrorCode.INTERNAL_SERVER_ERROR,
 } as const;
 
+/** Returns an error message without the similar names that graphql-js suggests at its end. */
+export const withoutSuggestion = (message: string): string => message.replace(/ Did you mean [^]*\?$/, '');
+
 /** Messages are longer than this only if they repeat the client's request. */
 const maxMessageLength = 500;
 

@@ -75,6 +75,45 @@ describe('createHttpServer', () => {
     ]);
   });
 
+  it.each(['/health/live', '/health/ready'])(
+    'responds to HEAD on %s as to GET, without a body',
+    async (path) => {
+      const url = await start();
+      const got = await fetch(`${url}${path}`);
+      const head = await fetch(`${url}${path}`, { method: 'HEAD' });
+      expect([head.status, await head.text()]).toEqual([200, '']);
+      expect(head.headers.get('content-length')).toBe(String((await got.text()).length));
+    },
+  );
+
+  it('responds to HEAD on /health/ready with 503 while it is not ready', async () => {
+    const url = await start({ readiness: async () => ({ ready: false, checks: {} }) });
+    expect((await fetch(`${url}/health/ready`, { method: 'HEAD' })).status).toBe(503);
+  });
+
+  it.each([
+    ['HTTP/1.0 without a host', '1.0', '', 200],
+    ['a name', '1.1', 'host: a.example\r\n', 200],
+    ['an IPv6 address with a port', '1.1', 'host: [::1]:4000\r\n', 200],
+    ['an empty host', '1.1', 'host:\r\n', 200],
+    ['no host', '1.1', '', 400],
+    ['a space', '1.1', 'host: a b\r\n', 400],
+    ['half an IPv6 address', '1.1', 'host: [::1\r\n', 400],
+    ['brackets without an address', '1.1', 'host: [:::::]\r\n', 400],
+    ['a user', '1.1', 'host: user@a\r\n', 400],
+    ['a path', '1.1', 'host: a/b\r\n', 400],
+    ['a port that does not exist', '1.1', 'host: a:65536\r\n', 400],
+    ['two hosts', '1.1', 'host: a\r\nhost: b\r\n', 400],
+  ])('responds to a request with %s by the status of its Host', async (_what, version, host, status) => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1', () =>
+      socket.write(`GET /health/live HTTP/${version}\r\n${host}connection: close\r\n\r\n`),
+    );
+    let text = '';
+    for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+    expect(text).toContain(`HTTP/1.1 ${status} `);
+  });
+
   it('finishes the requests under way before it stops, and accepts no new connection', async () => {
     let finish: (value: unknown) => void = () => undefined;
     let begin: () => void = () => undefined;

@@ -5,7 +5,7 @@ import { maskErrors } from './mask-errors.js';
 import { Refusal } from '@cinegraph/service/refusal';
 import { createLogger } from '@cinegraph/service/logger';
 
-const mask = maskErrors(createLogger({ name: 'test', level: 'silent' }));
+const mask = maskErrors(createLogger({ name: 'test', level: 'silent' }), { hidesSchema: true });
 const shown = (error: Error) => {
   const wrapped = new GraphQLError(error.message, { originalError: error, path: ['a', 0] });
   return mask({ ...wrapped.toJSON(), extensions: { ...wrapped.extensions } }, wrapped);
@@ -35,6 +35,17 @@ describe('the mask', () => {
     );
     expect(answer.extensions).toEqual({ code: 'STORE_UNAVAILABLE' });
     expect(answer.message).not.toContain('10.0.0.1');
+  });
+});
+
+describe('a suggestion of a name', () => {
+  it('the mask removes a suggestion from a fault of the request, and keeps what a refusal says', () => {
+    const message = 'Field "titel" is not defined by type "MovieInput". Did you mean "title"?';
+    const fault = new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+    expect(mask(fault.toJSON(), fault).message).toBe('Field "titel" is not defined by type "MovieInput".');
+    expect(shown(new Refusal('MOVIE_NOT_FOUND', 'Did you mean it? Did you mean "Heat"?')).message).toBe(
+      'Did you mean it? Did you mean "Heat"?',
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import { isUnavailable } from '@cinegraph/database/store-errors';
 import type { Logger } from '@cinegraph/service/logger';
-import { refusalCode, shortMessage } from '@cinegraph/service/refusal';
+import { refusalCode, shortMessage, withoutSuggestion } from '@cinegraph/service/refusal';
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 
@@ -11,10 +11,11 @@ const requestCodes: ReadonlySet<string> = new Set(
 /**
  * Returns the `formatError` of Apollo Server for subgraphs. Refusals and errors of the request keep their
  * message, code and details. An unavailable store becomes `STORE_UNAVAILABLE`. Anything else is a bug: it is
- * logged completely, and the client gets "Internal error".
+ * logged completely, and the client gets "Internal error". With `hidesSchema` the messages about a request
+ * suggest no names.
  */
 export const maskErrors =
-  (logger: Logger) =>
+  (logger: Logger, { hidesSchema }: { hidesSchema: boolean }) =>
   (formatted: GraphQLFormattedError, thrown: unknown): GraphQLFormattedError => {
     const original = unwrapResolverError(thrown);
     const location = {
@@ -31,7 +32,8 @@ export const maskErrors =
     }
     const code = formatted.extensions?.['code'];
     if (original instanceof GraphQLError && typeof code === 'string' && requestCodes.has(code)) {
-      return { message: shortMessage(formatted.message), ...location, extensions: { code } };
+      const message = hidesSchema ? withoutSuggestion(formatted.message) : formatted.message;
+      return { message: shortMessage(message), ...location, extensions: { code } };
     }
     if (isUnavailable(original)) {
       logger.warn({ err: original, path: formatted.path }, 'the store is unavailable');

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { openDatabase } from '@cinegraph/database/pool';
 import { openBroker } from '@cinegraph/messaging/open-broker';
 import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
@@ -11,6 +10,7 @@ import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
 import { readEnv } from '@cinegraph/service/env';
 import { cacheControl } from '@cinegraph/service/http/cache-control';
+import { graphqlHandler, statusByMediaType } from '@cinegraph/service/http/graphql';
 import { createHttpServer, requestError } from '@cinegraph/service/http/server';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
@@ -118,10 +118,16 @@ export const startSubgraph = async <Context extends BaseContext>(
     includeStacktraceInErrorResponses: false,
     persistedQueries: false,
     stopOnTerminationSignals: false,
-    formatError: maskErrors(logger),
+    formatError: maskErrors(logger, { hidesSchema: mode === 'production' }),
     parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [ApolloServerPluginLandingPageDisabled(), storableTextGuard(), itemLimit(), ...cacheControl()],
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      storableTextGuard(),
+      itemLimit(),
+      statusByMediaType(),
+      ...cacheControl(),
+    ],
   });
   const graphql: Part = {
     name: 'graphql',
@@ -142,9 +148,7 @@ export const startSubgraph = async <Context extends BaseContext>(
             .status(401)
             .send(requestError(refusalCode.unauthenticated, 'This service answers the gateway only.'));
         },
-        handler: fastifyApolloHandler(apollo, {
-          context: async (request) => opened.context(viewers.get(request) ?? null),
-        }),
+        handler: graphqlHandler(apollo, async (request) => opened.context(viewers.get(request) ?? null)),
       });
     },
     stop: () => apollo.stop(),

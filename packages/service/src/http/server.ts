@@ -1,5 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { uncachedResponse } from './cache-control.js';
@@ -87,10 +87,14 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     response.once('close', () => requests?.delete(request));
   });
 
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
     // Without it, caches may store a 404 or 405 by a heuristic of their own.
     reply.header('cache-control', uncachedResponse);
+    if (hasValidHost(request.raw)) return undefined;
+    return reply
+      .status(400)
+      .send(requestError('BAD_REQUEST', 'The header Host must name one host, and may name its port.'));
   });
   // Otherwise a connection that was busy when the drain began would stay open, idle, and block the drain.
   app.addHook('onSend', async (_request, reply) => {
@@ -109,8 +113,8 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     reply.status(404).send(requestError('NOT_FOUND', 'There is nothing here. The graph is at /graphql.')),
   );
 
-  app.get('/health/live', async () => ({ status: 'live' }));
-  app.get('/health/ready', async (_request, reply) => {
+  app.get('/health/live', { exposeHeadRoute: true }, async () => ({ status: 'live' }));
+  app.get('/health/ready', { exposeHeadRoute: true }, async (_request, reply) => {
     const { ready, checks } = await readiness();
     const status = draining ? 'draining' : ready ? 'ready' : 'unready';
     return reply.status(status === 'ready' ? 200 : 503).send({ status, checks });
@@ -155,6 +159,28 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     },
   };
 };
+
+/**
+ * Returns true if a request has at most one `Host`, and its value is valid (RFC 9112, 3.2). A request of
+ * HTTP/1.0 may have none; Node refuses one of HTTP/1.1.
+ */
+const hasValidHost = ({ headers: { host }, rawHeaders }: IncomingMessage): boolean => {
+  if (host === undefined) return true;
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    if (rawHeaders[index]?.toLowerCase() === 'host') count += 1;
+  }
+  const [valid, address, port] = hostPattern.exec(host) ?? [];
+  return (
+    count === 1 &&
+    valid !== undefined &&
+    (address === undefined || isIPv6(address)) &&
+    Number(port ?? 0) <= 65_535
+  );
+};
+
+/** A host name, an IPv4 address or an IPv6 address in brackets, and a port. */
+const hostPattern = /^(?:\[([\da-f:.]+)\]|[\w.~!$&'()*+,;=%-]*)(?::(\d*))?$/i;
 
 const sendClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
   if (error.code === 'ECONNRESET' || !socket.writable) {
