@@ -99,7 +99,7 @@ export const createMovieCommands = ({
           if (!locked) return insertMovie(tx, knownId ?? newId(), complete, now);
           if (locked === 'deleted') throw movieDeleted();
           return changeMovie(tx, locked, complete, now);
-          // Another transaction may have added the movie after the lookup. The next attempt finds and changes it.
+          // A movie that was added after the lookup is found by the next attempt.
         },
         (error) => externalId !== null && isTakenId(error, externalId),
       );

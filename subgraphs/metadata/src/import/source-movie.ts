@@ -71,8 +71,8 @@ export const nothingKnown: MovieFacts = {
 };
 
 /**
- * Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. A value that
- * exceeds a limit is left out, and the record names its field in `dropped`.
+ * Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. A value
+ * that exceeds a limit is left out, and the record names its field in `dropped`.
  */
 export const toSourceRecord = (record: string, source: SourceMovieInput): SourceRecord<SourceMovie> => {
   const { movie: input, dropped } = fitLimits(source);
