@@ -9,7 +9,7 @@ import type {
 } from './models.js';
 
 /** The limits of a movie's fields, as the schema states them. Lengths count Unicode characters. */
-export const limits = {
+const limits = {
   title: 300,
   description: 5_000,
   runtimeMinutes: 6_000,

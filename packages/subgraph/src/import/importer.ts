@@ -47,11 +47,10 @@ export interface OpenedSource<Item> {
 
 /**
  * One record of a source: its item, or the reason why it is refused. `record` is its position in the source,
- * e.g. `line 7`. `text` is its beginning, for the list of refused records. `dropped` names the fields that
- * were left out of the item because their values exceed a limit; the report counts them.
+ * e.g. `line 7`. `text` is its beginning, for the list of refused records.
  */
 export type SourceRecord<Item> =
-  | { readonly record: string; readonly item: Item; readonly dropped?: readonly string[] }
+  | { readonly record: string; readonly item: Item }
   | { readonly record: string; readonly refused: string; readonly text?: string };
 
 /** The tables of one subgraph while an import writes into them. */

@@ -101,7 +101,7 @@ export const importInto = async <Item>(
 };
 
 const readAll = async <Item>(
-  { chunkSize = 500, source: name, items }: Importer<Item>,
+  { chunkSize = 500, source: name }: Importer<Item>,
   source: OpenedSource<Item>,
   tables: ImportTables<Item>,
   to: {
@@ -114,7 +114,6 @@ const readAll = async <Item>(
   const { position = () => report.read } = source;
   const bar = to.stage(name, source.total ?? 0);
   let chunk: { record: string; item: Item }[] = [];
-  const dropped = new Map<string, number>();
   const flush = async () => {
     if (chunk.length > 0) {
       const result = await tables.write(chunk);
@@ -133,17 +132,11 @@ const readAll = async <Item>(
         rejects.add({ record: entry.record, reason: entry.refused }, entry.text);
         if (rejects.waiting() >= chunkSize) await flush();
       } else {
-        for (const field of entry.dropped ?? []) dropped.set(field, (dropped.get(field) ?? 0) + 1);
         chunk.push(entry);
         if (chunk.length >= chunkSize) await flush();
       }
     }
     await flush();
-    for (const [field, count] of dropped) {
-      report.notes.push(
-        `${items} of which a value of ${field} was left out because it exceeds a limit: ${count}`,
-      );
-    }
   } finally {
     bar.stop();
   }

@@ -197,9 +197,9 @@ const toMovie = (row: JoinedRow): SourceRecord<SourceMovie> => {
   const record = `title.basics.tsv.gz line ${row.line}`;
   const [year, minutes] = [known(row.year), known(row.minutes)];
   if (year !== undefined && !/^\d{4}$/.test(year)) return { record, refused: 'startYear is not a year' };
-  if (minutes !== undefined && !/^\d{1,15}$/.test(minutes))
+  if (minutes !== undefined && !/^\d{1,5}$/.test(minutes))
     return { record, refused: 'runtimeMinutes is not a number' };
-  const directors = row.directors ?? [];
+  const directors = (row.directors ?? []).slice(0, 20);
   return toSourceRecord(record, {
     id: `imdb:${row.id}`,
     title: known(row.title) ?? '',

@@ -4,7 +4,6 @@ import { findUnstorableText } from '@cinegraph/database/storable-text';
 import type { Certification, ExternalIdInput } from '../generated/resolvers.js';
 import type { GenreModel, MoneyModel, PersonModel } from '../models.js';
 import { checkMovie, checkMovieId, genresOf, isDay, isDecimal, settleRelease } from '../rules.js';
-import { fitLimits } from './fit-limits.js';
 
 /** The facts of a movie that both sources and people may change. Each fact is reconciled as a whole. */
 export interface MovieFacts {
@@ -70,12 +69,8 @@ export const nothingKnown: MovieFacts = {
   externalIds: [],
 };
 
-/**
- * Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. A value
- * that exceeds a limit is left out, and the record names its field in `dropped`.
- */
-export const toSourceRecord = (record: string, source: SourceMovieInput): SourceRecord<SourceMovie> => {
-  const { movie: input, dropped } = fitLimits(source);
+/** Converts a movie of a source to an import record, or refuses it by the same rules as a mutation. */
+export const toSourceRecord = (record: string, input: SourceMovieInput): SourceRecord<SourceMovie> => {
   const { id, title, facts = {}, releaseDate = null, releaseYear, genres = [], externalRatings = [] } = input;
   const bad = findUnstorableText(input, '');
   if (bad !== undefined) return { record, refused: `${bad} holds a character that cannot be stored` };
@@ -100,7 +95,6 @@ export const toSourceRecord = (record: string, source: SourceMovieInput): Source
     const release = settleRelease({ releaseDate: null, releaseYear: null }, { releaseDate, ...year });
     return {
       record,
-      ...(dropped.length > 0 && { dropped }),
       item: {
         id,
         facts: {
