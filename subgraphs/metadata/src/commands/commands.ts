@@ -43,11 +43,15 @@ export const createMovieCommands = ({
 }): MovieCommands => {
   const inTransaction = <Result>(
     work: (tx: Prisma.TransactionClient, now: Date) => Promise<Result>,
+    isOvertaken: (error: unknown) => boolean = () => false,
   ): Promise<Result> =>
     retryOnConflict(
       () => prisma.$transaction((tx) => work(tx, clock.now()), { maxWait: 2_000, timeout: 10_000 }),
       // A concurrent transaction may have taken a unique key; the next attempt sees its row.
-      { attempts: 3, isRetryable: (error) => isDuplicate(error) || isConflict(error) },
+      {
+        attempts: 3,
+        isRetryable: (error) => isDuplicate(error) || isConflict(error) || isOvertaken(error),
+      },
     );
 
   return {
@@ -86,15 +90,19 @@ export const createMovieCommands = ({
       if (id !== null) checkMovieId(id);
       if (externalId !== null) checkExternalId('externalId', externalId);
       checkMovie(input);
-      return inTransaction(async (tx, now) => {
-        const knownId = id ?? (externalId && (await findIdByExternalId(tx, externalId)));
-        const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
-        const complete =
-          externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
-        if (!locked) return insertMovie(tx, knownId ?? newId(), complete, now);
-        if (locked === 'deleted') throw movieDeleted();
-        return changeMovie(tx, locked, complete, now);
-      });
+      return inTransaction(
+        async (tx, now) => {
+          const knownId = id ?? (externalId && (await findIdByExternalId(tx, externalId)));
+          const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
+          const complete =
+            externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
+          if (!locked) return insertMovie(tx, knownId ?? newId(), complete, now);
+          if (locked === 'deleted') throw movieDeleted();
+          return changeMovie(tx, locked, complete, now);
+          // A movie that was added after the lookup is found by the next attempt.
+        },
+        (error) => externalId !== null && isTakenId(error, externalId),
+      );
     },
 
     deleteMovie: (id, version) =>
@@ -118,6 +126,12 @@ export const createMovieCommands = ({
 
 const movieNotFound = () => new Refusal(codes.movieNotFound, 'There is no movie of this id.');
 const movieDeleted = () => new Refusal(codes.movieDeleted, 'The movie was deleted.');
+
+const isTakenId = (error: unknown, { source, value }: ExternalIdInput): boolean =>
+  error instanceof Refusal &&
+  error.code === codes.externalIdTaken &&
+  error.details?.['source'] === source &&
+  error.details['value'] === value;
 
 const requireMovie = async (tx: Prisma.TransactionClient, id: string): Promise<MovieModel> => {
   const movie = await lockMovie(tx, id);

@@ -39,13 +39,22 @@ const toHit = (row: HitRow, index: number): SearchHitModel => {
 };
 
 /** How many candidates each way of matching adds. A text that matches more is too common to rank. */
-const candidates = { byBeginning: 100, byWords: 300, byLikeness: 200 } as const;
+const candidates = { byBeginning: 100, byWords: 300, byLikeness: 200, byPeople: 200 } as const;
+
+/**
+ * The bounds of the search by people and title together: how many words may name people, how many people each
+ * word finds, and how many credits of them are looked at.
+ */
+const people = { words: 6, each: 50, credits: 2_000 } as const;
 
 /** How many words of the text get corrections, and how many corrections each word gets. */
 const corrected = { words: 8, each: 20 } as const;
 
-/** The least similarity, from 0 to 1, of a word and its correction: pg_trgm's share of common trigrams. */
-const leastLikeness = 0.35;
+/**
+ * The least similarity, from 0 to 1, of a word and its correction: pg_trgm's share of common trigrams. One
+ * wrong letter in a word of five letters leaves a third of the trigrams in common.
+ */
+const leastLikeness = 'CASE WHEN term.size <= 6 THEN 0.3 ELSE 0.35 END';
 
 /** The searched tables: the text of each row, and the year that sorts hits with equal scores. */
 const sources = {
@@ -68,13 +77,21 @@ const byBeginning = ({ kind, from, text, live }: Source) => `
    ORDER BY left(search_fold(${text}), 100) COLLATE "C"
    LIMIT ${candidates.byBeginning})`;
 
+const byJoined = ({ kind, from, text, live }: Source) => `
+  (SELECT '${kind}' AS kind, x.id FROM ${from}
+   WHERE ${live} AND search_joined(${text}) COLLATE "C" >= (SELECT joined FROM asked) COLLATE "C"
+     AND search_joined(${text}) COLLATE "C" < ((SELECT joined FROM asked) || chr(1114111)) COLLATE "C"
+   ORDER BY search_joined(${text}) COLLATE "C"
+   LIMIT ${candidates.byBeginning})`;
+
 const byWords = ({ kind, from, text, live }: Source, query: string, limit: number, only = 'true') => `
   (SELECT '${kind}' AS kind, x.id FROM ${from}
    WHERE ${live} AND search_words(${text}) @@ (SELECT query FROM ${query}) AND ${only}
    LIMIT ${limit})`;
 
 const factsOf = ({ kind, from, text, year }: Source) => `
-  SELECT c.kind, x.id, search_fold(${text}) AS folded, ${year} AS year
+  SELECT c.kind, x.id, search_fold(${text}) AS folded, search_joined(${text}) AS joined, ${year} AS year,
+    coalesce(c.people, '') AS people, c.kind || x.id IN (SELECT kind || id FROM identified) AS identified
   FROM candidate c JOIN ${from} ON x.id = c.id WHERE c.kind = '${kind}'`;
 
 /** SQL that is true if the strict matches do not fill the page. If it is false, nothing loose is computed. */
@@ -84,20 +101,25 @@ const hasRoom = '(SELECT count(*) FROM strict) < $2::integer';
  * The statement of a search. Parameters: $1 is the text, $2 the number of hits, $3 the pattern that
  * separates words. One row more than $2 shows that there are more hits.
  *
- * 1. `strict` finds titles that begin with the text, and titles that have all of its words. A word of two
+ * 1. `identified` finds the movie or person with the id, or the IMDb id, that the text is. `strict` finds
+ *    titles that begin with the text, with or without the spaces of both, and titles that have all of its
+ *    words. A word of two
  *    letters or more also matches as the beginning of a word. A folded word has only letters and digits,
  *    so it is safe in a tsquery.
  * 2. If the strict matches leave room on the page, `loose` also accepts each word's `correction`s: words
  *    of the catalogue that contain it, are similar to it, or have two neighbouring letters swapped, which
  *    trigrams miss in short words.
- * 3. `ranked` computes the score of each candidate, from 0 to 1. Three fifths are how well the words
+ * 3. If the strict matches leave room, `by_people` finds movies by people and title together: each word, or a
+ *    correction of it, is in the title or in the name of a person of the movie.
+ * 4. `ranked` computes the score of each candidate, from 0 to 1. A movie or person with the id that the text
+ *    is scores 1. For others, three fifths are how well the words
  *    match, weighted by their length. One fifth is the share of the title that the text covers. One fifth
  *    is the position of the match: the whole title, its beginning (a leading article is ignored), or the
  *    beginning of a word.
  */
 const searchStatement = `
 WITH asked AS MATERIALIZED (
-  SELECT text, (
+  SELECT text, nullif(search_joined($1::text), '') AS joined, (
     SELECT string_agg('''' || word || '''' || CASE WHEN length(word) > 1 THEN ':*' ELSE '' END, ' & ')::tsquery
     FROM (SELECT DISTINCT string_to_table(text, ' ') AS word) AS w) AS query
   FROM (SELECT nullif(search_fold($1::text), '') AS text) AS folded
@@ -106,8 +128,22 @@ term AS MATERIALIZED (
   SELECT word, length(word) AS size, min(ordinal) AS ordinal
   FROM asked, string_to_table(text, ' ') WITH ORDINALITY AS w (word, ordinal) GROUP BY word
 ),
+identified AS MATERIALIZED (
+  SELECT 'movie' AS kind, m.id FROM movie m WHERE m.id = btrim($1::text) AND m.deleted_at IS NULL
+  UNION SELECT 'movie', m.id FROM external_id e JOIN movie m ON m.id = e.movie_id
+    WHERE e.source = 'imdb' AND e.value = lower(btrim($1::text)) AND m.deleted_at IS NULL
+  UNION SELECT 'person', p.id FROM person p WHERE p.id = btrim($1::text)
+),
 strict AS MATERIALIZED (
-  ${[sources.movie, sources.person].flatMap((source) => [byBeginning(source), byWords(source, 'asked', candidates.byWords)]).join(' UNION ')}
+  SELECT kind, id FROM identified
+  ${[sources.movie, sources.person]
+    .flatMap((source) => [
+      byBeginning(source),
+      byJoined(source),
+      byWords(source, 'asked', candidates.byWords),
+    ])
+    .map((matches) => `UNION ${matches}`)
+    .join('')}
 ),
 correction AS MATERIALIZED (
   SELECT term.word AS term, alike.word, alike.grade
@@ -128,36 +164,70 @@ correction AS MATERIALIZED (
   ) AS alike
   WHERE ${hasRoom}
 ),
-loose AS MATERIALIZED (
-  SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM (
-    SELECT concat_ws(' | ', '''' || term.word || '''' || CASE WHEN term.size > 1 THEN ':*' ELSE '' END,
+wide AS MATERIALIZED (
+  SELECT term.word AS term, min(term.ordinal) AS ordinal,
+    concat_ws(' | ', '''' || term.word || '''' || CASE WHEN term.size > 1 THEN ':*' ELSE '' END,
       string_agg('''' || c.word || '''', ' | ')) AS words
-    FROM term LEFT JOIN correction c ON c.term = term.word GROUP BY term.word, term.size) AS w
+  FROM term LEFT JOIN correction c ON c.term = term.word GROUP BY term.word, term.size
+),
+loose AS MATERIALIZED (
+  SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM wide
+),
+named AS MATERIALIZED (
+  SELECT k.movie_id, p.id AS person_id, p.folded
+  FROM (SELECT * FROM wide WHERE length(term) >= 3 ORDER BY ordinal LIMIT ${people.words}) AS w
+  CROSS JOIN LATERAL (
+    SELECT x.id, search_fold(x.name) AS folded FROM person x
+    WHERE search_words(x.name) @@ w.words::tsquery LIMIT ${people.each}) AS p
+  CROSS JOIN LATERAL (
+    SELECT movie_id FROM credit WHERE person_id = p.id LIMIT ${people.credits}) AS k
+  WHERE ${hasRoom} AND (SELECT count(*) FROM term) > 1
+  LIMIT ${people.credits}
+),
+by_people AS MATERIALIZED (
+  SELECT m.id, n.people
+  FROM (SELECT movie_id, left(string_agg(DISTINCT folded, ' '), 1000) AS people FROM named GROUP BY movie_id) AS n
+  CROSS JOIN LATERAL (
+    SELECT id, title FROM movie WHERE id = n.movie_id AND deleted_at IS NULL LIMIT 1) AS m
+  WHERE search_words(m.title) || array_to_tsvector(string_to_array(rtrim(n.people), ' ')) @@ (SELECT query FROM loose)
+  LIMIT ${candidates.byPeople}
 ),
 candidate AS MATERIALIZED (
-  SELECT kind, id FROM strict
-  ${[sources.movie, sources.person].map((source) => `UNION ${byWords(source, 'loose', candidates.byLikeness, hasRoom)}`).join('')}
+  SELECT kind, id, max(people) AS people FROM (
+    SELECT kind, id, NULL AS people FROM strict
+    UNION ALL SELECT 'movie', id, people FROM by_people
+    ${[sources.movie, sources.person].map((source) => `UNION ALL SELECT kind, id, NULL FROM ${byWords(source, 'loose', candidates.byLikeness, hasRoom)} AS w`).join(' ')}
+  ) AS found GROUP BY kind, id
 ),
 fact AS MATERIALIZED (${factsOf(sources.movie)} UNION ALL ${factsOf(sources.person)}),
 ranked AS (
-  SELECT f.kind, f.id, f.year, round((
-      0.6 * met.quality
-      + 0.2 * least(1, length(asked.text)::numeric / length(f.bare))
+  SELECT f.kind, f.id, f.year, CASE WHEN f.identified THEN 1 ELSE round((
+      0.6 * greatest(met.quality, CASE
+          WHEN f.joined = asked.joined THEN 0.95
+          WHEN starts_with(f.joined, asked.joined) THEN 0.8
+          ELSE 0
+        END)
+      + 0.2 * least(1, CASE WHEN f.people = '' THEN length(asked.text) ELSE met.covered END::numeric / length(f.bare))
       + 0.2 * CASE
           WHEN asked.text IN (f.folded, f.bare) THEN 1
           WHEN starts_with(f.bare, asked.text) OR starts_with(f.folded, asked.text) THEN 0.75
+          WHEN f.joined = asked.joined THEN 0.9
+          WHEN starts_with(f.joined, asked.joined) THEN 0.6
           WHEN position(' ' || asked.text IN ' ' || f.folded) > 0 THEN 0.5
           ELSE 0
-        END)::numeric, 4)::float8 AS score
+        END)::numeric, 4)::float8 END AS score
   FROM asked, (SELECT *, regexp_replace(folded, '^(the|an?) (?=.)', '') AS bare FROM fact) AS f
   CROSS JOIN LATERAL (
     SELECT sum(term.size * CASE
         WHEN position(' ' || term.word || ' ' IN ' ' || f.folded || ' ') > 0 THEN 1
         WHEN position(' ' || term.word IN ' ' || f.folded) > 0 THEN 0.85
+        WHEN position(' ' || term.word || ' ' IN ' ' || f.people || ' ') > 0 THEN 0.8
         ELSE coalesce((
           SELECT 0.7 * max(c.grade) FROM correction c
-          WHERE c.term = term.word AND position(' ' || c.word || ' ' IN ' ' || f.folded || ' ') > 0), 0)
-      END)::numeric / sum(term.size) AS quality
+          WHERE c.term = term.word
+            AND position(' ' || c.word || ' ' IN ' ' || f.folded || ' ' || f.people || ' ') > 0), 0)
+      END)::numeric / sum(term.size) AS quality,
+      coalesce(sum(term.size) FILTER (WHERE position(' ' || term.word IN ' ' || f.folded) > 0), 0) AS covered
     FROM term
   ) AS met
 ),
