@@ -71,22 +71,39 @@ export const nothingKnown: MovieFacts = {
   externalIds: [],
 };
 
-/** The facts without which a movie is still worth having, by the name of their field. */
-const optionalFacts: Readonly<Record<string, Partial<MovieFacts> & Partial<SourceMovieInput>>> = {
-  description: { description: null },
-  releaseDate: { releaseDate: null },
-  releaseYear: { releaseYear: null },
-  runtimeMinutes: { runtimeMinutes: null },
-  genres: { genres: [] },
-  languages: { languages: [] },
-  directors: { directors: [] },
-  cast: { cast: [] },
-  externalIds: { externalIds: [] },
-  posterUrl: { posterUrl: null },
-  productionBudget: { productionBudget: null },
-  worldwideGross: { worldwideGross: null },
-  domesticGross: { domesticGross: null },
-  domesticDvdSales: { domesticDvdSales: null },
+/** The facts without which a movie is still worth having. */
+const optionalFacts = new Set([
+  ...['description', 'runtimeMinutes', 'posterUrl', 'releaseDate'],
+  ...['productionBudget', 'worldwideGross', 'domesticGross', 'domesticDvdSales'],
+]);
+const optionalLists = new Set(['genres', 'languages', 'directors', 'cast', 'externalIds']);
+
+/** More items than any list may have; what follows them is left out at once. */
+const mostItems = 200;
+
+/**
+ * Returns the movie without the fact that a refusal names, or undefined if it cannot be left out. Of a list
+ * only the named item is left out, or the last one of too many.
+ */
+const without = (input: SourceMovieInput, field: string): SourceMovieInput | undefined => {
+  const [name = '', index] = field.split('.');
+  const facts: Readonly<Record<string, unknown>> = { ...input.facts, ...input };
+  if (name === 'releaseYear') {
+    // Without a year it follows from the date.
+    const { releaseYear, ...others } = input;
+    return releaseYear === undefined ? undefined : others;
+  }
+  if (optionalFacts.has(name) && facts[name] != null)
+    return { ...input, [name]: null, facts: { ...input.facts, [name]: null } };
+  const list = facts[name];
+  if (!optionalLists.has(name) || !Array.isArray(list) || list.length === 0) return undefined;
+  const kept: unknown[] =
+    index === undefined
+      ? list.slice(0, Math.min(list.length - 1, mostItems))
+      : list.filter((_, at) => at !== Number(index));
+  return name === 'genres'
+    ? { ...input, genres: kept as string[] }
+    : { ...input, facts: { ...input.facts, [name]: kept } };
 };
 
 /**
@@ -104,11 +121,12 @@ export const toSourceRecord = (record: string, input: SourceMovieInput): SourceR
       return { record, item: checkedMovie(checked), ...(leftOut.length > 0 && { leftOut }) };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const field = String(error.details?.['field']).split('.')[0] ?? '';
-      const without = optionalFacts[field];
-      if (!without || leftOut.includes(field)) return { record, refused: error.message };
-      leftOut.push(field);
-      checked = { ...checked, ...without, facts: { ...checked.facts, ...without } };
+      const field = String(error.details?.['field']);
+      const less = without(checked, field);
+      if (!less) return { record, refused: error.message };
+      const [name = ''] = field.split('.');
+      if (!leftOut.includes(name)) leftOut.push(name);
+      checked = less;
     }
   }
 };
