@@ -64,7 +64,12 @@ export const openStockExecutor = async (options: {
 
   const execute: Execute = async (request) => {
     const context = request.context as RequestContext;
-    const operation = checkOperation(request.schema, request.operation, request.request.variables ?? {});
+    const operation = checkOperation(
+      request.schema,
+      request.document,
+      request.operation,
+      request.request.variables ?? {},
+    );
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const failed: FetchFailure[] = [];
     failures.set(context, failed);

@@ -23,6 +23,7 @@ import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphq
 import { createCursorSealer } from './cursors.js';
 import type { SubgraphDefinition } from './definition.js';
 import { itemLimit } from './limits/list-size.js';
+import { nullGuard } from './limits/null-variables.js';
 import { storableTextGuard } from './limits/storable-text.js';
 import { maskErrors } from './mask-errors.js';
 import { readSubgraphSettings, type SubgraphSettings } from './settings.js';
@@ -121,7 +122,13 @@ export const startSubgraph = async <Context extends BaseContext>(
     formatError: maskErrors(logger),
     parseOptions: { maxLexicalTokens: 15_000 },
     logger: logger.child({ part: 'apollo' }),
-    plugins: [ApolloServerPluginLandingPageDisabled(), storableTextGuard(), itemLimit(), ...cacheControl()],
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      storableTextGuard(),
+      nullGuard(),
+      itemLimit(),
+      ...cacheControl(),
+    ],
   });
   const graphql: Part = {
     name: 'graphql',
