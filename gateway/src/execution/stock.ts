@@ -7,6 +7,7 @@ import type { SubgraphClient } from '../fetching/client.js';
 import type { RequestContext } from '../request/context.js';
 import { checkOperation } from './check-operation.js';
 import { errorsOfFailures, fieldsOfFetch, type FetchFailure } from './failures.js';
+import { introspect, splitIntrospection } from './introspection.js';
 
 type ApolloGatewayInterface = NonNullable<ApolloServerOptions<BaseContext>['gateway']>;
 
@@ -73,9 +74,13 @@ export const openStockExecutor = async (options: {
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const failed: FetchFailure[] = [];
     failures.set(context, failed);
+    const { introspection, rest } = splitIntrospection({ document: request.document, operation });
+    const introspected =
+      introspection && introspect(request.schema, introspection, request.request.variables ?? {});
+    if (!rest) return introspected ?? { data: {} };
     let result: Awaited<ReturnType<Execute>>;
     try {
-      result = await executor(request);
+      result = await executor({ ...request, ...rest });
     } catch (error) {
       if (!isPlannerLimit(error)) throw error;
       logger.warn({ err: error }, 'an operation is too complex to plan');
@@ -84,6 +89,7 @@ export const openStockExecutor = async (options: {
         'The operation is too complex. Ask for less, or in several requests.',
       );
     }
+    if (introspected && result.data) Object.assign(result.data, introspected.data);
     if (failed.length === 0) return result;
     const errors = [...(result.errors ?? []), ...errorsOfFailures(failed, result.data)];
     // Without `extensions`: there the executor reports the nulls of failed fetches as invalid values of a

@@ -1,5 +1,6 @@
 import type { CostRules } from '@cinegraph/service/list-cost';
 import type { Logger } from '@cinegraph/service/logger';
+import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
 import { subgraphUrlVariable } from '../config.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
@@ -43,6 +44,8 @@ export const loadSupergraph = async (options: {
       return client;
     },
   });
+  const document = parse(sdl, { noLocation: true });
+  markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
   const variables = new Set([...opened.keys()].map(subgraphUrlVariable));
@@ -50,7 +53,7 @@ export const loadSupergraph = async (options: {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
   }
   clients.serve(opened);
-  const ofField = readFieldRules(parse(sdl, { noLocation: true }));
+  const ofField = readFieldRules(document);
   return { sdl, schema, errorCodes: errorCodesOf(schema), ofField, execute };
 };
 
