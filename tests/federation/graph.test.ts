@@ -119,7 +119,7 @@ describe('gateway and subgraphs', () => {
     );
     expect((data as { myRatings: { nodes: unknown[] } }).myRatings.nodes).toContainEqual({
       score: 10,
-      movie: null,
+      movie: { title: null },
     });
     expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
   });

@@ -83,6 +83,11 @@ const written = (
 const spell = (field: GraphQLField<unknown, unknown>, args: string) =>
   `${field.name}${args === '' ? '' : `(${args})`}${isLeafType(getNamedType(field.type)) ? '' : ' { __typename }'}`;
 
+const defaultOf = ({ defaultValue, type }: GraphQLArgument): string | undefined => {
+  const literal = astFromValue(defaultValue, type);
+  return literal ? print(literal) : undefined;
+};
+
 const inputsOf = (typeName: string, field: GraphQLField<unknown, unknown>): Input[] =>
   field.args.flatMap((argument) => {
     const operationWith = (value: string | undefined) =>
@@ -118,11 +123,6 @@ const inputs = Object.values(schema.getTypeMap()).flatMap((type) =>
     ? Object.values(type.getFields()).flatMap((field) => inputsOf(type.name, field))
     : [],
 );
-
-const defaultOf = ({ defaultValue, type }: GraphQLArgument): string | undefined => {
-  const literal = astFromValue(defaultValue, type);
-  return literal ? print(literal) : undefined;
-};
 
 const nullable = (type: GraphQLInputType) => (isNonNullType(type) ? type.ofType : type).toString();
 

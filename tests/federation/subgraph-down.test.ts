@@ -6,7 +6,7 @@ import { startGateway } from '@cinegraph/gateway/server';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { askGraphQL, testSubgraphKey, type GraphQLAnswer } from '@cinegraph/testing/subgraph';
 import {
-  buildSchema,
+  buildASTSchema,
   getNamedType,
   getOperationAST,
   isCompositeType,
@@ -85,9 +85,10 @@ afterAll(async () => {
 const schemas = Object.fromEntries(
   names.map((name) => {
     const sdl = readFileSync(join(root, 'subgraphs', name, 'schema.graphql'), 'utf8');
-    const directives =
-      'directive @key(fields: String!) repeatable on OBJECT directive @shareable on OBJECT directive @inaccessible on ENUM\n';
-    return [name, buildSchema(directives + sdl.replace(/^extend schema\s+@link\([^)]*\)/, ''))];
+    const document = parse(sdl);
+    const definitions = document.definitions.filter(({ kind }) => kind !== Kind.SCHEMA_EXTENSION);
+    // Without a definition of federation's directives.
+    return [name, buildASTSchema({ ...document, definitions }, { assumeValidSDL: true })];
   }),
 ) as Record<(typeof names)[number], GraphQLSchema>;
 
