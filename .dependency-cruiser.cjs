@@ -164,7 +164,11 @@ module.exports = {
       'no-development-dependency-at-run-time',
       'The image of a service has no development dependencies: add the package to "dependencies" of this workspace.',
       { path: '^(packages|gateway|subgraphs|examples)/.*/?src/', pathNot: tests },
-      { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/@types/' },
+      {
+        dependencyTypes: ['npm-dev'],
+        dependencyTypesNot: ['type-only', 'npm'],
+        pathNot: 'node_modules/@types/',
+      },
     ),
     error(
       'only-what-exists-and-is-declared',

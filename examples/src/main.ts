@@ -73,6 +73,7 @@ async function* moviePages(
   let after: string | null = null;
   do {
     const { movies }: MoviePageQuery = dataOf(await ask(MoviePageDocument, { filter, first, after }));
+    if (movies === null) throw new Error('The graph returned no movies.');
     yield movies.nodes;
     after = movies.pageInfo.hasNextPage ? movies.pageInfo.endCursor : null;
   } while (after !== null);
@@ -82,7 +83,7 @@ const rateAndRetract = async (ask: Ask, { id, title }: MovieLineFragment): Promi
   for (const score of [11, 9]) {
     const { data, refusals } = await ask(RateDocument, { movieId: id, score });
     if (data?.submitRating) say(`rated ${score}: ${lineOf(data.submitRating.movie)}`);
-    for (const refusal of refusals) say(`${title} was not rated ${score}: ${adviceFor(refusal)}`);
+    for (const refusal of refusals) say(`${title ?? id} was not rated ${score}: ${adviceFor(refusal)}`);
   }
   const { data } = await ask(RetractDocument, { movieId: id });
   if (data?.retractRating?.retracted === true) say(`retracted: ${lineOf(data.retractRating.movie)}`);
@@ -115,11 +116,12 @@ const dataOf = <Data>({ data, refusals }: Answer<Data>): Data => {
 
 const averageOf = ({ aggregatedRating }: MovieLineFragment): number => aggregatedRating?.average ?? 0;
 
-const lineOf = ({ title, releaseYear, aggregatedRating }: MovieLineFragment): string => {
+const lineOf = ({ id, title, releaseYear, aggregatedRating }: MovieLineFragment): string => {
+  const name = title ?? id;
   const year = releaseYear === null ? '' : ` (${releaseYear})`;
-  if (!aggregatedRating) return `${title}${year}, ratings unknown`;
+  if (!aggregatedRating) return `${name}${year}, ratings unknown`;
   const { average, count } = aggregatedRating;
-  return `${title}${year}, ${average === null ? 'no votes' : `${average.toFixed(2)} of ${many(count, 'vote')}`}`;
+  return `${name}${year}, ${average === null ? 'no votes' : `${average.toFixed(2)} of ${many(count, 'vote')}`}`;
 };
 
 const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -13,6 +13,7 @@ import { LRUCache } from 'lru-cache';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
+import { operationLimits } from './request/limits.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
 
 /**
@@ -21,8 +22,8 @@ import type { CurrentSupergraph } from './supergraph/current.js';
  */
 const maxTokens = 15_000;
 
-/** Maximum number of validation errors returned for one operation. */
-const maxValidationErrors = 20;
+/** Maximum number of validation errors returned for one operation; a tool that lists all of them probes. */
+const maxValidationErrors = 5;
 
 /**
  * Size of the document store: characters of source text. A parsed document takes about 90 bytes for each of
@@ -75,6 +76,7 @@ export const createApolloServer = (
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       statusByMediaType(),
+      operationLimits((schema) => supergraph.bySchema(schema).ofField),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],

@@ -51,6 +51,28 @@ describe('composing', () => {
     expect(folder.get('out.graphql')).toMatch(/type Film[^}]+stars: Int @join__field\(graph: STARS\)/);
   });
 
+  it.each([
+    ['not declared', ''],
+    ['declared', '\ndirective @oneOf on INPUT_OBJECT\n'],
+  ])('@oneOf is in the supergraph and in the published schema, %s by the subgraph', async (_, declared) => {
+    const input =
+      '\ntype Query {\n  by(key: Key!): Film\n}\ninput Key @oneOf {\n  id: ID\n  title: String\n}\n';
+    folder.put('stars/schema.graphql', `${stars}${declared}${input}`);
+    expect(await folder.compose(write)).toMatchObject({ code: 0, complained: '' });
+    expect(folder.get('out.graphql')).toMatch(/input Key\s+@join__type\(graph: STARS\)\s+@oneOf/);
+    await folder.compose([...write, '--release']);
+    expect(folder.get('published.graphql')).toContain('input Key @oneOf {');
+    expect(await folder.compose(check)).toMatchObject({ code: 0 });
+  });
+
+  it('@oneOf is refused with a correction in a subgraph that cannot compose it', async () => {
+    folder.put('stars/schema.graphql', 'type Query { by(key: Key!): Int } input Key @oneOf { id: ID }');
+    const { code, complained } = await folder.compose(write);
+    expect(code).toBe(1);
+    expect(complained).toContain('ONE_OF_NOT_COMPOSED');
+    expect(complained).toContain('@oneOf is kept only in a subgraph that links federation 2.1 or later.');
+  });
+
   it('compose writes the same bytes again, in whatever order the list is', async () => {
     await folder.compose(write);
     const first = folder.get('out.graphql');

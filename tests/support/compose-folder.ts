@@ -40,6 +40,7 @@ type Query {
   film(id: ID!, language: String): Film
   films(filter: FilmFilter, order: Order! = TITLE, first: Int): [Film!]!
   anything: [Anything]
+  filmBy(key: FilmKey!): Film
 }
 
 interface Titled {
@@ -51,6 +52,7 @@ type Film implements Titled @key(fields: "id") {
   title: String!
   year: Int
   tags: [String!]!
+  label: String
   poster: Poster
 }
 
@@ -60,6 +62,7 @@ type Poster {
 
 type Song {
   id: ID!
+  label: String
 }
 
 union Anything = Film | Song
@@ -67,6 +70,11 @@ union Anything = Film | Song
 enum Order {
   TITLE
   YEAR
+}
+
+input FilmKey {
+  id: ID
+  title: String
 }
 
 input FilmFilter {

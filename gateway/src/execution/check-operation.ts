@@ -1,14 +1,21 @@
 import { ApolloServerErrorCode } from '@apollo/server/errors';
-import { getVariableValues, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { refusedNull } from '@cinegraph/service/null-variables';
+import {
+  getVariableValues,
+  type DocumentNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
 import { refusedOperation } from '../errors.js';
 
 /**
  * Returns the operation to execute. Throws with HTTP 400, before any subgraph is asked, if the document has
  * no such operation, if it is a subscription, or if a variable does not have the type that the operation
- * declares.
+ * declares, or is null where null is not accepted.
  */
 export const checkOperation = (
   schema: GraphQLSchema,
+  document: DocumentNode,
   operation: OperationDefinitionNode | undefined,
   variables: Readonly<Record<string, unknown>>,
 ): OperationDefinitionNode => {
@@ -27,5 +34,7 @@ export const checkOperation = (
   });
   const [fault] = errors ?? [];
   if (fault) throw refusedOperation(ApolloServerErrorCode.BAD_USER_INPUT, fault.message, fault.nodes);
+  const refused = refusedNull({ schema, document, operation, variables });
+  if (refused) throw refused;
   return operation;
 };

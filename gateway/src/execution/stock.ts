@@ -8,6 +8,7 @@ import { isWhole } from '../fetching/response.js';
 import type { RequestContext } from '../request/context.js';
 import { checkOperation } from './check-operation.js';
 import { errorsOfFailures, fieldsOfFetch, type FetchFailure } from './failures.js';
+import { introspect, splitIntrospection } from './introspection.js';
 
 type ApolloGatewayInterface = NonNullable<ApolloServerOptions<BaseContext>['gateway']>;
 
@@ -65,13 +66,22 @@ export const openStockExecutor = async (options: {
 
   const execute: Execute = async (request) => {
     const context = request.context as RequestContext;
-    const operation = checkOperation(request.schema, request.operation, request.request.variables ?? {});
+    const operation = checkOperation(
+      request.schema,
+      request.document,
+      request.operation,
+      request.request.variables ?? {},
+    );
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const failed: FetchFailure[] = [];
     failures.set(context, failed);
+    const { introspection, rest } = splitIntrospection({ document: request.document, operation });
+    const introspected =
+      introspection && introspect(request.schema, introspection, request.request.variables ?? {});
+    if (!rest) return introspected ?? { data: {} };
     let result: Awaited<ReturnType<Execute>>;
     try {
-      result = await executor(request);
+      result = await executor({ ...request, ...rest });
     } catch (error) {
       if (!isPlannerLimit(error)) throw error;
       logger.warn({ err: error }, 'an operation is too complex to plan');
@@ -80,6 +90,7 @@ export const openStockExecutor = async (options: {
         'The operation is too complex. Ask for less, or in several requests.',
       );
     }
+    if (introspected && result.data) Object.assign(result.data, introspected.data);
     if (failed.length === 0) return result;
     const errors = [...(result.errors ?? []), ...errorsOfFailures(failed, result.data)];
     // Without `extensions`: there the executor reports the nulls of failed fetches as invalid values of a

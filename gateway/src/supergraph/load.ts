@@ -1,8 +1,11 @@
+import type { CostRules } from '@cinegraph/service/list-cost';
 import type { Logger } from '@cinegraph/service/logger';
-import { isEnumType, validateSchema, type GraphQLSchema } from 'graphql';
+import { markOneOfInputs } from '@cinegraph/service/one-of';
+import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
 import { subgraphUrlVariable } from '../config.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
+import { readFieldRules } from './field-rules.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -10,6 +13,8 @@ export interface LoadedSupergraph {
   readonly schema: GraphQLSchema;
   /** The codes with which its subgraphs refuse: the values of the enum `ErrorCode`, if the schema has one. */
   readonly errorCodes: ReadonlySet<string>;
+  /** How its `@cost` and `@listSize` size single fields; undefined if it has none. */
+  readonly ofField: CostRules['ofField'];
   readonly execute: StockExecutor['execute'];
 }
 
@@ -39,6 +44,8 @@ export const loadSupergraph = async (options: {
       return client;
     },
   });
+  const document = parse(sdl, { noLocation: true });
+  markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
   const variables = new Set([...opened.keys()].map(subgraphUrlVariable));
@@ -46,7 +53,8 @@ export const loadSupergraph = async (options: {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
   }
   clients.serve(opened);
-  return { sdl, schema, errorCodes: errorCodesOf(schema), execute };
+  const ofField = readFieldRules(document);
+  return { sdl, schema, errorCodes: errorCodesOf(schema), ofField, execute };
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {

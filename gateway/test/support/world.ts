@@ -15,7 +15,7 @@ const thingsSdl = `${link}
   type Query { things(count: Int = 3, filter: ThingFilter): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
   type Mutation { rename(id: ID!, name: String!): Thing }
   enum ErrorCode { THING_LOCKED INTERNAL_SERVER_ERROR GRAPHQL_VALIDATION_FAILED InternalError STORE_UNAVAILABLE }
-  type Thing @key(fields: "id") { id: ID! name: String! }`;
+  type Thing @key(fields: "id") { id: ID! name: String! linked(first: Int, last: Int): [Thing!]! parts: [Thing!]! }`;
 
 const scoresSdl = `${link}
   type Query { best: Thing }
@@ -52,7 +52,12 @@ export const startStubs = async (): Promise<{ things: StubSubgraph; scores: Stub
         },
       },
       Mutation: { rename: (_: unknown, { id, name }: { id: string; name: string }) => ({ id, name }) },
-      Thing: { __resolveReference: ({ id }: { id: string }) => thing(Number(id)) },
+      Thing: {
+        __resolveReference: ({ id }: { id: string }) => thing(Number(id)),
+        linked: (_: unknown, { first }: { first?: number }) =>
+          Array.from({ length: first ?? 1 }, () => thing(1)),
+        parts: () => [thing(2)],
+      },
     },
   }),
   scores: await startStubSubgraph({

@@ -23,6 +23,7 @@ import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphq
 import { createCursorSealer } from './cursors.js';
 import type { SubgraphDefinition } from './definition.js';
 import { itemLimit } from './limits/list-size.js';
+import { nullGuard } from './limits/null-variables.js';
 import { storableTextGuard } from './limits/storable-text.js';
 import { maskErrors } from './mask-errors.js';
 import { readSubgraphSettings, type SubgraphSettings } from './settings.js';
@@ -124,6 +125,7 @@ export const startSubgraph = async <Context extends BaseContext>(
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
       storableTextGuard(),
+      nullGuard(),
       itemLimit(),
       statusByMediaType(),
       ...cacheControl(),

@@ -206,10 +206,7 @@ const checkCount = (field: string, list: readonly unknown[] | null | undefined, 
     throw refused(field, `There may be at most ${max}, not ${list.length}.`);
 };
 
-const checkPerson = (field: string, { id, name }: PersonInput): void => {
-  if ((id == null) === (name == null)) {
-    throw refused(field, 'Name a person by exactly one of "id" (who is known) and "name" (who is new).');
-  }
+const checkPerson = (field: string, { name }: PersonInput): void => {
   if (name != null) checkText(`${field}.name`, name, limits.name);
 };
 

@@ -36,6 +36,13 @@ describe('createMovie', () => {
     expect(await mutations.read(movie.id)).toEqual(movie);
   });
 
+  it('createMovie refuses a person with no field, with both, and with a null, as @oneOf says', async () => {
+    for (const person of [{}, { id: 'person:1', name: 'Both' }, { id: null, name: 'One' }]) {
+      const refused = await mutations.create({ title: 'x', directors: [person] });
+      expect(codeOf(refused)).toBe('BAD_USER_INPUT');
+    }
+  });
+
   it('createMovie lets two movies share a title', async () => {
     const [one, two] = [
       await mutations.created({ title: 'Remake' }),

@@ -37,6 +37,14 @@ export const consequences: Readonly<Partial<Record<string, Consequence>>> = {
     clients: 'responses contain values that generated types do not expect: null, or another type.',
     instead: addBeside,
   },
+  FIELD_TYPE_CONFLICTS: {
+    clients: `an operation that selects it beside the nullable field of the same name ${refused}.`,
+    instead: 'change the fields of all these types together, or add a new one.',
+  },
+  INPUT_ONE_OF_ADDED: {
+    clients: 'a request that sends no field of it, several, or a null is refused.',
+    instead: 'add a new input with @oneOf, and deprecate what uses this one.',
+  },
   FIELD_ARGUMENT_REMOVED: { clients: `an operation that passes it ${refused}.`, instead: deprecate },
   FIELD_ARGUMENT_ADDED: {
     clients: `an operation that uses the field ${refused}, since it does not pass the argument.`,
@@ -97,6 +105,7 @@ export const furtherConsequence: Consequence = {
 export const fixes: Readonly<Partial<Record<string, string>>> = {
   INVALID_GRAPHQL:
     'Correct the schema at the location above; a type must be defined in the same file or be built in.',
+  ONE_OF_NOT_COMPOSED: 'Add @link(url: "https://specs.apollo.dev/federation/v2.9") to the schema.',
   INVALID_FIELD_SHARING:
     'Keep the field in the subgraph that owns it; or, if all of them resolve it to the same value, mark it @shareable in each.',
   FIELD_TYPE_MISMATCH: 'Give the field the same type in every subgraph that defines it.',

@@ -16,6 +16,7 @@ import {
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { consequences, furtherConsequence } from './advice.js';
+import { conflicts } from './field-conflicts.js';
 import { readText } from './files.js';
 
 /** What a change means for a client that was written for the published schema. */
@@ -83,13 +84,14 @@ export const changesSince = async (
     // The type of `change.type` is lost in the generics of the package, so it is stated here.
     .map((change) => ({ change, code: change.type as string }))
     .filter(({ code }) => !code.startsWith('DIRECTIVE_USAGE_'))
-    .map(({ change, code }) => ({
-      severity: severityOf(change, next),
-      code,
+    .map(({ change, code }): SchemaChange => ({
+      ...(conflicts(change, published, next)
+        ? { severity: 'breaking', code: 'FIELD_TYPE_CONFLICTS' }
+        : { severity: severityOf(change, next), code }),
       element: elementOf(change, code),
       message: change.message.replace(/'undefined'/g, 'none'),
     }));
-  return changes.sort(
+  return [...changes, ...oneOfAdded(published, next)].sort(
     (a, b) =>
       severities.indexOf(a.severity) - severities.indexOf(b.severity) ||
       (a.element < b.element ? -1 : Number(a.element > b.element)),
@@ -152,6 +154,15 @@ const becameRequired = ({ type, path }: Change, next: GraphQLSchema): boolean =>
   const argument = owner.getFields()[fieldName]?.args.find(({ name }) => name === argumentName);
   return argument !== undefined && isRequiredArgument(argument);
 };
+
+/** Returns a change for each input that has `@oneOf` from now on, which `diff` does not compare. */
+const oneOfAdded = (published: GraphQLSchema, next: GraphQLSchema): SchemaChange[] =>
+  Object.values(next.getTypeMap()).flatMap((type): SchemaChange[] => {
+    const before = published.getType(type.name);
+    if (!isInputObjectType(type) || !isInputObjectType(before) || !type.isOneOf || before.isOneOf) return [];
+    const message = `Input '${type.name}' accepts exactly one field`;
+    return [{ severity: 'breaking', code: 'INPUT_ONE_OF_ADDED', element: type.name, message }];
+  });
 
 const elementOf = ({ path = 'schema', meta }: Change, code: string): string => {
   const names = meta as Readonly<Record<string, unknown>>;

@@ -1,8 +1,10 @@
 import { composeServices } from '@apollo/composition';
+import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { StartError } from '@cinegraph/service/start-error';
 import { GraphQLError, Source, parse, type GraphQLSchema } from 'graphql';
 import { createRequire } from 'node:module';
 import { count } from './files.js';
+import { withOneOf } from './one-of.js';
 import { findingOfError, findingOfHint, printFinding, type Finding, type ParsedSubgraph } from './report.js';
 import type { SupergraphYaml } from '../supergraph-yaml.js';
 
@@ -45,16 +47,30 @@ export const composeSupergraph = (
       });
     }
   }
+  const definitions = parsed.map(({ name, url, file, document }) => {
+    const typeDefs = withOneOf(document);
+    if (typeof typeDefs !== 'string') return { name, url, typeDefs };
+    errors.push({
+      code: 'ONE_OF_NOT_COMPOSED',
+      element: undefined,
+      subgraphs: [name],
+      message: typeDefs,
+      locations: [file],
+    });
+    return { name, url, typeDefs: document };
+  });
   if (errors.length > 0) throw failure(errors);
 
-  const result = composeServices(
-    parsed.map(({ name, url, document }) => ({ name, url, typeDefs: document })),
-  );
+  const result = composeServices(definitions);
   if (result.errors) throw failure(result.errors.map((error) => findingOfError(error, parsed)));
   const { schema, supergraphSdl, hints } = result;
   return {
     supergraph: supergraphSdl.endsWith('\n') ? supergraphSdl : `${supergraphSdl}\n`,
-    apiSchema: () => schema.toAPISchema().toGraphQLJSSchema(),
+    apiSchema: () => {
+      const apiSchema = schema.toAPISchema().toGraphQLJSSchema();
+      markOneOfInputs(apiSchema, parse(supergraphSdl));
+      return apiSchema;
+    },
     warnings: hints
       .filter(({ definition }) => definition.level.name === 'WARN')
       .map((hint) => findingOfHint(hint, parsed)),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildSchema, Kind, parse, type FragmentDefinitionNode } from 'graphql';
+import { buildSchema, getOperationAST, parse } from 'graphql';
 import { countItems } from './list-size.js';
 
 const schema = buildSchema(`
@@ -9,15 +9,10 @@ const schema = buildSchema(`
   type Item { id: ID! others(first: Int): [Item!]! plain: [Item!]! }`);
 
 const count = (text: string, variables: Record<string, unknown> = {}) => {
-  const { definitions } = parse(text);
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const definition of definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-  }
-  const operation = definitions.find((definition) => definition.kind === Kind.OPERATION_DEFINITION);
-  const root = schema.getQueryType();
-  if (!operation || !root) throw new Error('no operation');
-  return countItems({ schema, fragments, variables, root, selections: operation.selectionSet });
+  const document = parse(text);
+  const operation = getOperationAST(document);
+  if (!operation) throw new Error('no operation');
+  return countItems({ schema, document, operation, variables });
 };
 
 describe('the items of an operation', () => {
@@ -39,6 +34,11 @@ describe('the items of an operation', () => {
       ),
     ).toBe(nested);
     expect(count('{ items(first: 3) { ... on Item { ... { others(first: 4) { id } } } } }')).toBe(nested);
+  });
+
+  it('a variable that is left out counts as the default of the operation', () => {
+    expect(count('query ($n: Int = 90) { items(first: $n) { id } }')).toBe(110);
+    expect(count('query ($n: Int = 90) { items(first: $n) { id } }', { n: 2 })).toBe(22);
   });
 
   it('items are counted quickly even if fragments double at each of forty levels', () => {
