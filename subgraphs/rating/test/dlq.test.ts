@@ -27,12 +27,13 @@ const append = testLog();
 /** Four dead letters: two without a scale, one unsigned, one with control characters of a terminal. */
 beforeEach(async () => {
   const { pool } = world.subgraph;
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.outbox');
+  await world.clear(['messaging.inbox', 'messaging.outbox']);
   await pool.query('TRUNCATE messaging.dead_letter RESTART IDENTITY');
   const ingest = await openDeliveries(
     { subgraph: 'rating', pool },
     createIngest({ clock: systemClock }, { secret: testSubgraphKey, scale: undefined, idPrefix: '' }),
   );
+  await world.know('m');
   const event = envelopeOf({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
   await ingest.deliver([
     append(externalEvent(1, 'm', 5)),

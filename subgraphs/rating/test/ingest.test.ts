@@ -8,6 +8,7 @@ const ingestWorld = useIngestWorld();
 describe('a rating that comes in by the topic', () => {
   it('a consumed rating counts like a mutation, in both external dialects and in an envelope', async () => {
     const append = testLog();
+    await ingestWorld().world.know('vega:1');
     await ingestWorld().ingest.deliver([
       append(externalEvent(105, '1', 5)),
       append({ user_id: 106, record_id: 'vega:1', record_type: 'movie', value: 7, event_type: 'submit' }),
@@ -31,6 +32,7 @@ describe('a rating that comes in by the topic', () => {
 
   it('a consumed rating is one vote even if its event arrives three times', async () => {
     const append = testLog();
+    await ingestWorld().world.know('m');
     const event = envelopeOf({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
     const other = externalEvent(1, 'm:x', 4);
     const message = append(other);
@@ -61,13 +63,13 @@ describe('a rating that comes in by the topic', () => {
     expect(await codesIn(ingestWorld())).toEqual(['RATING_OUT_OF_RANGE']);
   });
 
-  it('a consumed rating is kept while its movie is unknown, and refused once the movie is deleted', async () => {
+  it('a consumed rating is kept while its movie is unknown, shows once it comes, and is refused once it is deleted', async () => {
     const append = testLog();
     await ingestWorld().ingest.deliver([append(externalEvent(1, 'm:new', 8))]);
+    expect(await ingestWorld().world.aggregateOf('m:new')).toMatchObject({ count: 0, average: null });
+    await ingestWorld().world.know('m:new');
     expect(await ingestWorld().world.aggregateOf('m:new')).toMatchObject({ count: 1, average: 8 });
-    await ingestWorld().world.subgraph.pool.query(
-      `INSERT INTO known_movie (id, version, deleted) VALUES ('m:new', 2, true)`,
-    );
+    await ingestWorld().world.remove('m:new');
     await ingestWorld().ingest.deliver([
       append(externalEvent(2, 'm:new', 3)),
       append(externalEvent(1, 'm:new', null)),

@@ -35,14 +35,16 @@ export const openStagedTables =
   async (pool: pg.Pool, context: ImportContext): Promise<ImportTables<StagedRating>> => {
     const client = await pool.connect();
     const close = async () => client.release(true);
+    let handover: Awaited<ReturnType<typeof readHandover>>;
     try {
       await prepare(client);
+      handover = await readHandover(pool, context.folder);
     } catch (error) {
       await close();
       throw error;
     }
-    const handover = await readHandover(client, context.folder);
-    const movieIdOf = ({ movieId }: StagedRating) => handover?.aliases.get(movieId) ?? movieId;
+    const aliases = handover?.aliases;
+    const movieIdOf = ({ movieId }: StagedRating) => aliases?.get(movieId) ?? movieId;
     let run: Run = { source, fingerprint: undefined, startedAt: new Date(), mergedThrough: start };
     let line = 0;
     let copied: Promise<void> = Promise.resolve();
@@ -79,7 +81,7 @@ export const openStagedTables =
         await saveRun(client, run, report);
         await mergeStaged(client, run, stage);
         const done = await findRun(client);
-        const counts = await client.query<Counts>(handover ? countsWithUnknown : countsOnly);
+        const counts = await client.query<Counts>(countStaged);
         const { staged, unknown, movies } = counts.rows[0] ?? { staged: 0, unknown: 0, movies: 0 };
         report.written = done?.written ?? 0;
         report.unchanged = staged - report.written;
@@ -89,7 +91,9 @@ export const openStagedTables =
             `${superseded} of the unchanged were superseded by another of the same viewer and movie`,
           );
         if (unknown > 0)
-          report.notes.push(`${unknown} ratings of ${movies} movies that metadata does not know are kept`);
+          report.notes.push(
+            `${unknown} ratings of ${movies} movies that are not known are kept, and show once their movie comes`,
+          );
         if (!handover)
           report.notes.push('metadata did not hand over its movies: start imports by npm run import');
         await client.query('TRUNCATE staged_rating, import_run');
@@ -126,10 +130,7 @@ interface Counts {
   readonly movies: number;
 }
 
-const countsOnly = `
-  SELECT count(*)::float8 AS staged, 0::float8 AS unknown, 0::float8 AS movies FROM staged_rating`;
-
-const countsWithUnknown = `
+const countStaged = `
   SELECT coalesce(sum(ratings), 0)::float8 AS staged,
     coalesce(sum(ratings) FILTER (WHERE known.id IS NULL), 0)::float8 AS unknown,
     count(*) FILTER (WHERE known.id IS NULL)::float8 AS movies

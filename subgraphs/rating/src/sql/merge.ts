@@ -42,17 +42,16 @@ export const createAggregates = `
   ON CONFLICT (movie_id) DO NOTHING`;
 
 /**
- * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns which
- * movies are deleted. Two batches with a movie in common wait for each other here. After the lock, the old
- * scores that the merge reads are the committed ones. Without it, two first votes of one viewer would both
- * see no old score and count twice.
+ * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns the state
+ * of each movie. Two batches with a movie in common wait for each other here. After the lock, the old scores
+ * that the merge reads are the committed ones. Without it, two first votes of one viewer would both see no
+ * old score and count twice. The state is a column of the locked row, so that it is the committed one, too.
  */
 export const lockAggregates = `
-  SELECT aggregate.movie_id, coalesce(known.deleted, false) AS deleted
-  FROM aggregated_rating AS aggregate LEFT JOIN known_movie AS known ON known.id = aggregate.movie_id
-  WHERE aggregate.movie_id = ANY ($1::text[])
-  ORDER BY aggregate.movie_id COLLATE "C"
-  FOR UPDATE OF aggregate`;
+  SELECT movie_id, movie_state FROM aggregated_rating
+  WHERE movie_id = ANY ($1::text[])
+  ORDER BY movie_id COLLATE "C"
+  FOR UPDATE`;
 
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
 
@@ -74,6 +73,19 @@ export const aggregateEvents = (from: string): string =>
      FROM ${from}, LATERAL (SELECT movie_id AS "movieId", sum, count,
        ARRAY[${scoreColumns.join(', ')}] AS histogram, version) AS data`,
   );
+
+/**
+ * Returns the rows of `from` (aggregates with a column `trace`) as clients read them: without votes while the
+ * movie is unknown or deleted.
+ */
+export const asShown = (from: string): string => `(
+  SELECT movie_id, version, trace, ${['sum', 'count', ...scoreColumns]
+    .map((column) => `CASE WHEN movie_state = 'known' THEN ${column} ELSE 0 END AS ${column}`)
+    .join(', ')}
+  FROM ${from}) AS shown`;
+
+/** The events of the aggregates that a merge moved. Those that nobody sees are published when they show. */
+const movedEvents = aggregateEvents(`(SELECT * FROM moved WHERE movie_state = 'known') AS shown`);
 
 const ratingEvents = [
   bundled(
@@ -152,23 +164,23 @@ const aggregateJson = (row: string): string =>
   `json_build_object('sum', ${row}.sum, 'count', ${row}.count,
     'histogram', json_build_array(${scoreColumns.map((s) => `${row}.${s}`).join(', ')}))`;
 
-/** Returns the aggregates of the movies $1 (text[]); those that do not exist are left out. */
+/** Returns the aggregates of the movies $1 (text[]); those of unknown and deleted movies are left out. */
 export const readAggregates = `
   SELECT movie_id AS "movieId", ${aggregateJson('stored')} AS aggregate
-  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[])`;
+  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[]) AND movie_state = 'known'`;
 
 /**
  * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and the
- * new aggregate of its movie, or null if the aggregate did not change. A retraction of a rating that does not
- * exist writes nothing and has no row.
+ * new aggregate of its movie, or null if the aggregate did not change or does not show. A retraction of a
+ * rating that does not exist writes nothing and has no row.
  */
 export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
   ...ratingEvents,
-  aggregateEvents('moved'),
+  movedEvents,
 ])}
   SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
     incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
-    CASE WHEN moved.movie_id IS NOT NULL THEN ${aggregateJson('moved')} END AS aggregate
+    CASE WHEN moved.movie_state = 'known' THEN ${aggregateJson('moved')} END AS aggregate
   FROM incoming LEFT JOIN moved USING (movie_id)`;
 
 /**
@@ -182,7 +194,7 @@ export const mergeEvents = `${merge(
       THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
         coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
       ELSE source.rating_version > present.version END`,
-  [...ratingEvents, aggregateEvents('moved')],
+  [...ratingEvents, movedEvents],
 )}
   SELECT count(*)::int AS written FROM incoming`;
 
@@ -196,7 +208,7 @@ export const mergeChangedRatings = (source: string): string => `${merge(
   source,
   `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
       AND (source.event_time < present.event_time) IS NOT TRUE`,
-  [aggregateEvents('moved')],
+  [movedEvents],
 )}
   SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
     (SELECT count(*) FROM moved)::int AS movies`;
