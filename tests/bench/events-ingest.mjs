@@ -13,7 +13,7 @@ import { endChild } from './report.mjs';
 const events = 200_000;
 
 /** Measures ingest and, if requested, lag. `feedDirectly` writes to a database without a broker. */
-export async function measureIngest({ freshDatabase, feedDirectly, closing, say, withLag }) {
+export async function measureIngest({ know, freshDatabase, feedDirectly, closing, say, withLag }) {
   const direct = await freshDatabase();
   const fed = events / (await feedDirectly(direct.pool, 0, events));
   const kafka = await startTestKafka({ shortLived: false });
@@ -117,10 +117,15 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
       }
     })();
     const from = sent;
+    const probe = (at) => `probe:${Math.round(perSecond)}:${at}`;
+    await know(
+      stored.pool,
+      Array.from({ length: 100 }, (_, at) => probe(at)),
+    );
     const began = performance.now();
     const visible = [];
     for (let at = 0; at < 100; at += 1) {
-      const movie = `probe:${Math.round(perSecond)}:${at}`;
+      const movie = probe(at);
       const event = { userId: 'probe', recordId: movie, recordType: 'movie', value: 7, eventType: 'put' };
       await broker.publish([
         { topic: 'ratings', key: movie, value: Buffer.from(JSON.stringify(event)), headers: {} },

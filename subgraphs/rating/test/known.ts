@@ -14,4 +14,10 @@ const writeMovies = (
   pool: pg.Pool,
   movieIds: readonly string[],
   state: { readonly version: number; readonly deleted: boolean },
-) => inTransaction(pool, (tx) => writeKnownMovies(tx, movieIds.map((movie) => ({ movie, ...state }))));
+) =>
+  inTransaction(pool, (tx) =>
+    writeKnownMovies(
+      tx,
+      movieIds.map((movie) => ({ movie, ...state })),
+    ),
+  );
