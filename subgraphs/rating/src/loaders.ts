@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { noVotes, ratingKeyOf } from './models.js';
 import { findAggregatedRatings, findKnownMovies } from './queries/aggregated-ratings.js';
-import { findRatings, findRatingsOfMovies, ratingsOfMovieKeyOf } from './queries/ratings.js';
+import { countByProvider, findRatings, findRatingsOfMovies, ratingsOfMovieKeyOf } from './queries/ratings.js';
 
 /** The loaders of rating. */
 export type Loaders = ReturnType<typeof createLoaders>;
@@ -21,6 +21,12 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
     find: (movieIds: readonly string[]) => findKnownMovies(prisma, movieIds),
     keyOf: (movieId) => movieId,
     missing: () => false,
+  }),
+  /** How many ratings of a movie each provider published. */
+  providersByMovieId: createLoader({
+    find: (movieIds: readonly string[]) => countByProvider(prisma, movieIds),
+    keyOf: (movieId) => movieId,
+    missing: () => [],
   }),
   /** One viewer's rating of one movie, or null. */
   ratingByKey: createLoader({

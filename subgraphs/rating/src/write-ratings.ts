@@ -84,6 +84,7 @@ export const writeRatings = async (
               viewerId,
               score,
               review,
+              provider: null,
               createdAt: (row?.createdAt ?? now).toISOString(),
               updatedAt: (row?.updatedAt ?? now).toISOString(),
             },
@@ -96,6 +97,8 @@ export const writeRatings = async (
 /** A rating that an external event submits or retracts, and its position in the order of such events. */
 export interface IncomingRating extends RatingCommand {
   readonly order: EventOrder;
+  /** Who published the event, if it says so. */
+  readonly provider: string | null;
   /** The `traceparent` of the event. */
   readonly trace: string | null;
 }
@@ -124,7 +127,11 @@ export const applyEvents = async (
     // Thousands of rows a batch: the time is formatted once, and a row is built without a copy.
     const writtenAt = now.toISOString();
     const source = [...latest.values()].map((event) =>
-      Object.assign(toSourceRow(event, 'event', event.trace, writtenAt), orderColumns(event.order)),
+      Object.assign(
+        toSourceRow(event, 'event', event.trace, writtenAt),
+        orderColumns(event.order),
+        event.provider !== null && { provider: event.provider },
+      ),
     );
     await tx.$queryRawUnsafe(mergeEvents, JSON.stringify(source));
   }

@@ -130,7 +130,7 @@ describe('external events', () => {
     score: number | null,
     order: IncomingRating['order'],
     viewerId = 'acme:1',
-  ): IncomingRating => ({ movieId, viewerId, score, review: null, order, trace: null });
+  ): IncomingRating => ({ movieId, viewerId, score, review: null, provider: null, order, trace: null });
 
   const at = (second: number, partition = 0, offset = second) => ({
     appendedAt: new Date(second * 1000),

@@ -30,9 +30,7 @@ export const rebuild: Command = {
     try {
       const drift = await (values.check ? findDrift(prisma) : rebuildAggregates(prisma));
       for (const { movieId, stored, recomputed } of drift) {
-        say(
-          `${printable(movieId)}: stored ${describe(stored)}, recomputed ${describe(recomputed)}`,
-        );
+        say(`${printable(movieId)}: stored ${describe(stored)}, recomputed ${describe(recomputed)}`);
       }
       say(
         `${drift.length} aggregated ratings ${values.check ? 'have drifted' : 'had drifted and are repaired'}.`,

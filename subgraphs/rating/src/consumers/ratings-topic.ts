@@ -146,7 +146,8 @@ const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
     return { dedupKey, code: 'INVALID_EVENT', reason };
   }
   const { movieId, viewerId, version } = decoded.data;
-  if (!isMovieId(movieId)) return { dedupKey, code: 'INVALID_EVENT', reason: 'data.movieId is no id of a movie' };
+  if (!isMovieId(movieId))
+    return { dedupKey, code: 'INVALID_EVENT', reason: 'data.movieId is no id of a movie' };
   const prefix = `${producer}:`;
   if (!isExternalProducer(producer) || !viewerId.startsWith(prefix) || viewerId.length === prefix.length) {
     const reason = isExternalProducer(producer)
@@ -155,5 +156,9 @@ const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
     return { dedupKey, code: 'FOREIGN_VIEWER', reason };
   }
   const { score, review } = 'score' in decoded.data ? decoded.data : { score: null, review: null };
-  return { dedupKey, event: { movieId, viewerId, score, review, order: { version }, trace }, trace };
+  return {
+    dedupKey,
+    event: { movieId, viewerId, score, review, provider: null, order: { version }, trace },
+    trace,
+  };
 };

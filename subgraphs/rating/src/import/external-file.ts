@@ -68,8 +68,14 @@ const dialects = [
 const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ExternalRecord> {
   let columns: readonly string[] = dialects[0];
   // The header decides which of the two dialects the rows are in.
-  const choose = (header: readonly string[]) =>
-    (columns = header.includes('record_id') || header.includes('user_id') ? dialects[1] : dialects[0]);
+  const choose = (header: readonly string[]) => {
+    const [dialect, provider] =
+      header.includes('record_id') || header.includes('user_id')
+        ? ([dialects[1], 'provider_id'] as const)
+        : ([dialects[0], 'providerId'] as const);
+    columns = header.includes(provider) ? [...dialect, provider] : dialect;
+    return columns;
+  };
   for await (const rows of readTable(source, choose)) {
     for (const row of rows) {
       const record = `line ${row.line}`;

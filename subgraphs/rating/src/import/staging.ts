@@ -16,6 +16,8 @@ export interface StagedRating {
   readonly viewerId: string;
   readonly score: number | null;
   readonly eventTime: Date | null;
+  /** Who published the rating, if the file says so. */
+  readonly provider: string | null;
 }
 
 /**
@@ -68,7 +70,8 @@ export const openStagedTables =
       write: async (chunk) => {
         const rows = chunk.map(({ item }) => {
           line += 1;
-          return [line, movieIdOf(item), item.viewerId, item.score, item.eventTime?.toISOString() ?? null];
+          const { viewerId, score, eventTime, provider } = item;
+          return [line, movieIdOf(item), viewerId, score, eventTime?.toISOString() ?? null, provider];
         });
         // The next chunk is read while the database receives this one.
         await copied;
@@ -106,7 +109,7 @@ export const openStagedTables =
     };
   };
 
-const stagedColumns = ['line', 'movie_id', 'viewer_id', 'score', 'event_time'];
+const stagedColumns = ['line', 'movie_id', 'viewer_id', 'score', 'event_time', 'provider'];
 
 interface Run {
   readonly source: string;
@@ -230,7 +233,7 @@ const chunkEnds = `
 const mergeAttempts = 5;
 
 const stagedSource = `
-  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin,
+  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin, provider,
     NULL::bigint AS rating_version, event_time, NULL::integer AS event_partition, NULL::bigint AS event_offset,
     coalesce(event_time, $3::timestamptz) AS written_at, NULL::text AS trace
   FROM staged_rating WHERE ${inChunk}

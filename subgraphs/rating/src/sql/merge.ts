@@ -13,6 +13,7 @@ const sourceColumns = {
   score: 'smallint',
   review: 'text',
   origin: 'text',
+  provider: 'text',
   rating_version: 'bigint',
   event_time: 'timestamptz',
   event_partition: 'integer',
@@ -118,16 +119,16 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     WHERE ${condition}
   ),
   inserted AS (
-    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin,
+    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin, provider,
       event_time, event_partition, event_offset, created_at, updated_at)
-    SELECT movie_id, viewer_id, score, review, new_version, origin,
+    SELECT movie_id, viewer_id, score, review, new_version, origin, provider,
       event_time, event_partition, event_offset, new_created_at, written_at
     FROM incoming WHERE NOT existed ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
   ),
   updated AS (
     UPDATE rating AS present SET
       score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
-      event_time = incoming.event_time, event_partition = incoming.event_partition,
+      provider = incoming.provider, event_time = incoming.event_time, event_partition = incoming.event_partition,
       event_offset = incoming.event_offset, created_at = incoming.new_created_at, updated_at = incoming.written_at
     FROM incoming
     WHERE incoming.existed AND present.movie_id = incoming.movie_id AND present.viewer_id = incoming.viewer_id
@@ -199,14 +200,15 @@ export const mergeEvents = `${merge(
   SELECT count(*)::int AS written FROM incoming`;
 
 /**
- * Returns the statement that merges the source of an import. A rating is written if its score differs from
- * the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
+ * Returns the statement that merges the source of an import. A rating is written if its score or provider
+ * differs from the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
  * than the stored one is left out, so that files may come in any order. Only the aggregates are published,
  * once for each movie. The statement returns one row: the numbers of ratings that were written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
-  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
+  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time
+      OR (source.score IS NOT NULL AND source.provider IS DISTINCT FROM present.provider))
       AND (source.event_time < present.event_time) IS NOT TRUE`,
   [movedEvents],
 )}
