@@ -76,10 +76,10 @@ export async function measureIngest({ know, freshDatabase, feedDirectly, closing
     `Kafka to database, ${events} events: ${round(consumed)}/s, fed directly ${round(fed)}/s: ratio ${(consumed / fed).toFixed(2)}; ` +
       `memory of rating ${round(memory[Math.floor(memory.length / 4)])} MiB after a quarter, ${round(Math.max(...memory))} MiB at most; its processor ${((processor / events) * 1e6).toFixed(1)} µs an event`,
   );
-  if (withLag) await measureLag({ broker, publish, url, kafka, consumed, pool: stored.pool, say });
+  if (withLag) await measureLag({ know, broker, publish, url, kafka, consumed, pool: stored.pool, say });
 }
 
-async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) {
+async function measureLag({ know, broker, publish, url, kafka, consumed, pool, say }) {
   const untold = async () => {
     const { rows } = await pool.query(
       'SELECT coalesce(sum(size), 0)::int AS events FROM messaging.outbox WHERE published_at IS NULL',
@@ -119,7 +119,7 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
     const from = sent;
     const probe = (at) => `probe:${Math.round(perSecond)}:${at}`;
     await know(
-      stored.pool,
+      pool,
       Array.from({ length: 100 }, (_, at) => probe(at)),
     );
     const began = performance.now();

@@ -48,7 +48,10 @@ export const cast = async (
 /** How many movies `startVoting` votes for. */
 const moviesEach = 20;
 
-/** Makes 20 movies known, and sends votes for them by `clients` concurrent clients to the processes at `urls`, until it is stopped. */
+/**
+ * Makes 20 movies known, and sends votes for them by `clients` concurrent clients to the processes at
+ * `urls`, until it is stopped.
+ */
 export const startVoting = (
   world: FaultWorld,
   options: {

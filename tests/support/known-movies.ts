@@ -1,10 +1,9 @@
 import { inTransaction } from '@cinegraph/database/transaction';
 import { writeKnownMovies, type KnownMovie } from '@cinegraph/rating/write-known-movies';
-import type pg from 'pg';
 
 /** Makes movies known to rating, as metadata's events do, or stores another state of them. */
 export const know = (
-  pool: pg.Pool,
+  pool: Parameters<typeof inTransaction>[0],
   movieIds: readonly string[],
   state: Omit<KnownMovie, 'movie'> = { version: 1, deleted: false },
 ): Promise<void> =>

@@ -30,12 +30,13 @@ export const checkIdempotencyKey = (key: string): void => {
 };
 
 /**
- * Executes a batch of commands in the open transaction, and each idempotency key at most once. `run` gets the
- * commands without a key and those whose key is new, and returns one outcome for each, in order; it is not
- * called for none. A command whose key was used before for the same gets the stored outcome, and a refusal if
- * it was used for something else. The outcomes are in the order of `commands`. A refusal is stored like an
- * answer, unless `isFinal` returns false for it: then its key is free again. Call it before any other row is locked: keys are claimed in key order, so that two batches cannot
- * deadlock. An error of `run` undoes the claims.
+ * Executes a batch of commands in the open transaction, and each idempotency key at most once. `run` gets
+ * the commands without a key and those whose key is new, and returns one outcome for each, in order; it is
+ * not called for none. A command whose key was used before for the same gets the stored outcome, and a
+ * refusal if it was used for something else. The outcomes are in the order of `commands`. A refusal is
+ * stored like an answer, unless `isFinal` returns false for it: then its key is free again. Call it before
+ * any other row is locked: keys are claimed in key order, so that two batches cannot deadlock. An error of
+ * `run` undoes the claims.
  */
 export const answerBatch = async <Command extends { readonly keyed: KeyedCommand | null }, Answer>(
   tx: RawTransaction,
@@ -52,9 +53,10 @@ export const answerBatch = async <Command extends { readonly keyed: KeyedCommand
   const fresh = commands.filter((_command, index) => claims[index]?.kind === 'fresh');
   const answers = fresh.length === 0 ? [] : await run(fresh);
   if (answers.length !== fresh.length) throw new Error('a batch did not give one outcome for each command');
-  const claimed = fresh.flatMap(({ keyed }, position) =>
-    keyed ? [{ keyed, outcome: answers[position] }] : [],
-  );
+  const claimed = answers.flatMap((outcome, position) => {
+    const keyed = fresh[position]?.keyed;
+    return keyed ? [{ keyed, outcome }] : [];
+  });
   const isStored = ({ outcome }: { readonly outcome: unknown }) =>
     !(outcome instanceof Refusal) || isFinal(outcome);
   await storeAnswers(

@@ -5,8 +5,8 @@ import { aggregateEvents, asShown } from './sql/merge.js';
 import { migrations } from './migrations.js';
 
 /**
- * Publishes the aggregate of every movie that was ever rated, as clients read it. It locks aggregates in the order in which the
- * merge locks them.
+ * Publishes the aggregate of every movie that was ever rated, as clients read it. It locks aggregates in
+ * the order in which the merge locks them.
  */
 export const aggregateBackfill: Backfill = {
   subgraph: 'rating',

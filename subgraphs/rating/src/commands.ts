@@ -24,9 +24,10 @@ export interface RatingCommands {
   /**
    * Submits a rating, or retracts it if the score is null. Refuses with the codes of `checkRating` and
    * `decideRating`. A movie that is not known yet is awaited for one second before it is refused with
-   * `MOVIE_NOT_FOUND`; other commands do not wait for it. With an idempotency key, the same command sent again
-   * returns the stored answer, and another command under the key is refused with `IDEMPOTENCY_KEY_REUSED`. No
-   * key is stored for `MOVIE_NOT_FOUND`, so that the same command succeeds once the movie is known.
+   * `MOVIE_NOT_FOUND`; other commands do not wait for it. With an idempotency key, the same command sent
+   * again returns the stored answer, and another command under the key is refused with
+   * `IDEMPOTENCY_KEY_REUSED`. No key is stored for `MOVIE_NOT_FOUND`, so that the same command succeeds
+   * once the movie is known.
    */
   rate(command: RatingCommand, idempotencyKey?: string | null): Promise<RatingAnswer>;
   readonly parts: readonly Part[];

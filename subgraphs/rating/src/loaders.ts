@@ -10,7 +10,10 @@ export type Loaders = ReturnType<typeof createLoaders>;
 
 /** Creates the loaders. Each of them reads the keys of all requests of a tick by one SQL statement. */
 export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaClient }) => ({
-  /** The exact aggregate of a movie; that of a movie without votes or that is not known is `noVotes`, never null. */
+  /**
+   * The exact aggregate of a movie; that of a movie without votes or that is not known is `noVotes`, never
+   * null.
+   */
   aggregatedRatingByMovieId: createLoader({
     find: (movieIds: readonly string[]) => findAggregatedRatings(pool, movieIds),
     keyOf: (movieId) => movieId,

@@ -23,9 +23,9 @@ const pollMs = 25;
 const maxWaiting = 1_000;
 
 /**
- * Creates the arrivals on `find`, which returns those of the given movies that are known or deleted. Movies are
- * looked up in the database, so that it does not matter which replica consumes the event. Nothing runs while
- * nobody waits.
+ * Creates the arrivals on `find`, which returns those of the given movies that are known or deleted. Movies
+ * are looked up in the database, so that it does not matter which replica consumes the event. Nothing runs
+ * while nobody waits.
  */
 export const createMovieArrivals = (
   find: (movieIds: readonly string[]) => Promise<Iterable<string>>,

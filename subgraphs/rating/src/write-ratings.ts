@@ -27,8 +27,8 @@ export interface Submission {
 
 /**
  * The result of a rating command: the rating as submitted (null for a retraction), whether a rating was
- * retracted, and the aggregate of the movie after the batch, or null if the movie is deleted or unknown. Times
- * are RFC 3339 text, because the answer is stored as plain JSON for its idempotency key.
+ * retracted, and the aggregate of the movie after the batch, or null if the movie is deleted or unknown.
+ * Times are RFC 3339 text, because the answer is stored as plain JSON for its idempotency key.
  */
 export interface RatingAnswer {
   readonly rating:
@@ -105,9 +105,10 @@ export interface IncomingRating extends RatingCommand {
 
 /**
  * Writes the ratings of external events in the open transaction, with the same locks and the same merge as
- * mutations. A rating of an unknown movie is kept, and shows once the movie comes. The latest event of a movie
- * and viewer wins, both within the batch and against the stored rating, in whatever order events arrive. Returns the refusal `MOVIE_DELETED` or null for each event, in
- * order. `checkRating` must have accepted the events.
+ * mutations. A rating of an unknown movie is kept, and shows once the movie comes. The latest event of a
+ * movie and viewer wins, both within the batch and against the stored rating, in whatever order events
+ * arrive. Returns the refusal `MOVIE_DELETED` or null for each event, in order. `checkRating` must have
+ * accepted the events.
  */
 export const applyEvents = async (
   tx: RawTransaction,
@@ -178,7 +179,10 @@ const orderColumns = (order: EventOrder): SourceRow =>
         event_offset: String(order.offset),
       };
 
-/** A row that `mergeRatings` returns; `aggregate` is null if that of the movie did not change or does not show. */
+/**
+ * A row that `mergeRatings` returns; `aggregate` is null if that of the movie did not change or does not
+ * show.
+ */
 interface MergedRow {
   readonly movieId: string;
   readonly viewerId: string;

@@ -131,7 +131,7 @@ describe('what an external rating says', () => {
 
   it('a value of 0, an event without a user and an id that no movie can have are dead letters with a reason', async () => {
     const append = testLog();
-    const { userId: _none, ...nobody } = externalEvent(1, '1', 5);
+    const nobody = { ...externalEvent(1, '1', 5), userId: undefined };
     await ingestWorld().ingest.deliver([
       append(externalEvent(1, '1', 0)),
       append(nobody),

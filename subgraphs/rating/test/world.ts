@@ -62,8 +62,8 @@ const actions = ({ ask, pool }: TestSubgraph, once = knowOnce(pool)) => ({
   /** Deletes movies, as metadata's events do. */
   remove: (...movieIds: readonly string[]) => remove(pool, ...movieIds),
   /**
-   * Rates a movie, which becomes known first, and returns the aggregate that the mutation returned. Throws on a
-   * refusal.
+   * Rates a movie, which becomes known first, and returns the aggregate that the mutation returned. Throws
+   * on a refusal.
    */
   rate: async (viewer: string, movieId: string, score: number, key?: string): Promise<Aggregate> => {
     await once.know(movieId);

@@ -15,8 +15,8 @@ import {
 } from '../sql/merge.js';
 
 /**
- * `rebuild`: makes every aggregate equal to its ratings and to the state of its movie again, and lists those that
- * had drifted.
+ * `rebuild`: makes every aggregate equal to its ratings and to the state of its movie again, and lists
+ * those that had drifted.
  */
 export const rebuild: Command = {
   what: 'the rebuild',

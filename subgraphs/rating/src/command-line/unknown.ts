@@ -8,8 +8,8 @@ import { countUnknown, findUnknown } from '../queries/aggregated-ratings.js';
 const maxListed = 20;
 
 /**
- * `unknown`: counts the ratings of movies that are not known, and lists the movies with most of them. They are
- * kept and show once their movie comes; many of them are a sign of a wrong id prefix.
+ * `unknown`: counts the ratings of movies that are not known, and lists the movies with most of them. They
+ * are kept and show once their movie comes; many of them are a sign of a wrong id prefix.
  */
 export const unknown: Command = {
   what: 'the list of unknown movies',

@@ -38,8 +38,8 @@ export const faultText = ({ code, reason }: ExternalFault): string =>
   code === 'NOT_AN_EVENT' ? reason : `${code}: ${reason}`;
 
 /**
- * Returns whether a value belongs to one of the two dialects, well-formed or not: whether it has one of their
- * names for a user or a record.
+ * Returns whether a value belongs to one of the two dialects, well-formed or not: whether it has one of
+ * their names for a user or a record.
  */
 export const looksExternal = (value: unknown): boolean =>
   typeof value === 'object' &&
@@ -88,7 +88,9 @@ export const readExternalEvent = (event: unknown, rules: EventRules): ExternalRa
 /** The ids that metadata gives to movies which are created here: UUIDs of version 7. */
 const createdId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** Returns the id of the movie. An id with a colon, and one that only a movie created here has, is complete. */
+/**
+ * Returns the id of the movie. An id with a colon, and one that only a movie created here has, is complete.
+ */
 const movieIdOf = (recordId: string, { idPrefix }: EventRules): string =>
   recordId.includes(':') || createdId.test(recordId) ? recordId : `${idPrefix}${recordId}`;
 

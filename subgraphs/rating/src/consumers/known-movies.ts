@@ -12,10 +12,10 @@ const definitions = [movieCreated, movieChanged, movieDeleted] as const;
 const owner = 'metadata';
 
 /**
- * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted, and
- * ignores an older version than the stored one. Ratings that came before their movie show from then on. Event types that this release does not know are skipped,
- * because metadata may add types. An unknown version of a known type becomes a dead letter, which a later
- * release can replay.
+ * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted,
+ * and ignores an older version than the stored one. Ratings that came before their movie show from then on.
+ * Event types that this release does not know are skipped, because metadata may add types. An unknown
+ * version of a known type becomes a dead letter, which a later release can replay.
  */
 export const createKnownMovies = ({
   secret,

@@ -125,7 +125,8 @@ type SortKey = readonly [movieId: string, viewerId: string];
 const start: SortKey = ['', ''];
 
 /**
- * Numbers that PostgreSQL casts to double precision, exact up to 2^53, because `pg` returns a bigint as text.
+ * Numbers that PostgreSQL casts to double precision, exact up to 2^53, because `pg` returns a bigint as
+ * text.
  */
 interface Counts {
   readonly staged: number;

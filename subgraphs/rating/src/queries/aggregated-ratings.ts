@@ -3,9 +3,9 @@ import type { PrismaClient } from '../generated/prisma/client.js';
 import type { AggregatedRatingModel } from '../models.js';
 
 /**
- * Returns aggregated ratings by movie id, without the movies that nobody has rated, unknown and deleted ones.
- * This is a hot path: it runs for the movies of every list. A prepared statement on the pool needs a sixth of the CPU of `findMany`
- * (docs/decisions/0003).
+ * Returns aggregated ratings by movie id, without the movies that nobody has rated, unknown and deleted
+ * ones. This is a hot path: it runs for the movies of every list. A prepared statement on the pool needs a
+ * sixth of the CPU of `findMany` (docs/decisions/0003).
  */
 export const findAggregatedRatings = async (
   pool: pg.Pool,
@@ -38,7 +38,10 @@ export const findTopRated = async (prisma: PrismaClient, first: number): Promise
   return rows.map(({ movie_id }) => movie_id);
 };
 
-/** The statement of `findTopRated`, exported for the test of its plan. Its index has no unknown or deleted movie. */
+/**
+ * The statement of `findTopRated`, exported for the test of its plan. Its index has no unknown or deleted
+ * movie.
+ */
 export const findTopRatedStatement = `
   SELECT movie_id FROM aggregated_rating
   WHERE count > 0 AND movie_state = 'known'
@@ -69,7 +72,10 @@ export const findHeardOf = async (
   return rows.map(({ id }) => id);
 };
 
-/** Returns how many ratings are kept for movies that metadata has not published, and the number of those movies. */
+/**
+ * Returns how many ratings are kept for movies that metadata has not published, and the number of those
+ * movies.
+ */
 export const countUnknown = async (
   prisma: PrismaClient,
 ): Promise<{ readonly movies: number; readonly ratings: number }> => {

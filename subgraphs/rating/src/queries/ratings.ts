@@ -30,9 +30,9 @@ export const findRatings = async (
 };
 
 /**
- * Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. Movies that are
- * not known have no ratings. Prisma Client reads a page for each movie only by a query for each, or by reading
- * all ratings of all movies (docs/decisions/0034).
+ * Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. Movies
+ * that are not known have no ratings. Prisma Client reads a page for each movie only by a query for each,
+ * or by reading all ratings of all movies (docs/decisions/0034).
  */
 export const findRatingsOfMovies = async (
   prisma: PrismaClient,
@@ -106,8 +106,9 @@ export interface ProviderCount {
 }
 
 /**
- * Returns for each movie how many of its ratings each provider published, most first; without the movies that
- * have none. The counts are read by an index of these ratings alone, and are not kept beside them (0035).
+ * Returns for each movie how many of its ratings each provider published, most first; without the movies
+ * that have none. The counts are read by an index of these ratings alone, and are not kept beside them
+ * (0035).
  */
 export const countByProvider = async (
   prisma: PrismaClient,

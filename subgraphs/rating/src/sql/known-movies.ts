@@ -10,10 +10,10 @@ export const findNewerStates = `
   WHERE known.id IS NULL OR known.version < state.version`;
 
 /**
- * Stores states of movies: the JSON array $1 of {movie, version, deleted}, at most one for each movie, whose
- * aggregates the transaction has created and locked. A state that is older than the stored one is ignored, so
- * that the order of arrival has no effect. The aggregate gets the new state. If it has votes that show now, or
- * no longer, its event is appended to the outbox.
+ * Stores states of movies: the JSON array $1 of {movie, version, deleted}, at most one for each movie,
+ * whose aggregates the transaction has created and locked. A state that is older than the stored one is
+ * ignored, so that the order of arrival has no effect. The aggregate gets the new state. If it has votes
+ * that show now, or no longer, its event is appended to the outbox.
  */
 export const putKnownMovies = `
   WITH stored AS (

@@ -3,9 +3,9 @@ import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
 
 /**
  * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
- * They read a source with these columns and at most one row for each movie and viewer. A null score retracts.
- * The rating of an external event has the order of that event: the version of the rating, or the append time,
- * partition and offset of the broker.
+ * They read a source with these columns and at most one row for each movie and viewer. A null score
+ * retracts. The rating of an external event has the order of that event: the version of the rating, or the
+ * append time, partition and offset of the broker.
  */
 const sourceColumns = {
   movie_id: 'text',
@@ -32,8 +32,8 @@ export const jsonSource = `
     .join(', ')})`;
 
 /**
- * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created in
- * the order of their ids, so that two batches that create the same rows wait for each other and do not
+ * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created
+ * in the order of their ids, so that two batches that create the same rows wait for each other and do not
  * deadlock. Nearly all rows exist, and a look-up costs a third of an insert that meets a conflict.
  */
 export const createAggregates = `
@@ -76,8 +76,8 @@ export const aggregateEvents = (from: string): string =>
   );
 
 /**
- * Returns the rows of `from` (aggregates with a column `trace`) as clients read them: without votes while the
- * movie is unknown or deleted.
+ * Returns the rows of `from` (aggregates with a column `trace`) as clients read them: without votes while
+ * the movie is unknown or deleted.
  */
 export const asShown = (from: string): string => `(
   SELECT movie_id, version, trace, ${['sum', 'count', ...scoreColumns]
@@ -171,9 +171,9 @@ export const readAggregates = `
   FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[]) AND movie_state = 'known'`;
 
 /**
- * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and the
- * new aggregate of its movie, or null if the aggregate did not change or does not show. A retraction of a
- * rating that does not exist writes nothing and has no row.
+ * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and
+ * the new aggregate of its movie, or null if the aggregate did not change or does not show. A retraction of
+ * a rating that does not exist writes nothing and has no row.
  */
 export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
   ...ratingEvents,
@@ -201,9 +201,10 @@ export const mergeEvents = `${merge(
 
 /**
  * Returns the statement that merges the source of an import. A rating is written if its score or provider
- * differs from the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
- * than the stored one is left out, so that files may come in any order. Only the aggregates are published,
- * once for each movie. The statement returns one row: the numbers of ratings that were written and looked at.
+ * differs from the stored one or its event is later, so that a second run writes nothing. A rating with an
+ * earlier event than the stored one is left out, so that files may come in any order. Only the aggregates
+ * are published, once for each movie. The statement returns one row: the numbers of ratings that were
+ * written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
