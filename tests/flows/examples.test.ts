@@ -118,6 +118,7 @@ describe('the saved operations', () => {
       editor,
     );
     expect(errors).toBeUndefined();
+    await know(graph.subgraphs.rating.pool, ['vega:1']);
     await graph.subgraphs.metadata.pool.query(
       `INSERT INTO person (id, name) VALUES ('person:vega:christopher-nolan', 'Christopher Nolan')`,
     );
