@@ -82,11 +82,13 @@ async function* moviePages(
 const rateAndRetract = async (ask: Ask, { id, title }: MovieLineFragment): Promise<void> => {
   for (const score of [11, 9]) {
     const { data, refusals } = await ask(RateDocument, { movieId: id, score });
-    if (data?.submitRating) say(`rated ${score}: ${lineOf(data.submitRating.movie)}`);
+    if (data?.submitRating?.movie) say(`rated ${score}: ${lineOf(data.submitRating.movie)}`);
     for (const refusal of refusals) say(`${title ?? id} was not rated ${score}: ${adviceFor(refusal)}`);
   }
   const { data } = await ask(RetractDocument, { movieId: id });
-  if (data?.retractRating?.retracted === true) say(`retracted: ${lineOf(data.retractRating.movie)}`);
+  const retracted = data?.retractRating;
+  if (retracted?.retracted === true)
+    say(`retracted: ${retracted.movie ? lineOf(retracted.movie) : (title ?? id)}`);
 };
 
 /**
@@ -96,6 +98,7 @@ const rateAndRetract = async (ask: Ask, { id, title }: MovieLineFragment): Promi
 const advice: Readonly<Partial<Record<ErrorCode, string>>> = {
   UNAUTHENTICATED: 'name a viewer with --viewer.',
   RATING_OUT_OF_RANGE: 'a score is a whole number from 1 to 10.',
+  MOVIE_NOT_FOUND: 'the movie is not known; read the list again.',
   MOVIE_DELETED: 'the movie was deleted; read the list again.',
   OVERLOADED: 'try again in a moment.',
   STORE_UNAVAILABLE: 'try again in a moment.',

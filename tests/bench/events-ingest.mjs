@@ -13,7 +13,7 @@ import { endChild } from './report.mjs';
 const events = 200_000;
 
 /** Measures ingest and, if requested, lag. `feedDirectly` writes to a database without a broker. */
-export async function measureIngest({ freshDatabase, feedDirectly, closing, say, withLag }) {
+export async function measureIngest({ know, freshDatabase, feedDirectly, closing, say, withLag }) {
   const direct = await freshDatabase();
   const fed = events / (await feedDirectly(direct.pool, 0, events));
   const kafka = await startTestKafka({ shortLived: false });
@@ -76,10 +76,10 @@ export async function measureIngest({ freshDatabase, feedDirectly, closing, say,
     `Kafka to database, ${events} events: ${round(consumed)}/s, fed directly ${round(fed)}/s: ratio ${(consumed / fed).toFixed(2)}; ` +
       `memory of rating ${round(memory[Math.floor(memory.length / 4)])} MiB after a quarter, ${round(Math.max(...memory))} MiB at most; its processor ${((processor / events) * 1e6).toFixed(1)} µs an event`,
   );
-  if (withLag) await measureLag({ broker, publish, url, kafka, consumed, pool: stored.pool, say });
+  if (withLag) await measureLag({ know, broker, publish, url, kafka, consumed, pool: stored.pool, say });
 }
 
-async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) {
+async function measureLag({ know, broker, publish, url, kafka, consumed, pool, say }) {
   const untold = async () => {
     const { rows } = await pool.query(
       'SELECT coalesce(sum(size), 0)::int AS events FROM messaging.outbox WHERE published_at IS NULL',
@@ -117,10 +117,15 @@ async function measureLag({ broker, publish, url, kafka, consumed, pool, say }) 
       }
     })();
     const from = sent;
+    const probe = (at) => `probe:${Math.round(perSecond)}:${at}`;
+    await know(
+      pool,
+      Array.from({ length: 100 }, (_, at) => probe(at)),
+    );
     const began = performance.now();
     const visible = [];
     for (let at = 0; at < 100; at += 1) {
-      const movie = `probe:${Math.round(perSecond)}:${at}`;
+      const movie = probe(at);
       const event = { userId: 'probe', recordId: movie, recordType: 'movie', value: 7, eventType: 'put' };
       await broker.publish([
         { topic: 'ratings', key: movie, value: Buffer.from(JSON.stringify(event)), headers: {} },

@@ -22,6 +22,7 @@ import { createRatingCommands } from '@cinegraph/rating/commands';
 import { PrismaClient } from '@cinegraph/rating/generated/prisma/client';
 import { inTransaction } from '@cinegraph/database/transaction';
 import { migrations } from '@cinegraph/rating/migrations';
+import { writeKnownMovies } from '@cinegraph/rating/write-known-movies';
 import { applyEvents, writeRatings } from '@cinegraph/rating/write-ratings';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { measureIngest } from './events-ingest.mjs';
@@ -53,7 +54,7 @@ try {
   if (runs('mutations')) await measureMutations();
   if (runs('growth')) await measureGrowth();
   if (runs('ingest') || runs('lag')) {
-    await measureIngest({ freshDatabase, feedDirectly, closing, say, withLag: runs('lag') });
+    await measureIngest({ know, freshDatabase, feedDirectly, closing, say, withLag: runs('lag') });
   }
   if (requested.length === 0)
     writeSection(
@@ -70,7 +71,18 @@ async function freshDatabase() {
   await migrateAll(url, migrations);
   const pool = testPool(url);
   closing.push(() => pool.end());
+  await know(pool, ['hot', ...Array.from({ length: movies }, (_, at) => `bench:${at}`)]);
   return { url, pool };
+}
+
+/** Makes movies known, as metadata's events do. */
+function know(pool, ids) {
+  return inTransaction(pool, (tx) =>
+    writeKnownMovies(
+      tx,
+      ids.map((movie) => ({ movie, version: 1, deleted: false })),
+    ),
+  );
 }
 
 function openPrisma(url, connections) {
@@ -163,9 +175,11 @@ async function measureGrowth() {
        FROM generate_series(1, ${size}) AS n`,
     );
     await pool.query(
-      `INSERT INTO aggregated_rating (movie_id, sum, count, ${scores.map((s) => `s${s}`).join(', ')})
-       SELECT movie_id, sum(score), count(*), ${scores.map((s) => `count(*) FILTER (WHERE score = ${s})`).join(', ')}
-       FROM rating GROUP BY movie_id`,
+      `INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, ${scores.map((s) => `s${s}`).join(', ')})
+       SELECT movie_id, 'known', sum(score), count(*), ${scores.map((s) => `count(*) FILTER (WHERE score = ${s})`).join(', ')}
+       FROM rating GROUP BY movie_id
+       ON CONFLICT (movie_id) DO UPDATE SET sum = excluded.sum, count = excluded.count,
+         ${scores.map((s) => `s${s} = excluded.s${s}`).join(', ')}`,
     );
     await pool.query('VACUUM ANALYZE');
     await pool.query('CHECKPOINT').catch(() => undefined);

@@ -50,8 +50,8 @@ async function measureRatings() {
     ratingsOf('million', 1_000_000),
     ...Array.from({ length: 100 }, (_, at) => ratingsOf(`small:${at}`, 10)),
     ...Array.from({ length: 100 }, (_, at) => ratingsOf(`large:${at}`, 10_000)),
-    `INSERT INTO aggregated_rating (movie_id, sum, count, ${scores.map((s) => `s${s}`).join(', ')})
-     SELECT movie_id, sum(score), count(*), ${scores.map((s) => `count(*) FILTER (WHERE score = ${s})`).join(', ')}
+    `INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, ${scores.map((s) => `s${s}`).join(', ')})
+     SELECT movie_id, 'known', sum(score), count(*), ${scores.map((s) => `count(*) FILTER (WHERE score = ${s})`).join(', ')}
      FROM rating GROUP BY movie_id`,
     'VACUUM ANALYZE rating',
     'VACUUM ANALYZE aggregated_rating',

@@ -4,6 +4,7 @@ import type { KafkaServer } from '@cinegraph/local/kafka/server';
 import { startTestKafkaCluster } from '@cinegraph/testing/kafka';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
+import { know, numbered } from '../support/known-movies.js';
 import { startProxy, type Proxy } from './proxy.js';
 import { auditAll, drained, readPublished, type PublishedLog } from './published.js';
 import { openRandom, reportFault, sized, type FaultRandom, faultTimeoutMs } from './support.js';
@@ -152,6 +153,7 @@ const keepPublishingVotes = (world: FaultWorld, random: FaultRandom) => {
   const ratings: { movieId: string; viewerId: string; score: number }[] = [];
   const stopping = new AbortController();
   const coming = (async () => {
+    await know(world.pool, numbered('f7-coming', 20));
     while (!stopping.signal.aborted) {
       const some = Array.from({ length: 10 }, (_, at) => ({
         movieId: `f7-coming:${random.int(20)}`,

@@ -6,6 +6,7 @@ import { deadLettersOf, incomingRatings } from '@cinegraph/events/topics';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
+import { know } from '../support/known-movies.js';
 import { enterIngest } from './members.js';
 import {
   randomRatings,
@@ -128,7 +129,7 @@ describe.each(brokerKinds)('consumed rating events, %s', (kind) => {
     const kinds = poisons().length;
     // Created again each time: an event that is repeated under its id is only one dead letter.
     const bad = Array.from({ length: Math.max(count / 100, kinds) }, (_, at) => poisons()[at % kinds]!);
-    await world.pool.query(`INSERT INTO known_movie (id, version, deleted) VALUES ('f11:deleted', 1, true)`);
+    await know(world.pool, ['f11:deleted'], { version: 1, deleted: true });
     const before = (await readTopic(world, deadLettersOf(incomingRatings).name)).length;
     const positions = new Map<string, Poison>();
     const each = Math.floor(count / bad.length);
@@ -171,7 +172,7 @@ describe.each(brokerKinds)('consumed rating events, %s', (kind) => {
     expect(copies.filter((copy) => header(copy, 'reason').length < 5)).toEqual([]);
 
     // One of the kinds has become valid by now.
-    await world.pool.query(`UPDATE known_movie SET deleted = false, version = 2 WHERE id = 'f11:deleted'`);
+    await know(world.pool, ['f11:deleted'], { version: 2, deleted: false });
     const late = bad.filter(({ code }) => code === 'MOVIE_DELETED').length;
     const replays = await Promise.all(
       [1, 2].map(() => world.runCommand('events', ['dlq', 'replay', '--all'])),

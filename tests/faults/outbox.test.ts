@@ -7,6 +7,7 @@ import { testDatabase, testPool } from '@cinegraph/testing/database';
 import { metadata } from '@cinegraph/metadata/subgraph';
 import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
+import { know, numbered } from '../support/known-movies.js';
 import { startFailingKafka } from './kafka-faults.js';
 import {
   auditAll,
@@ -143,6 +144,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
         const random = openRandom(`F3 over ${kind}`);
         const mutations = sized({ short: 1_000, long: 10_000 });
         const name = `f3-${kind}`;
+        await know(world.pool, numbered(name, 50));
         await world.pool.query(failingSql);
         const votes = Array.from({ length: mutations }, (_, at) => ({
           movieId: `${name}:${random.int(50)}`,
@@ -187,6 +189,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
       const waiting = new Map<string, number>();
       const lags: number[] = [];
       let published = false;
+      await know(world.pool, numbered(`f26-${kind}`, 2));
       // A service that has just started must join its group first.
       await world.publish([externalVote(`f26-${kind}:0`, 'f26-first', 5)]);
       await world.settled();
@@ -238,6 +241,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
       const url = await service.url;
       const voting = startVoting(world, { random, name, clients: 4, pauseMs: 10, urls: () => [url] });
       const incoming: { movieId: string; viewerId: string; score: number }[] = [];
+      await know(world.pool, numbered('f8-incoming', 20));
       await until(
         async () => {
           const some = Array.from({ length: 10 }, (_, at) => ({
@@ -300,6 +304,7 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
           if (random.percent(30)) await change('mutation ($id: ID!) { deleteMovie(id: $id) }', { id });
         }
       };
+      await know(world.pool, numbered('f9-incoming', 10));
       const takeIn = async (from: number): Promise<void> => {
         await world.publish(
           Array.from({ length: 50 }, (_, at) =>
@@ -318,7 +323,10 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
         until(
           async () =>
             isDeepStrictEqual(
-              await known(world.pool, 'SELECT id, deleted FROM known_movie ORDER BY id'),
+              await known(
+                world.pool,
+                `SELECT id, deleted FROM known_movie WHERE NOT starts_with(id, 'f') OR length(id) = 36 ORDER BY id`,
+              ),
               await known(
                 metadataPool,
                 'SELECT id, deleted_at IS NOT NULL AS deleted FROM movie ORDER BY id',

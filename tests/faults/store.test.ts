@@ -13,6 +13,7 @@ import { testPool } from '@cinegraph/testing/database';
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
 import type { ServiceProcess } from '../support/service-process.js';
+import { know, numbered } from '../support/known-movies.js';
 import { auditEffects, auditPublished, nothingWrong, readPublished, type PublishedLog } from './published.js';
 import { openRandom, reportFault, sized, type FaultRandom, faultTimeoutMs } from './support.js';
 import { acknowledged, auditVotes, externalVote, startVoting, submitRating } from './votes.js';
@@ -58,7 +59,9 @@ describe.each(brokerKinds)('an unreliable database of rating, %s', (kind) => {
   const startIncoming = (random: FaultRandom, name: string) => {
     const sent: { movieId: string; viewerId: string; score: number }[] = [];
     let stopping = false;
+    const known = know(world.pool, numbered(name, 20));
     const run = async () => {
+      await known;
       while (!stopping) {
         const some = Array.from({ length: 5 }, (_, at) => ({
           movieId: `${name}:${random.int(20)}`,
@@ -219,6 +222,7 @@ describe.each(brokerKinds)('an unreliable database of rating, %s', (kind) => {
       const [rounds, each] = [sized({ short: 2, long: 30 }), 25];
       const name = 'f25';
       const answers = new Map<string, unknown[]>();
+      await know(world.pool, numbered(name, 2));
       let broken = 0;
       for (let round = 0; round < rounds; round += 1) {
         const replica = world.startRating();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { incomingRatings } from '@cinegraph/events/topics';
 import type { OutgoingMessage } from '@cinegraph/messaging/broker';
+import { know, numbered } from '../support/known-movies.js';
 import type { FaultRandom } from './support.js';
 import { differenceOf, storedTotals, totalsOf, type FaultWorld, type Totals } from './world.js';
 
@@ -44,7 +45,13 @@ export const cast = async (
   return { ...{ movieId, viewerId, score, outcome, askedAt }, answeredAt: performance.now() };
 };
 
-/** Sends votes by `clients` concurrent clients to the processes at `urls`, until it is stopped. */
+/** How many movies `startVoting` votes for. */
+const moviesEach = 20;
+
+/**
+ * Makes 20 movies known, and sends votes for them by `clients` concurrent clients to the processes at
+ * `urls`, until it is stopped.
+ */
 export const startVoting = (
   world: FaultWorld,
   options: {
@@ -61,7 +68,9 @@ export const startVoting = (
   const votes: Vote[] = [];
   let sent = 0;
   let stopping = false;
+  const known = know(world.pool, numbered(name, moviesEach));
   const vote = async () => {
+    await known;
     while (!stopping) {
       const to = urls();
       const url = to[random.int(to.length)];
@@ -70,7 +79,7 @@ export const startVoting = (
         continue;
       }
       sent += 1;
-      const movieId = `${name}:${random.int(20)}`;
+      const movieId = `${name}:${random.int(moviesEach)}`;
       const said = await cast(world, url, {
         movieId,
         viewerId: `${name}:${sent}`,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
+import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 let graph: TestGraph;
@@ -10,6 +11,7 @@ beforeAll(async () => {
   await graph.subgraphs.metadata.pool.query(
     `INSERT INTO movie (id, title, version, created_at, updated_at) VALUES ('kept', 'Kept', 1, now(), now())`,
   );
+  await know(graph.subgraphs.rating.pool, ['kept']);
   await graph.ask(
     'mutation { submitRating(movieId: "kept", score: 9) { rating { score } } }',
     {},

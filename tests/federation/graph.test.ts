@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { statementsDuring } from '@cinegraph/testing/subgraph';
+import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 let graph: TestGraph;
@@ -15,7 +16,10 @@ const create = async (title: string): Promise<string> => {
     { 'x-viewer-id': 'editor' },
   );
   if (errors) throw new Error(JSON.stringify(errors));
-  return (data as { createMovie: { id: string } }).createMovie.id;
+  const { id } = (data as { createMovie: { id: string } }).createMovie;
+  // No broker runs here.
+  await know(graph.subgraphs.rating.pool, [id]);
+  return id;
 };
 
 const rate = (movieId: string, viewer: string, score: number) =>
@@ -55,8 +59,8 @@ describe('gateway and subgraphs', () => {
 
   it('all references of a list that starts in rating cost one fetch per subgraph', async () => {
     await graph.subgraphs.rating.pool.query(
-      `INSERT INTO aggregated_rating (movie_id, sum, count, s9)
-       SELECT 'many:' || n, 9 * n, n, n FROM generate_series(1, 100) n ON CONFLICT DO NOTHING`,
+      `INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s9)
+       SELECT 'many:' || n, 'known', 9 * n, n, n FROM generate_series(1, 100) n ON CONFLICT DO NOTHING`,
     );
     let statements: readonly string[] = [];
     const fetches = await graph.fetchesDuring(async () => {

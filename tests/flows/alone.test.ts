@@ -6,6 +6,7 @@ import { createIdentitySigner, identityHeader } from '@cinegraph/service/identit
 import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { brokerMigrations } from '@cinegraph/messaging/migrations';
+import { know } from '../support/known-movies.js';
 import { runService, type ServiceProcess } from '../support/service-process.js';
 
 let database: TestDatabase;
@@ -79,6 +80,7 @@ describe('a subgraph started alone from its build', () => {
     const url = await service.url;
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
     expect((await askGraphQL(`${url}/graphql`, { query: '{ __typename }' })).status).toBe(401);
+    await know(pool, ['alone']);
     expect((await submit(url, 'ann', 'alone', 8, 'alone')).errors).toBeUndefined();
     service.signal('SIGTERM');
     service.signal('SIGTERM');
@@ -120,6 +122,10 @@ describe('a subgraph started alone from its build', () => {
       score: (n % 10) + 1,
       key: `k${n}`,
     }));
+    await know(
+      pool,
+      votes.map(({ movie }) => movie),
+    );
     const answered = new Map<string, unknown>();
     for (let round = 0; answered.size < votes.length; round += 1) {
       if (round > 20) throw new Error(`only ${answered.size} of ${votes.length} were answered`);

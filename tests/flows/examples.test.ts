@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 const root = join(import.meta.dirname, '../..');
@@ -22,7 +23,10 @@ const create = async (input: Record<string, unknown>): Promise<string> => {
     editor,
   );
   if (errors) throw new Error(JSON.stringify(errors));
-  return (data as { createMovie: { id: string } }).createMovie.id;
+  const { id } = (data as { createMovie: { id: string } }).createMovie;
+  // No broker runs here.
+  await know(graph.subgraphs.rating.pool, [id]);
+  return id;
 };
 const rate = (movieId: string, viewer: string, score: number) =>
   graph.ask(
@@ -117,6 +121,7 @@ describe('the saved operations', () => {
       editor,
     );
     expect(errors).toBeUndefined();
+    await know(graph.subgraphs.rating.pool, ['vega:1']);
     await graph.subgraphs.metadata.pool.query(
       `INSERT INTO person (id, name) VALUES ('person:vega:christopher-nolan', 'Christopher Nolan')`,
     );

@@ -5,12 +5,18 @@ const userId = z
   .describe('Becomes the viewer `ratings:<user>`.');
 const recordId = z
   .union([z.string().min(1).max(128), z.int()])
-  .describe('The movie. An id without a colon gets the prefix INGEST_ID_PREFIX.');
+  .describe(
+    'The movie. An id gets the prefix INGEST_ID_PREFIX, unless it has a colon or is a UUID of version 7, as movies created here have.',
+  );
 const recordType = z.literal('movie');
 const value = z
   .number()
   .optional()
   .describe('A score on the scale of INGEST_SCALE. It is ignored in a delete.');
+const providerId = z
+  .union([z.string().max(128), z.int(), z.null()])
+  .optional()
+  .describe('Who publishes the rating. It is stored as the provider of the rating.');
 
 /** A rating of an external producer, in camelCase. */
 export const camelCaseRating = z
@@ -19,7 +25,7 @@ export const camelCaseRating = z
     recordId,
     recordType,
     value,
-    providerId: z.string().optional(),
+    providerId,
     eventType: z.enum(['put', 'delete']),
   })
   .describe(
@@ -33,6 +39,7 @@ export const snakeCaseRating = z
     record_id: recordId,
     record_type: recordType,
     value,
+    provider_id: providerId,
     event_type: z.enum(['submit', 'delete']),
   })
   .describe(

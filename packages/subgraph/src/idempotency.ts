@@ -31,18 +31,20 @@ export const checkIdempotencyKey = (key: string): void => {
 };
 
 /**
- * Executes a batch of commands in the open transaction, and each idempotency key at most once. `run` gets the
- * commands without a key and those whose key is new, and returns one outcome for each, in order; it is not
- * called for none. A command whose key was used before for the same gets the stored outcome, and a refusal if
- * it was used for something else. The outcomes are in the order of `commands`; a refusal is stored like an
- * answer. Call it before any other row is locked: keys are claimed in key order, so that two batches cannot
- * deadlock. An error of `run` undoes the claims.
+ * Executes a batch of commands in the open transaction, and each idempotency key at most once. `run` gets
+ * the commands without a key and those whose key is new, and returns one outcome for each, in order; it is
+ * not called for none. A command whose key was used before for the same gets the stored outcome, and a
+ * refusal if it was used for something else. The outcomes are in the order of `commands`. A refusal is
+ * stored like an answer, unless `isFinal` returns false for it: then its key is free again. Call it before
+ * any other row is locked: keys are claimed in key order, so that two batches cannot deadlock. An error of
+ * `run` undoes the claims.
  */
 export const answerBatch = async <Command extends { readonly keyed: KeyedCommand | null }, Answer>(
   tx: RawTransaction,
   commands: readonly Command[],
   now: Date,
   run: (commands: readonly Command[]) => Promise<readonly (Answer | Refusal)[]>,
+  { isFinal = () => true }: { readonly isFinal?: (refusal: Refusal) => boolean } = {},
 ): Promise<readonly (Answer | Refusal)[]> => {
   const claims = await claimKeys(
     tx,
@@ -52,9 +54,19 @@ export const answerBatch = async <Command extends { readonly keyed: KeyedCommand
   const fresh = commands.filter((_command, index) => claims[index]?.kind === 'fresh');
   const answers = fresh.length === 0 ? [] : await run(fresh);
   if (answers.length !== fresh.length) throw new Error('a batch did not give one outcome for each command');
+  const claimed = answers.flatMap((outcome, position) => {
+    const keyed = fresh[position]?.keyed;
+    return keyed ? [{ keyed, outcome }] : [];
+  });
+  const isStored = ({ outcome }: { readonly outcome: unknown }) =>
+    !(outcome instanceof Refusal) || isFinal(outcome);
   await storeAnswers(
     tx,
-    fresh.flatMap(({ keyed }, position) => (keyed ? [[keyed, toStored(answers[position])] as const] : [])),
+    claimed.filter(isStored).map(({ keyed, outcome }) => [keyed, toStored(outcome)]),
+  );
+  await releaseKeys(
+    tx,
+    claimed.filter((one) => !isStored(one)).map(({ keyed }) => keyed),
   );
   const next = answers.values();
   const outcomes: (Answer | Refusal)[] = [];
@@ -220,6 +232,16 @@ const storeAnswers = async (
      FROM jsonb_to_recordset($1::jsonb) AS a (viewer_id text, key text, answer jsonb)
      WHERE idempotency.viewer_id = a.viewer_id AND idempotency.key = a.key`,
     JSON.stringify(answers.map(([{ viewerId, key }, answer]) => ({ viewer_id: viewerId, key, answer }))),
+  );
+};
+
+/** Deletes keys that this transaction claimed. */
+const releaseKeys = async (tx: RawTransaction, keys: readonly KeyedCommand[]): Promise<void> => {
+  if (keys.length === 0) return;
+  await tx.$executeRawUnsafe(
+    `DELETE FROM idempotency USING jsonb_to_recordset($1::jsonb) AS r (viewer_id text, key text)
+     WHERE idempotency.viewer_id = r.viewer_id AND idempotency.key = r.key`,
+    JSON.stringify(keys.map(({ viewerId, key }) => ({ viewer_id: viewerId, key }))),
   );
 };
 

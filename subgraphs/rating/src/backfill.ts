@@ -1,12 +1,12 @@
 import { aggregatedRatingChanged } from '@cinegraph/events/rating';
 import type { Backfill } from '@cinegraph/messaging/outbox/backfill';
 import { insertBundles } from '@cinegraph/messaging/outbox/append';
-import { aggregateEvents } from './sql/merge.js';
+import { aggregateEvents, asShown } from './sql/merge.js';
 import { migrations } from './migrations.js';
 
 /**
- * Publishes the aggregate of every movie that was ever rated. It locks aggregates in the order in which the
- * merge locks them.
+ * Publishes the aggregate of every movie that was ever rated, as clients read it. It locks aggregates in
+ * the order in which the merge locks them.
  */
 export const aggregateBackfill: Backfill = {
   subgraph: 'rating',
@@ -21,5 +21,5 @@ export const aggregateBackfill: Backfill = {
     ), rated AS (
       SELECT * FROM locked WHERE version > 0
     )
-    ${insertBundles(aggregateEvents('rated'))}`,
+    ${insertBundles(aggregateEvents(asShown('rated')))}`,
 };

@@ -35,6 +35,8 @@ export const ratingKeyOf = ({ movieId, viewerId }: RatingKey): string => JSON.st
 export interface RatingModel extends RatingKey {
   readonly score: number;
   readonly review: string | null;
+  /** Who published the rating, if it came from outside and says so. */
+  readonly provider: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }

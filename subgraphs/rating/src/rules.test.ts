@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { checkRating, decideRating, isScore, scoreOf } from './rules.js';
+import { checkRating, decideEvent, decideRating, isScore, scoreOf } from './rules.js';
 
 const command = { movieId: 'm', viewerId: 'v', score: 7, review: null };
 
@@ -38,9 +38,17 @@ describe('a rating', () => {
   });
 
   it('a rating of a deleted movie is refused, but can still be retracted', () => {
-    expect(decideRating({ deleted: true }, command)).toMatchObject({ code: 'MOVIE_DELETED' });
-    expect(decideRating({ deleted: true }, { ...command, score: null })).toBeNull();
-    expect(decideRating({ deleted: false }, command)).toBeNull();
+    for (const decide of [decideEvent, decideRating, decideEvent]) {
+      expect(decide('deleted', command)).toMatchObject({ code: 'MOVIE_DELETED' });
+      expect(decide('deleted', { ...command, score: null })).toBeNull();
+      expect(decide('known', command)).toBeNull();
+    }
+  });
+
+  it('a rating of an unknown movie is refused from a viewer, and kept from an event', () => {
+    expect(decideRating('unknown', command)).toMatchObject({ code: 'MOVIE_NOT_FOUND' });
+    expect(decideRating('unknown', { ...command, score: null })).toBeNull();
+    expect(decideEvent('unknown', command)).toBeNull();
   });
 });
 

@@ -32,10 +32,8 @@ export const isLater = (event: EventOrder, other: EventOrder): boolean => {
   );
 };
 
-/** The stored state of a movie that decides whether it can be rated. */
-export interface MovieState {
-  readonly deleted: boolean;
-}
+/** What metadata says of a movie, as far as rating has heard of it. */
+export type MovieState = 'unknown' | 'known' | 'deleted';
 
 export const minScore = 1;
 export const maxScore = 10;
@@ -69,14 +67,21 @@ export const scoreOutOfRange = (): Refusal =>
   );
 
 /**
- * Checks a rating before anything is read. Throws the refusals `BAD_USER_INPUT` for a movie id that cannot be
- * used, `RATING_OUT_OF_RANGE` and `REVIEW_TOO_LONG`.
+ * Returns whether text can be the id of a movie: 1 to 200 characters, without control characters, invisible
+ * ones and line breaks, and without a space at either end.
+ */
+export const isMovieId = (text: string): boolean =>
+  text.length > 0 && text.length <= maxMovieIdLength && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|^\s|\s$/u.test(text);
+
+/**
+ * Checks a rating before anything is read. Throws the refusals `BAD_USER_INPUT` for an id that no movie can
+ * have, `RATING_OUT_OF_RANGE` and `REVIEW_TOO_LONG`.
  */
 export const checkRating = ({ movieId, score, review }: RatingCommand): void => {
-  if (movieId.length === 0 || movieId.length > maxMovieIdLength) {
+  if (!isMovieId(movieId)) {
     throw new Refusal(
       'BAD_USER_INPUT',
-      `The movie id has ${movieId.length} characters, but must have from 1 to ${maxMovieIdLength}.`,
+      `No movie has this id. An id has from 1 to ${maxMovieIdLength} characters, none of them a control character, and no space at its ends.`,
     );
   }
   if (score !== null && !isScore(score)) throw scoreOutOfRange();
@@ -89,10 +94,29 @@ export const checkRating = ({ movieId, score, review }: RatingCommand): void => 
 };
 
 /**
- * Decides whether a rating may be written, from the state of its movie. Returns null, or the refusal
- * `MOVIE_DELETED`. A retraction is always allowed.
+ * Decides whether a viewer may rate a movie. Returns null, or the refusal `MOVIE_DELETED` or
+ * `MOVIE_NOT_FOUND`. A retraction is always allowed.
  */
-export const decideRating = (state: MovieState, { score }: RatingCommand): Refusal | null =>
-  state.deleted && score !== null
+export const decideRating = (movie: MovieState, command: RatingCommand): Refusal | null => {
+  if (movie === 'unknown' && command.score !== null) return movieNotFound(command);
+  return decideEvent(movie, command);
+};
+
+/**
+ * Decides whether the rating of an external event is stored. Returns null, or the refusal `MOVIE_DELETED`. A
+ * rating of an unknown movie is stored, because events of movies and of ratings arrive in any order.
+ */
+export const decideEvent = (movie: MovieState, { score }: RatingCommand): Refusal | null =>
+  movie === 'deleted' && score !== null
     ? new Refusal('MOVIE_DELETED', 'The movie was deleted and can no longer be rated.')
     : null;
+
+/** The code of the refusal for an unknown movie. The movie may come later, so it is never a final answer. */
+export const movieNotFoundCode = 'MOVIE_NOT_FOUND';
+
+/** Returns the refusal for a movie that rating does not know. */
+export const movieNotFound = ({ movieId }: Pick<RatingCommand, 'movieId'>): Refusal =>
+  new Refusal(
+    movieNotFoundCode,
+    `There is no movie ${movieId}. Check the id. If the movie was created a moment ago, try again.`,
+  );

@@ -1,7 +1,15 @@
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { Refusal } from '@cinegraph/service/refusal';
 import { noVotes, ratingKeyOf, type AggregatedRatingModel, type RatingModel } from './models.js';
-import { decideRating, isLater, type EventOrder, type RatingCommand } from './rules.js';
+import {
+  decideEvent,
+  decideRating,
+  isLater,
+  movieNotFound,
+  type EventOrder,
+  type MovieState,
+  type RatingCommand,
+} from './rules.js';
 import {
   createAggregates,
   lockAggregates,
@@ -19,8 +27,8 @@ export interface Submission {
 
 /**
  * The result of a rating command: the rating as submitted (null for a retraction), whether a rating was
- * retracted, and the aggregate of the movie after the batch. Times are RFC 3339 text, because the answer is
- * stored as plain JSON for its idempotency key.
+ * retracted, and the aggregate of the movie after the batch, or null if the movie is deleted or unknown.
+ * Times are RFC 3339 text, because the answer is stored as plain JSON for its idempotency key.
  */
 export interface RatingAnswer {
   readonly rating:
@@ -30,13 +38,14 @@ export interface RatingAnswer {
       })
     | null;
   readonly retracted: boolean;
-  readonly aggregatedRating: AggregatedRatingModel;
+  readonly aggregatedRating: AggregatedRatingModel | null;
 }
 
 /**
  * Writes a batch of submissions in the open transaction: locks the movies, asks the rule, and merges the
  * accepted ones. Returns an answer or a refusal for each, in order. If a viewer rates a movie more than once
- * in the batch, the last rating wins, and each answer has the rating that was submitted.
+ * in the batch, the last rating wins, and each answer has the rating that was submitted. Nothing is written
+ * for an unknown movie, except that a rating which is stored for it can be retracted.
  */
 export const writeRatings = async (
   tx: RawTransaction,
@@ -44,12 +53,14 @@ export const writeRatings = async (
   now: Date,
 ): Promise<readonly (RatingAnswer | Refusal)[]> => {
   const commands = submissions.map(({ command }) => command);
-  const { refusals, locked } = await lockAndDecide(tx, commands, { keepRetractions: false });
+  // Every known movie has an aggregate. None is created here, or anybody could fill the table with ids.
+  const states = await lockMovies(tx, commands);
+  const stateOf = ({ movieId }: RatingCommand): MovieState => states.get(movieId) ?? 'unknown';
+  const refusals = commands.map((command) => decideRating(stateOf(command), command));
   const last = new Map<string, SourceRow>();
   const writtenAt = now.toISOString();
   submissions.forEach(({ command, trace }, index) => {
-    // A movie without an aggregate has no ratings, and nothing to retract.
-    if (refusals[index] || !locked.has(command.movieId)) return;
+    if (refusals[index] || !states.has(command.movieId)) return;
     last.set(ratingKeyOf(command), toSourceRow(command, 'mutation', trace, writtenAt));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
@@ -62,6 +73,7 @@ export const writeRatings = async (
     const refusal = refusals[index];
     if (refusal) return refusal;
     const row = merged.get(ratingKeyOf(command));
+    if (!row && stateOf(command) === 'unknown') return movieNotFound(command);
     const { movieId, viewerId, score, review } = command;
     return {
       rating:
@@ -72,11 +84,12 @@ export const writeRatings = async (
               viewerId,
               score,
               review,
+              provider: null,
               createdAt: (row?.createdAt ?? now).toISOString(),
               updatedAt: (row?.updatedAt ?? now).toISOString(),
             },
       retracted: score === null && row?.oldScore != null,
-      aggregatedRating: aggregates.get(movieId) ?? noVotes,
+      aggregatedRating: stateOf(command) === 'known' ? (aggregates.get(movieId) ?? noVotes) : null,
     };
   });
 };
@@ -84,22 +97,27 @@ export const writeRatings = async (
 /** A rating that an external event submits or retracts, and its position in the order of such events. */
 export interface IncomingRating extends RatingCommand {
   readonly order: EventOrder;
+  /** Who published the event, if it says so. */
+  readonly provider: string | null;
   /** The `traceparent` of the event. */
   readonly trace: string | null;
 }
 
 /**
  * Writes the ratings of external events in the open transaction, with the same locks and the same merge as
- * mutations. The latest event of a movie and viewer wins, both within the batch and against the stored
- * rating, in whatever order events arrive. Returns the refusal `MOVIE_DELETED` or null for each event, in
- * order. `checkRating` must have accepted the events.
+ * mutations. A rating of an unknown movie is kept, and shows once the movie comes. The latest event of a
+ * movie and viewer wins, both within the batch and against the stored rating, in whatever order events
+ * arrive. Returns the refusal `MOVIE_DELETED` or null for each event, in order. `checkRating` must have
+ * accepted the events.
  */
 export const applyEvents = async (
   tx: RawTransaction,
   events: readonly IncomingRating[],
   now: Date,
 ): Promise<readonly (Refusal | null)[]> => {
-  const { refusals } = await lockAndDecide(tx, events, { keepRetractions: true });
+  await tx.$executeRawUnsafe(createAggregates, movieIdsOf(events));
+  const states = await lockMovies(tx, events);
+  const refusals = events.map((event) => decideEvent(states.get(event.movieId) ?? 'unknown', event));
   const latest = new Map<string, IncomingRating>();
   events.forEach((event, index) => {
     if (refusals[index]) return;
@@ -110,36 +128,27 @@ export const applyEvents = async (
     // Thousands of rows a batch: the time is formatted once, and a row is built without a copy.
     const writtenAt = now.toISOString();
     const source = [...latest.values()].map((event) =>
-      Object.assign(toSourceRow(event, 'event', event.trace, writtenAt), orderColumns(event.order)),
+      Object.assign(
+        toSourceRow(event, 'event', event.trace, writtenAt),
+        orderColumns(event.order),
+        event.provider !== null && { provider: event.provider },
+      ),
     );
     await tx.$queryRawUnsafe(mergeEvents, JSON.stringify(source));
   }
   return refusals;
 };
 
-/**
- * Locks the movies of the commands, in order, and asks the rule about each command. A movie without an
- * aggregate has no ratings. It gets an aggregate if it is rated, and with `keepRetractions` also if a rating
- * of it is retracted.
- */
-const lockAndDecide = async (
+/** Locks the aggregates of the commands' movies, in order, and returns the state of each that has one. */
+const lockMovies = async (
   tx: RawTransaction,
   commands: readonly RatingCommand[],
-  { keepRetractions }: { readonly keepRetractions: boolean },
-): Promise<{ refusals: readonly (Refusal | null)[]; locked: ReadonlySet<string> }> => {
-  const written = commands.filter(({ score }) => keepRetractions || score !== null);
-  if (written.length > 0) await tx.$executeRawUnsafe(createAggregates, movieIdsOf(written));
-  const rows = await tx.$queryRawUnsafe<readonly { movie_id: string; deleted: boolean }[]>(
+): Promise<ReadonlyMap<string, MovieState>> => {
+  const rows = await tx.$queryRawUnsafe<readonly { movie_id: string; movie_state: MovieState }[]>(
     lockAggregates,
     movieIdsOf(commands),
   );
-  const states = new Map(rows.map(({ movie_id, deleted }) => [movie_id, { deleted }]));
-  return {
-    refusals: commands.map((command) =>
-      decideRating(states.get(command.movieId) ?? { deleted: false }, command),
-    ),
-    locked: new Set(states.keys()),
-  };
+  return new Map(rows.map(({ movie_id, movie_state }) => [movie_id, movie_state]));
 };
 
 const movieIdsOf = (commands: readonly RatingCommand[]): readonly string[] => [
@@ -170,7 +179,10 @@ const orderColumns = (order: EventOrder): SourceRow =>
         event_offset: String(order.offset),
       };
 
-/** A row that `mergeRatings` returns; `aggregate` is null if the aggregate of the movie did not change. */
+/**
+ * A row that `mergeRatings` returns; `aggregate` is null if that of the movie did not change or does not
+ * show.
+ */
 interface MergedRow {
   readonly movieId: string;
   readonly viewerId: string;

@@ -17,8 +17,8 @@ const fill = (movie: string, votes: number, score: number) =>
        INSERT INTO rating (movie_id, viewer_id, score, origin, created_at, updated_at)
        SELECT $1, 'filler:' || n, $3::smallint, 'test', now(), now() FROM generate_series(1, $2::int) n
        RETURNING score)
-     INSERT INTO aggregated_rating (movie_id, sum, count, s${score})
-     SELECT $1, sum(score), count(*), count(*) FROM voted`,
+     INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s${score})
+     SELECT $1, 'known', sum(score), count(*), count(*) FROM voted`,
     [movie, votes, score],
   );
 

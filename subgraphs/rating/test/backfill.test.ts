@@ -49,7 +49,7 @@ describe('the backfill', () => {
 
   it('the backfill never deadlocks with ratings that are written at the same time', async () => {
     await world.subgraph.pool.query(`
-      INSERT INTO aggregated_rating (movie_id, version) SELECT 'Movie ' || n, 1 FROM generate_series(1, 1200) n`);
+      INSERT INTO aggregated_rating (movie_id, movie_state, version) SELECT 'Movie ' || n, 'known', 1 FROM generate_series(1, 1200) n`);
     const votes = Array.from({ length: 60 }, (_, n) => world.rate(`viewer${n}`, `Movie ${n * 20 + 1}`, 8));
     const [count] = await Promise.all([backfill(world.subgraph.pool, aggregateBackfill), ...votes]);
     expect(count).toBe(1_200);

@@ -41,8 +41,9 @@ const consumeWith = async (
 /** Four dead letters: two without a scale, one unsigned, one with control characters of a terminal. */
 beforeEach(async () => {
   const { pool } = world.subgraph;
-  await pool.query('TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.outbox');
+  await world.clear(['messaging.inbox', 'messaging.outbox']);
   await pool.query('TRUNCATE messaging.dead_letter, messaging.consumer_settings RESTART IDENTITY');
+  await world.know('m');
   const event = envelopeOf({ movieId: 'm', viewerId: 'cinema:ann', score: 9, version: 1 });
   await consumeWith({ scale: undefined, idPrefix: '' }, [
     append(externalEvent(1, 'm', 5)),

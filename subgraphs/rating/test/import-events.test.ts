@@ -56,6 +56,7 @@ describe('a file of rating events', () => {
     ],
     ['an archive', gzipSync(asCsv)],
   ])('a file of rating events may be %s, and the later line wins', async (_name, content) => {
+    await importWorld().world.know('vega:2');
     const report = await importEvents(content, { scale: '10', 'id-prefix': 'vega:' });
     expect(report).toMatchObject({ read: 3, written: 1, unchanged: 2, refusedCount: 0 });
     expect(await ratingsIn(importWorld())).toEqual(['vega:2 ratings:105 4']);
@@ -68,6 +69,7 @@ describe('a file of rating events', () => {
   });
 
   it('a file of rating events retracts a rating of an earlier file, and counts the difference', async () => {
+    await importWorld().world.know('1');
     await importEvents(JSON.stringify([event({}), event({ userId: 'b', value: 9 })]));
     expect(await importEvents(JSON.stringify([event({ eventType: 'delete' })]))).toMatchObject({
       written: 1,

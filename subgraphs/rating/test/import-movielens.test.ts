@@ -47,6 +47,7 @@ describe('the ratings of MovieLens', () => {
       ...['1,3,3,1', '2,3,4,1'],
     ];
     const { pool } = importWorld().world.subgraph;
+    await importWorld().world.know('movielens:1', 'movielens:2', 'movielens:3');
     // The run fails in the middle of the movie; the chunks that were merged before are kept.
     await pool.query(`
       CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cut'; END $$;
@@ -95,7 +96,7 @@ describe('the ratings of MovieLens', () => {
     const report = await importRatings([header, '7,1,3,1', '7,2,3,1', '7,3,3,1', '8,3,4,1']);
     expect(report).toMatchObject({
       ...{ read: 4, written: 4, refusedCount: 0 },
-      notes: ['2 ratings of 1 movies that metadata does not know are kept'],
+      notes: ['2 ratings of 1 movies that are not known are kept, and show once their movie comes'],
     });
     expect(await ratingsIn(importWorld())).toEqual([
       'imdb:tt0113497 movielens:7 6',

@@ -24,7 +24,7 @@ export const useImportWorld = (): (() => ImportWorld) => {
   });
   afterEach(async () => {
     await rm(folder, { recursive: true });
-    await world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, known_movie');
+    await world.clear();
   });
   return () => ({ world, folder });
 };

@@ -86,7 +86,7 @@ describe('the order of events', () => {
     );
     for (const order of [...orders, ...orders.map((one) => one.toReversed())]) {
       for (const size of [1, 2, 5]) {
-        await ingestWorld().world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, messaging.inbox');
+        await ingestWorld().world.clear(['messaging.inbox']);
         for (let at = 0; at < order.length; at += size)
           await ingestWorld().ingest.deliver(order.slice(at, at + size));
         expect(await ratingsIn(ingestWorld())).toEqual(['vega:m ratings:1 8']);
@@ -97,7 +97,7 @@ describe('the order of events', () => {
   it('random events that arrive three times in random order have the result of their own order', async () => {
     const random = seededRandom('order');
     for (let round = 0; round < 5; round += 1) {
-      await ingestWorld().world.subgraph.pool.query('TRUNCATE rating, aggregated_rating, messaging.inbox');
+      await ingestWorld().world.clear(['messaging.inbox']);
       const log = randomLog(random, 400, 3);
       const disorder = random.shuffled([...log, ...log, ...log]);
       for (const batch of batchesOf(random, disorder)) await ingestWorld().ingest.deliver(batch);

@@ -32,9 +32,7 @@ export const useIngestWorld = (): (() => IngestWorld) => {
   });
   afterAll(() => world.subgraph.stop());
   beforeEach(async () => {
-    await world.subgraph.pool.query(
-      'TRUNCATE rating, aggregated_rating, known_movie, messaging.inbox, messaging.dead_letter, messaging.outbox',
-    );
+    await world.clear(['messaging.inbox', 'messaging.dead_letter', 'messaging.outbox']);
     ingest = await openDeliveries({ subgraph: 'rating', pool: world.subgraph.pool }, ingestWith());
   });
   afterEach(() => ingest.stop());

@@ -39,13 +39,15 @@ const pageOf = async (movieId: string, first: number, after: string | null = nul
 };
 
 /** Ratings 370 microseconds apart, so that some share a millisecond, the precision of a cursor. */
-const fill = (movie: string, count: number) =>
-  world.subgraph.pool.query(
+const fill = async (movie: string, count: number) => {
+  await world.know(movie);
+  await world.subgraph.pool.query(
     `INSERT INTO rating (movie_id, viewer_id, score, origin, created_at, updated_at)
      SELECT $1, 'viewer ' || n, (n % 10) + 1, 'test', t, t
      FROM generate_series(1, $2::int) n, LATERAL (SELECT '2025-01-01'::timestamptz + n * interval '370 microseconds' AS t) AS at`,
     [movie, count],
   );
+};
 
 describe("a movie's ratings", () => {
   it('Movie.ratings returns the newest first, page by page, none twice and none missing', async () => {
@@ -183,17 +185,19 @@ describe('topRated', () => {
     return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
   };
 
-  it('topRated ranks many good votes before a single perfect one, and leaves out deleted movies', async () => {
+  it('topRated ranks many good votes before a single perfect one, and leaves out deleted and unknown movies', async () => {
     await world.subgraph.pool.query(`
       INSERT INTO aggregated_rating (movie_id, sum, count, s9) VALUES ('top many', 9000, 1000, 1000);
       INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top single', 10, 1, 1);
       INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top deleted', 10000, 1000, 1000);
-      INSERT INTO aggregated_rating (movie_id) VALUES ('top nobody');
-      INSERT INTO known_movie VALUES ('top deleted', 2, true)`);
+      INSERT INTO aggregated_rating (movie_id, sum, count, s10) VALUES ('top unknown', 10000, 1000, 1000)`);
+    await world.know('top many', 'top single', 'top deleted', 'top nobody');
+    await world.remove('top deleted');
     const ids = await top(100);
     expect(ids[0]).toBe('top many');
     expect(ids).toContain('top single');
     expect(ids).not.toContain('top deleted');
+    expect(ids).not.toContain('top unknown');
     expect(ids).not.toContain('top nobody');
     const { rows } = await world.subgraph.pool.query(
       `SELECT weighted FROM aggregated_rating WHERE movie_id = 'top many'`,
@@ -207,8 +211,8 @@ describe('topRated', () => {
 
   it('topRated is an index scan that reads no more rows than it returns', async () => {
     await world.subgraph.pool.query(`
-      INSERT INTO aggregated_rating (movie_id, sum, count, s5)
-      SELECT 'filler ' || n, 5 * n, n, n FROM generate_series(1, 20000) n;
+      INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s5)
+      SELECT 'filler ' || n, 'known', 5 * n, n, n FROM generate_series(1, 20000) n;
       ANALYZE aggregated_rating`);
     const [statement = ''] = await statementsDuring(() => top(20));
     const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${statement}`, [20]);

@@ -172,7 +172,7 @@ rating: 3 parked:
 describe('backfill', () => {
   it('backfill publishes the current state to a topic once, however often it runs', async () => {
     await pool.query(
-      `INSERT INTO aggregated_rating (movie_id, sum, count, s9, version) VALUES ('m', 9, 1, 1, 4)`,
+      `INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s9, version) VALUES ('m', 'known', 9, 1, 1, 4)`,
     );
     const backfill = () => runCommand(pool, ratingEvents['backfill'], []);
     expect(await backfill()).toEqual({

@@ -42,23 +42,32 @@ describe('the sample import', () => {
 });
 
 describe('the rebuild', () => {
-  it('the rebuild reports and repairs aggregates that drifted, were lost, or belong to no rating', async () => {
+  it('the rebuild reports and repairs aggregates that drifted, were lost, hidden, or belong to no rating', async () => {
     await world.rate('ann', 'drifting', 4);
     await world.rate('ann', 'lost', 9);
+    await world.rate('ann', 'hidden', 3);
     const before = await tables();
     await world.subgraph.pool.query(`
       UPDATE aggregated_rating SET sum = 10, count = 1, s10 = 1, s4 = 0 WHERE movie_id = 'drifting';
+      UPDATE aggregated_rating SET movie_state = 'unknown' WHERE movie_id = 'hidden';
       DELETE FROM aggregated_rating WHERE movie_id = 'lost';
       INSERT INTO aggregated_rating (movie_id, sum, count, s3) VALUES ('phantom', 6, 2, 2)`);
     const expected = [
-      { movieId: 'drifting', stored: { sum: 10, count: 1 }, recomputed: { sum: 4, count: 1 } },
-      { movieId: 'lost', stored: { sum: 0, count: 0 }, recomputed: { sum: 9, count: 1 } },
-      { movieId: 'phantom', stored: { sum: 6, count: 2 }, recomputed: { sum: 0, count: 0 } },
+      ['drifting', [10, 1, 'known'], [4, 1, 'known']],
+      ['hidden', [3, 1, 'unknown'], [3, 1, 'known']],
+      ['lost', [0, 0, 'unknown'], [9, 1, 'known']],
+      ['phantom', [6, 2, 'unknown'], [0, 0, 'unknown']],
     ];
-    expect(await findDrift(prisma)).toEqual(expected);
-    expect(await rebuildAggregates(prisma)).toEqual(expected);
+    const lines = (drift: Awaited<ReturnType<typeof findDrift>>) =>
+      drift.map(({ movieId, stored, recomputed }) => [
+        movieId,
+        ...[stored, recomputed].map(({ sum, count, movie }) => [sum, count, movie]),
+      ]);
+    expect(lines(await findDrift(prisma))).toEqual(expected);
+    expect(lines(await rebuildAggregates(prisma))).toEqual(expected);
     expect(await findDrift(prisma)).toEqual([]);
     expect(await world.aggregateOf('drifting')).toMatchObject({ average: 4, count: 1 });
+    expect(await world.aggregateOf('hidden')).toMatchObject({ average: 3, count: 1 });
     expect((await tables())?.ratings).toBe(before?.ratings);
   });
 

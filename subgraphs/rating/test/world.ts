@@ -1,6 +1,9 @@
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { PrismaClient } from '../src/generated/prisma/client.js';
 import { countUnknown } from '../src/queries/aggregated-ratings.js';
 import { rating } from '../src/subgraph.js';
+import { know, remove } from './known.js';
 
 /** The aggregate of a movie as tests read it. */
 export interface Aggregate {
@@ -35,15 +38,43 @@ export const entities = `query ($ids: [_Any!]!) {
   }
 }`;
 
-const actions = ({ ask, pool }: TestSubgraph) => ({
-  /** Rates a movie and returns the aggregate that the mutation returned. Throws on a refusal. */
+/** Returns a function that makes a movie known when it is first called with its id. */
+const knowOnce = (pool: TestSubgraph['pool']) => {
+  const known = new Map<string, Promise<void>>();
+  return {
+    know: (movieId: string): Promise<void> => {
+      const knowing = known.get(movieId) ?? know(pool, movieId);
+      known.set(movieId, knowing);
+      return knowing;
+    },
+    clear: () => known.clear(),
+  };
+};
+
+const actions = ({ ask, pool }: TestSubgraph, once = knowOnce(pool)) => ({
+  /** Makes movies known, as metadata's events do. */
+  know: (...movieIds: readonly string[]) => know(pool, ...movieIds),
+  /** Empties the tables of ratings and movies, and `more` ones. */
+  clear: async (more: readonly string[] = []) => {
+    once.clear();
+    await pool.query(`TRUNCATE ${['rating', 'aggregated_rating', 'known_movie', ...more].join(', ')}`);
+  },
+  /** Deletes movies, as metadata's events do. */
+  remove: (...movieIds: readonly string[]) => remove(pool, ...movieIds),
+  /**
+   * Rates a movie, which becomes known first, and returns the aggregate that the mutation returned. Throws
+   * on a refusal.
+   */
   rate: async (viewer: string, movieId: string, score: number, key?: string): Promise<Aggregate> => {
+    await once.know(movieId);
     const { data, errors } = await ask(submit, { movieId, score, key: key ?? null }, { viewer });
     if (errors) throw new Error(JSON.stringify(errors));
     const { submitRating } = data as { submitRating: { movie: { aggregatedRating: Aggregate } } };
     return submitRating.movie.aggregatedRating;
   },
+  /** Retracts a rating of a movie, which becomes known first. Throws on a refusal. */
   retract: async (viewer: string, movieId: string) => {
+    await once.know(movieId);
     const { data, errors } = await ask(retract, { movieId }, { viewer });
     if (errors) throw new Error(JSON.stringify(errors));
     return (data as { retractRating: { retracted: boolean; movie: { aggregatedRating: Aggregate } } })
@@ -58,7 +89,7 @@ const actions = ({ ask, pool }: TestSubgraph) => ({
     return movie.aggregatedRating;
   },
   /** Counts the ratings of movies that metadata has not published. */
-  unknown: () => countUnknown(pool),
+  unknown: () => countUnknown(new PrismaClient({ adapter: new PrismaPg(pool) })),
   /**
    * Returns the movies whose stored sum and count differ from those of their ratings; there should be none.
    */

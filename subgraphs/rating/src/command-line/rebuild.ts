@@ -4,15 +4,20 @@ import { printable, say } from '@cinegraph/service/terminal';
 import type { Command } from '@cinegraph/subgraph/jobs/commands';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
+import type { MovieState } from '../rules.js';
 import {
   aggregateEvents,
+  asShown,
   createAggregates,
   lockAggregates,
   scoreCounts,
   scoreColumns,
 } from '../sql/merge.js';
 
-/** `rebuild`: makes every aggregate equal to its ratings again, and lists those that had drifted. */
+/**
+ * `rebuild`: makes every aggregate equal to its ratings and to the state of its movie again, and lists
+ * those that had drifted.
+ */
 export const rebuild: Command = {
   what: 'the rebuild',
   usage: ['rebuild [--check]'],
@@ -25,9 +30,7 @@ export const rebuild: Command = {
     try {
       const drift = await (values.check ? findDrift(prisma) : rebuildAggregates(prisma));
       for (const { movieId, stored, recomputed } of drift) {
-        say(
-          `${printable(movieId)}: stored ${stored.sum} in ${stored.count} votes, recomputed ${recomputed.sum} in ${recomputed.count}`,
-        );
+        say(`${printable(movieId)}: stored ${describe(stored)}, recomputed ${describe(recomputed)}`);
       }
       say(
         `${drift.length} aggregated ratings ${values.check ? 'have drifted' : 'had drifted and are repaired'}.`,
@@ -39,12 +42,21 @@ export const rebuild: Command = {
   },
 };
 
-/** A movie whose stored aggregate differs from the one that its ratings give. */
+/** What is compared of an aggregate, beside its histogram. A movie without an aggregate is `unknown`. */
+export interface Total {
+  readonly sum: number;
+  readonly count: number;
+  readonly movie: MovieState;
+}
+
+/** A movie whose stored aggregate differs from what its ratings and its known movie give. */
 export interface Drift {
   readonly movieId: string;
-  readonly stored: { readonly sum: number; readonly count: number };
-  readonly recomputed: { readonly sum: number; readonly count: number };
+  readonly stored: Total;
+  readonly recomputed: Total;
 }
+
+const describe = ({ sum, count, movie }: Total) => `${sum} in ${count} votes of a movie that is ${movie}`;
 
 /**
  * Recomputes every aggregate from the ratings and returns those that differ. It is one statement and so one
@@ -55,16 +67,17 @@ export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]>
   const rows = await prisma.$queryRawUnsafe<readonly DriftRow[]>(`
         SELECT movie_id AS "movieId",
           coalesce(stored.sum, 0)::float8 AS "storedSum", coalesce(stored.count, 0)::float8 AS "storedCount",
-          coalesce(fresh.sum, 0)::float8 AS "freshSum", coalesce(fresh.count, 0)::float8 AS "freshCount"
+          coalesce(fresh.sum, 0)::float8 AS "freshSum", coalesce(fresh.count, 0)::float8 AS "freshCount",
+          coalesce(stored.movie_state, 'unknown') AS "storedMovie", ${stateOfKnown} AS "freshMovie"
         FROM aggregated_rating AS stored FULL JOIN (
           SELECT movie_id, ${recomputed} FROM rating GROUP BY movie_id
-        ) AS fresh USING (movie_id)
-        WHERE ${differs}
+        ) AS fresh USING (movie_id) FULL JOIN (SELECT id AS movie_id, deleted FROM known_movie) AS known USING (movie_id)
+        WHERE ${differs} OR coalesce(stored.movie_state, 'unknown') <> ${stateOfKnown}
         ORDER BY movie_id COLLATE "C"`);
   return rows.map((row) => ({
     movieId: row.movieId,
-    stored: { sum: row.storedSum, count: row.storedCount },
-    recomputed: { sum: row.freshSum, count: row.freshCount },
+    stored: { sum: row.storedSum, count: row.storedCount, movie: row.storedMovie },
+    recomputed: { sum: row.freshSum, count: row.freshCount, movie: row.freshMovie },
   }));
 };
 
@@ -84,16 +97,17 @@ export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly 
           `WITH moved AS (
              UPDATE aggregated_rating AS stored SET
                sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
-               version = stored.version + 1
+               movie_state = fresh.movie_state, version = stored.version + 1
              FROM (
-               SELECT wanted.movie_id, ${recomputed}
-               FROM unnest($1::text[]) AS wanted (movie_id) LEFT JOIN rating USING (movie_id)
-               GROUP BY wanted.movie_id
+               SELECT requested.movie_id, ${recomputed}, ${stateOfKnown} AS movie_state
+               FROM unnest($1::text[]) AS requested (movie_id) LEFT JOIN rating USING (movie_id)
+                 LEFT JOIN known_movie AS known ON known.id = requested.movie_id
+               GROUP BY requested.movie_id, known.deleted
              ) AS fresh
              WHERE stored.movie_id = fresh.movie_id
              RETURNING stored.*, NULL::text AS trace
            )
-           ${insertBundles(aggregateEvents('moved'))}`,
+           ${insertBundles(aggregateEvents(asShown('moved')))}`,
           movieIds,
         );
       },
@@ -109,7 +123,12 @@ interface DriftRow {
   readonly storedCount: number;
   readonly freshSum: number;
   readonly freshCount: number;
+  readonly storedMovie: MovieState;
+  readonly freshMovie: MovieState;
 }
+
+/** The state of a movie, from the row `known` of its known movie, if there is one. */
+const stateOfKnown = `CASE known.deleted WHEN true THEN 'deleted' WHEN false THEN 'known' ELSE 'unknown' END`;
 
 const recomputed = `coalesce(sum(score), 0) AS sum, count(score) AS count, ${scoreCounts('score')}`;
 

@@ -1,12 +1,12 @@
 import { isStorableText } from '@cinegraph/database/storable-text';
 import { Refusal } from '@cinegraph/service/refusal';
-import { scoreOf } from '../rules.js';
+import { isMovieId, scoreOf } from '../rules.js';
 
 /** The settings by which external rating events are read. */
 export interface EventRules {
   /** The highest score of the source: 10, or 5 with half steps. */
   readonly scale: 5 | 10;
-  /** Put before a record id that has no colon. */
+  /** Put before a record id that has no colon and is no id of ours. */
   readonly idPrefix: string;
 }
 
@@ -18,6 +18,8 @@ export interface ExternalRating {
   readonly movieId: string;
   readonly viewerId: string;
   readonly score: number | null;
+  /** Who published the event, if it says so. */
+  readonly provider: string | null;
 }
 
 /** The reason why a value is not a rating event: a stable code, and a sentence for people. */
@@ -36,8 +38,8 @@ export const faultText = ({ code, reason }: ExternalFault): string =>
   code === 'NOT_AN_EVENT' ? reason : `${code}: ${reason}`;
 
 /**
- * Returns whether a value belongs to one of the two dialects, well-formed or not: whether it has one of their
- * names for a user or a record.
+ * Returns whether a value belongs to one of the two dialects, well-formed or not: whether it has one of
+ * their names for a user or a record.
  */
 export const looksExternal = (value: unknown): boolean =>
   typeof value === 'object' &&
@@ -54,17 +56,23 @@ export const readExternalEvent = (event: unknown, rules: EventRules): ExternalRa
     return notAnEvent('it is not an event');
   const fields = event as Readonly<Record<string, unknown>>;
   const snake = 'record_id' in fields || 'user_id' in fields;
-  const [user, record, recordType, eventType] = snake
-    ? (['user_id', 'record_id', 'record_type', 'event_type'] as const)
-    : (['userId', 'recordId', 'recordType', 'eventType'] as const);
+  const [user, record, recordType, eventType, provider] = snake
+    ? (['user_id', 'record_id', 'record_type', 'event_type', 'provider_id'] as const)
+    : (['userId', 'recordId', 'recordType', 'eventType', 'providerId'] as const);
   const userId = idOf(fields[user]);
   if (userId === undefined) return notAnEvent(`${user} is missing or not an id`);
   const recordId = idOf(fields[record]);
-  if (recordId === undefined) return notAnEvent(`${record} is missing or not an id`);
+  if (recordId === undefined || !isMovieId(recordId)) return notAnEvent(`${record} is missing or not an id`);
   if (fields[recordType] !== 'movie')
     return { code: 'UNSUPPORTED_RECORD_TYPE', reason: `${recordType} must be "movie"` };
-  const movieId = recordId.includes(':') ? recordId : `${rules.idPrefix}${recordId}`;
-  const rating = { movieId, viewerId: `${externalViewerPrefix}${userId}` };
+  const providerId = fields[provider] === undefined || fields[provider] === '' ? null : fields[provider];
+  const named = providerId === null ? null : idOf(providerId);
+  if (named === undefined) return notAnEvent(`${provider} is not an id`);
+  const rating = {
+    movieId: movieIdOf(recordId, rules),
+    viewerId: `${externalViewerPrefix}${userId}`,
+    provider: named,
+  };
   if (fields[eventType] === 'delete') return { ...rating, score: null };
   const put = snake ? 'submit' : 'put';
   if (fields[eventType] !== put)
@@ -76,6 +84,15 @@ export const readExternalEvent = (event: unknown, rules: EventRules): ExternalRa
     ? { code: 'RATING_OUT_OF_RANGE', reason: score.message }
     : { ...rating, score };
 };
+
+/** The ids that metadata gives to movies which are created here: UUIDs of version 7. */
+const createdId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/**
+ * Returns the id of the movie. An id with a colon, and one that only a movie created here has, is complete.
+ */
+const movieIdOf = (recordId: string, { idPrefix }: EventRules): string =>
+  recordId.includes(':') || createdId.test(recordId) ? recordId : `${idPrefix}${recordId}`;
 
 const notAnEvent = (reason: string): ExternalFault => ({ code: 'NOT_AN_EVENT', reason });
 

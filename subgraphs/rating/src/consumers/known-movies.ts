@@ -4,14 +4,7 @@ import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
 import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
-import { putKnownMovies } from '../sql/known-movies.js';
-
-/** The state of a movie in an event. */
-interface KnownMovie {
-  readonly movie: string;
-  readonly version: number;
-  readonly deleted: boolean;
-}
+import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
 
 const definitions = [movieCreated, movieChanged, movieDeleted] as const;
 
@@ -19,10 +12,10 @@ const definitions = [movieCreated, movieChanged, movieDeleted] as const;
 const owner = 'metadata';
 
 /**
- * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted, and
- * ignores an older version than the stored one. Event types that this release does not know are skipped,
- * because metadata may add types. An unknown version of a known type becomes a dead letter, which a later
- * release can replay.
+ * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted,
+ * and ignores an older version than the stored one. Ratings that came before their movie show from then on.
+ * Event types that this release does not know are skipped, because metadata may add types. An unknown
+ * version of a known type becomes a dead letter, which a later release can replay.
  */
 export const createKnownMovies = ({
   secret,
@@ -57,11 +50,7 @@ export const createKnownMovies = ({
       };
     },
     handle: async (tx, events) => {
-      const newest = new Map<string, KnownMovie>();
-      for (const event of events) {
-        if ((newest.get(event.movie)?.version ?? 0) < event.version) newest.set(event.movie, event);
-      }
-      await tx.$executeRawUnsafe(putKnownMovies, JSON.stringify([...newest.values()]));
+      await writeKnownMovies(tx, events);
       return undefined;
     },
   };

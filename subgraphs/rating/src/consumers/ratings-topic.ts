@@ -16,6 +16,7 @@ import {
   readExternalEvent,
   type EventRules,
 } from './external-event.js';
+import { isMovieId } from '../rules.js';
 import { applyEvents, type IncomingRating } from '../write-ratings.js';
 
 /** The name of the consumer of the topic `ratings`. */
@@ -77,7 +78,7 @@ export const isExternalProducer = (producer: string): boolean => !reservedProduc
  * may write to the topic is trusted with them, and their order is that of the broker (append time, partition,
  * offset). In an envelope, a producer signs for its viewers `<producer>:<user>` and gives each rating a
  * version. No event can write a rating of one of our accounts. A rating of a movie that is not known yet is
- * stored and counts.
+ * stored, and counts once the movie comes.
  */
 export const createIngest = (
   { clock }: { readonly clock: Clock },
@@ -152,6 +153,8 @@ const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
     return { dedupKey, code: 'INVALID_EVENT', reason };
   }
   const { movieId, viewerId, version } = decoded.data;
+  if (!isMovieId(movieId))
+    return { dedupKey, code: 'INVALID_EVENT', reason: 'data.movieId is no id of a movie' };
   const prefix = `${producer}:`;
   if (!isExternalProducer(producer) || !viewerId.startsWith(prefix) || viewerId.length === prefix.length) {
     const reason = isExternalProducer(producer)
@@ -160,5 +163,9 @@ const decodeEnvelope = (envelope: Envelope): DecodedMessage<IncomingRating> => {
     return { dedupKey, code: 'FOREIGN_VIEWER', reason };
   }
   const { score, review } = 'score' in decoded.data ? decoded.data : { score: null, review: null };
-  return { dedupKey, event: { movieId, viewerId, score, review, order: { version }, trace }, trace };
+  return {
+    dedupKey,
+    event: { movieId, viewerId, score, review, provider: null, order: { version }, trace },
+    trace,
+  };
 };

@@ -22,7 +22,7 @@ export type ExternalRecord =
 /**
  * Yields the external ratings of a source. The source is a JSON array, JSON lines or CSV, which its first
  * character shows. Its records are events in one of the two dialects, or plain ratings (`userId`, `movieId`,
- * `rating` and perhaps `timestamp`), which become events.
+ * `rating` and perhaps `timestamp` and `providerId`), which become events.
  */
 export const readExternalRecords = async function* (source: Source): AsyncGenerator<ExternalRecord> {
   const chunks = source.chunks[Symbol.asyncIterator]();
@@ -71,11 +71,18 @@ const readJson = ({ line, element, text, fault }: TextRecord): ExternalRecord =>
 
 const toRecord = (record: string, value: unknown, text: string): ExternalRecord => {
   if (!isPlainRating(value)) return { record, event: value, eventTime: null, text };
-  const { userId, movieId, rating, timestamp } = value;
+  const { userId, movieId, rating, timestamp, providerId } = value;
   const eventTime = timeOf(timestamp);
   if (idOf(movieId) === undefined) return { record, refused: 'movieId is missing or not an id', text };
   if (eventTime === undefined) return { record, refused: timestampRule, text };
-  const event = { userId, recordId: movieId, recordType: 'movie', value: rating, eventType: 'put' };
+  const event = {
+    userId,
+    recordId: movieId,
+    recordType: 'movie',
+    value: rating,
+    eventType: 'put',
+    providerId,
+  };
   return { record, event, eventTime, text };
 };
 
@@ -85,6 +92,7 @@ interface PlainRating {
   readonly movieId: unknown;
   readonly rating?: unknown;
   readonly timestamp?: unknown;
+  readonly providerId?: unknown;
 }
 
 const isPlainRating = (value: unknown): value is PlainRating =>
@@ -122,7 +130,8 @@ const columnsFor = (header: readonly string[]): readonly string[] => {
   const likeness = (columns: readonly string[]) =>
     shareOf(spelled(columns), spelled(header)) + shareOf(columns, header) / 10;
   const [nearest = kinds[0]] = kinds.toSorted((one, other) => likeness(other) - likeness(one));
-  return nearest === kinds[0] && header.includes('timestamp') ? [...nearest, 'timestamp'] : nearest;
+  const optional = nearest === kinds[0] ? ['timestamp', 'providerId'] : ['providerId', 'provider_id'];
+  return [...nearest, ...optional.filter((column) => header.includes(column))];
 };
 
 const readCsv = async function* (source: Pick<Source, 'name' | 'chunks'>): AsyncGenerator<ExternalRecord> {

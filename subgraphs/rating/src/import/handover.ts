@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { movieHandoverEntry, type MovieHandoverEntry } from '@cinegraph/events/movie-handover';
+import { movieHandoverEntry } from '@cinegraph/events/movie-handover';
 import { handoverFile } from '@cinegraph/subgraph/import/importer';
 import { readLines } from '@cinegraph/subgraph/import/lines';
+import { inTransaction } from '@cinegraph/database/transaction';
 import type pg from 'pg';
-import { putKnownMovies } from '../sql/known-movies.js';
+import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
 
 /**
  * Reads the movies that metadata's importer handed over in this run. Stores each of them as a known movie,
@@ -13,7 +14,7 @@ import { putKnownMovies } from '../sql/known-movies.js';
  * metadata ran before this one.
  */
 export const readHandover = async (
-  client: pg.ClientBase,
+  pool: pg.Pool,
   folder: string | undefined,
 ): Promise<{ readonly aliases: ReadonlyMap<string, string> } | undefined> => {
   if (folder === undefined) return undefined;
@@ -21,13 +22,13 @@ export const readHandover = async (
   if (!(await exists(path))) return undefined;
   const aliases = new Map<string, string>();
   for await (const lines of readLines(createReadStream(path))) {
-    const known: MovieHandoverEntry[] = [];
+    const known: KnownMovie[] = [];
     for (const { text } of lines) {
       const entry = movieHandoverEntry.parse(JSON.parse(text));
       if ('alias' in entry) aliases.set(entry.alias, entry.movie);
       else known.push(entry);
     }
-    if (known.length > 0) await client.query(putKnownMovies, [JSON.stringify(known)]);
+    if (known.length > 0) await inTransaction(pool, (tx) => writeKnownMovies(tx, known));
   }
   return { aliases };
 };

@@ -57,6 +57,7 @@ const toRating = (cells: readonly string[]): StagedRating | string => {
     viewerId: `movielens:${user}`,
     score,
     eventTime: new Date(Number(timestamp) * 1000),
+    provider: null,
   };
 };
 

@@ -16,6 +16,8 @@ export interface StagedRating {
   readonly viewerId: string;
   readonly score: number | null;
   readonly eventTime: Date | null;
+  /** Who published the rating, if the file says so. */
+  readonly provider: string | null;
 }
 
 /**
@@ -35,14 +37,16 @@ export const openStagedTables =
   async (pool: pg.Pool, context: ImportContext): Promise<ImportTables<StagedRating>> => {
     const client = await pool.connect();
     const close = async () => client.release(true);
+    let handover: Awaited<ReturnType<typeof readHandover>>;
     try {
       await prepare(client);
+      handover = await readHandover(pool, context.folder);
     } catch (error) {
       await close();
       throw error;
     }
-    const handover = await readHandover(client, context.folder);
-    const movieIdOf = ({ movieId }: StagedRating) => handover?.aliases.get(movieId) ?? movieId;
+    const aliases = handover?.aliases;
+    const movieIdOf = ({ movieId }: StagedRating) => aliases?.get(movieId) ?? movieId;
     let run: Run = { source, fingerprint: undefined, startedAt: new Date(), mergedThrough: start };
     let line = 0;
     let copied: Promise<void> = Promise.resolve();
@@ -66,7 +70,8 @@ export const openStagedTables =
       write: async (chunk) => {
         const rows = chunk.map(({ item }) => {
           line += 1;
-          return [line, movieIdOf(item), item.viewerId, item.score, item.eventTime?.toISOString() ?? null];
+          const { viewerId, score, eventTime, provider } = item;
+          return [line, movieIdOf(item), viewerId, score, eventTime?.toISOString() ?? null, provider];
         });
         // The next chunk is read while the database receives this one.
         await copied;
@@ -79,7 +84,7 @@ export const openStagedTables =
         await saveRun(client, run, report);
         await mergeStaged(client, run, stage);
         const done = await findRun(client);
-        const counts = await client.query<Counts>(handover ? countsWithUnknown : countsOnly);
+        const counts = await client.query<Counts>(countStaged);
         const { staged, unknown, movies } = counts.rows[0] ?? { staged: 0, unknown: 0, movies: 0 };
         report.written = done?.written ?? 0;
         report.unchanged = staged - report.written;
@@ -89,7 +94,9 @@ export const openStagedTables =
             `${superseded} of the unchanged were superseded by another of the same viewer and movie`,
           );
         if (unknown > 0)
-          report.notes.push(`${unknown} ratings of ${movies} movies that metadata does not know are kept`);
+          report.notes.push(
+            `${unknown} ratings of ${movies} movies that are not known are kept, and show once their movie comes`,
+          );
         if (!handover)
           report.notes.push('metadata did not hand over its movies: start imports by npm run import');
         await client.query('TRUNCATE staged_rating, import_run');
@@ -102,7 +109,7 @@ export const openStagedTables =
     };
   };
 
-const stagedColumns = ['line', 'movie_id', 'viewer_id', 'score', 'event_time'];
+const stagedColumns = ['line', 'movie_id', 'viewer_id', 'score', 'event_time', 'provider'];
 
 interface Run {
   readonly source: string;
@@ -118,7 +125,8 @@ type SortKey = readonly [movieId: string, viewerId: string];
 const start: SortKey = ['', ''];
 
 /**
- * Numbers that PostgreSQL casts to double precision, exact up to 2^53, because `pg` returns a bigint as text.
+ * Numbers that PostgreSQL casts to double precision, exact up to 2^53, because `pg` returns a bigint as
+ * text.
  */
 interface Counts {
   readonly staged: number;
@@ -126,10 +134,7 @@ interface Counts {
   readonly movies: number;
 }
 
-const countsOnly = `
-  SELECT count(*)::float8 AS staged, 0::float8 AS unknown, 0::float8 AS movies FROM staged_rating`;
-
-const countsWithUnknown = `
+const countStaged = `
   SELECT coalesce(sum(ratings), 0)::float8 AS staged,
     coalesce(sum(ratings) FILTER (WHERE known.id IS NULL), 0)::float8 AS unknown,
     count(*) FILTER (WHERE known.id IS NULL)::float8 AS movies
@@ -229,7 +234,7 @@ const chunkEnds = `
 const mergeAttempts = 5;
 
 const stagedSource = `
-  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin,
+  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin, provider,
     NULL::bigint AS rating_version, event_time, NULL::integer AS event_partition, NULL::bigint AS event_offset,
     coalesce(event_time, $3::timestamptz) AS written_at, NULL::text AS trace
   FROM staged_rating WHERE ${inChunk}

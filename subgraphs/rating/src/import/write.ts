@@ -1,6 +1,7 @@
 import type { Importer } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
+import { readHandover } from './handover.js';
 import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
 
 /** A rating of a source, with a score from 1 to 10. */
@@ -16,7 +17,8 @@ export interface ImportedRating {
  * mutation, so that a mutation waits for at most one chunk. If a chunk has two ratings of a movie and viewer,
  * the last one counts. A rating that is stored with the same score is not written.
  */
-export const openRatingTables: Importer<ImportedRating>['open'] = (pool) => {
+export const openRatingTables: Importer<ImportedRating>['open'] = async (pool, { folder }) => {
+  await readHandover(pool, folder);
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   return {
     isEmpty: async () => (await prisma.rating.findFirst({ select: { movieId: true } })) === null,

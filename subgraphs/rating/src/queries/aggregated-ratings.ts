@@ -3,9 +3,9 @@ import type { PrismaClient } from '../generated/prisma/client.js';
 import type { AggregatedRatingModel } from '../models.js';
 
 /**
- * Returns aggregated ratings by movie id, without the movies that nobody has rated. This is a hot path: it
- * runs for the movies of every list. A prepared statement on the pool needs a sixth of the CPU of `findMany`
- * (docs/decisions/0003).
+ * Returns aggregated ratings by movie id, without the movies that nobody has rated, unknown and deleted
+ * ones. This is a hot path: it runs for the movies of every list. A prepared statement on the pool needs a
+ * sixth of the CPU of `findMany` (docs/decisions/0003).
  */
 export const findAggregatedRatings = async (
   pool: pg.Pool,
@@ -14,7 +14,7 @@ export const findAggregatedRatings = async (
   const { rows } = await pool.query<AggregateRow>({
     name: 'aggregated_rating_by_movie',
     text: `SELECT movie_id, sum, count, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10
-           FROM aggregated_rating WHERE movie_id = ANY ($1::text[])`,
+           FROM aggregated_rating WHERE movie_id = ANY ($1::text[]) AND movie_state = 'known'`,
     values: [movieIds],
   });
   return new Map(rows.map((row) => [row.movie_id, toAggregatedRating(row)]));
@@ -39,25 +39,62 @@ export const findTopRated = async (prisma: PrismaClient, first: number): Promise
 };
 
 /**
- * The statement of `findTopRated`, exported for the test of its plan. Deleted movies are few and are looked
- * up in an index.
+ * The statement of `findTopRated`, exported for the test of its plan. Its index has no unknown or deleted
+ * movie.
  */
 export const findTopRatedStatement = `
   SELECT movie_id FROM aggregated_rating
-  WHERE count > 0
-    AND NOT EXISTS (SELECT FROM known_movie WHERE id = movie_id AND deleted)
+  WHERE count > 0 AND movie_state = 'known'
   ORDER BY weighted DESC, movie_id
   LIMIT $1::int`;
 
+/** Returns which of the movies are known and not deleted. */
+export const findKnownMovies = async (
+  prisma: PrismaClient,
+  movieIds: readonly string[],
+): Promise<ReadonlyMap<string, true>> => {
+  const rows = await prisma.aggregatedRating.findMany({
+    where: { movieId: { in: [...movieIds] }, movieState: 'known' },
+    select: { movieId: true },
+  });
+  return new Map(rows.map(({ movieId }) => [movieId, true]));
+};
+
+/** Returns which of the movies metadata has published, deleted or not. */
+export const findHeardOf = async (
+  prisma: PrismaClient,
+  movieIds: readonly string[],
+): Promise<readonly string[]> => {
+  const rows = await prisma.knownMovie.findMany({
+    where: { id: { in: [...movieIds] } },
+    select: { id: true },
+  });
+  return rows.map(({ id }) => id);
+};
+
 /**
- * Returns how many ratings belong to movies that metadata has not published, and the number of those movies.
+ * Returns how many ratings are kept for movies that metadata has not published, and the number of those
+ * movies.
  */
 export const countUnknown = async (
-  pool: pg.Pool,
+  prisma: PrismaClient,
 ): Promise<{ readonly movies: number; readonly ratings: number }> => {
-  const { rows } = await pool.query<{ movies: number; ratings: number }>(`
-    SELECT count(*)::float8 AS movies, coalesce(sum(count), 0)::float8 AS ratings
-    FROM aggregated_rating LEFT JOIN known_movie ON id = movie_id
-    WHERE count > 0 AND id IS NULL`);
-  return rows[0] ?? { movies: 0, ratings: 0 };
+  const { _count, _sum } = await prisma.aggregatedRating.aggregate({
+    where: { movieState: 'unknown', count: { gt: 0 } },
+    _count: true,
+    _sum: { count: true },
+  });
+  return { movies: _count, ratings: Number(_sum.count ?? 0) };
 };
+
+/** Returns the `first` unknown movies with most ratings. */
+export const findUnknown = (
+  prisma: PrismaClient,
+  first: number,
+): Promise<readonly { readonly movieId: string; readonly count: bigint }[]> =>
+  prisma.aggregatedRating.findMany({
+    where: { movieState: 'unknown', count: { gt: 0 } },
+    orderBy: [{ count: 'desc' }, { movieId: 'asc' }],
+    take: first,
+    select: { movieId: true, count: true },
+  });

@@ -14,16 +14,26 @@ export const findRatings = async (
   prisma: PrismaClient,
   keys: readonly RatingKey[],
 ): Promise<ReadonlyMap<string, RatingModel>> => {
-  const rows = await prisma.$queryRaw<RatingModel[]>`
-    SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review,
-      created_at AS "createdAt", updated_at AS "updatedAt"
-    FROM rating JOIN jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS requested ("movieId" text, "viewerId" text)
-      ON movie_id = requested."movieId" AND viewer_id = requested."viewerId"
-    WHERE score IS NOT NULL`;
-  return new Map(rows.map((row) => [ratingKeyOf(row), row]));
+  const movies = new Map<string, string[]>();
+  for (const { movieId, viewerId } of keys) {
+    const ofViewer = movies.get(viewerId);
+    if (ofViewer) ofViewer.push(movieId);
+    else movies.set(viewerId, [movieId]);
+  }
+  const rows = await prisma.rating.findMany({
+    where: {
+      score: { not: null },
+      OR: [...movies].map(([viewerId, movieIds]) => ({ viewerId, movieId: { in: movieIds } })),
+    },
+  });
+  return new Map(rows.flatMap(toModel).map((rating) => [ratingKeyOf(rating), rating]));
 };
 
-/** Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. */
+/**
+ * Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. Movies
+ * that are not known have no ratings. Prisma Client reads a page for each movie only by a query for each,
+ * or by reading all ratings of all movies (docs/decisions/0034).
+ */
 export const findRatingsOfMovies = async (
   prisma: PrismaClient,
   keys: readonly RatingsOfMovieKey[],
@@ -40,10 +50,11 @@ export const findRatingsOfMovies = async (
     FROM jsonb_to_recordset(${JSON.stringify(requested)}::jsonb)
       AS requested (ordinal int, movie text, size int, before timestamptz, viewer text)
     CROSS JOIN LATERAL (
-      SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review,
+      SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review, provider,
         created_at AS "createdAt", updated_at AS "updatedAt"
       FROM rating
       WHERE movie_id = requested.movie AND score IS NOT NULL
+        AND EXISTS (SELECT FROM aggregated_rating WHERE movie_id = requested.movie AND movie_state = 'known')
         AND created_at <= coalesce(requested.before, 'infinity')
         AND (requested.before IS NULL OR created_at < requested.before OR viewer_id > requested.viewer)
       ORDER BY created_at DESC, viewer_id
@@ -80,7 +91,39 @@ export const findRatingsOfViewer = async (
       : [{ createdAt: 'desc' }, { movieId: 'asc' }],
     take: size + 1,
   });
-  return rows.flatMap(({ score, ...row }) => (score === null ? [] : [{ ...row, score }]));
+  return rows.flatMap(toModel);
+};
+
+/** Returns a row as a model, or nothing if the rating is retracted. */
+const toModel = <Row extends { readonly score: number | null }>({ score, ...row }: Row) =>
+  score === null ? [] : [{ ...row, score }];
+
+/** How many ratings of a movie a provider published. */
+export interface ProviderCount {
+  readonly movieId: string;
+  readonly provider: string;
+  readonly count: number;
+}
+
+/**
+ * Returns for each movie how many of its ratings each provider published, most first; without the movies
+ * that have none. The counts are read by an index of these ratings alone, and are not kept beside them
+ * (0035).
+ */
+export const countByProvider = async (
+  prisma: PrismaClient,
+  movieIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly ProviderCount[]>> => {
+  const rows = await prisma.rating.groupBy({
+    by: ['movieId', 'provider'],
+    where: { movieId: { in: [...movieIds] }, provider: { not: null }, score: { not: null } },
+    _count: true,
+    orderBy: [{ _count: { movieId: 'desc' } }, { provider: 'asc' }],
+  });
+  const counts = new Map<string, ProviderCount[]>(movieIds.map((movieId) => [movieId, []]));
+  for (const { movieId, provider, _count } of rows)
+    if (provider !== null) counts.get(movieId)?.push({ movieId, provider, count: _count });
+  return counts;
 };
 
 /** Returns how many ratings a viewer has. */

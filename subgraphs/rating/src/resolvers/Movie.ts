@@ -9,6 +9,9 @@ export const Movie: MovieResolvers = {
   aggregatedRating: (movie, _arguments, { loaders }) =>
     movie.aggregatedRating ?? loaders.aggregatedRatingByMovieId.load(movie.id),
 
+  ratingsByProvider: async ({ id }, _arguments, { loaders }) =>
+    (await loaders.isKnownMovie.load(id)) ? loaders.providersByMovieId.load(id) : [],
+
   ratings: async ({ id }, { first, after }, { loaders, cursors }) => {
     const scope = `Movie.ratings:${id}`;
     const page = readPage({ first: first ?? null, after: after ?? null }, cursors, scope);

@@ -15,7 +15,7 @@ export const Mutation: MutationResolvers = {
         createdAt: new Date(rating.createdAt),
         updatedAt: new Date(rating.updatedAt),
       },
-      movie: { id: movieId, aggregatedRating },
+      movie: aggregatedRating && { id: movieId, aggregatedRating },
     };
   },
 
@@ -25,6 +25,6 @@ export const Mutation: MutationResolvers = {
       { movieId, viewerId, score: null, review: null },
       idempotencyKey,
     );
-    return { retracted, movie: { id: movieId, aggregatedRating } };
+    return { retracted, movie: aggregatedRating && { id: movieId, aggregatedRating } };
   },
 };

@@ -1,5 +1,6 @@
 import type { RatingResolvers } from '../generated/resolvers.js';
 
 export const Rating: RatingResolvers = {
-  movie: ({ movieId }) => ({ id: movieId }),
+  movie: async ({ movieId }, _arguments, { loaders }) =>
+    (await loaders.isKnownMovie.load(movieId)) ? { id: movieId } : null,
 };

@@ -3,9 +3,9 @@ import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
 
 /**
  * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
- * They read a source with these columns and at most one row for each movie and viewer. A null score retracts.
- * The rating of an external event has the order of that event: the version of the rating, or the append time,
- * partition and offset of the broker.
+ * They read a source with these columns and at most one row for each movie and viewer. A null score
+ * retracts. The rating of an external event has the order of that event: the version of the rating, or the
+ * append time, partition and offset of the broker.
  */
 const sourceColumns = {
   movie_id: 'text',
@@ -13,6 +13,7 @@ const sourceColumns = {
   score: 'smallint',
   review: 'text',
   origin: 'text',
+  provider: 'text',
   rating_version: 'bigint',
   event_time: 'timestamptz',
   event_partition: 'integer',
@@ -31,8 +32,8 @@ export const jsonSource = `
     .join(', ')})`;
 
 /**
- * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created in
- * the order of their ids, so that two batches that create the same rows wait for each other and do not
+ * First statement: creates the aggregate row of every movie of $1 (text[]) that has none. Rows are created
+ * in the order of their ids, so that two batches that create the same rows wait for each other and do not
  * deadlock. Nearly all rows exist, and a look-up costs a third of an insert that meets a conflict.
  */
 export const createAggregates = `
@@ -42,17 +43,16 @@ export const createAggregates = `
   ON CONFLICT (movie_id) DO NOTHING`;
 
 /**
- * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns which
- * movies are deleted. Two batches with a movie in common wait for each other here. After the lock, the old
- * scores that the merge reads are the committed ones. Without it, two first votes of one viewer would both
- * see no old score and count twice.
+ * Second statement: locks the aggregate rows of $1 (text[]) in the order of their ids, and returns the state
+ * of each movie. Two batches with a movie in common wait for each other here. After the lock, the old scores
+ * that the merge reads are the committed ones. Without it, two first votes of one viewer would both see no
+ * old score and count twice. The state is a column of the locked row, so that it is the committed one, too.
  */
 export const lockAggregates = `
-  SELECT aggregate.movie_id, coalesce(known.deleted, false) AS deleted
-  FROM aggregated_rating AS aggregate LEFT JOIN known_movie AS known ON known.id = aggregate.movie_id
-  WHERE aggregate.movie_id = ANY ($1::text[])
-  ORDER BY aggregate.movie_id COLLATE "C"
-  FOR UPDATE OF aggregate`;
+  SELECT movie_id, movie_state FROM aggregated_rating
+  WHERE movie_id = ANY ($1::text[])
+  ORDER BY movie_id COLLATE "C"
+  FOR UPDATE`;
 
 const scores = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
 
@@ -74,6 +74,19 @@ export const aggregateEvents = (from: string): string =>
      FROM ${from}, LATERAL (SELECT movie_id AS "movieId", sum, count,
        ARRAY[${scoreColumns.join(', ')}] AS histogram, version) AS data`,
   );
+
+/**
+ * Returns the rows of `from` (aggregates with a column `trace`) as clients read them: without votes while
+ * the movie is unknown or deleted.
+ */
+export const asShown = (from: string): string => `(
+  SELECT movie_id, version, trace, ${['sum', 'count', ...scoreColumns]
+    .map((column) => `CASE WHEN movie_state = 'known' THEN ${column} ELSE 0 END AS ${column}`)
+    .join(', ')}
+  FROM ${from}) AS shown`;
+
+/** The events of the aggregates that a merge moved. Those that nobody sees are published when they show. */
+const movedEvents = aggregateEvents(`(SELECT * FROM moved WHERE movie_state = 'known') AS shown`);
 
 const ratingEvents = [
   bundled(
@@ -106,16 +119,16 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     WHERE ${condition}
   ),
   inserted AS (
-    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin,
+    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin, provider,
       event_time, event_partition, event_offset, created_at, updated_at)
-    SELECT movie_id, viewer_id, score, review, new_version, origin,
+    SELECT movie_id, viewer_id, score, review, new_version, origin, provider,
       event_time, event_partition, event_offset, new_created_at, written_at
     FROM incoming WHERE NOT existed ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
   ),
   updated AS (
     UPDATE rating AS present SET
       score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
-      event_time = incoming.event_time, event_partition = incoming.event_partition,
+      provider = incoming.provider, event_time = incoming.event_time, event_partition = incoming.event_partition,
       event_offset = incoming.event_offset, created_at = incoming.new_created_at, updated_at = incoming.written_at
     FROM incoming
     WHERE incoming.existed AND present.movie_id = incoming.movie_id AND present.viewer_id = incoming.viewer_id
@@ -152,23 +165,23 @@ const aggregateJson = (row: string): string =>
   `json_build_object('sum', ${row}.sum, 'count', ${row}.count,
     'histogram', json_build_array(${scoreColumns.map((s) => `${row}.${s}`).join(', ')}))`;
 
-/** Returns the aggregates of the movies $1 (text[]); those that do not exist are left out. */
+/** Returns the aggregates of the movies $1 (text[]); those of unknown and deleted movies are left out. */
 export const readAggregates = `
   SELECT movie_id AS "movieId", ${aggregateJson('stored')} AS aggregate
-  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[])`;
+  FROM aggregated_rating AS stored WHERE movie_id = ANY ($1::text[]) AND movie_state = 'known'`;
 
 /**
- * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and the
- * new aggregate of its movie, or null if the aggregate did not change. A retraction of a rating that does not
- * exist writes nothing and has no row.
+ * Merges the JSON array $1. Returns a row for each rating that was written: its times, its old score, and
+ * the new aggregate of its movie, or null if the aggregate did not change or does not show. A retraction of
+ * a rating that does not exist writes nothing and has no row.
  */
 export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
   ...ratingEvents,
-  aggregateEvents('moved'),
+  movedEvents,
 ])}
   SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
     incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
-    CASE WHEN moved.movie_id IS NOT NULL THEN ${aggregateJson('moved')} END AS aggregate
+    CASE WHEN moved.movie_state = 'known' THEN ${aggregateJson('moved')} END AS aggregate
   FROM incoming LEFT JOIN moved USING (movie_id)`;
 
 /**
@@ -182,21 +195,23 @@ export const mergeEvents = `${merge(
       THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
         coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
       ELSE source.rating_version > present.version END`,
-  [...ratingEvents, aggregateEvents('moved')],
+  [...ratingEvents, movedEvents],
 )}
   SELECT count(*)::int AS written FROM incoming`;
 
 /**
- * Returns the statement that merges the source of an import. A rating is written if its score differs from
- * the stored one or its event is later, so that a second run writes nothing. A rating with an earlier event
- * than the stored one is left out, so that files may come in any order. Only the aggregates are published,
- * once for each movie. The statement returns one row: the numbers of ratings that were written and looked at.
+ * Returns the statement that merges the source of an import. A rating is written if its score or provider
+ * differs from the stored one or its event is later, so that a second run writes nothing. A rating with an
+ * earlier event than the stored one is left out, so that files may come in any order. Only the aggregates
+ * are published, once for each movie. The statement returns one row: the numbers of ratings that were
+ * written and looked at.
  */
 export const mergeChangedRatings = (source: string): string => `${merge(
   source,
-  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time)
+  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time
+      OR (source.score IS NOT NULL AND source.provider IS DISTINCT FROM present.provider))
       AND (source.event_time < present.event_time) IS NOT TRUE`,
-  [aggregateEvents('moved')],
+  [movedEvents],
 )}
   SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
     (SELECT count(*) FROM moved)::int AS movies`;
