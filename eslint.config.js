@@ -27,7 +27,7 @@ const noDefaultExport = {
 };
 
 export default defineConfig(
-  { ignores: ['**/dist/', '**/generated/', '**/coverage/', '**/.data/', '**/.turbo/'] },
+  { ignores: ['**/dist/', '**/generated/', '**/coverage/', '**/.data/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
-const ignored = new Set(['node_modules', 'dist', '.data', '.git', '.turbo', 'coverage', 'generated']);
+const ignored = new Set(['node_modules', 'dist', '.data', '.git', 'coverage', 'generated']);
 
 const markdownIn = (folder: string): readonly string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

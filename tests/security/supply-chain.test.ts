@@ -184,7 +184,6 @@ describe('secrets', () => {
     'generated',
     '.git',
     '.data',
-    '.turbo',
     'coverage',
     'package-lock.json',
   ]);

@@ -62,7 +62,7 @@ export const findingsIn = (text, { words }) =>
     return found;
   });
 
-const ignored = /(^|\/)(node_modules|dist|generated|\.data|\.git|\.turbo|coverage)(\/|$)/;
+const ignored = /(^|\/)(node_modules|dist|generated|\.data|\.git|coverage)(\/|$)/;
 
 /** @param {string} folder @returns {string[]} */
 export const sourcesIn = (folder) =>
