@@ -23,7 +23,7 @@ export interface ServiceOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The port on which it listens; 0 lets the system choose one at the first start. */
   readonly port: number;
-  /** Called with the reason when the service keeps dying and is not started again. */
+  /** Called with the reason when the service repeatedly fails to start again, and is given up. */
   readonly onGivenUp: (error: StartError) => void;
   /** After it is aborted, nothing is started (again). */
   readonly signal: AbortSignal;
@@ -31,8 +31,9 @@ export interface ServiceOptions {
   readonly readyWithinMs?: number;
 }
 
-/** A service that dies this many times within this time is not started again. */
-const deathsToGiveUp = 5;
+/** A service that ends this many times in a row without becoming ready is not started again. */
+const failuresToGiveUp = 5;
+/** The delay before a restart grows with the deaths within this time. */
 const deathsWithinMs = 60_000;
 const restartBackoff = { firstMs: 250, longestMs: 8_000 };
 /** How long a service may take to stop that was not ready yet, and so has not reported how long it takes. */
@@ -42,13 +43,15 @@ const stopMarginMs = 2_000;
 
 /**
  * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last
- * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay,
- * until it has died five times within a minute. A service that does not become ready in time is killed, which
- * counts as a death. A service ends by itself when this process is gone.
+ * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay. If
+ * that fails five times in a row, it is given up; a restart that becomes ready begins the count again. A
+ * service that does not become ready in time is killed, which is such a failure. A service ends by itself
+ * when this process is gone.
  */
 export const startService = async (options: ServiceOptions): Promise<ServiceProcess> => {
   const { name, signal, onGivenUp } = options;
   const deaths: number[] = [];
+  let failures = 0;
   let stopping = false;
   let timer: NodeJS.Timeout | undefined;
   let current = spawnService(options, options.port);
@@ -69,16 +72,20 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
     const now = Date.now();
     deaths.push(now);
     const recent = deaths.filter((time) => now - time < deathsWithinMs).length;
-    if (recent >= deathsToGiveUp) {
-      onGivenUp(new StartError(`${name} keeps dying (${recent} times within a minute): ${reason}`));
+    if (failures >= failuresToGiveUp) {
+      onGivenUp(new StartError(`${name} did not become ready ${failures} times in a row: ${reason}`));
       return;
     }
     const delayMs = backoffMs(recent - 1, restartBackoff);
     say(`${name} died (${reason}); starting it again in ${(delayMs / 1000).toFixed(2)} s`);
     timer = setTimeout(() => {
       current = spawnService(options, port);
+      failures += 1;
       current.ready.then(
-        () => say(`${name} is back`),
+        () => {
+          failures = 0;
+          say(`${name} is back`);
+        },
         () => undefined,
       );
       void restartWhenDead();
