@@ -43,8 +43,8 @@ const stopMarginMs = 2_000;
 
 /**
  * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last
- * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay. If
- * that fails five times in a row, it is given up; a restart that becomes ready begins the count again. A
+ * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay.
+ * If that fails five times in a row, it is given up; a restart that becomes ready begins the count again. A
  * service that does not become ready in time is killed, which is such a failure. A service ends by itself
  * when this process is gone.
  */

@@ -49,8 +49,8 @@ const idleLingerMs = 250;
  * route sets `Cache-Control`, and sends its own errors in GraphQL's format. It serves `/health/live` (200
  * while the process responds) and `/health/ready` (200 or 503, with the checks).
  *
- * Stopping it makes `/health/ready` 503 first, and closes the listener after `drainGraceMs`. Then it waits for
- * the requests under way and for those that still arrive on open connections; each response closes its
+ * Stopping it makes `/health/ready` 503 first, and closes the listener after `drainGraceMs`. Then it waits
+ * for the requests under way and for those that still arrive on open connections; each response closes its
  * connection. A connection without a request is closed after a quarter of a second.
  */
 export const createHttpServer = (options: HttpOptions): HttpServer => {
