@@ -4,7 +4,7 @@ import { backoffMs } from '@cinegraph/service/backoff';
 import type { ReadyMessage } from '@cinegraph/service/run-service';
 import { StartError } from '@cinegraph/service/start-error';
 import { say } from '@cinegraph/service/terminal';
-import { readServiceLine } from './service-line.js';
+import { createServiceConsole, readServiceLine } from './service-line.js';
 
 /** A service that runs as a process of its own, and is started again when it dies. */
 export interface ServiceProcess {
@@ -112,12 +112,13 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
     detached: true,
   });
   let lastFailure = '';
+  const show = createServiceConsole(say);
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
     createInterface({ input: stream }).on('line', (line) => {
-      const { shown, message, failure } = readServiceLine(name, line);
-      if (failure) lastFailure = message;
-      say(shown);
+      const read = readServiceLine(name, line);
+      if (read.failure) lastFailure = read.message;
+      show(read);
     });
   }
   const gone = new Promise<string>((resolve) => {

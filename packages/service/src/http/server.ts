@@ -94,6 +94,15 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     if (draining) reply.header('connection', 'close');
   });
 
+  // Not for each request at other levels: the path is hot (bench graph).
+  if (logger.isLevelEnabled('debug')) {
+    app.addHook('onResponse', async ({ method, url }, reply) => {
+      const [path] = url.split('?');
+      const durationMs = Math.round(reply.elapsedTime * 10) / 10;
+      logger.debug({ method, path, status: reply.statusCode, durationMs }, 'request');
+    });
+  }
+
   app.setErrorHandler(async (error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) logger.error({ err: error }, 'unexpected error');
