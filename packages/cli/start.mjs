@@ -75,7 +75,7 @@ const perform = async (command, args, signal) => {
   await ensureBuilt(root, signal, say, ['compose', 'kafka'].includes(command) ? commandLine : everything);
   switch (command) {
     case 'build':
-      // The other commands run what was built without a check of its types, which takes longer than the build.
+      // The other commands run what was built without this check, which takes longer than the build.
       return runNode([join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], signal);
     case 'test':
       return test(args, signal);

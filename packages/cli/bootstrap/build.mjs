@@ -76,25 +76,26 @@ const workspaces = (root, { within }) =>
     .filter((path) => path !== 'package.json' && path.startsWith(within))
     .map((path) => dirname(path));
 
+const stateOf = (root, scope) =>
+  stateOfSources(root, ['package-lock.json', ...workspaces(root, scope), ...scope.sources]);
+
 /**
- * Returns a hash over path, size and modification time of each source, which detects changes without reading
- * the files.
+ * Returns a hash over path, size and modification time of each source in these files and folders, which
+ * detects changes without reading the files. A path that does not exist has no sources.
+ * @param {string} root
+ * @param {readonly string[]} paths relative to `root`
  */
-const stateOf = (root, scope) => {
+export const stateOfSources = (root, paths) => {
   const hash = createHash('sha256');
   const add = (path) => {
-    const { size, mtimeMs } = statSync(join(root, path));
-    hash.update(`${path} ${size} ${mtimeMs}\n`);
+    // An editor replaces a file by removing it first.
+    const found = statSync(join(root, path), { throwIfNoEntry: false });
+    if (found?.isDirectory()) {
+      for (const name of readdirSync(join(root, path)).sort()) {
+        if (!ignored.has(name) && !name.endsWith('.test.ts')) add(`${path}/${name}`);
+      }
+    } else if (found) hash.update(`${path} ${found.size} ${found.mtimeMs}\n`);
   };
-  const walk = (folder) => {
-    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-      if (ignored.has(entry.name)) continue;
-      const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory()) walk(path);
-      else if (entry.isFile() && !entry.name.endsWith('.test.ts')) add(path);
-    }
-  };
-  add('package-lock.json');
-  for (const folder of [...workspaces(root, scope), ...scope.sources]) walk(folder);
+  for (const path of paths) add(path);
   return hash.digest('hex');
 };

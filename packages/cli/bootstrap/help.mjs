@@ -6,7 +6,8 @@ export const helpOf = {
   start: `Starts the whole graph: PostgreSQL, the subgraphs and the gateway.
 
   npm start                     everything on free ports, the gateway on 4000
-  npm start -- --port <port>    the gateway on another port (0: any free one)
+  npm start -- --port <port>    the gateway on another port (0: any free one); so does the variable PORT
+  npm start -- --watch          build and start a subgraph again when its sources change, and compose again
   npm start -- --data <folder>  keep the data there instead of in .data
   npm start -- --reset          remove all data first
   npm start -- --help           this text

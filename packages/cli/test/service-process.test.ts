@@ -97,6 +97,18 @@ describe('a service process', () => {
     expect(givenUp).toEqual([]);
   });
 
+  it('a service that is restarted on request keeps its port, and one that then cannot start waits for the next request', async () => {
+    const runs = `${ready} console.log('port ' + process.env.PORT); setInterval(() => undefined, 1000);`;
+    const service = await start(runs);
+    await service.restart();
+    await seen('port 4001');
+    await writeFile(join(folder, 'main.mjs'), `console.error('a wrong change'); process.exit(1);`);
+    await expect(service.restart()).rejects.toThrow('rating could not start: a wrong change');
+    await writeFile(join(folder, 'main.mjs'), runs);
+    await service.restart();
+    expect(printed).not.toContain('starting it again');
+  });
+
   it('a service that does not become ready after a restart is killed, which counts as a death', async () => {
     const script = `if (process.env.PORT === '0') { ${ready} setTimeout(() => process.exit(3), 20); }
       else setInterval(() => undefined, 1000);`;

@@ -46,7 +46,7 @@ const parseLogLine = (line: string) => {
     if (typeof level !== 'string' || typeof msg !== 'string') return undefined;
     const { message, code } = (record['err'] ?? {}) as { message?: unknown; code?: unknown };
     const reason = typeof message === 'string' && message !== msg ? `: ${message}` : '';
-    const fields = Object.entries({ ...(typeof code === 'string' && { code }), ...record })
+    const fields = Object.entries<unknown>({ ...(typeof code === 'string' && { code }), ...record })
       .filter(([name, value]) => !hiddenFields.has(name) && value !== null)
       .map(
         ([name, value]) => `${name}=${shorten(typeof value === 'string' ? value : JSON.stringify(value))}`,

@@ -13,6 +13,11 @@ export interface ServiceProcess {
   readonly url: string;
   /** Lets it finish its work in progress; resolves when the process has ended. */
   stop(): Promise<void>;
+  /**
+   * Stops it, and starts it again on its port; resolves when it is ready. Rejects with its last error if it
+   * cannot start; then it is not started until the next call.
+   */
+  restart(): Promise<void>;
 }
 
 /** How to start a service. */
@@ -66,9 +71,11 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
   });
   const port = Number(new URL(url).port);
 
+  let retired: typeof current | undefined;
   const restartWhenDead = async () => {
-    const reason = await current.gone;
-    if (stopping || signal.aborted) return;
+    const watched = current;
+    const reason = await watched.gone;
+    if (stopping || signal.aborted || watched === retired) return;
     const now = Date.now();
     deaths.push(now);
     const recent = deaths.filter((time) => now - time < deathsWithinMs).length;
@@ -91,8 +98,18 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
       void restartWhenDead();
     }, delayMs);
   };
+  const restart = async () => {
+    retired = current;
+    clearTimeout(timer);
+    await retired.stop();
+    if (stopping || signal.aborted) return;
+    current = spawnService(options, port);
+    await current.ready;
+    failures = 0;
+    void restartWhenDead();
+  };
   void restartWhenDead();
-  return { name, url, stop };
+  return { name, url, stop, restart };
 };
 
 /** Returns a promise that rejects when the signal is aborted, immediately if it is aborted already. */
