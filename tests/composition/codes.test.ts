@@ -1,7 +1,6 @@
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import { refusalCode } from '@cinegraph/service/refusal';
 import { describe, expect, it } from '@jest/globals';
-import { buildASTSchema, isEnumType, parse } from 'graphql';
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,9 +42,8 @@ describe('the codes of errors', () => {
   it.each(subgraphs)(
     'the enum ErrorCode of $name lists only codes that it can send',
     ({ sdl, schemaPath }) => {
-      const schema = buildASTSchema(parse(sdl), { assumeValidSDL: true });
-      const type = schema.getType('ErrorCode');
-      const values = isEnumType(type) ? type.getValues().map(({ name }) => name) : [];
+      const body = /^enum ErrorCode \{([^}]*)\}/m.exec(sdl)?.[1] ?? '';
+      const values = [...body.matchAll(/^\s+([A-Z_]+)$/gm)].map(([, code]) => code ?? '');
       const sources = sourcesIn(join(dirname(schemaPath ?? '').slice(root.length), 'src'));
       const common: readonly string[] = Object.values(refusalCode);
       const neverSent = values.filter((code) => !common.includes(code) && !sources.includes(`'${code}'`));

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { BootstrapError } from './run.mjs';
 
 /**
- * Reads the options of `start`. Without --port, the gateway's port is that of the variable PORT, or 4000. Throws a BootstrapError if one is unknown or has a wrong value.
+ * Reads the options of `start`. Without --port, the gateway's port is that of the variable PORT, or 4000.
+ * Throws a BootstrapError if an option is unknown or has a wrong value.
  * @param {readonly string[]} args
  * @param {string} root
  */

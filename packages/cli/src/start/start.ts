@@ -125,7 +125,7 @@ const runGraph = async (
   return Promise.race([failed, aborted(signal)]);
 };
 
-/** Builds, restarts and composes after each change of a subgraph; the gateway loads the new file by itself. */
+/** Builds, restarts and composes after each change of a subgraph; the gateway loads the file by itself. */
 const keepUpToDate = async (
   subgraphs: readonly WatchedSubgraph[],
   isComposed: boolean,

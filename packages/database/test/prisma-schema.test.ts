@@ -1,16 +1,13 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import pg from 'pg';
-import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 const schemaPath = (name: string) => join(root, 'prisma', name, 'schema.prisma');
-const subgraphs = readSupergraphYaml(join(root, 'supergraph.yaml'), {}).subgraphs.filter(({ name }) =>
-  existsSync(schemaPath(name)),
-);
+const subgraphs = readdirSync(join(root, 'prisma')).map((name) => ({ name }));
 
 /** PostgreSQL's types for the scalar types of Prisma, unless an attribute `@db` names another. */
 const scalarTypes: Readonly<Record<string, string>> = {
