@@ -146,9 +146,50 @@ async function generateResolverTypes(schemaPath) {
     [
       `// Generated from schema.graphql by "npm run generate"; do not edit.`,
       ...(importsScalars ? [`import type { ScalarTypes } from '../models.js';`] : []),
-      withoutAny(content),
+      requireResolvers(withoutAny(content), schema, mappers),
     ].join('\n'),
   );
+}
+
+/**
+ * Makes the compiler name each field that nothing resolves. The plug-in declares every resolver as optional;
+ * here those are required whose field is neither a property of the model nor provided by another subgraph. A
+ * type without a model needs none: its parents return it with all fields.
+ */
+function requireResolvers(content, schema, mappers) {
+  const externals = new Map();
+  for (const definition of schema.definitions) {
+    if (!/^ObjectType(Definition|Extension)$/.test(definition.kind)) continue;
+    const type = definition.name.value;
+    const isRoot = ['Query', 'Mutation', 'Subscription'].includes(type);
+    if (!isRoot && !(type in mappers)) continue;
+    const names = (definition.fields ?? [])
+      .filter(({ directives }) => directives.some(({ name: { value } }) => value === 'external'))
+      .map(({ name: { value } }) => `'${value}'`);
+    externals.set(type, [...(externals.get(type) ?? []), ...names]);
+  }
+  const strict = content
+    .replace(/^export type (\w+)Resolvers<(.*)> = \{$/gm, (line, type, parameters) => {
+      if (!externals.has(type)) return line;
+      const resolved = [
+        ...(type in mappers ? [`keyof ${type}Model`] : []),
+        ...externals.get(type),
+        '`__${string}`',
+      ];
+      const optional = `${type}OptionalResolvers<ContextType, ParentType>`;
+      return [
+        `export type ${type}Resolvers<${parameters}> =`,
+        `  ${optional} & Required<Pick<${optional}, Exclude<keyof ${optional}, ${resolved.join(' | ')}>>>;`,
+        `type ${type}OptionalResolvers<${parameters}> = {`,
+      ].join('\n');
+    })
+    .replace('export type Resolvers<', 'type OptionalResolvers<');
+  return `${strict}
+/** The resolvers of all types. A type that has required resolvers is itself required. */
+export type Resolvers = OptionalResolvers & {
+  [Type in keyof OptionalResolvers as {} extends NonNullable<OptionalResolvers[Type]> ? never : Type]-?: OptionalResolvers[Type];
+};
+`;
 }
 
 /**

@@ -43,6 +43,16 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
     );
   });
 
+  it('reads the variables and has the profiles that deployment.md lists, and no other', () => {
+    const document = readFileSync(`${root}docs/deployment.md`, 'utf8');
+    // `$$` is a dollar sign for the shell of a container.
+    const read = new Set([...composeText.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, variable]) => variable));
+    const section = /^## Variables$([^]*?)^## /m.exec(document)?.[1] ?? '';
+    const listed = [...section.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, variable]) => variable);
+    expect([...new Set(listed)].sort()).toEqual([...read].sort());
+    expect(document.match(/^\| `(infra|apps|import)` \|/gm)).toHaveLength(3);
+  });
+
   it.each(subgraphs)(
     'runs $name on the port of its routing_url, where the gateway looks for it',
     (subgraph) => {

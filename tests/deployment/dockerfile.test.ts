@@ -24,6 +24,10 @@ describe('the Dockerfile', () => {
     expect(dockerfile).not.toMatch(/^ADD |npm install|:latest|^(ENV|ARG) \w*(PASSWORD|SECRET|TOKEN|KEY)\b/m);
   });
 
+  it('has the version of Node that .nvmrc names for this machine', () => {
+    expect(dockerfile).toContain(`FROM node:${readFileSync(`${root}.nvmrc`, 'utf8').trim()}-`);
+  });
+
   it('runs as an account that is not root, in production, on all addresses of the container', () => {
     expect(image.user).toMatch(/^[1-9]\d*:[1-9]\d*$/);
     expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });

@@ -1,39 +1,25 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { generateStale } from './generate.mjs';
 import { manifests } from './install.mjs';
 import { waitForLock } from './lock.mjs';
-import { BootstrapError, run } from './run.mjs';
+import { transpile } from './transpile.mjs';
 
 /** Folders without sources of a build: generated ones, tests, documents. */
-const ignored = new Set([
-  'node_modules',
-  'dist',
-  'generated',
-  'test',
-  'tests',
-  '.turbo',
-  '.data',
-  '.git',
-  'docs',
-]);
+const ignored = new Set(['node_modules', 'dist', 'generated', 'test', 'tests', '.data', '.git', 'docs']);
 
-/** @typedef {{ name: string, within: string, sources: string[], filter: string[] }} Scope */
+/** @typedef {{ name: string, within: string, sources: string[] }} Scope */
 
 /** The scope of all workspaces. */
-export const everything = { name: 'all', within: '', sources: ['prisma'], filter: [] };
+export const everything = { name: 'all', within: '', sources: ['prisma'] };
 
-/** The scope of the command line alone, so that composing works while a subgraph does not compile. */
-export const commandLine = {
-  name: 'cli',
-  within: 'packages/',
-  sources: [],
-  filter: ['--filter=@cinegraph/cli...'],
-};
+/** The scope of the command line alone, so that composing works while a subgraph cannot be generated. */
+export const commandLine = { name: 'cli', within: 'packages/', sources: [] };
 
 /**
- * Generates and builds what is stale, using turbo. If no source has changed since the last build, it starts
- * and prints nothing. Two processes build one after the other.
+ * Generates and transpiles what is stale. If no source has changed since the last build, it starts and prints
+ * nothing. Two processes build one after the other.
  * @param {string} root
  * @param {AbortSignal} signal
  * @param {(text: string) => void} say
@@ -44,10 +30,10 @@ export const ensureBuilt = async (root, signal, say, scope = everything) => {
   await alone(root, signal, say, async () => {
     const state = stateOf(root, scope);
     if (isBuilt(root, scope, state)) return;
-    say('generating and building');
     const began = Date.now();
     rmSync(stampPath(root, scope), { force: true });
-    await turbo(root, signal, say, 'build', scope.filter);
+    if (scope === everything) await generateStale(root, signal, say);
+    await transpile(root, workspaces(root, scope));
     say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s`);
     mkdirSync(dirname(stampPath(root, scope)), { recursive: true });
     writeFileSync(stampPath(root, scope), state);
@@ -61,7 +47,7 @@ export const ensureBuilt = async (root, signal, say, scope = everything) => {
  * @param {(text: string) => void} say
  */
 export const generate = (root, signal, say) =>
-  alone(root, signal, say, () => turbo(root, signal, say, 'generate', []));
+  alone(root, signal, say, () => generateStale(root, signal, say));
 
 /** Runs `work` while no other process generates or builds. */
 const alone = async (root, signal, say, work) => {
@@ -78,48 +64,11 @@ const alone = async (root, signal, say, work) => {
   }
 };
 
-/** Runs a task in all workspaces. The output of turbo is printed only if the task fails. */
-const turbo = async (root, signal, say, task, filter) => {
-  const began = Date.now();
-  const ticker = setInterval(() => {
-    if (process.stdout.isTTY) say(`… still building, ${Math.round((Date.now() - began) / 1000)} s`);
-  }, 10_000);
-  let output = '';
-  const code = await run(
-    process.execPath,
-    [
-      join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
-      'run',
-      task,
-      '--output-logs=errors-only',
-      ...filter,
-    ],
-    {
-      cwd: root,
-      signal,
-      onOutput: (text) => (output += text),
-      env: {
-        ...process.env,
-        TURBO_TELEMETRY_DISABLED: '1',
-        TURBO_NO_UPDATE_NOTIFIER: '1',
-        DO_NOT_TRACK: '1',
-        // turbo is started by its path and not by npm, so it needs the path of the root's binaries.
-        PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`,
-      },
-    },
-  ).finally(() => clearInterval(ticker));
-  if (signal.aborted) return signal.throwIfAborted();
-  if (code !== 0) {
-    process.stderr.write(output);
-    throw new BootstrapError(`The build failed (see the messages above); turbo ended with code ${code}.`);
-  }
-};
-
 const stampPath = (root, { name }) => join(root, 'node_modules', '.cache', 'cinegraph', `built-${name}`);
 
 const isBuilt = (root, scope, state = undefined) =>
   existsSync(stampPath(root, scope)) &&
-  workspaces(root, scope).every((folder) => existsSync(join(root, folder, 'dist', 'tsconfig.tsbuildinfo'))) &&
+  workspaces(root, scope).every((folder) => existsSync(join(root, folder, 'dist'))) &&
   readFileSync(stampPath(root, scope), 'utf8') === (state ?? stateOf(root, scope));
 
 const workspaces = (root, { within }) =>
@@ -127,25 +76,26 @@ const workspaces = (root, { within }) =>
     .filter((path) => path !== 'package.json' && path.startsWith(within))
     .map((path) => dirname(path));
 
+const stateOf = (root, scope) =>
+  stateOfSources(root, ['package-lock.json', ...workspaces(root, scope), ...scope.sources]);
+
 /**
- * Returns a hash over path, size and modification time of each source, which detects changes without reading
- * the files.
+ * Returns a hash over path, size and modification time of each source in these files and folders, which
+ * detects changes without reading the files. A path that does not exist has no sources.
+ * @param {string} root
+ * @param {readonly string[]} paths relative to `root`
  */
-const stateOf = (root, scope) => {
+export const stateOfSources = (root, paths) => {
   const hash = createHash('sha256');
   const add = (path) => {
-    const { size, mtimeMs } = statSync(join(root, path));
-    hash.update(`${path} ${size} ${mtimeMs}\n`);
+    // An editor replaces a file by removing it first.
+    const found = statSync(join(root, path), { throwIfNoEntry: false });
+    if (found?.isDirectory()) {
+      for (const name of readdirSync(join(root, path)).sort()) {
+        if (!ignored.has(name) && !name.endsWith('.test.ts')) add(`${path}/${name}`);
+      }
+    } else if (found) hash.update(`${path} ${found.size} ${found.mtimeMs}\n`);
   };
-  const walk = (folder) => {
-    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
-      if (ignored.has(entry.name)) continue;
-      const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory()) walk(path);
-      else if (entry.isFile() && !entry.name.endsWith('.test.ts')) add(path);
-    }
-  };
-  for (const path of ['package-lock.json', 'turbo.json', 'tsconfig.base.json']) add(path);
-  for (const folder of [...workspaces(root, scope), ...scope.sources]) walk(folder);
+  for (const path of paths) add(path);
   return hash.digest('hex');
 };

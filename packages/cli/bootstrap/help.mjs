@@ -6,7 +6,8 @@ export const helpOf = {
   start: `Starts the whole graph: PostgreSQL, the subgraphs and the gateway.
 
   npm start                     everything on free ports, the gateway on 4000
-  npm start -- --port <port>    the gateway on another port (0: any free one)
+  npm start -- --port <port>    the gateway on another port (0: any free one); so does the variable PORT
+  npm start -- --watch          build and start a subgraph again when its sources change, and compose again
   npm start -- --data <folder>  keep the data there instead of in .data
   npm start -- --reset          remove all data first
   npm start -- --help           this text
@@ -105,7 +106,7 @@ It needs Docker, or Java 17 or later and Maven, which downloads Kafka once (abou
   npm run bench -- import [number of ratings]     the import of ratings from a file
   npm run bench -- events [names]                 events through the outbox, the broker and the consumers
 `,
-  build: `Generates and builds what is stale.
+  build: `Generates and builds what is stale, and checks the types of all sources.
 
   npm run build
 `,
@@ -127,7 +128,7 @@ npm run ratings -- <word>       rebuild, produce, key: work on the ratings
 npm run events -- <word>        lag, outbox, dlq, backfill: show and repair the events of all subgraphs
 npm run kafka                   a real Apache Kafka on this machine
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
-npm run build                   generate and build what is stale
+npm run build                   generate and build what is stale, and check the types
 npm run generate                only generate
 npm run bench                   run a benchmark
 npm run test:faults             run the fault tests

@@ -30,12 +30,13 @@ export const ensureInstalled = async (root, signal, say) => {
 };
 
 const install = async (root, signal, say) => {
-  say('installing the packages of package-lock.json (about half a minute)');
+  const paths = requiredPackages(root);
+  say(`installing the ${paths.length} packages of package-lock.json (about half a minute)`);
   const began = Date.now();
-  const ticker = setInterval(
-    () => say(`… still installing, ${Math.round((Date.now() - began) / 1000)} s`),
-    10_000,
-  );
+  const ticker = setInterval(() => {
+    const unpacked = paths.filter((path) => existsSync(join(root, path, 'package.json'))).length;
+    say(`… ${unpacked} of ${paths.length} packages, ${Math.round((Date.now() - began) / 1000)} s`);
+  }, 5_000);
   const [command, ...args] = npm();
   const code = await run(
     command,
@@ -60,17 +61,19 @@ const install = async (root, signal, say) => {
   say(`installed in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 };
 
-/**
- * Returns the packages that package-lock.json requires on every platform and npm does not list as installed.
- */
+/** Returns the packages that package-lock.json requires and npm does not list as installed. */
 const missingPackages = (root) => {
   const present = presentPackages(root);
-  return Object.entries(lockedPackages(root))
+  return requiredPackages(root).filter((path) => !present[path]);
+};
+
+/** Returns the folders of the packages that package-lock.json requires on every platform. */
+const requiredPackages = (root) =>
+  Object.entries(lockedPackages(root))
     .filter(([path, { link, optional, devOptional, peer }]) => {
-      return path.includes('node_modules/') && !(link || optional || devOptional || peer) && !present[path];
+      return path.includes('node_modules/') && !(link || optional || devOptional || peer);
     })
     .map(([path]) => path);
-};
 
 /** Returns the command of the npm that runs us, or of the one on the path. */
 const npm = () => {
@@ -106,7 +109,11 @@ const presentPackages = (root) => {
   }
 };
 
-const readJson = (path) => {
+/**
+ * Reads a JSON file that contains an object. Throws a BootstrapError if it contains anything else.
+ * @param {string} path
+ */
+export const readJson = (path) => {
   try {
     const value = JSON.parse(readFileSync(path, 'utf8'));
     if (typeof value === 'object' && value !== null) return value;

@@ -3,6 +3,8 @@ export interface StartOptions {
   /** The absolute path of the folder in which all data is kept. */
   readonly data: string;
   readonly reset: boolean;
+  /** Whether a changed subgraph is built and started again. */
+  readonly watch: boolean;
 }
 
 export declare const takeDataOption: (

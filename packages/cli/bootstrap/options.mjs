@@ -4,17 +4,20 @@ import { parseArgs } from 'node:util';
 import { BootstrapError, UsageError } from './run.mjs';
 
 /**
- * Reads the options of `start`. Throws a UsageError if one is unknown or has a wrong value.
+ * Reads the options of `start`. Without --port, the gateway's port is that of the variable PORT, or 4000.
+ * Throws a UsageError if an option is unknown or has a wrong value.
  * @param {readonly string[]} args
  * @param {string} root
  */
 export const readStartOptions = (args, root) => {
   const { values } = parse(args);
-  const port = Number(values.port);
-  if (!/^\d+$/.test(values.port) || port > 65_535) {
-    throw new UsageError(`--port must be a number from 0 to 65535, not "${values.port}".`);
+  const written = values.port ?? (process.env.PORT || '4000');
+  const port = Number(written);
+  if (!/^\d+$/.test(written) || port > 65_535) {
+    const what = values.port === undefined ? 'PORT' : '--port';
+    throw new UsageError(`${what} must be a number from 0 to 65535, not "${written}".`);
   }
-  return { port, data: dataFolder(values.data, root), reset: values.reset };
+  return { port, data: dataFolder(values.data, root), reset: values.reset, watch: values.watch };
 };
 
 /**
@@ -54,9 +57,10 @@ const parse = (args) => {
     return parseArgs({
       args: [...args],
       options: {
-        port: { type: 'string', default: '4000' },
+        port: { type: 'string' },
         data: { type: 'string' },
         reset: { type: 'boolean', default: false },
+        watch: { type: 'boolean', default: false },
       },
     });
   } catch (error) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ensureInstalled } from '../bootstrap/install.mjs';
 import { takeLock } from '../bootstrap/lock.mjs';
-import { takeDataOption } from '../bootstrap/options.mjs';
+import { readStartOptions, takeDataOption } from '../bootstrap/options.mjs';
 
 describe('a lock', () => {
   let folder: string;
@@ -75,6 +75,27 @@ describe('a lock', () => {
     await expect(takeLock('/proc/cinegraph/data/start.lock', 'start')).rejects.toThrow(
       /\/proc\/cinegraph cannot be created \(ENOENT\)|EACCES/,
     );
+  });
+});
+
+describe('the port of the gateway', () => {
+  const before = process.env['PORT'];
+  afterEach(() => {
+    if (before === undefined) delete process.env['PORT'];
+    else process.env['PORT'] = before;
+  });
+  const portOf = (variable: string | undefined, ...args: string[]) => {
+    if (variable === undefined) delete process.env['PORT'];
+    else process.env['PORT'] = variable;
+    return readStartOptions(args, '/clone').port;
+  };
+
+  it('the port is that of --port, else that of PORT, else 4000', () => {
+    expect(portOf(undefined)).toBe(4000);
+    expect(portOf('')).toBe(4000);
+    expect(portOf('4100')).toBe(4100);
+    expect(portOf('4100', '--port', '4200')).toBe(4200);
+    expect(() => portOf('http')).toThrow('PORT must be a number from 0 to 65535, not "http".');
   });
 });
 

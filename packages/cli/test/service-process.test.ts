@@ -48,6 +48,14 @@ describe('a service process', () => {
     while (!printed.includes(text)) await new Promise((resolve) => setImmediate(resolve));
   };
 
+  const seenTimes = async (pattern: RegExp, times: number) => {
+    for (;;) {
+      const found = [...printed.matchAll(pattern)];
+      if (found.length >= times) return found;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+
   it('a service that cannot start is not started again, and its output is the reason', async () => {
     const script = `console.error('DATABASE_URL_RATING: is not set, but needed'); process.exit(1);`;
     await expect(start(script)).rejects.toThrow(
@@ -55,24 +63,50 @@ describe('a service process', () => {
     );
   });
 
-  it('a service that keeps dying is started again on its port after growing delays, then given up with its reason', async () => {
+  it('a service that does not become ready five times in a row is given up with its reason, after growing delays', async () => {
     const givenUp = new Promise<Error>((resolve) => {
       void start(
-        `${ready} console.log('port ' + process.env.PORT); console.error('out of luck'); setTimeout(() => process.exit(3), 20);`,
+        `if (process.env.PORT === '0') { ${ready} }
+         console.log('port ' + process.env.PORT); console.error('out of luck'); setTimeout(() => process.exit(3), 20);`,
         resolve,
       );
     });
-    expect((await givenUp).message).toBe('rating keeps dying (5 times within a minute): out of luck');
+    expect((await givenUp).message).toBe('rating did not become ready 5 times in a row: out of luck');
     expect([...printed.matchAll(/port (\d+)/g)].map(([, port]) => port)).toEqual([
       '0',
-      ...Array.from({ length: 4 }, () => '4001'),
+      ...Array.from({ length: 5 }, () => '4001'),
     ]);
     const delays = [...printed.matchAll(/starting it again in (\S+) s/g)].map(([, delay]) => Number(delay));
-    expect(delays).toHaveLength(4);
-    for (const [at, longest] of [0.25, 0.5, 1, 2].entries()) {
+    expect(delays).toHaveLength(5);
+    for (const [at, longest] of [0.25, 0.5, 1, 2, 4].entries()) {
       expect(delays[at]).toBeGreaterThanOrEqual(longest / 2 - 0.01);
       expect(delays[at]).toBeLessThanOrEqual(longest);
     }
+  });
+
+  it('a service that is killed six times within a minute, and ready after each restart, is not given up', async () => {
+    const givenUp: Error[] = [];
+    await start(`${ready} console.log('pid ' + process.pid); setInterval(() => undefined, 1000);`, (error) =>
+      givenUp.push(error),
+    );
+    for (let kill = 1; kill <= 6; kill += 1) {
+      const pids = await seenTimes(/pid (\d+)\n/g, kill);
+      process.kill(Number(pids.at(-1)?.[1]), 'SIGKILL');
+      await seenTimes(/rating is back/g, kill);
+    }
+    expect(givenUp).toEqual([]);
+  });
+
+  it('a service that is restarted on request keeps its port, and one that then cannot start waits for the next request', async () => {
+    const runs = `${ready} console.log('port ' + process.env.PORT); setInterval(() => undefined, 1000);`;
+    const service = await start(runs);
+    await service.restart();
+    await seen('port 4001');
+    await writeFile(join(folder, 'main.mjs'), `console.error('a wrong change'); process.exit(1);`);
+    await expect(service.restart()).rejects.toThrow('rating could not start: a wrong change');
+    await writeFile(join(folder, 'main.mjs'), runs);
+    await service.restart();
+    expect(printed).not.toContain('starting it again');
   });
 
   it('a service that does not become ready after a restart is killed, which counts as a death', async () => {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createHttpServer, type HttpServer, type Readiness } from '../src/http/server.js';
@@ -141,6 +143,43 @@ describe('createHttpServer', () => {
     const response = await slow;
     expect([response.status, await response.json()]).toEqual([200, { done: true }]);
     await stopped;
+  });
+
+  it('serves a request that arrives on an idle connection as the drain begins, and then closes the connection', async () => {
+    const { port } = new URL(await start());
+    const socket = connect(Number(port), '127.0.0.1').setEncoding('utf8');
+    const request = 'GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n';
+    socket.write(request);
+    const [first] = (await once(socket, 'data')) as [string];
+    expect(first.toLowerCase()).toContain('connection: keep-alive');
+    const stopped = server?.part.stop();
+    socket.write(request);
+    let second = '';
+    for await (const chunk of socket) second += String(chunk);
+    expect(second).toContain('HTTP/1.1 200 OK');
+    expect(second.toLowerCase()).toContain('connection: close');
+    await stopped;
+  });
+
+  it('loses no request of clients that keep connections alive while it stops', async () => {
+    const url = await start();
+    let served = 0;
+    const client = async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      for (;;) {
+        const result = await new Promise<number | string | undefined>((resolve) => {
+          get(`${url}/health/live`, { agent }, (response) => {
+            response.resume().once('end', () => resolve(response.statusCode));
+          }).once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+        });
+        if (result !== 200) return result;
+        served += 1;
+      }
+    };
+    const ends = Promise.all(Array.from({ length: 40 }, client));
+    while (served < 400) await new Promise((resolve) => setImmediate(resolve));
+    await server?.part.stop();
+    expect(new Set(await ends)).toEqual(new Set(['ECONNREFUSED']));
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { backoffMs } from '@cinegraph/service/backoff';
 import type { ReadyMessage } from '@cinegraph/service/run-service';
 import { StartError } from '@cinegraph/service/start-error';
 import { say } from '@cinegraph/service/terminal';
-import { readServiceLine } from './service-line.js';
+import { createServiceConsole, readServiceLine } from './service-line.js';
 
 /** A service that runs as a process of its own, and is started again when it dies. */
 export interface ServiceProcess {
@@ -13,6 +13,11 @@ export interface ServiceProcess {
   readonly url: string;
   /** Lets it finish its work in progress; resolves when the process has ended. */
   stop(): Promise<void>;
+  /**
+   * Stops it, and starts it again on its port; resolves when it is ready. Rejects with its last error if it
+   * cannot start; then it is not started until the next call.
+   */
+  restart(): Promise<void>;
 }
 
 /** How to start a service. */
@@ -23,7 +28,7 @@ export interface ServiceOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The port on which it listens; 0 lets the system choose one at the first start. */
   readonly port: number;
-  /** Called with the reason when the service keeps dying and is not started again. */
+  /** Called with the reason when the service repeatedly fails to start again, and is given up. */
   readonly onGivenUp: (error: StartError) => void;
   /** After it is aborted, nothing is started (again). */
   readonly signal: AbortSignal;
@@ -31,8 +36,9 @@ export interface ServiceOptions {
   readonly readyWithinMs?: number;
 }
 
-/** A service that dies this many times within this time is not started again. */
-const deathsToGiveUp = 5;
+/** A service that ends this many times in a row without becoming ready is not started again. */
+const failuresToGiveUp = 5;
+/** The delay before a restart grows with the deaths within this time. */
 const deathsWithinMs = 60_000;
 const restartBackoff = { firstMs: 250, longestMs: 8_000 };
 /** How long a service may take to stop that was not ready yet, and so has not reported how long it takes. */
@@ -42,13 +48,15 @@ const stopMarginMs = 2_000;
 
 /**
  * Starts a service and waits until it is ready. If it ends before that, it is not started again, and its last
- * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay,
- * until it has died five times within a minute. A service that does not become ready in time is killed, which
- * counts as a death. A service ends by itself when this process is gone.
+ * error is thrown as a StartError. If it dies later, it is started again on its port after a growing delay.
+ * If that fails five times in a row, it is given up; a restart that becomes ready begins the count again. A
+ * service that does not become ready in time is killed, which is such a failure. A service ends by itself
+ * when this process is gone.
  */
 export const startService = async (options: ServiceOptions): Promise<ServiceProcess> => {
   const { name, signal, onGivenUp } = options;
   const deaths: number[] = [];
+  let failures = 0;
   let stopping = false;
   let timer: NodeJS.Timeout | undefined;
   let current = spawnService(options, options.port);
@@ -63,29 +71,45 @@ export const startService = async (options: ServiceOptions): Promise<ServiceProc
   });
   const port = Number(new URL(url).port);
 
+  let retired: typeof current | undefined;
   const restartWhenDead = async () => {
-    const reason = await current.gone;
-    if (stopping || signal.aborted) return;
+    const watched = current;
+    const reason = await watched.gone;
+    if (stopping || signal.aborted || watched === retired) return;
     const now = Date.now();
     deaths.push(now);
     const recent = deaths.filter((time) => now - time < deathsWithinMs).length;
-    if (recent >= deathsToGiveUp) {
-      onGivenUp(new StartError(`${name} keeps dying (${recent} times within a minute): ${reason}`));
+    if (failures >= failuresToGiveUp) {
+      onGivenUp(new StartError(`${name} did not become ready ${failures} times in a row: ${reason}`));
       return;
     }
     const delayMs = backoffMs(recent - 1, restartBackoff);
     say(`${name} died (${reason}); starting it again in ${(delayMs / 1000).toFixed(2)} s`);
     timer = setTimeout(() => {
       current = spawnService(options, port);
+      failures += 1;
       current.ready.then(
-        () => say(`${name} is back`),
+        () => {
+          failures = 0;
+          say(`${name} is back`);
+        },
         () => undefined,
       );
       void restartWhenDead();
     }, delayMs);
   };
+  const restart = async () => {
+    retired = current;
+    clearTimeout(timer);
+    await retired.stop();
+    if (stopping || signal.aborted) return;
+    current = spawnService(options, port);
+    await current.ready;
+    failures = 0;
+    void restartWhenDead();
+  };
   void restartWhenDead();
-  return { name, url, stop };
+  return { name, url, stop, restart };
 };
 
 /** Returns a promise that rejects when the signal is aborted, immediately if it is aborted already. */
@@ -105,12 +129,13 @@ const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOption
     detached: true,
   });
   let lastFailure = '';
+  const show = createServiceConsole(say);
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
     createInterface({ input: stream }).on('line', (line) => {
-      const { shown, message, failure } = readServiceLine(name, line);
-      if (failure) lastFailure = message;
-      say(shown);
+      const read = readServiceLine(name, line);
+      if (read.failure) lastFailure = read.message;
+      show(read);
     });
   }
   const gone = new Promise<string>((resolve) => {

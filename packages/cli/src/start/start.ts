@@ -1,7 +1,8 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { StartError } from '@cinegraph/service/start-error';
 import { say } from '@cinegraph/service/terminal';
+import { ensureBuilt, stateOfSources } from '../../bootstrap/build.mjs';
 import { takeLock } from '../../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../../bootstrap/options.mjs';
 import { assertAnswers, printReadyBanner } from './ready-banner.js';
@@ -19,6 +20,7 @@ import {
 import { importAtFirstStart } from '../import/first-import.js';
 import { lockOf } from '../jobs.js';
 import { aborted, startService } from './service-process.js';
+import { watchSubgraphs, type WatchedSubgraph } from './watch-subgraphs.js';
 
 /**
  * The command `start`: starts the databases, the subgraphs of supergraph.yaml and then the gateway, prints
@@ -59,7 +61,7 @@ export const start = async (args: readonly string[], signal: AbortSignal): Promi
  * throws.
  */
 const runGraph = async (
-  { data, port }: StartOptions,
+  { data, port, watch }: StartOptions,
   signal: AbortSignal,
   started: (() => Promise<void>)[],
 ): Promise<never> => {
@@ -85,6 +87,7 @@ const runGraph = async (
   signal.throwIfAborted();
 
   say(`starting ${[...subgraphs.map(({ name }) => name), 'gateway'].join(', ')}`);
+  const watched: WatchedSubgraph[] = [];
   const services = await Promise.allSettled(
     subgraphs.map(async (subgraph) => {
       const { name, main, urlVariable } = subgraph;
@@ -93,6 +96,8 @@ const runGraph = async (
         env: { ...common, ...databasesOf(subgraph, databases.urls) },
       });
       started.push(service.stop);
+      const sources = [relative(root, subgraph.folder), `prisma/${name}`];
+      watched.push({ name, restart: service.restart, state: () => stateOfSources(root, sources) });
       return [urlVariable, `${service.url}/graphql`] as const;
     }),
   );
@@ -113,5 +118,27 @@ const runGraph = async (
   started.push(gateway.stop);
   await assertAnswers(gateway.url, signal);
   await printReadyBanner(gateway.url);
+  if (watch) {
+    const isComposed = env.SUPERGRAPH_PATH === composedSupergraph;
+    void keepUpToDate(watched, isComposed, signal).catch(onGivenUp);
+  }
   return Promise.race([failed, aborted(signal)]);
+};
+
+/** Builds, restarts and composes after each change of a subgraph; the gateway loads the file by itself. */
+const keepUpToDate = async (
+  subgraphs: readonly WatchedSubgraph[],
+  isComposed: boolean,
+  signal: AbortSignal,
+) => {
+  // Loaded now, because a change may build this file again.
+  const { compose } = await import('../compose/command.js');
+  say(`watching ${subgraphs.map(({ name }) => name).join(', ')}`);
+  await watchSubgraphs({
+    ...{ subgraphs, signal, report: say },
+    build: () => ensureBuilt(root, signal, say),
+    recompose: async () => {
+      if (isComposed) await compose([], { folder: root, print: say, complain: say });
+    },
+  });
 };

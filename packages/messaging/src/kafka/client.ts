@@ -3,7 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import { Kafka, logLevel, type logCreator, type RetryOptions, type SASLOptions } from 'kafkajs';
 import type { Logger } from '@cinegraph/service/logger';
 import type { ConnectionState } from './connection-state.js';
-import { unencryptedCode } from './explain-error.js';
+import { translateLine, unencryptedCode } from './explain-error.js';
 import { isLoopback, type KafkaSasl, type KafkaSecurity } from './security.js';
 
 /** A client of the cluster, with the means to end it at once. */
@@ -113,15 +113,20 @@ const saslOptions = ({ mechanism, username, password }: KafkaSasl): SASLOptions 
  */
 const ignoredLines = /^Limiting retries for the idempotent producer|sasl/iu;
 
-/** Lowers each line by one level: kafkajs logs an attempt as an error even if it will try again. */
+/**
+ * Translates each line, and lowers it by one level: kafkajs logs an attempt as an error even if it will try
+ * again. Lines that mean the same count as one.
+ */
 const createLog =
   (logger: Logger, connectionState: ConnectionState, isAbandoned: () => boolean): logCreator =>
   () =>
   ({ namespace, level, log: { message, timestamp: _timestamp, logger: _logger, ...rest } }) => {
-    if (isAbandoned() || ignoredLines.test(message) || connectionState.isRepeated(message)) return;
-    const fields = { ...rest, kafkajs: namespace };
-    if (connectionState.isRefused()) logger.debug(fields, message);
-    else if (level === logLevel.ERROR) logger.warn(fields, message);
-    else if (level === logLevel.WARN) logger.info(fields, message);
-    else logger.debug(fields, message);
+    if (isAbandoned() || ignoredLines.test(message)) return;
+    const sentence = translateLine(message);
+    if (connectionState.isRepeated(sentence)) return;
+    const fields = { ...rest, kafkajs: `${namespace}: ${message}` };
+    if (connectionState.isRefused()) logger.debug(fields, sentence);
+    else if (level === logLevel.ERROR) logger.warn(fields, sentence);
+    else if (level === logLevel.WARN) logger.info(fields, sentence);
+    else logger.debug(fields, sentence);
   };

@@ -18,6 +18,31 @@ export const explainError = (error: unknown): string | undefined => {
   return undefined;
 };
 
+/**
+ * Returns what a log line of kafkajs means, in our words. A line that is not known here is quoted, so that it
+ * can be looked up. What kafkajs adds to its line, such as the broker's address, stays in the log's fields.
+ */
+export const translateLine = (line: string): string =>
+  translations.find(([pattern]) => pattern.test(line))?.[1] ?? `the Kafka client reports: ${line}`;
+
+const translations: readonly (readonly [pattern: RegExp, sentence: string])[] = [
+  [/^Connection (error|timeout)|^Failed to connect to (seed )?broker/, 'a Kafka broker cannot be reached'],
+  [/^Failed to connect|^KafkaJS(NonRetriableError|NumberOfRetriesExceeded)/, 'Kafka cannot be reached'],
+  [/rebalancing/i, 'the consumer group distributes its partitions again'],
+  [/not aware of this member/, 'the consumer group no longer knows this member, which joins it again'],
+  [/not aware of all assigned partitions/, 'the consumer reads the list of partitions again'],
+  [/resync group/, 'the consumer group is synchronized again'],
+  [/^Crash: /, 'the consumer lost its group or its connection'],
+  [/^Restarting the consumer/, 'the consumer is started again'],
+  [
+    /^Offset out of range/,
+    'the committed position no longer exists; the consumer begins at the first message that does',
+  ],
+  [/does not host this topic-partition|no leader|not the leader/i, 'a partition has no leader at the moment'],
+  [/coordinator/i, 'the coordinator of the consumer group is not available'],
+  [/^Response .*/, 'a Kafka broker responded with an error'],
+];
+
 interface KafkaError {
   readonly type: string;
   readonly code: string;

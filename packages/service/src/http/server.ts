@@ -1,4 +1,4 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
@@ -39,12 +39,19 @@ const defaultMaxBodyBytes = 1_000_000;
 const unfinishedBodyMs = 2_000;
 
 /**
+ * How long a connection stays open during the drain without a request. A request that is already on its way
+ * arrives within it, and its response closes the connection; closed at once, the request would be lost.
+ */
+const idleLingerMs = 250;
+
+/**
  * Creates the HTTP server of a service. It limits the size and duration of requests, forbids caching unless a
  * route sets `Cache-Control`, and sends its own errors in GraphQL's format. It serves `/health/live` (200
  * while the process responds) and `/health/ready` (200 or 503, with the checks).
  *
- * Stopping it makes `/health/ready` 503 first, closes the listener after `drainGraceMs`, and then waits for
- * the requests under way.
+ * Stopping it makes `/health/ready` 503 first, and closes the listener after `drainGraceMs`. Then it waits
+ * for the requests under way and for those that still arrive on open connections; each response closes its
+ * connection. A connection without a request is closed after a quarter of a second.
  */
 export const createHttpServer = (options: HttpOptions): HttpServer => {
   const { host, port, logger, readiness } = options;
@@ -55,7 +62,7 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     requestTimeout: 10_000,
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
-    forceCloseConnections: 'idle',
+    forceCloseConnections: false,
     // A request on a kept-alive connection during the drain is served; its response closes the connection.
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -75,17 +82,7 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     onConstructorPoisoning: 'error',
   });
 
-  /** The requests under way on each open connection. */
-  const sockets = new Map<Socket, Set<IncomingMessage>>();
-  app.server.on('connection', (socket: Socket) => {
-    sockets.set(socket, new Set());
-    socket.once('close', () => sockets.delete(socket));
-  });
-  app.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const requests = sockets.get(request.socket);
-    requests?.add(request);
-    response.once('close', () => requests?.delete(request));
-  });
+  const connections = trackConnections(app.server);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
@@ -100,6 +97,15 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
   app.addHook('onSend', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });
+
+  // Not for each request at other levels: the path is hot (bench graph).
+  if (logger.isLevelEnabled('debug')) {
+    app.addHook('onResponse', async ({ method, url }, reply) => {
+      const [path] = url.split('?');
+      const durationMs = Math.round(reply.elapsedTime * 10) / 10;
+      logger.debug({ method, path, status: reply.statusCode, durationMs }, 'request');
+    });
+  }
 
   app.setErrorHandler(async (error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? 500;
@@ -146,15 +152,8 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
         draining = true;
         if (drainGraceMs > 0) await delay(drainGraceMs);
         const closed = app.close();
-        // A client that holds an idle connection, or never completes its request, must not block the drain.
-        for (const [socket, requests] of sockets) if (requests.size === 0) socket.destroy();
-        const impatience = setTimeout(() => {
-          for (const [socket, requests] of sockets) {
-            if ([...requests].some(({ complete }) => !complete)) socket.destroy();
-          }
-        }, unfinishedBodyMs).unref();
+        await connections.drain();
         await closed;
-        clearTimeout(impatience);
       },
     },
   };
@@ -181,6 +180,44 @@ const hasValidHost = ({ headers: { host }, rawHeaders }: IncomingMessage): boole
 
 /** A host name, an IPv4 address or an IPv6 address in brackets, and a port. */
 const hostPattern = /^(?:\[([\da-f:.]+)\]|[\w.~!$&'()*+,;=%-]*)(?::(\d*))?$/i;
+
+/**
+ * Follows the connections of a server. `drain`, called when the server accepts no more, resolves when all of
+ * them are closed.
+ */
+const trackConnections = (server: Server) => {
+  const sockets = new Map<Socket, { readonly requests: Set<IncomingMessage>; idleSince: number }>();
+  server.on('connection', (socket: Socket) => {
+    sockets.set(socket, { requests: new Set(), idleSince: performance.now() });
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const connection = sockets.get(request.socket);
+    connection?.requests.add(request);
+    response.once('close', () => {
+      connection?.requests.delete(request);
+      if (connection) connection.idleSince = performance.now();
+    });
+  });
+  // Closing a server calls this, and it would reset a connection on which a request is about to arrive.
+  server.closeIdleConnections = () => undefined;
+
+  const drain = async () => {
+    const began = performance.now();
+    while (sockets.size > 0) {
+      const now = performance.now();
+      for (const [socket, { requests, idleSince }] of sockets) {
+        const isIdle = requests.size === 0 && now - Math.max(began, idleSince) >= idleLingerMs;
+        // A client that never completes its request must not block the drain.
+        const isUnfinished =
+          now - began >= unfinishedBodyMs && [...requests].some(({ complete }) => !complete);
+        if (isIdle || isUnfinished) socket.destroy();
+      }
+      await delay(10);
+    }
+  };
+  return { drain };
+};
 
 const sendClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
   if (error.code === 'ECONNRESET' || !socket.writable) {

@@ -32,7 +32,7 @@ export const findRatings = async (
 /**
  * Returns a page of the newest ratings for each key, by `ratingsOfMovieKeyOf`, in one statement. Movies
  * that are not known have no ratings. Prisma Client reads a page for each movie only by a query for each,
- * or by reading all ratings of all movies (docs/decisions/0034).
+ * or by reading all ratings of all movies (docs/decisions/0037).
  */
 export const findRatingsOfMovies = async (
   prisma: PrismaClient,
@@ -108,7 +108,7 @@ export interface ProviderCount {
 /**
  * Returns for each movie how many of its ratings each provider published, most first; without the movies
  * that have none. The counts are read by an index of these ratings alone, and are not kept beside them
- * (0035).
+ * (0037).
  */
 export const countByProvider = async (
   prisma: PrismaClient,

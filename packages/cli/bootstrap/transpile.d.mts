@@ -1,0 +1,1 @@
+export declare const transpile: (root: string, folders: readonly string[]) => Promise<void>;
