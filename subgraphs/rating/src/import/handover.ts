@@ -13,7 +13,7 @@ import { putKnownMovies } from '../sql/known-movies.js';
  * metadata ran before this one.
  */
 export const readHandover = async (
-  client: pg.ClientBase,
+  pool: pg.Pool,
   folder: string | undefined,
 ): Promise<{ readonly aliases: ReadonlyMap<string, string> } | undefined> => {
   if (folder === undefined) return undefined;
@@ -27,7 +27,7 @@ export const readHandover = async (
       if ('alias' in entry) aliases.set(entry.alias, entry.movie);
       else known.push(entry);
     }
-    if (known.length > 0) await client.query(putKnownMovies, [JSON.stringify(known)]);
+    if (known.length > 0) await pool.query(putKnownMovies, [JSON.stringify(known)]);
   }
   return { aliases };
 };

@@ -41,7 +41,7 @@ export const openStagedTables =
       await close();
       throw error;
     }
-    const handover = await readHandover(client, context.folder);
+    const handover = await readHandover(pool, context.folder);
     const movieIdOf = ({ movieId }: StagedRating) => handover?.aliases.get(movieId) ?? movieId;
     let run: Run = { source, fingerprint: undefined, startedAt: new Date(), mergedThrough: start };
     let line = 0;
