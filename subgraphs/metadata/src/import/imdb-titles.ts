@@ -15,8 +15,8 @@ const files = ['title.basics', 'title.ratings', 'title.crew', 'name.basics'] as 
 
 /**
  * Creates an importer of IMDb's datasets: four `.tsv.gz` files in a folder, whose lines may be in any order.
- * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless a movie with that IMDb
- * id exists; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never part
+ * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless another source has added
+ * the film; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never part
  * of the aggregated rating. Memory grows by one number for each movie and each director. An importer can be
  * used for one import only.
  */

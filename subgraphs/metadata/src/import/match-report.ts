@@ -35,7 +35,8 @@ export const openMatchReport = (source: string, folder: string | undefined): Mat
           `ambiguous, so left apart: ${record}, ${title} (${year}), may be ${candidates.join(' or ')}`,
         );
       }
-      if (doubles > 0) notes.push(`${doubles} films that were added before stand twice, and stay as they are`);
+      if (doubles > 0)
+        notes.push(`${doubles} films that were added before stand twice, and stay as they are`);
       if (path === undefined || folder === undefined) return;
       // The file of an earlier run would be taken for one of this run.
       if (ambiguous.length === 0) return rm(path, { force: true });

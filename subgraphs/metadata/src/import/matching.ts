@@ -91,7 +91,7 @@ export const titleKeysOf = (title: string): readonly string[] => {
   );
   const main = others.length === 0 ? title : title.replace(/\([^()]*\)/g, ' ');
   // A short text in parentheses is a part or a year rather than a title.
-  const keys = [main, ...others.filter((text) => text.length > 5)].map(titleKeyOf);
+  const keys = [main, ...others.filter((text) => text.length >= 5)].map(titleKeyOf);
   return [...new Set(keys.filter((key) => key !== ''))];
 };
 

@@ -41,7 +41,7 @@ const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'ca
  * A movie whose record is the same as at the last import is not written. Of another movie, only the facts
  * that the source changed are written, with one event; what people edited or deleted stays. A record is
  * refused if an earlier one has the same id, or if it has an external id of another movie. A film that another
- * source has added is not added a second time (docs/decisions/0034); the report has the numbers.
+ * source has added is not added a second time (docs/decisions/0038); the report has the numbers.
  */
 export const openMovieTables =
   (source: string): ((...from: Parameters<Importer<SourceMovie>['open']>) => MovieTables) =>
