@@ -187,17 +187,17 @@ export const adoptIds = async (
   const entries = chunk.map((entry): Entry => {
     const { record, item } = entry;
     const film = filmOf(item);
-    let id = knownOwner(film, owners);
-    if (id === undefined) {
-      const match = matcher.match(film);
-      if (match && 'ambiguous' in match) {
-        const { title, year } = film;
-        ambiguous.push({ record, id: item.id, title, year, candidates: match.ambiguous });
-      } else if (match && existing.has(item.id)) {
-        doubles.push([item.id, match.id]);
-      } else {
-        id = match?.id;
-      }
+    const owner = knownOwner(film, owners) ?? (existing.has(item.id) ? item.id : undefined);
+    // A film that was added before keeps its id, but the report says what it may be.
+    const match = owner === undefined || owner === item.id ? matcher.match(film) : undefined;
+    let id = owner;
+    if (match && 'ambiguous' in match) {
+      const { title, year } = film;
+      ambiguous.push({ record, id: item.id, title, year, candidates: match.ambiguous });
+    } else if (match && owner !== undefined) {
+      doubles.push([item.id, match.id]);
+    } else {
+      id ??= match?.id;
     }
     if (id === undefined || id === item.id) return entry;
     matched += 1;
