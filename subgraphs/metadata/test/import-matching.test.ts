@@ -46,7 +46,7 @@ const importMovieLens = async () => {
   return imports.importMovieLens();
 };
 
-/** Returns the films as the sets of their ids in all sources, which do not depend on the order of the imports. */
+/** Returns the films as the sets of their ids in all sources, which no order of the imports changes. */
 const films = async () => {
   const { rows: found } = await imports.subgraph.pool.query<{ names: string }>(`
     SELECT string_agg(DISTINCT name, ' ' ORDER BY name) AS names

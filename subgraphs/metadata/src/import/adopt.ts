@@ -41,8 +41,8 @@ export interface Matcher {
 }
 
 /**
- * Creates a matcher. It holds in memory the films of the tables that the source may have under another id, and
- * the films of the source with the title of one of these.
+ * Creates a matcher. It holds in memory the films of the tables, and the films of the source that have the
+ * title of one of these.
  */
 export const createMatcher = (pool: pg.Pool): Matcher => {
   let stored: FilmIndex = new Map();
@@ -164,9 +164,9 @@ const knownOwner = (
 };
 
 /**
- * Gives each movie the id of the movie that has its IMDb id, another external id of it, or its id in the source
- * as an external id. A movie that is not known so far gets the id of the film that it matches by title, year
- * and director; its id in the source becomes an external id of that film.
+ * Gives each movie the id of the movie that has its IMDb id, another external id of it, or its id in the
+ * source as an external id. A movie that is not known so far gets the id of the film that it matches by
+ * title, year and director; its id in the source becomes an external id of that film.
  */
 export const adoptIds = async (
   tx: Prisma.TransactionClient,

@@ -15,10 +15,10 @@ const files = ['title.basics', 'title.ratings', 'title.crew', 'name.basics'] as 
 
 /**
  * Creates an importer of IMDb's datasets: four `.tsv.gz` files in a folder, whose lines may be in any order.
- * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless another source has added
- * the film; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never part
- * of the aggregated rating. Memory grows by one number for each movie and each director. An importer can be
- * used for one import only.
+ * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless another source has
+ * added the film; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never
+ * part of the aggregated rating. Memory grows by one number for each movie and each director, and by what the
+ * matcher holds. An importer can be used for one import only.
  */
 export const createImdb = (): Importer<SourceMovie> => {
   let client: pg.PoolClient | undefined;
@@ -42,11 +42,13 @@ export const createImdb = (): Importer<SourceMovie> => {
       };
     },
     open: async (pool, context): Promise<ImportTables<SourceMovie>> => {
-      const { prepare: _, ...tables } = openMovieTables('imdb')(pool, context);
+      const tables = openMovieTables('imdb')(pool, context);
       matcher = tables.matcher;
       client = await pool.connect();
       return {
         ...tables,
+        // The films are surveyed while the files are read, because they do not fit into memory.
+        prepare: (records) => records,
         close: async () => {
           // Destroys the connection, and with it the temporary tables.
           client?.release(true);

@@ -8,14 +8,14 @@ export interface Film {
   readonly externalIds: readonly { readonly source: string; readonly value: string }[];
 }
 
-/** The result of matching a film: the id of its match, several possible ones, or undefined if there is none. */
+/** The result of matching a film: the id of its match, the possible ones, or undefined if there is none. */
 export type Match = { readonly id: string } | { readonly ambiguous: readonly string[] } | undefined;
 
 /**
  * Matches a film of one source with the films of others. `candidates` are the films of other sources, and
  * `rivals` those of the film's own source, of which each may be the better match for a candidate. Two films
- * match if each agrees best with the other and with no third one as well. So the result is the same, whichever
- * source is imported first. If two agree equally well, the film is ambiguous, and nothing is guessed.
+ * match if each agrees best with the other and with no third one as well. So the result is the same,
+ * whichever source is imported first. If two agree equally well, the film is ambiguous.
  */
 export const matchFilm = (film: Film, candidates: readonly Film[], rivals: readonly Film[]): Match => {
   const best = bestOf(film, candidates);

@@ -36,7 +36,9 @@ export const reconcileFacts = (
     : { facts, changed };
 };
 
-/** Returns the external ids with those that the source added or dropped since; undefined if nothing changes. */
+/**
+ * Returns the external ids after the source added or dropped some; undefined if that changes nothing.
+ */
 const reconcileExternalIds = (
   last: MovieFacts['externalIds'],
   current: MovieFacts['externalIds'],

@@ -18,14 +18,17 @@ interface Change {
   readonly changed: ReadonlySet<keyof MovieFacts>;
 }
 
-/** The result of a chunk, the ids of all movies in it, and how they were matched with those of other sources. */
+/** The result of a chunk, the ids of all movies in it, and how they were matched with those of others. */
 interface WrittenChunk extends ChunkResult {
   readonly ids: Iterable<string>;
   readonly added: number;
   readonly adopted: AdoptedChunk;
 }
 
-/** Metadata's tables during an import. An importer that cannot hold its source in memory uses the matcher itself. */
+/**
+ * Metadata's tables during an import. An importer that cannot hold its source in memory replaces `prepare`,
+ * and uses the matcher itself.
+ */
 export interface MovieTables extends ImportTables<SourceMovie> {
   readonly matcher: Matcher;
 }
@@ -40,8 +43,8 @@ const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'ca
  *
  * A movie whose record is the same as at the last import is not written. Of another movie, only the facts
  * that the source changed are written, with one event; what people edited or deleted stays. A record is
- * refused if an earlier one has the same id, or if it has an external id of another movie. A film that another
- * source has added is not added a second time (docs/decisions/0038); the report has the numbers.
+ * refused if an earlier one has the same id, or if it has an external id of another movie. A film that
+ * another source has added is not added a second time (docs/decisions/0038); the report has the numbers.
  */
 export const openMovieTables =
   (source: string): ((...from: Parameters<Importer<SourceMovie>['open']>) => MovieTables) =>
