@@ -123,6 +123,24 @@ describe('a film of two sources', () => {
     expect(await imports.contents()).toEqual(before);
   });
 
+  it('a film of IMDb matches one of the catalogue in the year before, if the director is the same', async () => {
+    rows.push(row('Brazil', 1984, 'Terry Gilliam'));
+    try {
+      await importCatalogue();
+    } finally {
+      rows.pop();
+    }
+    await imports.imdbFolder();
+    const report = await imports.importImdb();
+    expect(report?.notes[0]).toMatch(/^1 matched with films of other sources/);
+    expect(await imports.movieOf('vega:6')).toMatchObject({
+      title: 'Brazil',
+      runtimeMinutes: 132,
+      externalIds: [{ source: 'imdb', value: 'tt0088846' }],
+    });
+    expect(await imports.importImdb()).toMatchObject({ written: 0 });
+  });
+
   it('an import that fails in the middle gives the same films when it runs again', async () => {
     await importCatalogue();
     const { pool } = imports.subgraph;
