@@ -144,15 +144,15 @@ describe('an import', () => {
       },
       externalRatings: [{ source: 'imdb', average: 7.9, votes, scaleTop: 10 }],
     });
-    const tables = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    const tables = openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
     const write = (title: string, votes: number) =>
       tables.write([{ record: 'line 1', item: movieOf(title, votes) }]);
     await write('Brazil', 1);
     await tables.close();
-    const again = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    const again = openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
     await again.write([{ record: 'line 1', item: movieOf('Brazil', 2) }]);
     await again.close();
-    const last = await openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
+    const last = openMovieTables('source')(subgraph.pool, { values: {}, folder: undefined });
     await last.write([{ record: 'line 1', item: movieOf('Brazil!', 2) }]);
     await last.close();
     expect(await outboxEvents()).toEqual([

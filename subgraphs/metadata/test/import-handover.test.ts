@@ -41,12 +41,12 @@ describe('the hand-over to rating', () => {
     await importInto(handoverOnly, imports.subgraph.pool, { folder: imports.folder });
     expect(await imports.handover()).toEqual([
       { movie: 'imdb:tt0088846', version: 1, deleted: false },
-      { movie: 'imdb:tt0114709', version: 1, deleted: false },
+      { movie: 'imdb:tt0114709', version: 2, deleted: false },
       { movie: 'imdb:tt9999997', version: 1, deleted: false },
       { movie: 'imdb:tt9999999', version: 2, deleted: true },
-      { movie: 'movielens:1', version: 1, deleted: false },
       { movie: 'movielens:77', version: 1, deleted: false },
       { alias: 'imdb:tt0875034', movie: 'movielens:77' },
+      { alias: 'movielens:1', movie: 'imdb:tt0114709' },
     ]);
   });
 });

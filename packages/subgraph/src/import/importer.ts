@@ -63,6 +63,10 @@ export interface ImportTables<Item> {
    * it returns the counts of that run, and the source is not read again.
    */
   begin?(fingerprint: string | undefined): Promise<{ read: number; refusedCount: number } | undefined>;
+  /**
+   * Returns the records after it has looked at all of them. Without it, they are written as they are read.
+   */
+  prepare?(records: OpenedSource<Item>['records']): OpenedSource<Item>['records'];
   /** Writes one chunk in one transaction. */
   write(items: readonly { readonly record: string; readonly item: Item }[]): Promise<ChunkResult>;
   /** Does the work that needs the whole source, e.g. merges what `write` has staged. Completes the report. */

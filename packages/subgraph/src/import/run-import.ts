@@ -142,7 +142,7 @@ const readAll = async <Item>(
     bar.update(position(), report.read);
   };
   try {
-    for await (const entry of source.records) {
+    for await (const entry of tables.prepare?.(source.records) ?? source.records) {
       report.read += 1;
       if ('refused' in entry) {
         rejects.add({ record: entry.record, reason: entry.refused }, entry.text);

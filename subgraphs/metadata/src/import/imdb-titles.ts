@@ -7,6 +7,7 @@ import { openSource, type Source } from '@cinegraph/subgraph/import/source';
 import { isStorableText } from '@cinegraph/database/storable-text';
 import type pg from 'pg';
 import { migrations } from '../migrations.js';
+import type { Matcher } from './adopt.js';
 import { toSourceRecord, type SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
 
@@ -14,13 +15,14 @@ const files = ['title.basics', 'title.ratings', 'title.crew', 'name.basics'] as 
 
 /**
  * Creates an importer of IMDb's datasets: four `.tsv.gz` files in a folder, whose lines may be in any order.
- * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless a movie with that IMDb
- * id exists; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never part
- * of the aggregated rating. Memory grows by one number for each movie and each director. An importer can be
- * used for one import only.
+ * Titles that are not movies are skipped. A movie gets the id `imdb:<tconst>`, unless another source has
+ * added the film; a director gets `person:imdb:<nconst>`. IMDb's rating becomes an external rating and never
+ * part of the aggregated rating. Memory grows by one number for each movie and each director, and by what the
+ * matcher holds. An importer can be used for one import only.
  */
 export const createImdb = (): Importer<SourceMovie> => {
   let client: pg.PoolClient | undefined;
+  let matcher: Matcher | undefined;
   return {
     subgraph: 'metadata',
     source: 'imdb',
@@ -32,18 +34,21 @@ export const createImdb = (): Importer<SourceMovie> => {
       const opened: Source[] = [];
       for (const name of files) opened.push(await openSource(join(folder, `${name}.tsv.gz`)));
       const [titles, ratings, crew, names] = opened as [Source, Source, Source, Source];
-      if (!client) throw new Error('The tables must be opened before the source is read.');
+      if (!client || !matcher) throw new Error('The tables must be opened before the source is read.');
       return {
         total: opened.reduce((sum, { size = 0 }) => sum + size, 0),
         position: () => opened.reduce((sum, { position }) => sum + position(), 0),
-        records: readDatasets(client, { titles, ratings, crew, names }),
+        records: readDatasets({ client, matcher }, { titles, ratings, crew, names }),
       };
     },
     open: async (pool, context): Promise<ImportTables<SourceMovie>> => {
-      const tables = await openMovieTables('imdb')(pool, context);
+      const tables = openMovieTables('imdb')(pool, context);
+      matcher = tables.matcher;
       client = await pool.connect();
       return {
         ...tables,
+        // The films are surveyed while the files are read, because they do not fit into memory.
+        prepare: (records) => records,
         close: async () => {
           // Destroys the connection, and with it the temporary tables.
           client?.release(true);
@@ -59,7 +64,7 @@ export const createImdb = (): Importer<SourceMovie> => {
  * temporary table, and a join of the tables yields the movies.
  */
 const readDatasets = async function* (
-  client: pg.PoolClient,
+  { client, matcher }: { readonly client: pg.PoolClient; readonly matcher: Matcher },
   { titles, ratings, crew, names }: Readonly<Record<'titles' | 'ratings' | 'crew' | 'names', Source>>,
 ): AsyncGenerator<SourceRecord<SourceMovie>> {
   await client.query(`SET statement_timeout = 0`);
@@ -109,6 +114,8 @@ const readDatasets = async function* (
     take: ([id = '', name = '']) =>
       contains(people, id) && known(name) !== undefined ? [id, name] : undefined,
   });
+  // Read twice: to match a film, all films of the source must be known, and they do not fit into memory.
+  await matcher.survey(joinedMovies(client));
   yield* joinedMovies(client);
 };
 

@@ -17,8 +17,8 @@ interface Links {
 
 /**
  * Creates an importer of a MovieLens folder: the movies of `movies.csv` with the ids of `links.csv`. A movie
- * gets the id `movielens:<id>`, unless a movie with its IMDb id exists. Then that movie keeps its id, and the
- * hand-over file maps `movielens:<id>` to it. An importer can be used for one import only.
+ * gets the id `movielens:<id>`, unless another source has added the film. Then that movie keeps its id, and
+ * the hand-over file maps `movielens:<id>` to it. An importer can be used for one import only.
  */
 export const createMovieLens = (): Importer<SourceMovie> => {
   // About 100 bytes a movie; the largest MovieLens dataset has 90,000 movies.

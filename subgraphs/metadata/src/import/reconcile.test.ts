@@ -54,6 +54,17 @@ describe('reconcileFacts', () => {
     expect(reconcileFacts(last, current, { ...published, genres: [] }).changed).toEqual(['genres']);
   });
 
+  it('reconciliation keeps the external ids of other sources, and those that people removed stay removed', () => {
+    const ids = (...values: string[]) => values.map((value) => ({ source: 'x', value }));
+    const last = { ...published, externalIds: ids('removed', 'dropped') };
+    const current = { ...published, externalIds: ids('dropped', 'other') };
+    const next = { ...published, externalIds: ids('removed', 'added') };
+    const { facts, changed } = reconcileFacts(last, current, next);
+    expect(facts.externalIds).toEqual(ids('other', 'added'));
+    expect(changed).toEqual(['externalIds']);
+    expect(reconcileFacts(next, facts, next).changed).toEqual([]);
+  });
+
   it('reconciliation reads a record that an earlier version stored with fewer facts', () => {
     expect(
       reconcileFacts({ title: 'Brazil' }, { ...nothingKnown, title: 'Brazil' }, published).facts,

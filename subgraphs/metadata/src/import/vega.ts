@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Certification } from '../generated/resolvers.js';
 import { migrations } from '../migrations.js';
 import { slugOf } from '../rules.js';
+import { handOverMovies } from './handover.js';
 import { repairMacRoman } from './mac-roman.js';
 import { toSourceRecord, type PublishedRating, type SourceMovie } from './source-movie.js';
 import { openMovieTables } from './write.js';
@@ -25,6 +26,7 @@ export const catalogue: Importer<SourceMovie> = {
     return { total: rows.length, records: rows.map((row, index) => readVegaMovie(row, index + 1)) };
   },
   open: openMovieTables('vega'),
+  handOver: (pool) => handOverMovies(pool),
 };
 
 /** The largest accepted file; the one of vega-datasets has 1.4 MB. */

@@ -38,6 +38,10 @@ export const externalIdOwners = `
   SELECT e.source, e.value, e.movie_id FROM external_id e
   JOIN jsonb_to_recordset($1::jsonb) AS r (source text, value text) USING (source, value)`;
 
+/** Input: ids. Returns those of movies that exist, deleted or not. */
+export const existingMovies = `
+  SELECT id FROM movie WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))`;
+
 const columns = {
   title: 'text',
   description: 'text',

@@ -1,19 +1,15 @@
 import { createHash } from 'node:crypto';
 import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
-import type { ChunkResult, Importer } from '@cinegraph/subgraph/import/importer';
+import type { ChunkResult, Importer, ImportTables } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
+import { adoptIds, createMatcher, type AdoptedChunk, type Entry, type Matcher } from './adopt.js';
+import { openMatchReport } from './match-report.js';
 import { reconcileFacts } from './reconcile.js';
 import type { MovieFacts, SourceMovie } from './source-movie.js';
 import * as sql from './write-sql.js';
-
-/** A movie of a chunk. `record` says where it is in its source. */
-interface Entry {
-  readonly record: string;
-  readonly item: SourceMovie;
-}
 
 /** A movie after reconciliation, and which of its facts differ from the tables. */
 interface Change {
@@ -22,9 +18,19 @@ interface Change {
   readonly changed: ReadonlySet<keyof MovieFacts>;
 }
 
-/** The result of a chunk, and the ids of all movies in it. */
+/** The result of a chunk, the ids of all movies in it, and how they were matched with those of others. */
 interface WrittenChunk extends ChunkResult {
   readonly ids: Iterable<string>;
+  readonly added: number;
+  readonly adopted: AdoptedChunk;
+}
+
+/**
+ * Metadata's tables during an import. An importer that cannot hold its source in memory replaces `prepare`,
+ * and uses the matcher itself.
+ */
+export interface MovieTables extends ImportTables<SourceMovie> {
+  readonly matcher: Matcher;
 }
 
 type RefusedRecord = NonNullable<ChunkResult['refused']>[number];
@@ -37,26 +43,36 @@ const lists: ReadonlySet<keyof MovieFacts> = new Set(['genres', 'directors', 'ca
  *
  * A movie whose record is the same as at the last import is not written. Of another movie, only the facts
  * that the source changed are written, with one event; what people edited or deleted stays. A record is
- * refused if an earlier one has the same id, or if it has an external id of another movie.
+ * refused if an earlier one has the same id, or if it has an external id of another movie. A film that
+ * another source has added is not added a second time (docs/decisions/0038); the report has the numbers.
  */
 export const openMovieTables =
-  (source: string): Importer<SourceMovie>['open'] =>
-  (pool) => {
+  (source: string): ((...from: Parameters<Importer<SourceMovie>['open']>) => MovieTables) =>
+  (pool, { folder }) => {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const seen = new Set<string>();
+    const matcher = createMatcher(pool);
+    const matches = openMatchReport(source, folder);
     let changed = false;
     return {
+      matcher,
+      prepare: (records) => matcher.surveyAll(records),
       isEmpty: async () => (await prisma.movie.findFirst({ select: { id: true } })) === null,
       write: async (chunk) => {
-        const { ids, ...result } = await retryOnConflict(
-          () => prisma.$transaction((tx) => writeChunk(tx, { source, seen }, chunk), { timeout: 60_000 }),
+        const { ids, added, adopted, ...result } = await retryOnConflict(
+          () =>
+            prisma.$transaction((tx) => writeChunk(tx, { source, seen, matcher }, chunk), {
+              timeout: 60_000,
+            }),
           // A mutation may have taken an external id of the chunk; the next attempt sees its row.
           { attempts: 3, isRetryable: (error) => isDuplicate(error) || isConflict(error) },
         );
         for (const id of ids) seen.add(id);
         changed ||= result.written > 0;
+        matches.add(adopted, added);
         return result;
       },
+      finish: (report) => matches.finish(report),
       close: async () => {
         // The first queries after the import need the statistics; autovacuum runs only a minute later.
         if (changed) await prisma.$executeRawUnsafe(sql.gatherStatistics);
@@ -65,41 +81,19 @@ export const openMovieTables =
     };
   };
 
-/** Gives each movie the id of the movie that has its IMDb id. Sources are matched by nothing else. */
-const adoptKnownIds = async (
-  tx: Prisma.TransactionClient,
-  entries: readonly Entry[],
-): Promise<readonly Entry[]> => {
-  const idsOf = ({ item }: Entry) => item.facts.externalIds.filter(({ source }) => source === 'imdb');
-  const owners = await findOwners(tx, entries.flatMap(idsOf));
-  if (owners.size === 0) return entries;
-  return entries.map((entry) => {
-    const id = idsOf(entry).flatMap(({ value }) => owners.get(value) ?? [])[0];
-    return id === undefined ? entry : { ...entry, item: { ...entry.item, id } };
-  });
-};
-
-/** Returns the ids of the movies that have these external ids, by the value of the external id. */
-const findOwners = async (
-  tx: Prisma.TransactionClient,
-  externalIds: readonly { readonly source: string; readonly value: string }[],
-): Promise<ReadonlyMap<string, string>> => {
-  if (externalIds.length === 0) return new Map();
-  const rows = await sql.ask<{ value: string; movie_id: string }>(tx, sql.externalIdOwners, externalIds);
-  return new Map(rows.map(({ value, movie_id }) => [value, movie_id]));
-};
-
 const writeChunk = async (
   tx: Prisma.TransactionClient,
-  { source, seen }: { readonly source: string; readonly seen: ReadonlySet<string> },
+  options: { readonly source: string; readonly seen: ReadonlySet<string>; readonly matcher: Matcher },
   chunk: readonly Entry[],
 ): Promise<WrittenChunk> => {
+  const { source, seen, matcher } = options;
   // Importers take turns, chunk by chunk; mutations wait only for the movies of a chunk. The ids are looked
   // up after the lock, because another importer may be adding the same movies.
   await tx.$executeRawUnsafe(sql.lockImports);
   const refused: RefusedRecord[] = [];
   const ids = new Set<string>();
-  const entries = (await adoptKnownIds(tx, chunk)).filter(({ record, item: { id } }) => {
+  const adopted = await adoptIds(tx, chunk, matcher);
+  const entries = adopted.entries.filter(({ record, item: { id } }) => {
     const isNew = !seen.has(id) && !ids.has(id);
     if (!isNew) refused.push({ record, reason: `the id ${id} occurs earlier in the source` });
     ids.add(id);
@@ -170,7 +164,7 @@ const writeChunk = async (
     written.map((movie) => ({ movie_id: movie.id, source, hash: hashOf(movie), record: movie })),
   );
   const unchanged = chunk.length - written.length - refused.length;
-  return { written: written.length, unchanged, refused, ids };
+  return { written: written.length, unchanged, refused, ids, added: added.size, adopted };
 };
 
 /** Refuses the movies that have an external id of another movie. Returns the others. */

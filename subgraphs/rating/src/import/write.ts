@@ -15,18 +15,20 @@ export interface ImportedRating {
 /**
  * Opens the tables of rating for a small import. A chunk is one transaction with the locks and the merge of a
  * mutation, so that a mutation waits for at most one chunk. If a chunk has two ratings of a movie and viewer,
- * the last one counts. A rating that is stored with the same score is not written.
+ * the last one counts. A rating that is stored with the same score is not written. A movie that metadata has
+ * handed over under another id is rated under that id.
  */
 export const openRatingTables: Importer<ImportedRating>['open'] = async (pool, { folder }) => {
-  await readHandover(pool, folder);
+  const aliases = (await readHandover(pool, folder))?.aliases;
+  const movieIdOf = ({ movieId }: ImportedRating) => aliases?.get(movieId) ?? movieId;
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   return {
     isEmpty: async () => (await prisma.rating.findFirst({ select: { movieId: true } })) === null,
     write: async (chunk) => {
-      const movieIds = [...new Set(chunk.map(({ item }) => item.movieId))];
-      const last = new Map(chunk.map(({ item }) => [`${item.movieId}\n${item.viewerId}`, item]));
+      const movieIds = [...new Set(chunk.map(({ item }) => movieIdOf(item)))];
+      const last = new Map(chunk.map(({ item }) => [`${movieIdOf(item)}\n${item.viewerId}`, item]));
       const source = [...last.values()].map((item) => ({
-        movie_id: item.movieId,
+        movie_id: movieIdOf(item),
         viewer_id: item.viewerId,
         score: item.score,
         review: null,
