@@ -38,16 +38,16 @@ afterAll(async () => {
 });
 
 describe('the gateway as a process', () => {
-  it('200 fetches of one request cause no warning', async () => {
+  it('as many fetches as one request may cause give no warning', async () => {
     const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0' });
-    const fields = Array.from({ length: 200 }, (_, n) => `a${n}: best { name }`);
+    const fields = Array.from({ length: 50 }, (_, n) => `a${n}: best { name }`);
     const asked = stubs.things.seen.length;
     const { body } = await askAt(await gateway.url, `{ ${fields.join(' ')} }`);
     gateway.child.kill('SIGTERM');
     const { code, stderr } = await gateway.exited;
 
     expect(body.errors).toBeUndefined();
-    expect(stubs.things.seen.length - asked).toBe(200);
+    expect(stubs.things.seen.length - asked).toBe(50);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 

@@ -136,6 +136,28 @@ describe('gateway and subgraphs', () => {
       submitRating: { movie: { aggregatedRating: { average: 8, count: 1 } } },
     });
   });
+
+  it('a rating is read again by its id, which does not show the viewer', async () => {
+    const movieId = await create('Read Again');
+    expect((await rate(movieId, 'ann.example', 8)).errors).toBeUndefined();
+    const { data } = await graph.ask('query ($id: ID!) { movie(id: $id) { ratings { nodes { id } } } }', {
+      id: movieId,
+    });
+    const { id } = (data as { movie: { ratings: { nodes: [{ id: string }] } } }).movie.ratings.nodes[0];
+    expect(id).toMatch(/^rating:/);
+    expect(Buffer.from(id.slice('rating:'.length), 'base64url').toString('latin1')).not.toContain('ann');
+    const query = `query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id
+      ... on Rating { score movie { title } } ... on Movie { aggregatedRating { weightedScore } } } }`;
+    expect(await graph.ask(query, { ids: [id, movieId] })).toMatchObject({
+      data: {
+        nodes: [
+          { __typename: 'Rating', id, score: 8, movie: { title: 'Read Again' } },
+          { __typename: 'Movie', id: movieId, aggregatedRating: { weightedScore: (325 + 8) / 51 } },
+        ],
+      },
+    });
+    expect((await graph.ask(query, { ids: ['rating:forged'] })).data).toEqual({ nodes: [null] });
+  });
 });
 
 describe('the gateway without rating', () => {

@@ -3,12 +3,14 @@ import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { until } from '@cinegraph/testing/until';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
+import { know } from '../support/known-movies.js';
 
 let events: TestDatabase;
 let graph: TestGraph;
 beforeAll(async () => {
   events = await testDatabase({ name: 'events', migrations: [brokerMigrations] });
   graph = await startTestGraph({ broker: { url: events.url } });
+  await know(graph.subgraphs.rating.pool, ['test:1', 'test:2', 'test:3']);
   await graph.subgraphs.metadata.pool.query(
     `INSERT INTO movie (id, title, version, created_at, updated_at)
      SELECT 'test:' || n, 'Film ' || n, 1, now(), now() FROM generate_series(1, 3) AS n`,

@@ -18,6 +18,7 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
+import { know } from '../support/known-movies.js';
 
 const root = join(import.meta.dirname, '../..');
 const supergraphPath = join(root, 'gateway/supergraph.graphql');
@@ -59,7 +60,7 @@ beforeAll(async () => {
   const { errors } = await graph.ask(
     `mutation { upsertMovie(id: "vega:1", input: { title: "Shawshank", releaseDate: "2010-05-01", genres: ["Drama"],
        languages: ["en"], cast: [{ person: { name: "Ada" }, character: "Eve" }],
-       externalIds: [{ source: "tmdb", value: "7" }] }) { id } }`,
+       externalIds: [{ source: "tmdb", value: "7" }, { source: "imdb", value: "tt9999999" }] }) { id } }`,
     {},
     editor,
   );
@@ -68,6 +69,7 @@ beforeAll(async () => {
     `INSERT INTO person (id, name) VALUES ('person:vega:christopher-nolan', 'Christopher Nolan');
      INSERT INTO credit (movie_id, person_id, role, position) VALUES ('vega:1', 'person:vega:christopher-nolan', 'DIRECTOR', 1)`,
   );
+  await know(graph.subgraphs.rating.pool, ['vega:1']);
   for (const viewer of ['ann', 'bob']) {
     await graph.ask(
       'mutation { submitRating(movieId: "vega:1", score: 8, review: "Good.") { rating { score } } }',

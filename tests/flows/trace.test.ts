@@ -3,6 +3,7 @@ import { testPool } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
 import { startCollector, type ReceivedSpan } from '../support/collector.js';
+import { know } from '../support/known-movies.js';
 import { askRating, createServices, tracesTo } from '../support/services.js';
 import type { ServiceProcess } from '../support/service-process.js';
 
@@ -177,6 +178,9 @@ describe('the trace of a request through gateway and subgraphs', () => {
       ['{ movie(id: "x", secretLiteral: 1) { secretLiteral } }'],
       ['query ($id: ID!) { movie(id: $id) { title } }', { id: { secretVariable: 'secretVariable' } }],
     ];
+    const ratings = testPool(services.databases.rating.url);
+    await know(ratings, ['secretVariable', 'secretLiteral']);
+    await ratings.end();
     for (const [query, variables = {}] of queries) await askGraphQL(url, { query, variables }, headers);
     const search = new URLSearchParams({
       query: 'query ($id: ID!) { movie(id: $id) { title } }',

@@ -47,6 +47,7 @@ TEST_SEED repeats a run.
   npm run ratings -- rebuild             recompute every aggregated rating from the ratings; repair and list those that
                                          had drifted
   npm run ratings -- rebuild --check     only list them; the exit code is 1 if there are any
+  npm run ratings -- unknown             count the ratings of movies that are not known, and list the movies with most
   npm run ratings -- produce <file, or - for standard input> [--rate <ratings per second>]
                                          send external rating events (JSON array, JSON lines or CSV; gzip or not) to the
                                          topic ratings; after a kill, the next run continues where the first one stopped

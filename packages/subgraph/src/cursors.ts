@@ -1,13 +1,14 @@
-import { randomBytes } from 'node:crypto';
-import { deriveKey, isMac, mac } from '@cinegraph/service/hmac';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { deriveKey } from '@cinegraph/service/hmac';
 import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 
 /** The values of a row by which its list is sorted. The last value is unique. */
 export type SortValues = readonly (string | number | null)[];
 
 /**
- * Seals and opens the cursors of Relay connections. A cursor is opaque and authenticated. It is bound to its
- * `scope`: the field, its filter, sort order and viewer.
+ * Seals and opens the cursors of Relay connections. A cursor is opaque: encrypted, authenticated, and bound to
+ * its `scope`, which is the field, its filter, sort order and viewer. Equal values get equal cursors, so that
+ * a response may be cached.
  */
 export interface CursorSealer {
   seal(scope: string, values: SortValues): string;
@@ -18,30 +19,50 @@ export interface CursorSealer {
   open(scope: string, cursor: string, argument: string): SortValues;
 }
 
+const nonceBytes = 12;
+const tagBytes = 16;
+
 /**
- * Creates the cursor sealer of the subgraph `name`. Its key is derived from the secret of the services, so
- * that replicas accept each other's cursors. Without a secret the key is random, and cursors expire with the
- * process.
+ * Creates the cursor sealer of the subgraph `name`. Its keys are derived from the secret of the services, so
+ * that replicas accept each other's cursors. Without a secret the keys are random, and cursors expire with
+ * the process.
  */
 export const createCursorSealer = (secret: string | undefined, name: string): CursorSealer => {
-  const key = secret === undefined ? randomBytes(32) : deriveKey(secret, `cursor:${name}`);
-  const bound = (scope: string, text: string) => `${Buffer.byteLength(scope)}:${scope}${text}`;
+  const keyOf = (purpose: string) =>
+    secret === undefined ? randomBytes(32) : deriveKey(secret, `${purpose}:${name}`);
+  const key = keyOf('cursor');
+  const nonceKey = keyOf('cursor-nonce');
   return {
     seal: (scope, values) => {
       const text = JSON.stringify(values);
-      return `${Buffer.from(text).toString('base64url')}.${mac(key, bound(scope, text))}`;
+      // A nonce that follows from the message is never used for another message.
+      const message = `${Buffer.byteLength(scope)}:${scope}${text}`;
+      const nonce = createHmac('sha256', nonceKey).update(message).digest().subarray(0, nonceBytes);
+      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(scope));
+      const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
+      return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
     },
     open: (scope, cursor, argument) => {
-      const [encoded = '', claimed = '', ...rest] = cursor.length > 4096 ? [] : cursor.split('.');
-      const text = Buffer.from(encoded, 'base64url').toString();
-      if (rest.length > 0 || !isMac(key, bound(scope, text), claimed)) {
+      try {
+        const bytes = Buffer.from(cursor.length > 4096 ? '' : cursor, 'base64url');
+        // Another spelling of the same bytes is a changed cursor.
+        if (bytes.toString('base64url') !== cursor) throw new Error('not base64url');
+        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), {
+          authTagLength: tagBytes,
+        });
+        decipher.setAAD(Buffer.from(scope)).setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
+        const text = Buffer.concat([
+          decipher.update(bytes.subarray(nonceBytes + tagBytes)),
+          decipher.final(),
+        ]);
+        return JSON.parse(text.toString()) as SortValues;
+      } catch {
         throw new Refusal(
           refusalCode.badUserInput,
           'The cursor is not one of this list. Use a cursor that the same field gave with the same arguments.',
           { field: argument },
         );
       }
-      return JSON.parse(text) as SortValues;
     },
   };
 };

@@ -56,7 +56,8 @@ export interface GenreModel {
 export type NodeModel =
   | (MovieModel & { readonly __typename: 'Movie' })
   | (PersonModel & { readonly __typename: 'Person' })
-  | (GenreModel & { readonly __typename: 'Genre' });
+  | (GenreModel & { readonly __typename: 'Genre' })
+  | { readonly __typename: 'Rating'; readonly id: string };
 
 /** A person who can be credited in movies. */
 export interface PersonModel {

@@ -132,7 +132,7 @@ describe('a film of two sources', () => {
     }
     await imports.imdbFolder();
     const report = await imports.importImdb();
-    expect(report?.notes[0]).toMatch(/^1 matched with films of other sources/);
+    expect(report?.notes).toContainEqual(expect.stringMatching(/^1 matched with films of other sources/));
     expect(await imports.movieOf('vega:6')).toMatchObject({
       title: 'Brazil',
       runtimeMinutes: 132,

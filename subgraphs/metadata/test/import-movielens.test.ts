@@ -106,7 +106,7 @@ describe('the movies of MovieLens', () => {
   it('a MovieLens folder that lacks a file or a column is refused as a whole', async () => {
     await imports.movieLens();
     await imports.put('links.csv', 'movieId,imdb\n1,0114709\n');
-    await expect(imports.importMovieLens()).rejects.toThrow(/links.csv has no column "imdbId"/);
+    await expect(imports.importMovieLens()).rejects.toThrow(/links.csv has no columns "imdbId", "tmdbId"/);
     await unlink(join(imports.folder, 'ratings.csv'));
     await expect(imports.importMovieLens()).rejects.toThrow(
       /ratings.csv cannot be read: there is no such file/,

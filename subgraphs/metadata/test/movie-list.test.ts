@@ -1,5 +1,13 @@
-import { startTestSubgraph, statementsDuring, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { createCursorSealer } from '@cinegraph/subgraph/cursors';
+import {
+  startTestSubgraph,
+  statementsDuring,
+  testSubgraphKey,
+  type TestSubgraph,
+} from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { MovieSort } from '../src/generated/resolvers.js';
+import { movieListScope } from '../src/queries/movie-list.js';
 import { metadata } from '../src/subgraph.js';
 import { moviesQuery, orders, startMoviePages, type MoviePage } from './support/movie-pages.js';
 
@@ -70,8 +78,7 @@ describe('the list of movies', () => {
 describe('a cursor', () => {
   it('a cursor is refused if it is forged, changed, or of another order, filter or field', async () => {
     const { endCursor } = (await ask({ first: 5 })).pageInfo;
-    const [values = '', mac = ''] = (endCursor ?? '').split('.');
-    const forged = Buffer.from(`["zzz","vega:9' OR true --"]`).toString('base64url');
+    const cursor = String(endCursor);
     const person =
       'query ($after: String) { person(id: "person:vega:david-fincher") { filmography(after: $after) { totalCount } } }';
     for (const after of [
@@ -79,12 +86,11 @@ describe('a cursor', () => {
       'x',
       '.',
       '%00',
-      `${forged}.${mac}`,
-      `${forged}.`,
-      `${values}.${mac}x`,
-      `${values}.${mac.slice(1)}`,
-      `${values}.${mac}.${mac}`,
-      `${values}.${mac}`.repeat(500),
+      `${cursor}x`,
+      cursor.slice(1),
+      cursor.slice(0, -1),
+      `${cursor}.${cursor}`,
+      cursor.repeat(500),
     ]) {
       expect([after, await refusalOf({ first: 5, after })]).toEqual([after, 'BAD_USER_INPUT']);
     }
@@ -125,9 +131,12 @@ describe('the indexes', () => {
           variables,
         ),
       );
-      const [value, id] = JSON.parse(
-        Buffer.from((page.pageInfo.endCursor ?? '').split('.')[0] ?? '', 'base64url').toString(),
-      ) as [string, string];
+      const scope = movieListScope({}, sort as MovieSort);
+      const [value, id] = createCursorSealer(testSubgraphKey, 'metadata').open(
+        scope,
+        String(page.pageInfo.endCursor),
+        'after',
+      );
       const { rows } = await subgraph.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${statement}`, [
         value,
         id,
@@ -149,7 +158,7 @@ describe('the indexes', () => {
       await client.query('SET LOCAL enable_seqscan = off');
       // The planner would rather scan these few movies by the index of an order.
       await client.query(`DROP INDEX movie_by_title, movie_by_release_asc, movie_by_release_desc, movie_by_runtime_asc,
-        movie_by_runtime_desc, movie_by_created_at, movie_title_fold`);
+        movie_by_runtime_desc, movie_by_created_at, movie_title_fold, movie_title_joined`);
       for (const [index, condition] of [
         ['movie_title_search', `title ILIKE '%godfather%' AND deleted_at IS NULL`],
         ['movie_release_year', 'release_year BETWEEN 1930 AND 1931'],

@@ -91,6 +91,7 @@ describe('dlq', () => {
     new RegExp(`^rating.ingest: replays with the settings of the service since \\S+Z: ${settings}\n`, 'm');
 
   it('dlq replay uses the settings of the last start of the service, not those of its own shell', async () => {
+    await world.know('vega:m');
     await consumeWith({ scale: 5, idPrefix: 'vega:' });
     const { printed } = await run(dlq, ['replay', '1'], { INGEST_SCALE: '10', INGEST_ID_PREFIX: 'own:' });
     expect(printed).toMatch(settingsLine('INGEST_SCALE=5, INGEST_ID_PREFIX=vega:'));

@@ -93,14 +93,11 @@ describe("a movie's ratings", () => {
   it('Movie.ratings refuses a cursor that is forged, changed or of another movie', async () => {
     const { pageInfo } = await pageOf('paged', 1);
     const cursor = String(pageInfo['endCursor']);
-    const [text = '', mac = ''] = cursor.split('.');
-    const changed = Buffer.from(Buffer.from(text, 'base64url').toString().replace('2025', '2024')).toString(
-      'base64url',
-    );
+    const changed = `${cursor.startsWith('A') ? 'B' : 'A'}${cursor.slice(1)}`;
     await fill('other', 2);
     for (const [movie, after] of [
       ['paged', 'nonsense'],
-      ['paged', `${changed}.${mac}`],
+      ['paged', changed],
       ['paged', `${cursor}x`],
       ['paged', "' OR 1=1 --"],
       ['other', cursor],

@@ -104,7 +104,9 @@ describe('a database from before the schema messaging', () => {
       }) ?? [];
     const moving = await migrationsBefore(outboxMigrations, parkedTable);
     closing.push(moving.remove);
-    const sets = [prismaMigrations('rating'), moving.set, inboxMigrations];
+    const own = await migrationsBefore(prismaMigrations('rating'), `${moved}_`);
+    closing.push(own.remove);
+    const sets = [own.set, moving.set, inboxMigrations];
     expect(await migrateAll(url, sets)).toEqual([moved, init, init, settings]);
     const current = old.map((table) => `messaging.${table === 'announcement' ? 'backfill' : table}`);
     expect(await rowsOf(pool, current)).toEqual(before);

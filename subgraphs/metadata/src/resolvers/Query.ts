@@ -57,8 +57,9 @@ export const Query: QueryResolvers = {
   },
 };
 
-/** Returns the object of an id: a movie, else a person, else a genre, or null. */
+/** Returns the object of an id: a reference to a rating, or a movie, else a person, else a genre, or null. */
 const findNode = async (loaders: Loaders, id: string): Promise<NodeModel | null> => {
+  if (id.startsWith('rating:')) return { __typename: 'Rating', id };
   const [movie, person, genre] = await Promise.all([
     loaders.movieById.load(id),
     loaders.personById.load(id),

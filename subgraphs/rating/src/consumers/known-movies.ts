@@ -1,15 +1,9 @@
-import { decodeEvent } from '@cinegraph/events/event';
 import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { createEventReader } from '@cinegraph/events/reader';
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { createEnvelopeReader, isEnvelopeFault } from '@cinegraph/messaging/envelope';
 import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
 import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
-
-const definitions = [movieCreated, movieChanged, movieDeleted] as const;
-
-/** The only producer that may publish events of movies. */
-const owner = 'metadata';
 
 /**
  * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted,
@@ -23,30 +17,25 @@ export const createKnownMovies = ({
   /** The secret of the graph. Without it (never in production) signatures are not checked. */
   readonly secret: string | undefined;
 }): ConsumerDefinition<KnownMovie> => {
-  const readEnvelope = createEnvelopeReader(secret);
+  const read = createEventReader({
+    secret,
+    owner: 'metadata',
+    definitions: [movieCreated, movieChanged, movieDeleted],
+  });
   return {
     name: 'known-movies',
     topics: [movies.name],
     deadLetterTopic: () => deadLettersOf(movies).name,
     decode: (message) => {
-      // A tombstone of the compacted topic: movies are never removed, so that there is nothing to do.
-      if (message.value === null) return null;
-      const envelope = readEnvelope(message);
-      if (isEnvelopeFault(envelope)) return { dedupKey: recordDedupKey(message), ...envelope };
-      if (envelope.producer !== owner) {
-        const reason = `only ${owner} may publish events of movies`;
-        return { dedupKey: recordDedupKey(message), code: 'FORGED_EVENT', reason };
-      }
-      const decoded = decodeEvent(envelope, definitions);
-      if ('code' in decoded) {
-        if (!definitions.some(({ type }) => type === envelope.type)) return null;
-        return { dedupKey: eventDedupKey(envelope), code: decoded.code, reason: decoded.reason };
-      }
-      const { movieId, version } = decoded.data;
+      const event = read(message);
+      if (event === null) return null;
+      const dedupKey = event.envelope ? eventDedupKey(event.envelope) : recordDedupKey(message);
+      if ('code' in event) return { dedupKey, code: event.code, reason: event.reason };
+      const { movieId, version } = event.data;
       return {
-        dedupKey: eventDedupKey(envelope),
-        event: { movie: movieId, version, deleted: decoded.of === movieDeleted },
-        trace: envelope.trace ?? null,
+        dedupKey,
+        event: { movie: movieId, version, deleted: event.of === movieDeleted },
+        trace: event.envelope.trace ?? null,
       };
     },
     handle: async (tx, events) => {

@@ -3,6 +3,7 @@ import { DateTime, Score } from '../scalars.js';
 import { AggregatedRating } from './AggregatedRating.js';
 import { Movie } from './Movie.js';
 import { Mutation } from './Mutation.js';
+import { Node } from './Node.js';
 import { Query } from './Query.js';
 import { Rating } from './Rating.js';
 import { RatingConnection } from './RatingConnection.js';
@@ -13,6 +14,7 @@ export const resolvers: Resolvers = {
   DateTime,
   Movie,
   Mutation,
+  Node,
   Query,
   Rating,
   RatingConnection,
