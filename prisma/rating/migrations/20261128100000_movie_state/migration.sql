@@ -2,7 +2,7 @@
 -- show once the movie comes. From here on every known movie has an aggregate.
 --
 -- Existing rows get the default without being rewritten; only those of unknown and deleted movies are updated. The table has a
--- row for each movie and not for each rating: a million movies take seconds.
+-- row for each movie and not for each rating.
 ALTER TABLE aggregated_rating
   ADD COLUMN movie_state text NOT NULL DEFAULT 'known',
   ADD CONSTRAINT aggregated_rating_movie_state CHECK (movie_state IN ('unknown', 'known', 'deleted'));
