@@ -9,7 +9,13 @@ const supergraph = parse(
 const types = supergraph.definitions.filter((definition) => definition.kind === Kind.OBJECT_TYPE_DEFINITION);
 
 /** Fields that may be non-null although they are fetched from another subgraph, each with its reason. */
-const reasons: Readonly<Record<string, string>> = {};
+const onlyByNode =
+  'metadata knows a rating only as a reference of node(id), which is null without its subgraph';
+const reasons: Readonly<Record<string, string>> = {
+  'Rating.score': onlyByNode,
+  'Rating.createdAt': onlyByNode,
+  'Rating.updatedAt': onlyByNode,
+};
 
 const textOf = (directive: ConstDirectiveNode, argument: string): string => {
   const value = directive.arguments?.find(({ name }) => name.value === argument)?.value;

@@ -6,9 +6,9 @@ import { refusalCode, Refusal } from '@cinegraph/service/refusal';
 export type SortValues = readonly (string | number | null)[];
 
 /**
- * Seals and opens the cursors of Relay connections. A cursor is opaque: encrypted, authenticated, and bound to
- * its `scope`, which is the field, its filter, sort order and viewer. Equal values get equal cursors, so that
- * a response may be cached.
+ * Seals and opens the cursors of Relay connections. A cursor is opaque: encrypted, authenticated, and bound
+ * to its `scope`, which is the field, its filter, sort order and viewer. Equal values get equal cursors, so
+ * that a response may be cached.
  */
 export interface CursorSealer {
   seal(scope: string, values: SortValues): string;
