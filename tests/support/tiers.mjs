@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 const startsMore = /from 'node:child_process'|from '@cinegraph\/testing\/kafka|from '@cinegraph\/local\//;
-/** Files that load or break a database or a subgraph for seconds, or ask thousands of times, by their names. */
+/** Files that load or break a database or subgraph for seconds, or ask thousands of times, by their names. */
 const takesLong =
   /\/(race|faults|search-load|long-running|reload|lost-log|connections|movie-list|null-.+|.+-parallel)\.test\.ts$/;
 
