@@ -89,7 +89,14 @@ const actions = ({ ask, pool }: TestSubgraph, once = knowOnce(pool)) => ({
     return movie.aggregatedRating;
   },
   /** Counts the ratings of movies that metadata has not published. */
-  unknown: () => countUnknown(new PrismaClient({ adapter: new PrismaPg(pool) })),
+  unknown: async () => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    try {
+      return await countUnknown(prisma);
+    } finally {
+      await prisma.$disconnect();
+    }
+  },
   /**
    * Returns the movies whose stored sum and count differ from those of their ratings; there should be none.
    */

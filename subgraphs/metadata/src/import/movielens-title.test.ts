@@ -57,8 +57,7 @@ describe('a title of MovieLens', () => {
     `a${' (b)'.repeat(20_000)}`,
     ', The'.repeat(200_000),
   ])('a hostile title of a megabyte is split in linear time', (text) => {
-    const startedAt = process.cpuUsage();
-    splitTitle(text);
-    expect(process.cpuUsage(startedAt).user).toBeLessThan(2_000_000);
+    // A quadratic split would take hours, so that the test would run into its time limit.
+    expect(splitTitle(text).title.length).toBeGreaterThan(80_000);
   });
 });
