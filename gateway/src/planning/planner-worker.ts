@@ -19,6 +19,9 @@ const maxPaths = 5_000;
 const limitMessage =
   /^(Number of non-local selections exceeds limit|Exceeded maximum recursive selections|Too many options generated)/;
 
+/** Returns true for a limit of the planner, and for V8's limits of the stack and of sizes. */
+const isLimit = (error: Error): boolean => error instanceof RangeError || limitMessage.test(error.message);
+
 const port = parentPort;
 if (!port) throw new Error('planner-worker runs as a worker thread only');
 
@@ -39,9 +42,7 @@ const plan = ({ operation, labels }: PlanRequest): PlanReply => {
     return { plan: JSON.stringify(built) };
   } catch (error) {
     if (!(error instanceof Error)) return { failure: String(error) };
-    return limitMessage.test(error.message)
-      ? { exceeded: error.message }
-      : { failure: error.stack ?? error.message };
+    return isLimit(error) ? { exceeded: error.message } : { failure: error.stack ?? error.message };
   }
 };
 

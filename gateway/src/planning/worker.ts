@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
 
@@ -112,6 +113,6 @@ export const startWorker = async (options: WorkerOptions): Promise<PlanningWorke
 
 /** Returns true if an error means that a worker ended because it exceeded its memory limit. */
 export const isOutOfMemory = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+  types.isNativeError(error) && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
 
-const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+const toError = (error: unknown): Error => (types.isNativeError(error) ? error : new Error(String(error)));

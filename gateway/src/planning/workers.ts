@@ -46,6 +46,9 @@ interface Slot {
 /** A worker that has been busy for this long no longer keeps the other one from taking the next operation. */
 const takeOverMs = 50;
 
+/** The second worker starts this long after the first one, so that it does not delay the gateway's start. */
+const secondWorkerDelayMs = 1_000;
+
 /** Further operations are refused while this number waits, two seconds of ordinary work. */
 const maxWaiting = 200;
 
@@ -60,6 +63,8 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
   const stopping = new AbortController();
   const { signal } = stopping;
   const isStopped = (): boolean => signal.aborted;
+  const wait = (ms: number): Promise<void> =>
+    delay(ms, undefined, { ref: false, signal }).catch(() => undefined);
   const queue: Job[] = [];
   const slots = new Set<Slot>();
 
@@ -67,21 +72,22 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const slot: Slot = { worker, job: undefined, busySince: 0 };
     slots.add(slot);
     void worker.ended.then((error) => {
-      slots.delete(slot);
-      if (!signal.aborted && !slot.job) logger.error({ err: error }, 'an idle planning worker ended');
+      if (slots.delete(slot) && !slot.job && !isStopped())
+        logger.error({ err: error }, 'an idle planning worker ended');
       void startAnother();
     });
     takeNext();
   };
 
-  const startAnother = async (): Promise<void> => {
+  const startAnother = async (delayMs = 0): Promise<void> => {
+    await wait(delayMs);
     for (let failures = 0; !isStopped(); failures++) {
       try {
         keep(await startWorker({ url, sdl, heapMiB, signal }));
         return;
       } catch (error) {
         if (!isStopped()) logger.error({ err: error }, 'a planning worker does not start; trying again');
-        await delay(backoffMs(failures), undefined, { ref: false, signal }).catch(() => undefined);
+        await wait(backoffMs(failures));
       }
     }
   };
@@ -110,6 +116,7 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
       setImmediate(() => {
         if (slot.job !== job) return;
         finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+        slots.delete(slot);
         void slot.worker.stop();
       });
     }, budgetMs);
@@ -129,7 +136,7 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
 
   const { worker: first, heapMiB } = await startFirstWorker({ url, sdl, memoryMiB, signal });
   keep(first);
-  void startAnother();
+  void startAnother(secondWorkerDelayMs);
   return {
     plan: async (request) => {
       if (signal.aborted) throw new Error('planning has stopped');
