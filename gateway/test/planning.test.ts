@@ -13,6 +13,8 @@ import {
   threeShareableSubgraphs,
 } from './support/planning.js';
 
+const five = fiveSubgraphs();
+const three = threeShareableSubgraphs();
 const planners: Planner[] = [];
 const log: { level: number; msg: string }[] = [];
 const logger = pino(
@@ -60,7 +62,7 @@ const stubWorker = (onOperation = '', onStart = ''): URL =>
 
 describe('planning', () => {
   it('makes the plan that the planner makes for the operation', async () => {
-    const planner = await start({ sdl: fiveSubgraphs() });
+    const planner = await start({ sdl: five });
     const plan = await planner.plan('{node{...on A{f0 f3}}}');
     expect(plan.kind).toBe('QueryPlan');
     expect(fetchesOf(plan)).toBe(2);
@@ -68,12 +70,12 @@ describe('planning', () => {
   });
 
   it('plans about 300 honest characters over three shareable subgraphs within the budget, in 3 fetches', async () => {
-    const planner = await start({ sdl: threeShareableSubgraphs() });
+    const planner = await start({ sdl: three });
     expect(fetchesOf(await planner.plan(honestShopOperation))).toBe(3);
   });
 
   it('plans honest operations while a hostile one is being planned', async () => {
-    const planner = await start({ sdl: fiveSubgraphs(), budgetMs: 60_000 });
+    const planner = await start({ sdl: five, budgetMs: 60_000 });
     let isPending = true;
     const hostile = planner.plan(doublingFragments(12)).finally(() => (isPending = false));
     hostile.catch(() => undefined);
@@ -84,7 +86,7 @@ describe('planning', () => {
   });
 
   it('refuses an operation over the budget, also again without planning it, and plans the next one', async () => {
-    const planner = await start({ sdl: fiveSubgraphs(), budgetMs: 2_000 });
+    const planner = await start({ sdl: five, budgetMs: 2_000 });
     await expect(planner.plan(doublingFragments(12))).rejects.toMatchObject(tooComplex);
     await expect(planner.plan(doublingFragments(12))).rejects.toMatchObject(tooComplex);
     expect(logged('an operation is too complex to plan')).toBe(1);
@@ -92,7 +94,7 @@ describe('planning', () => {
   });
 
   it('refuses an operation over a limit of the planner', async () => {
-    const planner = await start({ sdl: fiveSubgraphs(), budgetMs: 60_000 });
+    const planner = await start({ sdl: five, budgetMs: 60_000 });
     await expect(planner.plan(nestedFields(6))).rejects.toMatchObject(tooComplex);
     expect(fetchesOf(await planner.plan(nestedFields(2)))).toBe(5);
   });
@@ -129,7 +131,7 @@ describe('planning', () => {
   });
 
   it('rejects an operation that does not fit the supergraph with no refusal', async () => {
-    const planner = await start({ sdl: fiveSubgraphs() });
+    const planner = await start({ sdl: five });
     const failed = await planner.plan('{nothing}').catch((error: unknown) => error);
     expect(failed).toHaveProperty('message', expect.stringMatching('Cannot query field "nothing"'));
     expect(failed).not.toBeInstanceOf(GraphQLError);
@@ -193,12 +195,12 @@ describe('planning', () => {
   });
 
   it('plans the most used operations before the next supergraph is used', async () => {
-    const previous = await start({ sdl: fiveSubgraphs() });
+    const previous = await start({ sdl: five });
     for (const operation of ['{node{id}}', '{node{next{id}}}', '{node{id}}']) await previous.plan(operation);
-    const next = await start({ sdl: threeShareableSubgraphs() });
+    const next = await start({ sdl: three });
     await warmUp({ previous, next, logger });
     expect(next.mostUsed(5)).toEqual([]);
-    const same = await start({ sdl: fiveSubgraphs() });
+    const same = await start({ sdl: five });
     await warmUp({ previous, next: same, logger, count: 1 });
     expect(same.mostUsed(5)).toEqual(['{node{id}}']);
   });

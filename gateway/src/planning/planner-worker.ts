@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parseOperation, Supergraph } from '@apollo/federation-internals';
 import { QueryPlanner } from '@apollo/query-planner';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
+import { folderOfThread } from './thread-time.js';
 
 /**
  * The number of combinations of fetches that the planner compares, instead of its 10,000. Each takes about
@@ -47,5 +48,5 @@ const plan = ({ operation, labels }: PlanRequest): PlanReply => {
 };
 
 port.on('message', (request: PlanRequest) => port.postMessage(plan(request)));
-const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed };
+const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed, threadFolder: folderOfThread() };
 port.postMessage(ready);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '@cinegraph/service/backoff';
 import type { Logger } from '@cinegraph/service/logger';
+import { watchBudget } from './budget.js';
 import type { PlanReply, PlanRequest } from './messages.js';
 import { isOutOfMemory, startFirstWorker, startWorker, type PlanningWorker } from './worker.js';
 
@@ -54,8 +55,8 @@ const maxWaiting = 200;
 
 /**
  * Starts the first worker, and resolves when it has built the supergraph; the second one starts afterwards.
- * Rejects with the worker's error if the supergraph cannot be built. An operation may keep a worker busy for
- * `budgetMs` and may use `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
+ * Rejects with the worker's error if the supergraph cannot be built. An operation may use `budgetMs` of
+ * processor time and `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
  * continues with the queue, and a new one starts.
  */
 export const startWorkers = async (options: PlanningOptions): Promise<PlanningWorkers> => {
@@ -97,7 +98,8 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const latest = performance.now() - takeOverMs;
     let idle: Slot | undefined;
     for (const slot of slots) {
-      if (!slot.job) idle ??= slot;
+      // The one that was idle for longest, so that both have compiled the planner's hot code.
+      if (!slot.job) idle = idle && idle.busySince < slot.busySince ? idle : slot;
       else if (slot.busySince > latest) return;
     }
     if (!idle) return;
@@ -111,15 +113,12 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const finish = (reply: PlanReply): void =>
       job.resolve({ reply, tookMs: performance.now() - slot.busySince });
     const takeOver = setTimeout(takeNext, takeOverMs + 1);
-    const budget = setTimeout(() => {
-      // If this thread itself was busy, the reply is here already, and is received before setImmediate.
-      setImmediate(() => {
-        if (slot.job !== job) return;
-        finish({ exceeded: `planning takes more than ${budgetMs} ms` });
-        slots.delete(slot);
-        void slot.worker.stop();
-      });
-    }, budgetMs);
+    const endBudget = watchBudget(slot.worker.busyMs, budgetMs, () => {
+      finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+      // From here on it gets no other operation, even if it should reply before it ends.
+      slots.delete(slot);
+      void slot.worker.stop();
+    });
     try {
       const reply = await slot.worker.plan(job.request);
       slot.job = undefined;
@@ -129,7 +128,7 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
       else job.reject(new Error('the planning worker ended', { cause: error }));
     } finally {
       clearTimeout(takeOver);
-      clearTimeout(budget);
+      endBudget();
     }
     takeNext();
   };
