@@ -8,6 +8,7 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
 } as const;
 

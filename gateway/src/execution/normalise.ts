@@ -1,0 +1,173 @@
+import {
+  doTypesOverlap,
+  isAbstractType,
+  isCompositeType,
+  isLeafType,
+  Kind,
+  getNamedType,
+  typeFromAST,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLCompositeType,
+  type GraphQLField,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionNode,
+  type SelectionSetNode,
+  type ValueNode,
+} from 'graphql';
+import { gatewayCode, refusedOperation } from '../errors.js';
+import { createNaming, fieldOf, type InternalNames } from './naming.js';
+
+/** The values of the variables that `@skip` and `@include` use. */
+export type Conditions = Readonly<Record<string, unknown>>;
+
+/** The parts of a client's document that one operation uses. */
+export interface ClientOperation {
+  readonly operation: OperationDefinitionNode;
+  readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+}
+
+/** An operation as the planner sees it. */
+export interface NormalisedOperation {
+  /** Text without fragment definitions, the client's aliases, conditions and literals; '' without a field. */
+  readonly text: string;
+  /** What the client wrote for each placeholder variable of the text. */
+  readonly placeholders: ReadonlyMap<string, ValueNode>;
+  /** The response names that the text has for the client's fields. */
+  readonly names: InternalNames;
+}
+
+/**
+ * Maximum number of fields that an operation may have after its fragments are expanded. Generated operations
+ * of large pages have some hundreds.
+ */
+const maxFields = 5_000;
+
+/**
+ * Rewrites a client's operation for the planner, so that what the planner fetches for itself (keys and
+ * required fields) cannot meet what the client asks for:
+ * - A field has its schema name as response name. A further set of arguments of it has another name.
+ * - Each argument is a placeholder variable. Operations that differ in literals, aliases or order of
+ *   conditions have the same text and share their plan.
+ * - `@skip` and `@include` are applied.
+ * - Selections of one field are merged, so that fragments which repeat each other do not multiply.
+ * - `__typename` stands outside fragments, and only where the type is not known without it.
+ *
+ * `reservedNames` are fields that the planner fetches with arguments of its own, for `@requires`; the
+ * client's fields of these names always get another name. Throws OPERATION_TOO_COMPLEX if the operation has
+ * more fields than the limit.
+ */
+export const normalise = (
+  schema: GraphQLSchema,
+  { operation, fragments }: ClientOperation,
+  conditions: Conditions,
+  reservedNames: ReadonlySet<string>,
+): NormalisedOperation => {
+  const root = schema.getRootType(operation.operation);
+  if (!root) throw new Error('the schema has no root type for this operation');
+  const naming = createNaming(schema, reservedNames);
+  const isMutation = operation.operation === 'mutation';
+  let fieldCount = 0;
+
+  const write = (
+    type: GraphQLCompositeType,
+    sets: readonly SelectionSetNode[],
+    isRoot: boolean,
+    typenameIsSelected: boolean,
+  ): string => {
+    const { fields, byType, typename } = collect(type, sets);
+    const needsTypename =
+      !isRoot && !typenameIsSelected && isAbstractType(type) && (typename || byType.size > 0);
+    let text = needsTypename ? '__typename ' : '';
+    for (const [name, { definition, node, selectionSets }] of fields) {
+      fieldCount += 1;
+      if (fieldCount > maxFields) throw tooManyFields();
+      text += naming.write(name, node);
+      const fieldType = getNamedType(definition.type);
+      if (isLeafType(fieldType)) text += ' ';
+      else if (isCompositeType(fieldType))
+        text += `{${write(fieldType, selectionSets, false, false) || '__typename'}}`;
+    }
+    for (const [condition, selectionSets] of byType) {
+      const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename);
+      if (inner !== '') text += `...on ${condition.name}{${inner}}`;
+    }
+    return text;
+  };
+
+  const collect = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]) => {
+    const fields = new Map<string, CollectedField>();
+    const byType = new Map<GraphQLCompositeType, SelectionSetNode[]>();
+    const seen = new Set<SelectionSetNode>();
+    let typename = false;
+    const add = (selection: SelectionNode): void => {
+      if (!isIncluded(selection, conditions)) return;
+      if (selection.kind === Kind.FIELD) {
+        const definition = fieldOf(type, selection.name.value);
+        if (selection.name.value === '__typename') typename = true;
+        if (!definition) return;
+        const name = naming.names.of(type, selection, isMutation && type === root);
+        const known = fields.get(name);
+        if (!known) {
+          const selectionSets = selection.selectionSet ? [selection.selectionSet] : [];
+          fields.set(name, { definition, node: selection, selectionSets });
+        } else if (selection.selectionSet) known.selectionSets.push(selection.selectionSet);
+        return;
+      }
+      const fragment =
+        selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value);
+      if (!fragment) return;
+      const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
+      if (!isCompositeType(condition)) return;
+      if (condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never))) {
+        visit(fragment.selectionSet);
+      } else if (doTypesOverlap(schema, condition, type)) {
+        const known = byType.get(condition);
+        if (!known) byType.set(condition, [fragment.selectionSet]);
+        else if (!known.includes(fragment.selectionSet)) known.push(fragment.selectionSet);
+      }
+    };
+    const visit = (set: SelectionSetNode): void => {
+      if (seen.has(set)) return;
+      seen.add(set);
+      set.selections.forEach(add);
+    };
+    sets.forEach(visit);
+    return { fields, byType, typename };
+  };
+
+  const selections = write(root, [operation.selectionSet], true, true);
+  const definitions = naming.definitions();
+  return {
+    text:
+      selections === '' ? '' : `${operation.operation}${definitions && `(${definitions})`}{${selections}}`,
+    placeholders: naming.placeholders,
+    names: naming.names,
+  };
+};
+
+interface CollectedField {
+  readonly definition: GraphQLField<unknown, unknown>;
+  readonly node: FieldNode;
+  readonly selectionSets: SelectionSetNode[];
+}
+
+/** Returns false if `@skip` or `@include` removes the selection. */
+export const isIncluded = ({ directives }: SelectionNode, conditions: Conditions): boolean =>
+  directives === undefined ||
+  directives.every(({ name, arguments: [argument] = [] }) => {
+    if (name.value !== 'skip' && name.value !== 'include') return true;
+    const value = argument?.value;
+    const isTrue =
+      value?.kind === Kind.VARIABLE
+        ? conditions[value.name.value] === true
+        : value?.kind === Kind.BOOLEAN && value.value;
+    return isTrue === (name.value === 'include');
+  });
+
+const tooManyFields = () =>
+  refusedOperation(
+    gatewayCode.operationTooComplex,
+    `The operation asks for more than ${maxFields} fields once its fragments are expanded. Ask for less, or in several requests.`,
+  );
