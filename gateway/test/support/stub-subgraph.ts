@@ -2,13 +2,15 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { graphql, parse } from 'graphql';
+import { graphql, parse, type ExecutionResult } from 'graphql';
 
 /** One request that a stub subgraph was sent. */
 export interface SeenRequest {
   readonly query: string;
   readonly variables: Record<string, unknown>;
   readonly headers: IncomingHttpHeaders;
+  /** The text of the request. */
+  readonly body: string;
 }
 
 /** A small real subgraph that remembers what it was asked, and can be told to misbehave. */
@@ -33,13 +35,23 @@ export type StubResolvers = NonNullable<
   Extract<Parameters<typeof buildSubgraphSchema>[0], { resolvers?: unknown }>['resolvers']
 >;
 
-/** Starts a subgraph of the given SDL on a free port of this machine. */
+/** Returns the body of a response; `execute` returns what the resolvers answer. */
+export type StubAnswer = (
+  request: SeenRequest,
+  execute: () => Promise<ExecutionResult>,
+) => string | Promise<string>;
+
+/**
+ * Starts a subgraph of the given SDL on a free port of this machine. It answers what its resolvers do, or the
+ * text that `answer` returns.
+ */
 export const startStubSubgraph = async (options: {
   name: string;
   typeDefs: string;
   resolvers: StubResolvers;
+  answer?: StubAnswer;
 }): Promise<StubSubgraph> => {
-  const { name, typeDefs, resolvers } = options;
+  const { name, typeDefs, resolvers, answer: answerTo } = options;
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
   const seen: SeenRequest[] = [];
   let cacheControl: string | undefined;
@@ -51,14 +63,16 @@ export const startStubSubgraph = async (options: {
       query: string;
       variables?: Record<string, unknown>;
     };
-    seen.push({ query, variables, headers: request.headers });
+    const asked = { query, variables, headers: request.headers, body };
+    seen.push(asked);
     if (misbehaviour) {
       misbehaviour(response);
       return;
     }
-    const result = await graphql({ schema, source: query, variableValues: variables });
+    const execute = () => graphql({ schema, source: query, variableValues: variables });
+    const text = answerTo ? await answerTo(asked, execute) : JSON.stringify(await execute());
     if (cacheControl !== undefined) response.setHeader('cache-control', cacheControl);
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(result));
+    response.setHeader('content-type', 'application/json').end(text);
   };
   const server = createServer((request, response) => void answer(request, response));
   let connections = 0;
