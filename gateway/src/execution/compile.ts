@@ -19,8 +19,11 @@ import {
   type VariableDefinitionNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
-import { fetchedFields, type FetchedField } from './merge.js';
+import { compileContexts, type ContextVariable } from './contexts.js';
+import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type WriteRepresentation } from './representations.js';
+import { separateFetches, withRequiredFields } from './required-fields.js';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
 
 /** A compiled plan: what is done in which order. */
@@ -42,6 +45,8 @@ export interface FetchStep {
   readonly represent: WriteRepresentation | undefined;
   /** The response names that the representation is made of, without those below them. */
   readonly required: readonly string[];
+  /** Variables whose values stand above each of its objects (`@fromContext`); empty for most fetches. */
+  readonly contexts: readonly ContextVariable[];
   /** What it fetches for each of its objects. */
   readonly fields: readonly FetchedField[];
   /** Response names that the planner replaced, by the name in the subgraph's response. */
@@ -59,9 +64,11 @@ export const compilePlan = (
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
     clientOf: (subgraph: string) => SubgraphClient;
+    /** What exists for the planner only; see required-arguments.ts. */
+    supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
 ): Step | undefined => {
-  const { operation, placeholders, types, clientOf } = options;
+  const { operation, placeholders, types, clientOf, supergraph } = options;
 
   const compileNode = (node: PlanNode, path: readonly (string | number)[]): Step => {
     switch (node.kind) {
@@ -73,8 +80,10 @@ export const compilePlan = (
         };
       case 'Flatten':
         return compileNode(node.node, [...path, ...node.path]);
-      case 'Fetch':
-        return compileFetch(node, path);
+      case 'Fetch': {
+        const fetches = separateFetches(node, supergraph).map((fetch) => compileFetch(fetch, path));
+        return fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+      }
       case 'Condition':
       case 'Defer':
         throw new Error(
@@ -85,7 +94,7 @@ export const compilePlan = (
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
     const { document, variables } = withClientValues(
-      parse(fetch.operation, { noLocation: true }),
+      withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
       operation,
       placeholders,
     );
@@ -99,9 +108,16 @@ export const compilePlan = (
       variables,
       path,
       represent: isEntityFetch
-        ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types)
+        ? compileRepresentation(
+            fetch.serviceName,
+            fetch.requires ?? [],
+            fetch.inputRewrites,
+            types,
+            supergraph.requiredFields,
+          )
         : undefined,
       required: [...namesOf(fetch.requires ?? [])],
+      contexts: compileContexts(fetch.contextRewrites ?? []),
       fields: fieldsOfFetch(document, isEntityFetch),
       renamed: new Map(
         (fetch.outputRewrites ?? []).flatMap((rewrite) =>
@@ -114,8 +130,13 @@ export const compilePlan = (
 
   if (!plan.node) return undefined;
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
-  return compileNode(plan.node, []);
+  const compiled = compileNode(plan.node, []);
+  markFieldsOfOneFetch(fetchesIn(compiled));
+  return compiled;
 };
+
+const fetchesIn = (step: Step): readonly FetchStep[] =>
+  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesIn);
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(
@@ -157,9 +178,12 @@ const withClientValues = (
     });
   const filled = visit(document, {
     VariableDefinition: (node) => (placeholders.has(node.variable.name.value) ? null : false),
-    Variable: (node) => {
-      const value = placeholders.get(node.name.value);
-      return value && withNames(value);
+    Variable: {
+      // On leaving: a client's variable may have the name of a placeholder, and must not be replaced again.
+      leave: (node) => {
+        const value = placeholders.get(node.name.value);
+        return value && withNames(value);
+      },
     },
   });
   const definitions = (operation.variableDefinitions ?? [])

@@ -13,6 +13,7 @@ import type { CacheHint } from '../fetching/cache-hint.js';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, type Step } from './compile.js';
 import { executeStep, type Execution } from './execute.js';
@@ -73,10 +74,11 @@ export const createExecutor = (options: {
   types: TypeConditions;
   planner: Planner;
   clientOf: (subgraph: string) => SubgraphClient;
+  supergraph: PlannerSupergraph;
   overrideLabels: () => readonly string[];
   logger: Logger;
 }): Execute => {
-  const { schema, types, planner, clientOf, overrideLabels, logger } = options;
+  const { schema, types, planner, clientOf, supergraph, overrideLabels, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
@@ -98,15 +100,12 @@ export const createExecutor = (options: {
     conditions: Conditions,
     labels: readonly string[],
   ): Promise<CompiledOperation> => {
-    const { text, placeholders, names } = normalise(
-      schema,
-      operation,
-      conditions,
-      types.requiredWithArguments,
-    );
+    const { text, placeholders, names } = normalise(schema, operation, conditions, types.requiredNames);
     const plan = text === '' ? undefined : await planner.plan(text, labels);
     return {
-      step: plan && compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf }),
+      step:
+        plan &&
+        compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph }),
       project: compileProjection(schema, operation, conditions, names),
     };
   };
@@ -154,7 +153,7 @@ export const createExecutor = (options: {
     // One entry for each request: a list may hold thousands of such values.
     const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
     if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
-    const withoutPath = execution.faults?.unreported() ?? [];
+    const withoutPath = execution.faults?.withoutPath() ?? [];
     return {
       data,
       errors: [...[...errors, ...withoutPath].map(toGraphQLError), ...(introspected?.errors ?? [])],

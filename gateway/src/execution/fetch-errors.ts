@@ -42,7 +42,8 @@ export const reportErrors = (
       if (data !== undefined && hasFault.has(target)) continue;
       for (const { name } of step.fields) {
         if (target[name] !== null) continue;
-        faults.add(target, name, error);
+        // The path of an error may lead below this field.
+        if (faults.at(target, name).length === 0) faults.add(target, name, error);
         isReported = true;
       }
     }

@@ -9,8 +9,10 @@ import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
+import { loadableSdl } from './features.js';
 import { readFieldRules } from './field-rules.js';
 import { readOverrides } from './overrides.js';
+import { separateRequiredArguments } from './required-arguments.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -43,9 +45,11 @@ export const loadSupergraph = async (options: {
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
   const { executor, subgraphUrls, overrideLabels } = settings;
+  const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
-    sdl,
+    // The stock executor refuses what it does not execute itself.
+    sdl: executor === 'stock' ? sdl : loadableSdl(sdl, document),
     validate,
     logger,
     clientOf: ({ name, url: routingUrl }) => {
@@ -56,7 +60,6 @@ export const loadSupergraph = async (options: {
     },
   });
   const { schema } = stock;
-  const document = parse(sdl, { noLocation: true });
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
@@ -74,7 +77,8 @@ export const loadSupergraph = async (options: {
       planner: undefined,
     };
   }
-  const planner = await createPlanner({ sdl, logger });
+  const plannerSupergraph = separateRequiredArguments(sdl, document);
+  const planner = await createPlanner({ sdl: plannerSupergraph.sdl, logger });
   if (replaces?.planner) await warmUp({ previous: replaces.planner, next: planner, logger });
   clients.serve(opened);
   const execute = createExecutor({
@@ -86,6 +90,7 @@ export const loadSupergraph = async (options: {
       if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
       return client;
     },
+    supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
     logger,
   });
