@@ -11,12 +11,12 @@ afterAll(() => graph.stop());
 
 const create = async (title: string): Promise<string> => {
   const { data, errors } = await graph.ask(
-    'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+    'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
     { input: { title } },
     { 'x-viewer-id': 'editor' },
   );
   if (errors) throw new Error(JSON.stringify(errors));
-  const { id } = (data as { createMovie: { id: string } }).createMovie;
+  const { id } = (data as { createMovie: { movie: { id: string } } }).createMovie.movie;
   // No broker runs here.
   await know(graph.subgraphs.rating.pool, [id]);
   return id;
@@ -65,8 +65,10 @@ describe('gateway and subgraphs', () => {
     let statements: readonly string[] = [];
     const fetches = await graph.fetchesDuring(async () => {
       statements = await statementsDuring(async () => {
-        const { data } = await graph.ask('{ topRated(first: 100) { title aggregatedRating { average } } }');
-        expect((data as { topRated: unknown[] }).topRated).toHaveLength(100);
+        const { data } = await graph.ask(
+          '{ topRated(first: 100) { nodes { title aggregatedRating { average } } } }',
+        );
+        expect((data as { topRated: { nodes: unknown[] } }).topRated.nodes).toHaveLength(100);
       });
     });
     expect(fetches).toEqual(['rating', 'metadata']);
@@ -112,7 +114,7 @@ describe('gateway and subgraphs', () => {
     const movieId = await create('The Deleted');
     await rate(movieId, 'ann', 10);
     await graph.ask(
-      'mutation ($id: ID!) { deleteMovie(id: $id) }',
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
       { id: movieId },
       { 'x-viewer-id': 'editor' },
     );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { asAna, brazil, codeOf, detailsOf, startMutations } from './support/mutations.js';
+import { asAna, brazil, codeOf, detailsOf, movieOf, startMutations } from './support/mutations.js';
 
 let mutations: Awaited<ReturnType<typeof startMutations>>;
 beforeAll(async () => {
@@ -123,12 +123,12 @@ describe('createMovie', () => {
     const mutation = (date: string, amount: string) =>
       mutations.subgraph.ask(
         `mutation { createMovie(input: { title: "Literal", releaseDate: ${date},
-           productionBudget: { amount: ${amount}, currency: "USD" } }) { releaseDate } }`,
+           productionBudget: { amount: ${amount}, currency: "USD" } }) { movie { releaseDate } } }`,
         {},
         asAna,
       );
     expect((await mutation('"2026-02-28"', '"5"')).data).toEqual({
-      createMovie: { releaseDate: '2026-02-28' },
+      createMovie: { movie: { releaseDate: '2026-02-28' } },
     });
     expect(codeOf(await mutation('20260228', '"5"'))).toBe('BAD_USER_INPUT');
     expect(codeOf(await mutation('"2026-02-28"', '5'))).toBe('BAD_USER_INPUT');
@@ -136,10 +136,10 @@ describe('createMovie', () => {
 
   it('every mutation needs a viewer', async () => {
     for (const mutation of [
-      'createMovie(input: { title: "Nobody\'s" }) { id }',
-      'updateMovie(id: "x", version: 1, input: {}) { id }',
-      'upsertMovie(id: "x", input: { title: "x" }) { id }',
-      'deleteMovie(id: "x")',
+      'createMovie(input: { title: "Nobody\'s" }) { movie { id } }',
+      'updateMovie(id: "x", version: 1, input: {}) { movie { id } }',
+      'upsertMovie(id: "x", input: { title: "x" }) { movie { id } }',
+      'deleteMovie(id: "x") { deletedMovieId }',
     ]) {
       const answer = await mutations.subgraph.ask(`mutation { answer: ${mutation} }`);
       expect([answer.data, codeOf(answer)]).toEqual([{ answer: null }, 'UNAUTHENTICATED']);
@@ -155,12 +155,12 @@ describe('an idempotency key', () => {
     );
     expect(await mutations.countMovies('Once')).toBe(1);
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-    expect(answers[0]?.data?.['createMovie']).toMatchObject({ title: 'Once', version: 1 });
+    expect(answers.map(movieOf)[0]).toMatchObject({ title: 'Once', version: 1 });
   });
 
   it('an idempotency key returns the first result, even if the movie changed since', async () => {
     const first = await mutations.create({ title: 'Then' }, 'key-2');
-    const { id } = first.data?.['createMovie'] as { id: string };
+    const { id } = movieOf(first) as { id: string };
     await mutations.update(id, 1, { title: 'Now', genres: ['Horror'] });
     expect((await mutations.create({ title: 'Then' }, 'key-2')).data).toEqual(first.data);
   });

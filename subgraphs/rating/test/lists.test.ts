@@ -161,7 +161,7 @@ describe('myRatings', () => {
 describe('an operation whose lists multiply', () => {
   it('an operation whose lists multiply is refused before anything is read', async () => {
     const text =
-      '{topRated(first:100){ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}';
+      '{topRated(first:100){nodes{ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}}';
     let answer: Awaited<ReturnType<typeof world.subgraph.ask>> | undefined;
     const statements = await statementsDuring(async () => {
       answer = await world.subgraph.ask(text);
@@ -175,11 +175,11 @@ describe('an operation whose lists multiply', () => {
 describe('topRated', () => {
   const top = async (first: number) => {
     const { data, errors } = await world.subgraph.ask(
-      'query ($first: Int) { topRated(first: $first) { id } }',
+      'query ($first: Int) { topRated(first: $first) { nodes { id } } }',
       { first },
     );
     if (errors) throw new Error(JSON.stringify(errors));
-    return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
+    return (data as { topRated: { nodes: { id: string }[] } }).topRated.nodes.map(({ id }) => id);
   };
 
   it('topRated ranks many good votes before a single perfect one, and leaves out deleted and unknown movies', async () => {
