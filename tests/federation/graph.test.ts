@@ -103,6 +103,13 @@ describe('gateway and subgraphs', () => {
     expect(nobody.errors).toMatchObject([{ path: ['myRatings'], extensions: { code: 'UNAUTHENTICATED' } }]);
   });
 
+  it('introspection names the public specification of a scalar', async () => {
+    const { data } = await graph.ask('{ __type(name: "DateTime") { specifiedByURL } }');
+    expect(data).toEqual({
+      __type: { specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html' },
+    });
+  });
+
   it('an unknown movie is null without an error', async () => {
     expect(await graph.ask('{ movie(id: "unknown") { title aggregatedRating { count } } }')).toEqual({
       status: 200,

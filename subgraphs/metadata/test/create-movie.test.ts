@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { asAna, brazil, codeOf, detailsOf, movieOf, startMutations } from './support/mutations.js';
+import { asAna, brazil, codeOf, detailsOf, startMutations } from './support/mutations.js';
 
 let mutations: Awaited<ReturnType<typeof startMutations>>;
 beforeAll(async () => {
@@ -145,58 +145,5 @@ describe('createMovie', () => {
       expect([answer.data, codeOf(answer)]).toEqual([{ answer: null }, 'UNAUTHENTICATED']);
     }
     expect(await mutations.countMovies(`Nobody's`)).toBe(0);
-  });
-});
-
-describe('an idempotency key', () => {
-  it('an idempotency key that is sent five times at once adds one movie and gets five equal results', async () => {
-    const answers = await Promise.all(
-      Array.from({ length: 5 }, () => mutations.create({ title: 'Once', genres: ['Drama'] }, 'key-1')),
-    );
-    expect(await mutations.countMovies('Once')).toBe(1);
-    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-    expect(answers.map(movieOf)[0]).toMatchObject({ title: 'Once', version: 1 });
-  });
-
-  it('an idempotency key returns the first result, even if the movie changed since', async () => {
-    const first = await mutations.create({ title: 'Then' }, 'key-2');
-    const { id } = movieOf(first) as { id: string };
-    await mutations.update(id, 1, { title: 'Now', genres: ['Horror'] });
-    expect((await mutations.create({ title: 'Then' }, 'key-2')).data).toEqual(first.data);
-  });
-
-  it('an idempotency key is refused with other arguments, and each viewer has their own keys', async () => {
-    await mutations.create({ title: 'Mine' }, 'key-3');
-    expect(codeOf(await mutations.create({ title: 'Other' }, 'key-3'))).toBe('IDEMPOTENCY_KEY_REUSED');
-    expect((await mutations.create({ title: 'Mine' }, 'key-3', 'ben')).errors).toBeUndefined();
-    expect(await mutations.countMovies('Mine')).toBe(2);
-    expect(await mutations.countMovies('Other')).toBe(0);
-  });
-
-  it('an idempotency key returns a refusal again', async () => {
-    const input = { title: 'Refused', directors: [{ id: 'person:later' }] };
-    expect(codeOf(await mutations.create(input, 'key-4'))).toBe('PERSON_NOT_FOUND');
-    await mutations.subgraph.pool.query(`INSERT INTO person (id, name) VALUES ('person:later', 'Late')`);
-    expect(codeOf(await mutations.create(input, 'key-4'))).toBe('PERSON_NOT_FOUND');
-  });
-
-  it('an idempotency key is kept for 24 hours and can be used again after that', async () => {
-    const today = mutations.now();
-    const hoursAgo = (hours: number) => new Date(today.getTime() - hours * 60 * 60 * 1000);
-    for (const [moment, count] of [
-      [hoursAgo(48), 1],
-      [hoursAgo(24.1), 1],
-      [hoursAgo(24), 2],
-      [today, 3],
-    ] as const) {
-      mutations.setTime(moment);
-      expect((await mutations.create({ title: 'Daily' }, 'key-5')).errors).toBeUndefined();
-      expect([moment, await mutations.countMovies('Daily')]).toEqual([moment, count]);
-    }
-  });
-
-  it('an idempotency key has from 1 to 200 characters', async () => {
-    expect(codeOf(await mutations.create({ title: 'x' }, ''))).toBe('BAD_USER_INPUT');
-    expect(codeOf(await mutations.create({ title: 'x' }, 'k'.repeat(201)))).toBe('BAD_USER_INPUT');
   });
 });
