@@ -137,6 +137,26 @@ describe('gateway and subgraphs', () => {
     expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
   });
 
+  it('a movie that was deleted a moment ago costs the list of the best rated nothing but its own fields', async () => {
+    const movieId = await create('The Best');
+    await graph.subgraphs.rating.pool.query(
+      'UPDATE aggregated_rating SET sum = 10000, count = 1000, s10 = 1000 WHERE movie_id = $1',
+      [movieId],
+    );
+    await graph.ask(
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
+      { id: movieId },
+      { 'x-viewer-id': 'editor' },
+    );
+    const { data, errors } = await graph.ask(
+      '{ topRated(first: 2) { nodes { id title aggregatedRating { count } } } }',
+    );
+    const { nodes } = (data as { topRated: { nodes: unknown[] } }).topRated;
+    expect(nodes).toHaveLength(2);
+    expect(nodes[0]).toEqual({ id: movieId, title: null, aggregatedRating: { count: 1000 } });
+    expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
+  });
+
   it('ratings of two movies with the same title are counted separately', async () => {
     const [first, second] = [await create('Remake'), await create('Remake')];
     expect(first).not.toBe(second);
