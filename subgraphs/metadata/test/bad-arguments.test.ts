@@ -22,13 +22,16 @@ describe('a refusal of an argument', () => {
     ['filter.title', '{ movies(filter: { title: "" }) { totalCount } }'],
     ['filter.ratingCount', '{ movies(filter: { ratingCount: { from: 2, to: 1 } }) { totalCount } }'],
     ['ids', `{ nodes(ids: [${'"x" '.repeat(101)}]) { id } }`],
-    ['title', 'mutation { createMovie(input: { title: " " }) { id } }'],
-    ['idempotencyKey', 'mutation { createMovie(input: { title: "T" }, idempotencyKey: "") { id } }'],
-    ['id', 'mutation { upsertMovie(input: { title: "T" }) { id } }'],
-    ['id', 'mutation { upsertMovie(id: "a b", input: { title: "T" }) { id } }'],
+    ['title', 'mutation { createMovie(input: { title: " " }) { movie { id } } }'],
+    [
+      'idempotencyKey',
+      'mutation { createMovie(input: { title: "T" }, idempotencyKey: "") { movie { id } } }',
+    ],
+    ['id', 'mutation { upsertMovie(input: { title: "T" }) { movie { id } } }'],
+    ['id', 'mutation { upsertMovie(id: "a b", input: { title: "T" }) { movie { id } } }'],
     [
       'externalId',
-      'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { id } }',
+      'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { movie { id } } }',
     ],
   ])('a refusal names the field %s in its details: %s', async (field, query) => {
     const { errors } = await subgraph.ask(query, {}, { viewer: 'ann' });
