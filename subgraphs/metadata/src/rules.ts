@@ -86,8 +86,8 @@ const externalIdShapes: ReadonlyMap<string, RegExp> = new Map([
 ]);
 
 /**
- * Throws BAD_USER_INPUT for an id that a caller or a source may not give a movie. `node(id)` and the caches of
- * clients need ids that differ between types, so the beginnings of the ids of people and ratings are refused.
+ * Throws BAD_USER_INPUT for an id that a caller or a source may not give a movie. `node(id)` and the caches
+ * of clients need ids that differ between types, so the beginnings of ids of people and ratings are refused.
  */
 export const checkMovieId = (id: string): void => {
   if (!/^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$/.test(id)) {
