@@ -130,7 +130,10 @@ export const createMovieCommands = ({
           const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
           const complete =
             externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
-          if (!locked) return insertMovie(tx, knownId ?? newId(), complete, now);
+          if (!locked) {
+            if (id !== null) await checkIdIsFree(tx, id);
+            return insertMovie(tx, knownId ?? newId(), complete, now);
+          }
           if (locked === 'deleted') throw movieDeleted();
           return changeMovie(tx, locked, complete, now);
           // A movie that was added after the lookup is found by the next attempt.
@@ -173,6 +176,15 @@ const keyedCommandOf = ({ sender, ...command }: Command): KeyedCommand | null =>
 
 const movieNotFound = () => new Refusal(codes.movieNotFound, 'There is no movie of this id.');
 const movieDeleted = () => new Refusal(codes.movieDeleted, 'The movie was deleted.');
+
+/** Throws BAD_USER_INPUT for the id of a person or a genre, which a new movie would hide in `Query.node`. */
+const checkIdIsFree = async (tx: Prisma.TransactionClient, id: string): Promise<void> => {
+  const where = { where: { id }, select: { id: true } };
+  if ((await tx.person.findUnique(where)) === null && (await tx.genre.findUnique(where)) === null) return;
+  throw new Refusal(refusalCode.badUserInput, 'A person or a genre has this id. Choose another.', {
+    field: 'id',
+  });
+};
 
 const isTakenId = (error: unknown, { source, value }: ExternalIdInput): boolean =>
   error instanceof Refusal &&
