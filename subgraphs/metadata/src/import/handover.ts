@@ -11,14 +11,17 @@ export const handOverMovies = async function* (
   names: Iterable<readonly [name: string, imdbId: string]> = [],
 ): AsyncGenerator<MovieHandoverEntry> {
   const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieState) => [id]);
-  for await (const { id, version, deleted } of movies) yield { movie: id, version, deleted };
+  for await (const { id, version, deleted, joinedInto } of movies) {
+    yield { movie: id, version, deleted, ...(joinedInto !== null && { joinedInto }) };
+  }
   const externalIds = rowsOf(pool, externalIdPage, ['', ''], ({ source, value }: ExternalName) => [
     source,
     value,
   ]);
-  for await (const { source, value, movie } of externalIds) {
+  for await (const { source, value, movie, joinedFrom } of externalIds) {
     const alias = `${source}:${value}`;
-    if (alias !== movie) yield { alias, movie };
+    // rating itself knows where the ratings of a joined movie go.
+    if (alias !== movie && alias !== joinedFrom) yield { alias, movie };
   }
   const all = [...names];
   for (let at = 0; at < all.length; at += pageSize) {
@@ -41,21 +44,24 @@ interface MovieState {
   readonly id: string;
   readonly version: number;
   readonly deleted: boolean;
+  readonly joinedInto: string | null;
 }
 
 /** The first $1 movies after the id $2, in the order of the primary key, so that a page is an index scan. */
 export const moviePage = `
-  SELECT id, version, deleted_at IS NOT NULL AS deleted FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
+  SELECT id, version, deleted_at IS NOT NULL AND joined_into IS NULL AS deleted, joined_into AS "joinedInto"
+  FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
 
 interface ExternalName {
   readonly source: string;
   readonly value: string;
   readonly movie: string;
+  readonly joinedFrom: string | null;
 }
 
 /** The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. */
 export const externalIdPage = `
-  SELECT source, value, movie_id AS movie FROM external_id
+  SELECT source, value, movie_id AS movie, joined_from AS "joinedFrom" FROM external_id
   WHERE (source, value) > ($2, $3) ORDER BY source, value LIMIT $1`;
 
 /** Yields the rows of a paged statement. `first` is a key that sorts before every other key. */

@@ -1,10 +1,12 @@
 import { copyRows } from '@cinegraph/subgraph/import/copy';
 import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
+import { rawTransaction } from '@cinegraph/database/transaction';
 import { StartError } from '@cinegraph/service/start-error';
 import type { ImportContext, ImportTables } from '@cinegraph/subgraph/import/importer';
 import type { ImportReport } from '@cinegraph/subgraph/import/report';
 import type pg from 'pg';
-import { createAggregates, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
+import { lockRatedMovies } from '../joined-movies.js';
+import { createAggregates, mergeChangedRatings } from '../sql/merge.js';
 import { readHandover } from './handover.js';
 
 /**
@@ -233,12 +235,28 @@ const chunkEnds = `
 /** How often a chunk is merged at most if it keeps losing deadlocks. */
 const mergeAttempts = 5;
 
-const stagedSource = `
-  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin, provider,
+/**
+ * Returns the source of a chunk. `from` has its staged ratings, under the movies that their votes belong to.
+ * If a viewer rated two movies that are joined now, the latest counts.
+ */
+const sourceOf = (from: string): string => `
+  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, given_for, score, NULL::text AS review, 'import' AS origin, provider,
     NULL::bigint AS rating_version, event_time, NULL::integer AS event_partition, NULL::bigint AS event_offset,
     coalesce(event_time, $3::timestamptz) AS written_at, NULL::text AS trace
-  FROM staged_rating WHERE ${inChunk}
+  FROM ${from}
   ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C", event_time DESC NULLS LAST, line DESC`;
+
+const mergeStagedChunk = mergeChangedRatings(
+  sourceOf(`(SELECT *, NULL::text AS given_for FROM staged_rating WHERE ${inChunk}) AS staged`),
+);
+
+/** The same for a chunk with joined movies: $4 is a JSON object from each to the movie that it is joined into. */
+const mergeJoinedChunk = mergeChangedRatings(
+  sourceOf(`(
+    SELECT line, coalesce($4::jsonb ->> movie_id, movie_id) AS movie_id, viewer_id, score, event_time, provider,
+      CASE WHEN $4::jsonb ? movie_id THEN movie_id END AS given_for
+    FROM staged_rating WHERE ${inChunk}) AS staged`),
+);
 
 /** Merges one chunk in one transaction, and returns how many staged ratings it had. */
 const mergeChunk = (
@@ -257,10 +275,21 @@ const mergeChunk = (
         );
         const ids = rows.map(({ id }) => id);
         await client.query(createAggregates, [ids]);
-        await client.query(lockAggregates, [ids]);
+        const movies = await lockRatedMovies(rawTransaction(client), ids, async () => {
+          const found = await client.query<{ viewer_id: string }>(
+            `SELECT DISTINCT viewer_id FROM staged_rating WHERE ${inChunk}`,
+            [after, last],
+          );
+          return found.rows.map(({ viewer_id }) => viewer_id);
+        });
+        const joined = ids
+          .map((id) => [id, movies.keptIdOf(id)] as const)
+          .filter(([id, kept]) => id !== kept);
+        const parameters: unknown[] = [after, last, startedAt];
+        if (joined.length > 0) parameters.push(JSON.stringify(Object.fromEntries(joined)));
         const result = await client.query<{ written: number; merged: number }>(
-          mergeChangedRatings(stagedSource),
-          [after, last, startedAt],
+          joined.length > 0 ? mergeJoinedChunk : mergeStagedChunk,
+          parameters,
         );
         const { written = 0, merged = 0 } = result.rows[0] ?? {};
         // In the same transaction, so that a chunk is both merged and counted, or neither.
