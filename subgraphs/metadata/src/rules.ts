@@ -91,6 +91,12 @@ export const checkMovieId = (id: string): void => {
   throw refused('id', 'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).');
 };
 
+/** Returns the external id that a movie id `<source>:<value>` contains; empty for a UUID. */
+export const sourceIdOf = (id: string): readonly { source: string; value: string }[] => {
+  const [, source, value] = /^([a-z][a-z0-9]*):(.+)$/s.exec(id) ?? [];
+  return source === undefined || value === undefined ? [] : [{ source, value }];
+};
+
 /** Throws BAD_USER_INPUT for an empty or overlong title, and for a range that ends before it begins. */
 export const checkMovieFilter = ({ title, ...conditions }: MovieFilter): void => {
   const { releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore } = conditions;

@@ -18,16 +18,15 @@ export const handOverMovies = async function* (
     source,
     value,
   ]);
-  for await (const { source, value, movie, joinedFrom } of externalIds) {
+  for await (const { source, value, movie } of externalIds) {
     const alias = `${source}:${value}`;
-    // rating itself knows where the ratings of a joined movie go.
-    if (alias !== movie && alias !== joinedFrom) yield { alias, movie };
+    if (alias !== movie) yield { alias, movie };
   }
   const all = [...names];
   for (let at = 0; at < all.length; at += pageSize) {
     const page = all.slice(at, at + pageSize);
     const { rows } = await pool.query<{ value: string; movie: string }>(
-      `SELECT value, movie_id AS movie FROM external_id WHERE source = 'imdb' AND value = ANY ($1::text[])`,
+      `SELECT value, coalesce(joined_from, movie_id) AS movie FROM external_id WHERE source = 'imdb' AND value = ANY ($1::text[])`,
       [page.map(([, imdbId]) => imdbId)],
     );
     const owners = new Map(rows.map(({ value, movie }) => [value, movie]));
@@ -56,12 +55,14 @@ interface ExternalName {
   readonly source: string;
   readonly value: string;
   readonly movie: string;
-  readonly joinedFrom: string | null;
 }
 
-/** The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. */
+/**
+ * The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. An id
+ * that came from a joined movie is an alias of that one: rating itself knows where its votes go.
+ */
 export const externalIdPage = `
-  SELECT source, value, movie_id AS movie, joined_from AS "joinedFrom" FROM external_id
+  SELECT source, value, coalesce(joined_from, movie_id) AS movie FROM external_id
   WHERE (source, value) > ($2, $3) ORDER BY source, value LIMIT $1`;
 
 /** Yields the rows of a paged statement. `first` is a key that sorts before every other key. */

@@ -25,7 +25,9 @@ export const findMovies = async (
   const found = new Map<string, FoundMovie>(
     rows.map((row) => [row.id, row.deleted ? 'deleted' : toMovie(row)]),
   );
-  const joined = rows.flatMap(({ id, joinedInto }) => (joinedInto === null ? [] : [[id, joinedInto] as const]));
+  const joined = rows.flatMap(({ id, joinedInto }) =>
+    joinedInto === null ? [] : [[id, joinedInto] as const],
+  );
   if (joined.length === 0) return found;
   const kept = await findMovies(
     pool,
