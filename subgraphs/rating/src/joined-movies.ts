@@ -1,6 +1,6 @@
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { MovieState } from './rules.js';
-import { lockAggregates } from './sql/merge.js';
+import { lockAggregates, type MergeStatement } from './sql/merge.js';
 import { findMoves, joinVotes, restoreVotes, returnVotes } from './sql/moves.js';
 
 /** The row of a movie that a transaction has locked. */
@@ -9,8 +9,8 @@ export interface LockedMovie {
   readonly movie_state: MovieState | 'joined';
   /** The movie that gets its votes, if it is joined. */
   readonly joined_into: string | null;
-  /** Whether votes are being moved from it or to it. */
-  readonly moving: boolean;
+  /** Whether it is joined, others are joined into it, or votes are being moved from or to it. */
+  readonly joined: boolean;
 }
 
 /** Votes of a movie that may have to move between it and the counterpart. */
@@ -26,6 +26,8 @@ export interface VoteMove {
 
 /** The movies of a batch of ratings, which the transaction has locked. */
 export interface RatedMovies {
+  /** The form of the merge that they need. */
+  readonly form: keyof MergeStatement;
   /** Returns the id of the movie whose votes a rating of this movie belongs to: that into which it is joined. */
   keptIdOf(movieId: string): string;
   /** Returns the state of that movie, or undefined if it has no aggregate. */
@@ -49,6 +51,7 @@ export const lockRatedMovies = async (
   }
   const keptIdOf = (movieId: string) => rows.get(movieId)?.joined_into ?? movieId;
   return {
+    form: [...rows.values()].some(({ joined }) => joined) ? 'joined' : 'plain',
     keptIdOf,
     stateOf: (movieId) => {
       const state = rows.get(keptIdOf(movieId))?.movie_state;
@@ -69,7 +72,7 @@ export const lockMovies = async (
   for (let ids = movieIds; ;) {
     const found = await tx.$queryRawUnsafe<readonly LockedMovie[]>(lockAggregates, ids);
     const rows = new Map(found.map((row) => [row.movie_id, row]));
-    const moves = found.some(({ moving }) => moving)
+    const moves = found.some(({ joined }) => joined)
       ? await tx.$queryRawUnsafe<readonly VoteMove[]>(findMoves, [...rows.keys()])
       : [];
     const missing = [

@@ -4,7 +4,7 @@ import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { lockMovies, moveVotesOf, type VoteMove } from './joined-movies.js';
-import { markMoving } from './sql/moves.js';
+import { markJoined } from './sql/moves.js';
 
 /** How many votes a transaction moves at most. Ratings of the two movies wait for one such transaction. */
 const stepSize = 5_000;
@@ -75,7 +75,7 @@ export const moveStep = (
         if (!move) return true;
         if (!(await moveVotesOf(tx, move, null, size))) return false;
         await tx.voteMove.delete({ where: { movieId_counterpart: { movieId, counterpart } } });
-        await tx.$executeRawUnsafe(markMoving, [...rows.keys()]);
+        await tx.$executeRawUnsafe(markJoined, [...rows.keys()]);
         return true;
       },
       { maxWait: 10_000, timeout: 60_000 },

@@ -3,7 +3,7 @@ import { lockMovies, type LockedMovie } from './joined-movies.js';
 import { keptIdOf } from './rules.js';
 import { findJoined, findNewerStates, putKnownMovies } from './sql/known-movies.js';
 import { createAggregates } from './sql/merge.js';
-import { markMoving, setJoins } from './sql/moves.js';
+import { markJoined, setJoins } from './sql/moves.js';
 
 /** The state of a movie in metadata. `version` is higher with each change of the movie. */
 export interface KnownMovie {
@@ -90,5 +90,5 @@ const applyJoins = async (
   });
   if (changes.length === 0) return;
   await tx.$executeRawUnsafe(setJoins, JSON.stringify(changes));
-  await tx.$executeRawUnsafe(markMoving, [...rows.keys()]);
+  await tx.$executeRawUnsafe(markJoined, [...rows.keys()]);
 };

@@ -62,7 +62,7 @@ export const writeRatings = async (
     last.set(ratingKeyOf(command), toSourceRow(command, 'mutation', trace, writtenAt));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
-    mergeRatings,
+    mergeRatings[movies.form],
     JSON.stringify([...last.values()]),
   );
   const merged = new Map(rows.map((row) => [ratingKeyOf(row), row]));
@@ -135,7 +135,7 @@ export const applyEvents = async (
         event.provider !== null && { provider: event.provider },
       ),
     );
-    await tx.$queryRawUnsafe(mergeEvents, JSON.stringify(source));
+    await tx.$queryRawUnsafe(mergeEvents[movies.form], JSON.stringify(source));
   }
   return refusals;
 };

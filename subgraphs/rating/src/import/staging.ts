@@ -288,7 +288,7 @@ const mergeChunk = (
         const parameters: unknown[] = [after, last, startedAt];
         if (joined.length > 0) parameters.push(JSON.stringify(Object.fromEntries(joined)));
         const result = await client.query<{ written: number; merged: number }>(
-          joined.length > 0 ? mergeJoinedChunk : mergeStagedChunk,
+          (joined.length > 0 ? mergeJoinedChunk : mergeStagedChunk)[movies.form],
           parameters,
         );
         const { written = 0, merged = 0 } = result.rows[0] ?? {};

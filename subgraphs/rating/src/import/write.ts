@@ -14,6 +14,8 @@ export interface ImportedRating {
   readonly writtenAt: Date;
 }
 
+const mergeSource = mergeChangedRatings(jsonSource);
+
 /**
  * Opens the tables of rating for a small import. A chunk is one transaction with the locks and the merge of a
  * mutation, so that a mutation waits for at most one chunk. If a chunk has two ratings of a movie and viewer,
@@ -49,7 +51,7 @@ export const openRatingTables: Importer<ImportedRating>['open'] = async (pool, {
             });
           }
           const [result] = await tx.$queryRawUnsafe<readonly { written: number }[]>(
-            mergeChangedRatings(jsonSource),
+            mergeSource[movies.form],
             JSON.stringify([...last.values()]),
           );
           return result?.written ?? 0;

@@ -1,5 +1,5 @@
 import { insertBundles } from '@cinegraph/messaging/outbox/append';
-import { aggregateEvents, asShown, moveAggregates, movedEvents, moves, scoreColumns } from './merge.js';
+import { aggregateEvents, asShown, moveAggregates, movedEvents, scoreColumns } from './merge.js';
 
 /** The columns of a vote that go with it, wherever it is stored. */
 const content = [
@@ -122,20 +122,20 @@ export const restoreVotes = moveVotes({
 
 /** Returns the moves that concern a movie of $1 (text[]), and where votes of their two movies go. */
 export const findMoves = `
-  SELECT move.movie_id AS "movieId", move.counterpart, concerned.ids,
-    coalesce(home.joined_into, home.movie_id) AS "keptId",
-    coalesce(other.joined_into, other.movie_id) AS "keptIdOfCounterpart"
-  FROM ${moves} WHERE concerned.ids && $1::text[]
-  ORDER BY move.movie_id COLLATE "C", move.counterpart COLLATE "C"`;
+  SELECT movie_id AS "movieId", counterpart, kept_id AS "keptId",
+    kept_id_of_counterpart AS "keptIdOfCounterpart", ids
+  FROM vote_move_concerning WHERE ids && $1::text[]
+  ORDER BY movie_id COLLATE "C", counterpart COLLATE "C"`;
 
-/** Sets `moving` of the aggregates $1 (text[]), which are locked, to whether a move concerns them. */
-export const markMoving = `
-  UPDATE aggregated_rating AS aggregate SET moving = requested.moving
+/** Sets `joined` of the aggregates $1 (text[]), which are locked. */
+export const markJoined = `
+  UPDATE aggregated_rating AS aggregate SET joined = requested.joined
   FROM (
-    SELECT id, EXISTS (SELECT FROM ${moves} WHERE id = ANY (concerned.ids)) AS moving
+    SELECT id, EXISTS (SELECT FROM vote_move_concerning WHERE id = ANY (ids))
+      OR EXISTS (SELECT FROM aggregated_rating WHERE joined_into IS NOT NULL AND id IN (movie_id, joined_into)) AS joined
     FROM unnest($1::text[]) AS id
   ) AS requested
-  WHERE aggregate.movie_id = requested.id AND aggregate.moving <> requested.moving`;
+  WHERE aggregate.movie_id = requested.id AND aggregate.joined <> requested.joined`;
 
 /**
  * Joins and parts movies whose aggregates are locked: the JSON array $1 of {movie, into}, where `into` is null
