@@ -28,7 +28,9 @@ export interface VoteMove {
 export interface RatedMovies {
   /** The form of the merge that they need. */
   readonly form: keyof MergeStatement;
-  /** Returns the id of the movie whose votes a rating of this movie belongs to: that into which it is joined. */
+  /**
+   * Returns the id of the movie whose votes a rating of this movie belongs to: that into which it is joined.
+   */
   keptIdOf(movieId: string): string;
   /** Returns the state of that movie, or undefined if it has no aggregate. */
   stateOf(movieId: string): MovieState | undefined;
@@ -86,8 +88,8 @@ export const lockMovies = async (
 };
 
 /**
- * Moves votes to where they belong, in the open transaction, which has locked the movies: of these viewers, or
- * of all if it is null, at most `limit`. Returns true if none is left to move.
+ * Moves votes to where they belong, in the open transaction, which has locked the movies: of these viewers,
+ * or of all if it is null, at most `limit`. Returns true if none is left to move.
  */
 export const moveVotesOf = async (
   tx: RawTransaction,

@@ -55,7 +55,9 @@ interface Joined {
   readonly keptId: string | null;
 }
 
-/** Returns the ids of all movies that are joined with one of these directly or by others, now or until now. */
+/**
+ * Returns the ids of all movies that are joined with one of these directly or by others, now or until now.
+ */
 const findConcerned = async (
   tx: RawTransaction,
   states: readonly KnownMovie[],

@@ -22,7 +22,8 @@ export interface Submission {
 /**
  * The result of a rating command: the id of the movie, which is another one if the movie of the command is
  * joined into it; the rating as submitted (null for a retraction), whether a rating was retracted, and the
- * aggregate of the movie after the batch, or null if the movie is deleted or unknown. Times are RFC 3339 text, because the answer is stored as plain JSON for its idempotency key.
+ * aggregate of the movie after the batch, or null if the movie is deleted or unknown. Times are RFC 3339
+ * text, because the answer is stored as plain JSON for its idempotency key.
  */
 export interface RatingAnswer {
   /** Left out by an earlier release, whose stored answer may be returned again. */
@@ -140,9 +141,11 @@ export const applyEvents = async (
   return refusals;
 };
 
-/** A rating of the movie whose votes it belongs to, and the movie that it was given for, if that is another. */
+/**
+ * A rating of the movie whose votes it belongs to, and the movie that it was given for, if that is another.
+ */
 interface KeptRating extends RatingCommand {
-  readonly givenFor?: string;
+  readonly namedId?: string;
 }
 
 const toKept = <Rating extends RatingCommand>(
@@ -150,7 +153,7 @@ const toKept = <Rating extends RatingCommand>(
   { keptIdOf }: RatedMovies,
 ): Rating & KeptRating => {
   const movieId = keptIdOf(rating.movieId);
-  return movieId === rating.movieId ? rating : { ...rating, movieId, givenFor: rating.movieId };
+  return movieId === rating.movieId ? rating : { ...rating, movieId, namedId: rating.movieId };
 };
 
 const viewerIdsOf = (commands: readonly RatingCommand[]): readonly string[] => [
@@ -162,7 +165,7 @@ const movieIdsOf = (commands: readonly RatingCommand[]): readonly string[] => [
 ];
 
 const toSourceRow = (
-  { movieId, viewerId, score, review, givenFor }: KeptRating,
+  { movieId, viewerId, score, review, namedId }: KeptRating,
   origin: 'mutation' | 'event',
   trace: string | null,
   writtenAt: string,
@@ -174,7 +177,7 @@ const toSourceRow = (
   origin,
   written_at: writtenAt,
   trace,
-  ...(givenFor !== undefined && { given_for: givenFor }),
+  ...(namedId !== undefined && { given_for: namedId }),
 });
 
 const orderColumns = (order: EventOrder): SourceRow =>

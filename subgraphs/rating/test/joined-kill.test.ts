@@ -29,7 +29,9 @@ afterAll(async () => {
 
 const script = fileURLToPath(new URL('move-process.mjs', import.meta.url));
 
-/** Runs the process that moves votes, kills it after `ms` milliseconds, and returns whether it had finished. */
+/**
+ * Runs the process that moves votes, kills it after `ms` milliseconds, and returns whether it had finished.
+ */
 const moveFor = async (ms: number): Promise<boolean> => {
   const child = spawn(process.execPath, [script, database.url, '100'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -83,16 +85,16 @@ describe('the moving of votes, killed again and again', () => {
     await tell('other', 2, 'kept');
     let runs = 0;
     for (let done = false; !done; runs += 1) {
-      done = await moveFor(20 + runs * 100);
+      done = await moveFor(20 + runs * 250);
       expect(await findDrift(prisma)).toEqual([]);
       // Late votes, of viewers whose votes are moved and not moved yet; they are the same ones again.
-      await vote('other', { first: runs * 100, count: 50, second: 1 });
+      await vote('other', { first: (runs * 100) % 1400, count: 50, second: 1 });
     }
     expect(runs).toBeGreaterThan(1);
     expect((await pool.query('SELECT FROM rating WHERE movie_id = $1', ['other'])).rowCount).toBe(0);
     expect((await pool.query('SELECT FROM rating WHERE movie_id = $1', ['kept'])).rowCount).toBe(1500);
     await tell('other', 3, null);
-    for (let done = false, ms = 20; !done; ms += 150) {
+    for (let done = false, ms = 20; !done; ms += 300) {
       done = await moveFor(ms);
       expect(await findDrift(prisma)).toEqual([]);
     }

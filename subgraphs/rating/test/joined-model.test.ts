@@ -34,7 +34,9 @@ interface Vote {
 const movies = ['a', 'b', 'c', 'd'];
 const viewers = ['ann', 'bob', 'cyn', 'dan', 'eve'];
 
-/** Moves all votes in the moment of a join. The tables move them later, step by step, with the same result. */
+/**
+ * Moves all votes in the moment of a join. The tables move them later, step by step, with the same result.
+ */
 const createModel = () => {
   const into = new Map<string, string>();
   const votes = new Map<string, Vote>();

@@ -37,7 +37,9 @@ afterEach(() => Promise.all([known.stop(), ingest.stop()]));
 const append = testLog(movies.name);
 const log = testLog();
 
-/** Returns a message of metadata's topic: the movie is joined into another one, or parted if `into` is null. */
+/**
+ * Returns a message of metadata's topic: the movie is joined into another one, or parted if `into` is null.
+ */
 const state = (movieId: string, version: number, into: string | null) => {
   const event =
     into === null

@@ -7,7 +7,9 @@ import type pg from 'pg';
 import { joinMovies, partMovie } from '../commands/join-movies.js';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 
-/** `join`: makes two movies that are one film one movie. The ids of the second lead to the first from then on. */
+/**
+ * `join`: makes two movies that are one film one movie. The ids of the second lead to the first from then on.
+ */
 export const join: Command = {
   what: 'the join',
   usage: ['join <kept id> <other id>'],

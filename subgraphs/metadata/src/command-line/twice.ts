@@ -4,8 +4,8 @@ import { findTwice } from '../import/twice.js';
 import type { Film } from '../import/matching.js';
 
 /**
- * `twice`: lists the pairs of movies that may be one film, each as the command that joins it. They have a title
- * in common, years at most one apart, and nothing that contradicts.
+ * `twice`: lists the pairs of movies that may be one film, each as the command that joins it. They have a
+ * title in common, years at most one apart, and nothing that contradicts.
  */
 export const twice: Command = {
   what: 'the list of films that stand twice',

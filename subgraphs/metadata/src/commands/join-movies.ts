@@ -11,10 +11,11 @@ import { appendMovieStates } from './movie-events.js';
 export const lockImports = 'SELECT pg_advisory_xact_lock(4203001)';
 
 /**
- * Joins the movie `other` into the movie `kept` in the open transaction, because the two are one film. `other`
- * is hidden, its id and its external ids lead to `kept` from now on, and so do the movies that were joined
- * into it. Its facts stay as they are for the case that the two are parted. Returns false if that was done
- * before. Throws a StartError with a stable code and the advice if a movie is unknown, deleted or joined.
+ * Joins the movie `other` into the movie `kept` in the open transaction, because the two are one film.
+ * `other` is hidden, its id and its external ids lead to `kept` from now on, and so do the movies that were
+ * joined into it. Its facts stay as they are for the case that the two are parted. Returns false if that was
+ * done before. Throws a StartError with a stable code and the advice if a movie is unknown, deleted or
+ * joined.
  */
 export const joinMovies = async (
   tx: Prisma.TransactionClient,
@@ -58,9 +59,9 @@ export const joinMovies = async (
 };
 
 /**
- * Parts a movie from the one that it is joined into, in the open transaction: it shows again, with the external
- * ids that it had. Returns the id of the movie that was kept. Throws a StartError with a stable code if the
- * movie is unknown or not joined.
+ * Parts a movie from the one that it is joined into, in the open transaction: it shows again, with the
+ * external ids that it had. Returns the id of the movie that was kept. Throws a StartError with a stable
+ * code if the movie is unknown or not joined.
  */
 export const partMovie = async (tx: Prisma.TransactionClient, id: string, now: Date): Promise<string> => {
   const { joinedInto } = requireKnown(await lockMovies(tx, [id]), id);

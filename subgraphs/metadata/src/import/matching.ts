@@ -50,7 +50,8 @@ export const agreementOf = (one: Film, other: Film): 0 | 1 | 2 => {
 
 /**
  * Returns whether two films may be one: whether they have a title in common, years at most one apart, and
- * neither different directors nor different ids of one source. A person decides about those that do not agree.
+ * neither different directors nor different ids of one source. A person decides about those that do not
+ * agree.
  */
 export const mayBeOne = (one: Film, other: Film): boolean => {
   if (one.year === null || other.year === null || Math.abs(one.year - other.year) > 1) return false;

@@ -8,7 +8,10 @@ export interface FilmTwice {
   readonly other: Film;
 }
 
-/** Returns the pairs of films in the tables that may be one film, sorted by title. It holds all films in memory. */
+/**
+ * Returns the pairs of films in the tables that may be one film, sorted by title. It holds all films in
+ * memory.
+ */
 export const findTwice = async (pool: pg.Pool): Promise<readonly FilmTwice[]> => {
   const pairs = new Map<string, readonly [Film, Film]>();
   for (const films of (await readFilms(pool)).values()) {

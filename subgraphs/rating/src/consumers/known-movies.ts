@@ -7,9 +7,9 @@ import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
 
 /**
  * Defines the consumer of metadata's topic of movies. It stores which movies exist, are deleted, or are
- * joined, and ignores an older version than the stored one. Ratings that came before their movie show from then on.
- * Event types that this release does not know are skipped, because metadata may add types. An unknown
- * version of a known type becomes a dead letter, which a later release can replay.
+ * joined, and ignores an older version than the stored one. Ratings that came before their movie show from
+ * then on. Event types that this release does not know are skipped, because metadata may add types. An
+ * unknown version of a known type becomes a dead letter, which a later release can replay.
  */
 export const createKnownMovies = ({
   secret,

@@ -250,7 +250,9 @@ const mergeStagedChunk = mergeChangedRatings(
   sourceOf(`(SELECT *, NULL::text AS given_for FROM staged_rating WHERE ${inChunk}) AS staged`),
 );
 
-/** The same for a chunk with joined movies: $4 is a JSON object from each to the movie that it is joined into. */
+/**
+ * The same for a chunk with joined movies: $4 is a JSON object from each to the movie that it is joined into.
+ */
 const mergeJoinedChunk = mergeChangedRatings(
   sourceOf(`(
     SELECT line, coalesce($4::jsonb ->> movie_id, movie_id) AS movie_id, viewer_id, score, event_time, provider,

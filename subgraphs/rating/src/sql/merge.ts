@@ -5,8 +5,8 @@ import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
  * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
  * They read a source with these columns and at most one row for each movie and viewer. A null score
  * retracts. The rating of an external event has the order of that event: the version of the rating, or the
- * append time, partition and offset of the broker. `given_for` is the movie that the rating named, if that one
- * is joined into `movie_id`.
+ * append time, partition and offset of the broker. `given_for` is the movie that the rating named, if that
+ * one is joined into `movie_id`.
  */
 const sourceColumns = {
   movie_id: 'text',

@@ -17,10 +17,11 @@ const newness = (row: string): string =>
     coalesce(${row}.event_time, ${row}.updated_at), coalesce(${row}.event_partition, -1), coalesce(${row}.event_offset, -1))`;
 
 /**
- * Moves the votes of `source` (home, viewer_id and content; at most one for each viewer) to the movie $2, whose
- * aggregate the transaction has locked. `home` is the movie that a vote was given for. If the viewer has a
- * vote at $2, the newest of the two counts, and the other one is stored as superseded. `remove` deletes the
- * rows of `source`, and `from` is the movie at which they counted, if they did. Returns the viewers.
+ * Moves the votes of `source` (home, viewer_id and content; at most one for each viewer) to the movie $2,
+ * whose aggregate the transaction has locked. `home` is the movie that a vote was given for. If the viewer
+ * has a vote at $2, the newest of the two counts, and the other one is stored as superseded. `remove`
+ * deletes the rows of `source`, and `from` is the movie at which they counted, if they did. Returns the
+ * viewers.
  */
 const moveVotes = (parts: { source: string; remove: string; from?: string }): string => `
   WITH source AS (${parts.source}
@@ -73,8 +74,8 @@ const moveVotes = (parts: { source: string; remove: string; from?: string }): st
   SELECT viewer_id AS "viewerId" FROM pair`;
 
 /**
- * Moves votes from the movie $1, whose aggregate is locked, to $2: of the viewers $3 (text[]; null: all), at most
- * $4 (null: all).
+ * Moves votes from the movie $1, whose aggregate is locked, to $2: of the viewers $3 (text[]; null: all), at
+ * most $4 (null: all).
  */
 const moveFrom = (condition: string): string =>
   moveVotes({
@@ -98,9 +99,9 @@ export const joinVotes = moveFrom(`(given_for IS NULL OR EXISTS (
 export const returnVotes = moveFrom('given_for = $5::text');
 
 /**
- * Moves superseded votes back to the movie $2, to which votes for $1 (null: for any movie) belong now: of the
- * viewers $3 (text[]; null: all), at most $4 (null: all). Only the newest vote of a viewer moves, and only if it
- * is newer than the one that counts.
+ * Moves superseded votes back to the movie $2, to which votes for $1 (null: for any movie) belong now: of
+ * the viewers $3 (text[]; null: all), at most $4 (null: all). Only the newest vote of a viewer moves, and
+ * only if it is newer than the one that counts.
  */
 export const restoreVotes = moveVotes({
   source: `
@@ -138,8 +139,9 @@ export const markJoined = `
   WHERE aggregate.movie_id = requested.id AND aggregate.joined <> requested.joined`;
 
 /**
- * Joins and parts movies whose aggregates are locked: the JSON array $1 of {movie, into}, where `into` is null
- * for a movie that is parted. Their votes are moved later. The aggregates are published as they show now.
+ * Joins and parts movies whose aggregates are locked: the JSON array $1 of {movie, into}, where `into` is
+ * null for a movie that is parted. Their votes are moved later. The aggregates are published as they show
+ * now.
  */
 export const setJoins = `
   WITH change AS (
