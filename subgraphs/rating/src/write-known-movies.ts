@@ -46,7 +46,7 @@ export const writeKnownMovies = async (tx: RawTransaction, movies: Iterable<Know
 };
 
 /** The advisory lock under which joins change, one transaction after the other. The number has no meaning. */
-const lockJoins = 'SELECT pg_advisory_xact_lock(4203003)';
+const lockJoins = 'SELECT pg_advisory_xact_lock(4203006)';
 
 interface Joined {
   readonly movie: string;

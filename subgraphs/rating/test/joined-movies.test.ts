@@ -98,6 +98,20 @@ describe('the ratings of joined movies', () => {
     expect(await world.drift()).toEqual([]);
   });
 
+  it('a join does not wait for the relay, which holds an advisory lock of the same database', async () => {
+    const { world } = importWorld();
+    await world.know('kept', 'other');
+    const relay = await world.subgraph.pool.connect();
+    try {
+      await relay.query('SELECT pg_advisory_lock(4203003)');
+      await join('other', 'kept');
+    } finally {
+      relay.release(true);
+    }
+    const { rows } = await world.subgraph.pool.query('SELECT movie_id FROM aggregated_rating WHERE joined');
+    expect(rows).toHaveLength(2);
+  });
+
   it('mutations with the id of the joined movie rate the kept one, and say so', async () => {
     const { world } = importWorld();
     await world.rate('ann', 'other', 3);
