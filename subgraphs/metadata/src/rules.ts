@@ -99,6 +99,12 @@ export const checkMovieId = (id: string): void => {
   if (/^(person|rating):/.test(id)) throw refused('id', 'It must not begin with "person:" or "rating:".');
 };
 
+/** Returns the external id that a movie id `<source>:<value>` contains; empty for a UUID. */
+export const sourceIdOf = (id: string): readonly { source: string; value: string }[] => {
+  const [, source, value] = /^([a-z][a-z0-9]*):(.+)$/s.exec(id) ?? [];
+  return source === undefined || value === undefined ? [] : [{ source, value }];
+};
+
 /** Throws BAD_USER_INPUT for an empty or overlong title, and for a range that ends before it begins. */
 export const checkMovieFilter = ({ title, ...conditions }: MovieFilter): void => {
   const { releaseYear, runtimeMinutes, averageRating, ratingCount, weightedScore } = conditions;

@@ -15,7 +15,7 @@ import type { Prisma, PrismaClient } from '../generated/prisma/client.js';
 import type { ExternalIdInput, MovieChanges, MovieInput } from '../generated/resolvers.js';
 import type { MovieModel } from '../models.js';
 import { findMovieLists } from '../queries/movie-details.js';
-import { lockMovie } from '../queries/movies.js';
+import { lockKeptMovie, lockMovie } from '../queries/movies.js';
 import { checkExternalId, checkMovie, checkMovieId } from '../rules.js';
 import { appendDeletion } from './movie-events.js';
 import { changeMovie, insertMovie } from './write-movie.js';
@@ -127,7 +127,7 @@ export const createMovieCommands = ({
         { sender, operation: 'upsertMovie', arguments: { id, externalId, input } },
         async (tx, now) => {
           const knownId = id ?? (externalId && (await findIdByExternalId(tx, externalId)));
-          const locked = knownId === null ? undefined : await lockMovie(tx, knownId);
+          const locked = knownId === null ? undefined : await lockKeptMovie(tx, knownId);
           const complete =
             externalId === null ? input : withExternalId(input, externalId, locked !== undefined);
           if (!locked) {
@@ -193,7 +193,7 @@ const isTakenId = (error: unknown, { source, value }: ExternalIdInput): boolean 
   error.details['value'] === value;
 
 const requireMovie = async (tx: Prisma.TransactionClient, id: string): Promise<MovieModel> => {
-  const movie = await lockMovie(tx, id);
+  const movie = await lockKeptMovie(tx, id);
   if (movie === undefined) throw movieNotFound();
   if (movie === 'deleted') throw movieDeleted();
   return movie;
