@@ -11,6 +11,7 @@ import type { Logger } from '@cinegraph/service/logger';
 import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
+import type { Explanation } from './execution/executor.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
@@ -34,7 +35,7 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  { environment }: Pick<Config, 'environment'>,
+  { environment, explains }: Pick<Config, 'environment' | 'explains'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
@@ -45,7 +46,7 @@ export const createApolloServer = (
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph) };
+        return { executor: executeCurrent(supergraph, explains) };
       },
       stop: supergraph.stop,
     },
@@ -96,21 +97,36 @@ class JsonText {
 
 /** Executes a request of Apollo Server on the supergraph that it was validated against. */
 const executeCurrent =
-  (supergraph: CurrentSupergraph): ApolloExecutor =>
+  (supergraph: CurrentSupergraph, allowsExplanation: boolean): ApolloExecutor =>
   async (request) => {
     const { executor } = supergraph.bySchema(request.schema);
     if (executor.kind === 'stock') return executor.execute(request);
-    const { data, errors, cacheHint } = await executor.execute({
+    const headers = allowsExplanation ? request.request.http?.headers : undefined;
+    const { data, errors, cacheHint, explanation } = await executor.execute({
       document: request.document,
       operation: request.operation,
       variables: request.request.variables ?? {},
       context: request.context as RequestContext,
+      explains: headers !== undefined && (headers.has(explainHeader) || headers.has(sandboxPlanHeader)),
     });
     const policy = request.overallCachePolicy as CachePolicy;
     if (cacheHint) policy.restrict(cacheHint);
     const text = new JsonText(data) as unknown as Record<string, unknown>;
-    return errors.length > 0 ? { data: text, errors } : { data: text };
+    return {
+      data: text,
+      ...(errors.length > 0 && { errors }),
+      ...(explanation && { extensions: extensionsOf(explanation, headers?.has(explainHeader) === true) }),
+    };
   };
+
+/** Asks for `extensions.explain`: the plan, and what each fetch did. */
+const explainHeader = 'x-explain';
+
+/** The header with which Apollo Sandbox asks for the plan. */
+const sandboxPlanHeader = 'apollo-query-plan-experimental';
+
+const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string, unknown> =>
+  isWhole ? { explain: explanation } : { __queryPlanExperimental: explanation.plan };
 
 /** Writes a response as JSON. */
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {

@@ -110,6 +110,7 @@ export const gatewayVariables = {
     'names a header that the gateway writes itself, or that concerns one client only',
   ),
   COALESCE: switchVariable.default(true),
+  EXPLAIN: switchVariable.optional(),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
@@ -146,6 +147,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     supergraphPath: env.SUPERGRAPH_PATH,
     examplesPath: env.EXAMPLES_PATH,
     executor: env.EXECUTOR,
+    explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,

@@ -1,4 +1,5 @@
 import type { CacheHint } from '../fetching/cache-hint.js';
+import type { FetchResult, SubgraphRequest } from '../fetching/request.js';
 import type { RequestContext } from '../request/context.js';
 import type { FetchStep, Step } from './compile.js';
 import { contextOf, nestedObjectsAt } from './contexts.js';
@@ -23,8 +24,28 @@ export interface Execution {
   faults: Faults | undefined;
   /** The strictest hint of all responses; undefined without a fetch. */
   cacheHint: CacheHint | undefined;
+  /** What each fetch did, if the client asked for it. */
+  readonly reports: FetchReport[] | undefined;
+  /** When it began, on the clock of `performance.now()`; 0 without reports. */
+  readonly startedAt: number;
   /** The JSON texts of the client's variables that were used. */
   readonly variableTexts: Map<string, string>;
+}
+
+/** What one fetch did. Times are in milliseconds, `startMs` since the execution began. */
+export interface FetchReport {
+  readonly subgraph: string;
+  /** Where its objects are in the response, in internal names. */
+  readonly path: string;
+  readonly startMs: number;
+  readonly durationMs: number;
+  /** How many objects of the response need it. */
+  readonly objects: number;
+  /** How many entities it asked for, without duplicates; undefined for a fetch of root fields. */
+  readonly entities: number | undefined;
+  /** True if another fetch waited for the same response of the subgraph. */
+  readonly isShared: boolean;
+  readonly failed: boolean;
 }
 
 /** Executes a compiled plan, and merges what its fetches bring into `execution.data`. Never rejects. */
@@ -48,9 +69,13 @@ const executeInOrder = async (steps: readonly Step[], execution: Execution): Pro
 const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> => {
   const targets = targetsAt(execution.data, step.path);
   if (targets.length === 0) return;
-  const { operation, query, client } = step;
   const variables = variablesOf(step, execution);
-  const result = await client.fetch({ kind: operation, query, variables }, execution.context);
+  const result = await ask(
+    step,
+    { kind: step.operation, query: step.query, variables },
+    execution,
+    targets.length,
+  );
   restrict(execution, result.cacheHint);
   const { data } = result;
   if (data && step.outputRewrites) applyRewrites(step.outputRewrites, data, execution.types);
@@ -117,11 +142,9 @@ const fetchEntitiesOf = async (options: {
     } else targets[index]?.push(target);
   }
   if (representations.length === 0) return;
-  const { operation, query, client } = step;
-  const result = await client.fetch(
-    { kind: operation, query, variables, representations },
-    execution.context,
-  );
+  const { operation, query } = step;
+  const request = { kind: operation, query, variables, representations };
+  const result = await ask(step, request, execution, objects.length);
   restrict(execution, result.cacheHint);
   const entities = result.data?.['_entities'] as readonly unknown[] | undefined;
   for (let index = 0; index < targets.length; index += 1) {
@@ -145,6 +168,31 @@ const fetchEntitiesOf = async (options: {
     );
   }
 };
+
+/** Asks the subgraph of a fetch, and reports it if the client asked for reports. */
+const ask = async (
+  { client, subgraph, path }: FetchStep,
+  request: SubgraphRequest,
+  { context, reports, startedAt }: Execution,
+  objects: number,
+): Promise<FetchResult> => {
+  if (!reports) return client.fetch(request, context);
+  const sentAt = performance.now();
+  const result = await client.fetch(request, context);
+  reports.push({
+    subgraph,
+    path: path.join('.'),
+    startMs: rounded(sentAt - startedAt),
+    durationMs: rounded(performance.now() - sentAt),
+    objects,
+    entities: request.representations?.length,
+    isShared: result.isShared === true,
+    failed: result.failure !== undefined,
+  });
+  return result;
+};
+
+const rounded = (milliseconds: number): number => Math.round(milliseconds * 100) / 100;
 
 /**
  * Returns true if the object lacks a required field because of an error. The fields of the fetch are then

@@ -7,6 +7,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import { prettyFormatQueryPlan } from '@apollo/query-planner';
 import type { Logger } from '@cinegraph/service/logger';
 import { gatewayCode } from '../errors.js';
 import type { CacheHint } from '../fetching/cache-hint.js';
@@ -16,7 +17,7 @@ import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, type Step } from './compile.js';
-import { executeStep, type Execution } from './execute.js';
+import { executeStep, type Execution, type FetchReport } from './execute.js';
 import { toGraphQLError, type ResponseError } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
 import { normalise, type ClientOperation, type Conditions } from './normalise.js';
@@ -30,6 +31,15 @@ export interface OperationRequest {
   readonly operation: OperationDefinitionNode | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: RequestContext;
+  /** Whether the result says how the operation was executed. */
+  readonly explains: boolean;
+}
+
+/** How an operation was executed. */
+export interface Explanation {
+  /** The query plan as text, with the response names and placeholders that replaced those of the client. */
+  readonly plan: string;
+  readonly fetches: readonly FetchReport[];
 }
 
 /** The result of an operation. */
@@ -39,6 +49,7 @@ export interface OperationResult {
   readonly errors: readonly GraphQLError[];
   /** The strictest cache hint of all fetches; undefined without a fetch. */
   readonly cacheHint: CacheHint | undefined;
+  readonly explanation: Explanation | undefined;
 }
 
 /**
@@ -60,6 +71,11 @@ interface CompiledOperation {
   readonly step: Step | undefined;
   readonly project: Project;
 }
+
+/**
+ * Maximum number of errors in a response. More of them would only repeat what a failed fetch did to a list.
+ */
+const maxErrors = 500;
 
 /** Maximum number of compiled forms of one operation; there is one for each combination of its conditions. */
 const maxCompiledForms = 64;
@@ -126,7 +142,17 @@ export const createExecutor = (options: {
     return compiling;
   };
 
-  return async ({ document, operation: named, variables, context }) => {
+  const explain = async (
+    operation: KnownOperation,
+    conditions: Conditions,
+    fetches: readonly FetchReport[],
+  ): Promise<Explanation> => {
+    const { text } = normalise(schema, operation, conditions, types.requiredNames);
+    const plan = text === '' ? '' : prettyFormatQueryPlan(await planner.plan(text, overrideLabels()));
+    return { plan, fetches };
+  };
+
+  return async ({ document, operation: named, variables, context, explains }) => {
     const { operation, coerced } = checkOperation(schema, document, named, variables);
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const found = knownOperation(document, operation);
@@ -139,6 +165,8 @@ export const createExecutor = (options: {
       faults: undefined,
       cacheHint: undefined,
       variableTexts: new Map(),
+      reports: explains ? [] : undefined,
+      startedAt: explains ? performance.now() : 0,
     };
     if (step) await executeStep(step, execution);
     const introspected = found.introspection ? introspect(schema, found.introspection, variables) : undefined;
@@ -154,10 +182,12 @@ export const createExecutor = (options: {
     const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
     if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
     const withoutPath = execution.faults?.withoutPath() ?? [];
+    const reported = [...errors, ...withoutPath].slice(0, maxErrors).map(toGraphQLError);
     return {
       data,
-      errors: [...[...errors, ...withoutPath].map(toGraphQLError), ...(introspected?.errors ?? [])],
+      errors: introspected?.errors ? [...reported, ...introspected.errors] : reported,
       cacheHint: execution.cacheHint,
+      explanation: execution.reports && (await explain(found, coerced, execution.reports)),
     };
   };
 };

@@ -75,9 +75,13 @@ export const shareFetches = (send: Fetch): SharedFetches => {
         representations === undefined ? send(request, shared) : fetchEntities(group, request, shared);
       void sent.then((result) => {
         remove(key, flight);
+        if (flight.waiters.size === 1) {
+          for (const settle of flight.waiters) settle(result);
+          return;
+        }
         let isFirst = true;
         for (const settle of flight.waiters) {
-          settle(isFirst ? result : { ...result, data: copyOf(result.data) });
+          settle({ ...result, data: isFirst ? result.data : copyOf(result.data), isShared: true });
           isFirst = false;
         }
       });

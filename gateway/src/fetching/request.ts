@@ -29,6 +29,8 @@ export interface FetchResult extends SubgraphResponse {
    * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
    */
   readonly cacheHint: CacheHint;
+  /** True if other fetches, of this or of other requests, waited for the same response. */
+  readonly isShared?: boolean;
   /** The headers of the response that are returned to the client; absent if there are none. */
   readonly returned?: Readonly<Record<string, string>>;
 }
