@@ -8,6 +8,7 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;

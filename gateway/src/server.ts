@@ -37,7 +37,14 @@ export const startGateway = async (
     path: config.supergraphPath,
     logger,
     load: (sdl, validate) =>
-      loadSupergraph({ sdl, validate, clients, subgraphUrls: config.subgraphUrls, logger }),
+      loadSupergraph({
+        sdl,
+        validate,
+        clients,
+        subgraphUrls: config.subgraphUrls,
+        executor: config.executor,
+        logger,
+      }),
   });
   const apollo = createApolloServer(config, supergraph, logger);
   const http = createHttpServer({

@@ -66,7 +66,7 @@ export const openStockExecutor = async (options: {
 
   const execute: Execute = async (request) => {
     const context = request.context as RequestContext;
-    const operation = checkOperation(
+    const { operation } = checkOperation(
       request.schema,
       request.document,
       request.operation,

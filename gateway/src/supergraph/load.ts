@@ -3,7 +3,11 @@ import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
 import { subgraphUrlVariable } from '../config.js';
+import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
+import { readTypeConditions } from '../execution/type-conditions.js';
+import { adapt } from '../fetching/contract.js';
+import { createPlanner } from '../planning/planner.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { readFieldRules } from './field-rules.js';
 
@@ -15,7 +19,9 @@ export interface LoadedSupergraph {
   readonly errorCodes: ReadonlySet<string>;
   /** How its `@cost` and `@listSize` size single fields; undefined if it has none. */
   readonly ofField: CostRules['ofField'];
-  readonly execute: StockExecutor['execute'];
+  readonly execute: Execute;
+  /** The executor of @apollo/gateway, if it is the one in use. */
+  readonly stock: StockExecutor | undefined;
 }
 
 /**
@@ -29,11 +35,12 @@ export const loadSupergraph = async (options: {
   validate: boolean;
   clients: ClientSet;
   subgraphUrls: ReadonlyMap<string, string>;
+  executor: 'own' | 'stock';
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
-  const { sdl, validate, clients, subgraphUrls, logger } = options;
+  const { sdl, validate, clients, subgraphUrls, executor, logger } = options;
   const opened = new Map<string, OpenedClient>();
-  const { schema, execute } = await openStockExecutor({
+  const stock = await openStockExecutor({
     sdl,
     validate,
     logger,
@@ -44,6 +51,7 @@ export const loadSupergraph = async (options: {
       return client;
     },
   });
+  const { schema } = stock;
   const document = parse(sdl, { noLocation: true });
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
@@ -54,7 +62,26 @@ export const loadSupergraph = async (options: {
   }
   clients.serve(opened);
   const ofField = readFieldRules(document);
-  return { sdl, schema, errorCodes: errorCodesOf(schema), ofField, execute };
+  const planner = await createPlanner({ sdl });
+  const execute = createExecutor({
+    schema,
+    types: readTypeConditions(document),
+    planner,
+    clientOf: (name) => {
+      const client = opened.get(name)?.client;
+      if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
+      return adapt(client);
+    },
+    overrideLabels: () => [],
+  });
+  return {
+    sdl,
+    schema,
+    errorCodes: errorCodesOf(schema),
+    ofField,
+    execute,
+    stock: executor === 'stock' ? stock : undefined,
+  };
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {
