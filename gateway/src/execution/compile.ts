@@ -12,7 +12,7 @@ import {
   type ValueNode,
   type VariableDefinitionNode,
 } from 'graphql';
-import type { SubgraphClient } from '../fetching/contract.js';
+import type { SubgraphClient } from '../fetching/client.js';
 import { fetchedFields, type FetchedField } from './merge.js';
 import { compileRepresentation, type WriteRepresentation } from './representations.js';
 import type { TypeConditions } from './type-conditions.js';

@@ -1,5 +1,6 @@
 import type { CacheHint } from '../fetching/cache-hint.js';
-import type { FetchResult, SubgraphError } from '../fetching/contract.js';
+import type { FetchResult } from '../fetching/client.js';
+import type { SubgraphError } from '../fetching/response.js';
 import type { RequestContext } from '../request/context.js';
 import type { FetchStep, Step } from './compile.js';
 import { createFaults, type Faults, type PathStep, type ResponseError } from './faults.js';

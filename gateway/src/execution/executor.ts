@@ -8,7 +8,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import type { CacheHint } from '../fetching/cache-hint.js';
-import type { SubgraphClient } from '../fetching/contract.js';
+import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
 import { checkOperation } from './check-operation.js';
@@ -95,7 +95,12 @@ export const createExecutor = (options: {
     conditions: Conditions,
     labels: readonly string[],
   ): Promise<CompiledOperation> => {
-    const { text, placeholders, names } = normalise(schema, operation, conditions);
+    const { text, placeholders, names } = normalise(
+      schema,
+      operation,
+      conditions,
+      types.requiredWithArguments,
+    );
     const plan = text === '' ? undefined : await planner.plan(text, labels);
     return {
       step: plan && compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf }),

@@ -54,23 +54,25 @@ const maxFields = 5_000;
 /**
  * Rewrites a client's operation for the planner, so that what the planner fetches for itself (keys and
  * required fields) cannot meet what the client asks for:
- * - A field has its schema name as response name. With arguments, it has a name for each set of arguments.
+ * - A field has its schema name as response name. Each further set of arguments of a field has another name.
  * - Each argument is a placeholder variable. Operations that differ in literals, aliases or order of
  *   conditions have the same text and share their plan.
  * - `@skip` and `@include` are applied.
  * - Selections of one field are merged, so that fragments which repeat each other do not multiply.
  * - `__typename` stands outside fragments, and only where the type is not known without it.
  *
- * Throws OPERATION_TOO_COMPLEX if the operation has more fields than the limit.
+ * `reservedNames` are fields that the planner fetches with arguments of its own, for `@requires`; the client's
+ * fields of these names always get another name. Throws OPERATION_TOO_COMPLEX if the operation has more fields than the limit.
  */
 export const normalise = (
   schema: GraphQLSchema,
   { operation, fragments }: ClientOperation,
   conditions: Conditions,
+  reservedNames: ReadonlySet<string>,
 ): NormalisedOperation => {
   const root = schema.getRootType(operation.operation);
   if (!root) throw new Error('the schema has no root type for this operation');
-  const naming = createNaming(schema);
+  const naming = createNaming(schema, reservedNames);
   const isMutation = operation.operation === 'mutation';
   let fieldCount = 0;
 
@@ -180,6 +182,7 @@ export const isIncluded = ({ directives }: SelectionNode, conditions: Conditions
 const objectNames: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype));
 
 interface SchemaNames {
+  /** Names of all fields. */
   readonly all: ReadonlySet<string>;
   /** Names of fields that take arguments on at least one type. */
   readonly withArguments: ReadonlySet<string>;
@@ -205,12 +208,19 @@ const namesOf = (schema: GraphQLSchema): SchemaNames => {
 };
 
 /** Gives out response names and placeholders, in the order in which they are first asked for. */
-const createNaming = (schema: GraphQLSchema) => {
+const createNaming = (schema: GraphQLSchema, reservedNames: ReadonlySet<string>) => {
   const { all, withArguments } = namesOf(schema);
   const byKey = new Map<string, string>();
+  const taken = new Set<string>();
   const written = new Map<string, string>();
   const placeholders = new Map<string, ValueNode>();
   const types: string[] = [];
+
+  const freeName = (name: string): string => {
+    let number = taken.size;
+    while (all.has(`${name}__${number}`)) number += 1_000;
+    return `${name}__${number}`;
+  };
 
   const placeholder = (value: ValueNode, type: string): string => {
     const name = `p${placeholders.size}`;
@@ -236,9 +246,9 @@ const createNaming = (schema: GraphQLSchema) => {
     );
     const known = byKey.get(key);
     if (known !== undefined) return known;
-    let number = byKey.size;
-    while (all.has(`${name}__${number}`)) number += 1_000;
-    const internal = `${name}__${number}`;
+    const isFree = !taken.has(name) && !objectNames.has(name) && !reservedNames.has(name);
+    const internal = isFree ? name : freeName(name);
+    taken.add(internal);
     byKey.set(key, internal);
     const args = (field.arguments ?? []).map((argument) => {
       const type = definition?.args.find((one) => one.name === argument.name.value)?.type;

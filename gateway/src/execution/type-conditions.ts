@@ -1,4 +1,4 @@
-import { Kind, type DocumentNode } from 'graphql';
+import { Kind, visit, type DocumentNode } from 'graphql';
 
 /** The object types that each type name stands for, in a supergraph with its inaccessible types. */
 export interface TypeConditions {
@@ -6,6 +6,8 @@ export interface TypeConditions {
   matches(typename: unknown, condition: string): boolean;
   /** Returns true if the name is one of an object type, and not of an interface. */
   isObjectType(typename: unknown): boolean;
+  /** Names of fields that a `@requires` asks for with arguments. */
+  readonly requiredWithArguments: ReadonlySet<string>;
 }
 
 /** Reads the types of a supergraph. */
@@ -29,7 +31,18 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
       for (const { name } of definition.types ?? []) add(definition.name.value, name.value);
     }
   }
+  const requiredWithArguments = new Set<string>();
+  visit(supergraph, {
+    Directive: ({ name, arguments: args = [] }) => {
+      if (name.value !== 'join__field') return;
+      for (const { name: argument, value } of args) {
+        if (argument.value !== 'requires' || value.kind !== Kind.STRING) continue;
+        for (const [, field = ''] of value.value.matchAll(/(\w+)\s*\(/g)) requiredWithArguments.add(field);
+      }
+    },
+  });
   return {
+    requiredWithArguments,
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,
     isObjectType: (typename) => objectTypes.has(typename as string),

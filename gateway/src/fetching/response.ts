@@ -1,3 +1,4 @@
+import { parseJson } from '../execution/numbers.js';
 /**
  * One error of a subgraph's response, read defensively. `path` leads to a field of `data`, or with
  * representations to one of `_entities`; it is undefined if the error has no such path.
@@ -26,7 +27,7 @@ export const readResponse = (
 ): SubgraphResponse | string => {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch {
     return 'it is not JSON';
   }

@@ -6,7 +6,6 @@ import { subgraphUrlVariable } from '../config.js';
 import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
 import { readTypeConditions } from '../execution/type-conditions.js';
-import { adapt } from '../fetching/contract.js';
 import { createPlanner } from '../planning/planner.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { readFieldRules } from './field-rules.js';
@@ -70,7 +69,7 @@ export const loadSupergraph = async (options: {
     clientOf: (name) => {
       const client = opened.get(name)?.client;
       if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
-      return adapt(client);
+      return client;
     },
     overrideLabels: () => [],
   });
