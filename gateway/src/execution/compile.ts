@@ -1,4 +1,10 @@
-import type { FetchDataRewrite, FetchNode, PlanNode, QueryPlan } from '@apollo/query-planner';
+import type {
+  FetchDataRewrite,
+  FetchNode,
+  PlanNode,
+  QueryPlan,
+  QueryPlanSelectionNode,
+} from '@apollo/query-planner';
 import {
   Kind,
   parse,
@@ -34,6 +40,8 @@ export interface FetchStep {
   readonly path: readonly (string | number)[];
   /** Undefined for a fetch of root fields. */
   readonly represent: WriteRepresentation | undefined;
+  /** The response names that the representation is made of, without those below them. */
+  readonly required: readonly string[];
   /** What it fetches for each of its objects. */
   readonly fields: readonly FetchedField[];
   /** Response names that the planner replaced, by the name in the subgraph's response. */
@@ -93,6 +101,7 @@ export const compilePlan = (
       represent: isEntityFetch
         ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types)
         : undefined,
+      required: [...namesOf(fetch.requires ?? [])],
       fields: fieldsOfFetch(document, isEntityFetch),
       renamed: new Map(
         (fetch.outputRewrites ?? []).flatMap((rewrite) =>
@@ -107,6 +116,13 @@ export const compilePlan = (
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   return compileNode(plan.node, []);
 };
+
+const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
+  new Set(
+    selections.flatMap((selection) =>
+      selection.kind === 'Field' ? [selection.alias ?? selection.name] : [...namesOf(selection.selections)],
+    ),
+  );
 
 /** Returns the fields that a fetch asks for: of its entities, or of the root type. */
 const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedField[] => {

@@ -79,6 +79,7 @@ const fetchEntities = async (
   const targets: JsonObject[][] = [];
   const indexes = new Map<string, number>();
   for (const target of targetsAt(execution.data, step.path)) {
+    if (execution.faults && inheritFaults(step, target, execution.faults)) continue;
     const text = represent(target);
     if (text === undefined) continue;
     const index = indexes.get(text);
@@ -117,6 +118,22 @@ const fetchEntities = async (
       targets.flat(),
     );
   }
+};
+
+/**
+ * Returns true if the object lacks a required field because of an error. The fields of the fetch are then null
+ * for the same reason, and the subgraph is not asked: it would take the null for a value.
+ */
+const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boolean => {
+  const causes = step.required.flatMap((name) =>
+    target[name] === null ? faults.at(target, name).map(({ error }) => error) : [],
+  );
+  if (causes.length === 0) return false;
+  setNull(target, step.fields);
+  for (const { name } of step.fields) {
+    if (target[name] === null) for (const error of causes) faults.add(target, name, error);
+  }
+  return true;
 };
 
 /** Sets the fields of a fetch that brought nothing for an object. */

@@ -131,7 +131,7 @@ export const createExecutor = (options: {
     const { step, project } = await compiledOperation(found, coerced);
     const execution: Execution = {
       context,
-      variables,
+      variables: context.exactVariables ?? variables,
       types,
       data: {},
       faults: undefined,

@@ -28,6 +28,8 @@ export interface Faults {
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
   /** Adds an error that belongs to no value. */
   addUnplaced(error: ResponseError): void;
+  /** Returns the faults at a null. */
+  at(container: object, key: PathStep): readonly Fault[];
   /** Returns the faults at a null, and marks them as reported. */
   take(container: object, key: PathStep): readonly Fault[];
   /** Returns the errors that no null of the response stands for. */
@@ -40,6 +42,7 @@ export const createFaults = (): Faults => {
   const byContainer = new Map<object, Map<PathStep, Fault[]>>();
   const all = new Set<ResponseError>();
   const reported = new Set<ResponseError>();
+  const at: Faults['at'] = (container, key) => byContainer.get(container)?.get(key) ?? none;
   return {
     add: (container, key, error, rest = []) => {
       all.add(error);
@@ -52,8 +55,9 @@ export const createFaults = (): Faults => {
     addUnplaced: (error) => {
       all.add(error);
     },
+    at,
     take: (container, key) => {
-      const faults = byContainer.get(container)?.get(key) ?? none;
+      const faults = at(container, key);
       for (const { error } of faults) reported.add(error);
       return faults;
     },

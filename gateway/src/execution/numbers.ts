@@ -10,22 +10,24 @@ export class NumberText {
  * Finds a number that might change when JavaScript reads and writes it: 16 digits or more, a fraction that
  * ends in zero or has 14 digits or more, or an exponent. Text inside strings may match as well.
  */
-const mayChange = /[:,[]\s*-?(?:\d{16}|\d+(?:\.\d*(?:0[,\]}\s]|\d{14})|\.?\d*[eE])|-0[,\]}\s])|^\s*-?\d/;
+const changeable = /[:,[]\s*-?(?:\d{16}|\d+(?:\.\d*(?:0[,\]}\s]|\d{14})|\.?\d*[eE])|-0[,\]}\s])|^\s*-?\d/;
+
+/** Returns true if the numbers of a JSON text must be looked at one by one. */
+export const mayChange = (text: string): boolean => changeable.test(text);
 
 /**
  * Parses JSON. A number that JavaScript would write in another way (9007199254740993, 1.10, 1.0, 1e3) is a
  * {@link NumberText}; all other values are as from `JSON.parse`. Throws a SyntaxError if the text is not JSON.
  */
 export const parseJson = (text: string): unknown => {
-  if (!mayChange.test(text)) return JSON.parse(text);
   const value: unknown = JSON.parse(text);
-  return exactNumbers(text) ? readExactly(text) : value;
+  return mayChange(text) && hasChangingNumber(text) ? readExactly(text) : value;
 };
 
 const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** Returns true if a number of the text, or a string that looks like one, would change. */
-const exactNumbers = (text: string): boolean => {
+const hasChangingNumber = (text: string): boolean => {
   for (const [found] of text.matchAll(number)) if (String(Number(found)) !== found) return true;
   return false;
 };
