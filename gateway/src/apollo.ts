@@ -98,9 +98,9 @@ class JsonText {
 const executeCurrent =
   (supergraph: CurrentSupergraph): ApolloExecutor =>
   async (request) => {
-    const { execute, stock } = supergraph.bySchema(request.schema);
-    if (stock) return stock.execute(request);
-    const { data, errors, cacheHint } = await execute({
+    const { executor } = supergraph.bySchema(request.schema);
+    if (executor.kind === 'stock') return executor.execute(request);
+    const { data, errors, cacheHint } = await executor.execute({
       document: request.document,
       operation: request.operation,
       variables: request.request.variables ?? {},

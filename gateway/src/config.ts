@@ -69,6 +69,7 @@ export const gatewayVariables = {
   SUPERGRAPH_PATH: z.string().default(committedSupergraph),
   EXAMPLES_PATH: z.string().default(committedExamples),
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
+  OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable
@@ -111,6 +112,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     supergraphPath: env.SUPERGRAPH_PATH,
     examplesPath: env.EXAMPLES_PATH,
     executor: env.EXECUTOR,
+    overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,

@@ -7,6 +7,8 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import type { Logger } from '@cinegraph/service/logger';
+import { gatewayCode } from '../errors.js';
 import type { CacheHint } from '../fetching/cache-hint.js';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
@@ -72,8 +74,9 @@ export const createExecutor = (options: {
   planner: Planner;
   clientOf: (subgraph: string) => SubgraphClient;
   overrideLabels: () => readonly string[];
+  logger: Logger;
 }): Execute => {
-  const { schema, types, planner, clientOf, overrideLabels } = options;
+  const { schema, types, planner, clientOf, overrideLabels, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
@@ -148,6 +151,9 @@ export const createExecutor = (options: {
       path: [],
     };
     const data = project(execution.data, projection);
+    // Told once a request: a list may hold thousands of such values.
+    const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
+    if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
     const unplaced = execution.faults?.unreported() ?? [];
     return {
       data,
