@@ -1,4 +1,4 @@
-import { ApolloServer } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptions } from '@apollo/server';
 import {
   ApolloServerPluginInlineTraceDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -8,7 +8,7 @@ import {
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
-import type { DocumentNode } from 'graphql';
+import type { DocumentNode, FormattedExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
@@ -48,7 +48,7 @@ export const createApolloServer = (
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: (request) => supergraph.bySchema(request.schema).execute(request) };
+        return { executor: executeCurrent(supergraph) };
       },
       stop: supergraph.stop,
     },
@@ -70,7 +70,7 @@ export const createApolloServer = (
       hidesSchema: inProduction,
       logger,
     }),
-    stringifyResult: (result) => JSON.stringify(result),
+    stringifyResult: stringify,
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
@@ -81,6 +81,43 @@ export const createApolloServer = (
       ApolloServerPluginLandingPageDisabled(),
     ],
   });
+};
+
+type ApolloGatewayInterface = NonNullable<ApolloServerOptions<RequestContext>['gateway']>;
+type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['load']>>['executor']>;
+
+/** The `data` of a response, which is JSON text already. */
+class JsonText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Executes a request of Apollo Server on the supergraph that it was validated against. */
+const executeCurrent =
+  (supergraph: CurrentSupergraph): ApolloExecutor =>
+  async (request) => {
+    const { executor } = supergraph.bySchema(request.schema);
+    if (executor.kind === 'stock') return executor.execute(request);
+    const { data, errors, cacheHint } = await executor.execute({
+      document: request.document,
+      operation: request.operation,
+      variables: request.request.variables ?? {},
+      context: request.context as RequestContext,
+    });
+    if (cacheHint) request.overallCachePolicy.restrict(cacheHint);
+    const text = new JsonText(data) as unknown as Record<string, unknown>;
+    return errors.length > 0 ? { data: text, errors } : { data: text };
+  };
+
+/** Writes a response as JSON. */
+const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
+  if (!((data as unknown) instanceof JsonText)) return JSON.stringify({ errors, data, extensions });
+  const parts = errors ? [`"errors":${JSON.stringify(errors)}`] : [];
+  parts.push(`"data":${(data as unknown as JsonText).text}`);
+  if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`);
+  return `{${parts.join(',')}}`;
 };
 
 /** Creates a store of parsed and validated documents by hash; the least recently used ones are evicted. */

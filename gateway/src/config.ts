@@ -68,6 +68,8 @@ export const gatewayVariables = {
   PORT: portVariable.default(4000),
   SUPERGRAPH_PATH: z.string().default(committedSupergraph),
   EXAMPLES_PATH: z.string().default(committedExamples),
+  EXECUTOR: z.enum(['own', 'stock']).default('own'),
+  OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: listVariable
@@ -109,6 +111,8 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     logLevel: env.LOG_LEVEL,
     supergraphPath: env.SUPERGRAPH_PATH,
     examplesPath: env.EXAMPLES_PATH,
+    executor: env.EXECUTOR,
+    overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,

@@ -8,6 +8,8 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
+  overloaded: 'OVERLOADED',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
@@ -109,6 +111,12 @@ const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
  */
 export const refusedOperation = (code: string, message: string, nodes?: readonly ASTNode[]): GraphQLError =>
   new GraphQLError(message, { nodes: nodes ?? null, extensions: { code, http: { status: 400 } } });
+
+/** Creates the refusal of an operation because too many others wait for their plans: HTTP 503. */
+export const planningOverloaded = (): GraphQLError =>
+  new GraphQLError('Too many new operations arrived at once. Try again in a few seconds.', {
+    extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
+  });
 
 const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';
 

@@ -36,8 +36,9 @@ export const startGateway = async (
   const supergraph = createCurrentSupergraph({
     path: config.supergraphPath,
     logger,
-    load: (sdl, validate) =>
-      loadSupergraph({ sdl, validate, clients, subgraphUrls: config.subgraphUrls, logger }),
+    load: (sdl, validate, mostUsed) =>
+      loadSupergraph({ sdl, validate, mostUsed, clients, settings: config, logger }),
+    retireAfterMs: config.deadlineMs + drainMarginMs,
   });
   const apollo = createApolloServer(config, supergraph, logger);
   const http = createHttpServer({

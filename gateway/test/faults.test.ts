@@ -100,13 +100,17 @@ describe('a subgraph that fails', () => {
     },
   );
 
-  it('the path of an error ends at the null that the client sees when null spreads', async () => {
+  it('the path of an error is that of the field that failed, also where its null spreads to the parent', async () => {
     world.scores.misbehave(answers('', 500));
     const { body, text } = await world.ask('{ thing(id: "1") { id rank } loose { name rank } }');
 
     expect(body.data).toEqual({ thing: null, loose: [null, null] });
     expect(body.errors?.map(({ path }) => path)).toEqual(
-      expect.arrayContaining([['thing'], ['loose', 0], ['loose', 1]]),
+      expect.arrayContaining([
+        ['thing', 'rank'],
+        ['loose', 0, 'rank'],
+        ['loose', 1, 'rank'],
+      ]),
     );
     for (const { extensions } of body.errors ?? [])
       expect(extensions).toEqual({ code: 'SUBGRAPH_UNAVAILABLE' });

@@ -8,6 +8,12 @@ import {
 } from 'graphql';
 import { refusedOperation } from '../errors.js';
 
+/** An operation that may be executed, and the values of its variables with their defaults. */
+export interface CheckedOperation {
+  readonly operation: OperationDefinitionNode;
+  readonly coerced: Readonly<Record<string, unknown>>;
+}
+
 /**
  * Returns the operation to execute. Throws with HTTP 400, before any subgraph is asked, if the document has
  * no such operation, if it is a subscription, or if a variable does not have the type that the operation
@@ -18,7 +24,7 @@ export const checkOperation = (
   document: DocumentNode,
   operation: OperationDefinitionNode | undefined,
   variables: Readonly<Record<string, unknown>>,
-): OperationDefinitionNode => {
+): CheckedOperation => {
   if (!operation) {
     throw refusedOperation(
       ApolloServerErrorCode.OPERATION_RESOLUTION_FAILURE,
@@ -29,12 +35,12 @@ export const checkOperation = (
     throw refusedOperation(ApolloServerErrorCode.BAD_REQUEST, 'Subscriptions are not served here.');
   }
   // The executor would report each fault of the variables, with the whole value in each message.
-  const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], variables, {
+  const { errors, coerced = {} } = getVariableValues(schema, operation.variableDefinitions ?? [], variables, {
     maxErrors: 1,
   });
   const [fault] = errors ?? [];
   if (fault) throw refusedOperation(ApolloServerErrorCode.BAD_USER_INPUT, fault.message, fault.nodes);
   const refused = refusedNull({ schema, document, operation, variables });
   if (refused) throw refused;
-  return operation;
+  return { operation, coerced };
 };

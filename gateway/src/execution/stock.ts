@@ -1,10 +1,10 @@
 import { ApolloGateway, type GraphQLDataSource } from '@apollo/gateway';
 import type { ApolloServerOptions, BaseContext, GraphQLRequestContext } from '@apollo/server';
 import type { Logger } from '@cinegraph/service/logger';
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { gatewayCode, refusedOperation } from '../errors.js';
-import type { SubgraphClient } from '../fetching/client.js';
-import { isWhole } from '../fetching/response.js';
+import type { FetchResult, SubgraphClient, SubgraphRequest } from '../fetching/client.js';
+import { isObject } from '../fetching/response.js';
 import type { RequestContext } from '../request/context.js';
 import { checkOperation } from './check-operation.js';
 import { errorsOfFailures, fieldsOfFetch, type FetchFailure } from './failures.js';
@@ -51,7 +51,7 @@ export const openStockExecutor = async (options: {
   const schemas: GraphQLSchema[] = [];
   const gateway = new ApolloGateway({
     supergraphSdl: sdl,
-    buildService: ({ name, url = '' }) => dataSourceOf(clientOf({ name, url }), failures),
+    buildService: ({ name, url = '' }) => dataSourceOf(name, clientOf({ name, url }), failures),
     logger: logger.child({}, { level: 'warn' }),
     experimental_approximateQueryPlanStoreMiB: planStoreMiB,
     __exposeQueryPlanExperimental: false,
@@ -66,7 +66,7 @@ export const openStockExecutor = async (options: {
 
   const execute: Execute = async (request) => {
     const context = request.context as RequestContext;
-    const operation = checkOperation(
+    const { operation } = checkOperation(
       request.schema,
       request.document,
       request.operation,
@@ -102,6 +102,7 @@ export const openStockExecutor = async (options: {
 
 /** Adapts the client of a subgraph to what the stock executor calls. */
 const dataSourceOf = (
+  subgraph: string,
   client: SubgraphClient,
   failures: WeakMap<RequestContext, FetchFailure[]>,
 ): GraphQLDataSource<RequestContext> => ({
@@ -109,18 +110,44 @@ const dataSourceOf = (
     if (fetch.kind !== 'incoming operation') throw new Error('a subgraph is only asked for a client');
     const { request, context, incomingRequestContext, pathInIncomingRequest = [] } = fetch;
     const policy = incomingRequestContext.overallCachePolicy as CachePolicy;
-    const { query = '', variables, operationName } = request;
-    const result = await client.fetch(
-      { query, ...(variables && { variables }), ...(operationName && { operationName }) },
-      context,
-    );
+    const { query = '' } = request;
+    const result = await client.fetch(requestOf(query, request.variables ?? {}), context);
     policy.restrict(result.cacheHint);
-    if (result.errors.length > 0) {
-      const fields = isWhole(result.response) ? undefined : fieldsOfFetch(query);
-      failures
-        .get(context)
-        ?.push(...result.errors.map((error) => ({ path: pathInIncomingRequest, fields, error })));
+    const errors = result.failure ? [result.failure] : errorsWithoutPath(result, subgraph);
+    if (errors.length > 0) {
+      const fields = isWhole(result) ? undefined : fieldsOfFetch(query);
+      failures.get(context)?.push(...errors.map((error) => ({ path: pathInIncomingRequest, fields, error })));
     }
-    return result.response;
+    const withPath = result.errors.flatMap(({ path, ...error }) => (path ? [{ ...error, path }] : []));
+    return { ...(result.data && { data: result.data }), ...(withPath.length > 0 && { errors: withPath }) };
   },
 });
+
+/** Writes a fetch of the stock executor as a request. The planner writes the operation first. */
+const requestOf = (query: string, variables: Readonly<Record<string, unknown>>): SubgraphRequest => {
+  const { representations, ...others } = variables;
+  return {
+    kind: /^\s*(?:query\b|\{)/.test(query) ? 'query' : 'mutation',
+    query: JSON.stringify(query),
+    variables: JSON.stringify(others).slice(1, -1),
+    ...(Array.isArray(representations) && {
+      representations: representations.map((representation) => JSON.stringify(representation)),
+    }),
+  };
+};
+
+const errorsWithoutPath = ({ errors }: FetchResult, serviceName: string): GraphQLError[] =>
+  errors
+    .filter(({ path }) => path === undefined)
+    .map(
+      ({ message, extensions }) => new GraphQLError(message, { extensions: { ...extensions, serviceName } }),
+    );
+
+/** Returns true if a result has data, and no fetched entity and no fetched field in it is null. */
+const isWhole = ({ data }: FetchResult): boolean => {
+  const entities = data?.['_entities'];
+  const objects: readonly unknown[] = Array.isArray(entities) ? entities : [data];
+  return objects.every(
+    (object) => isObject(object) && Object.values(object).every((value) => value !== null),
+  );
+};

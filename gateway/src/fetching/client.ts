@@ -16,19 +16,19 @@ export type SubgraphState = 'unknown' | 'reachable' | 'unreachable';
 
 /** What a subgraph is asked. */
 export interface SubgraphRequest {
+  readonly kind: 'query' | 'mutation';
+  /** The document as JSON text with its quotes, as `"query($representations:[_Any!]!){…}"`. */
   readonly query: string;
-  readonly operationName?: string;
-  readonly variables?: Readonly<Record<string, unknown>>;
+  /** The other variables as JSON members without braces, in a fixed order, as `"id":"1","first":2`. */
+  readonly variables: string;
+  /** For a fetch of entities: the JSON text of each representation. */
+  readonly representations?: readonly string[];
 }
 
 /** What a fetch brought. */
-export interface FetchResult {
-  /** Empty if the fetch failed. */
-  readonly response: SubgraphResponse;
-  /**
-   * Why the fetch failed, or errors of the subgraph that name no field; the fields without data stay null.
-   */
-  readonly errors: readonly GraphQLError[];
+export interface FetchResult extends SubgraphResponse {
+  /** Why there is no usable response; `data` is then undefined, and `errors` is empty. */
+  readonly failure: GraphQLError | undefined;
   /**
    * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
    */
@@ -100,9 +100,9 @@ export const createSubgraphClient = (options: {
     let response: HttpResponse;
     try {
       response = await transport.send({
-        body: JSON.stringify(request),
+        body: bodyOf(request),
         headers: () => headersOf(context),
-        isQuery: isQuery(request.query),
+        isQuery: request.kind === 'query',
         signal,
       });
     } catch (error) {
@@ -118,7 +118,7 @@ export const createSubgraphClient = (options: {
     const read =
       !passesRefusal && (status === 401 || status === 403)
         ? 'the subgraph refuses the gateway'
-        : readResponse(text, status, request.variables?.['representations'], name);
+        : readResponse(text, status, request.representations?.length);
     if (typeof read === 'string') {
       logger.error(
         { subgraph: name, status, reason: read, body: text.slice(0, 500) },
@@ -126,7 +126,7 @@ export const createSubgraphClient = (options: {
       );
       return failed(subgraphUnavailable());
     }
-    return { response: read.response, errors: read.errorsWithoutPath, cacheHint: cacheHintOf(headers) };
+    return { data: read.data, errors: read.errors, failure: undefined, cacheHint: cacheHintOf(headers) };
   };
 
   return { fetch, state: () => state, close: async () => transport?.close() };
@@ -135,12 +135,16 @@ export const createSubgraphClient = (options: {
 /** Returns how many whole milliseconds are left until the response is due. */
 const remainingMs = ({ dueAtMs }: Deadline): number => Math.floor(dueAtMs - performance.now());
 
-/** Returns true if a fetch changes nothing. The planner writes the operation first. */
-const isQuery = (document: string): boolean => /^\s*(?:query\b|\{)/.test(document);
+const bodyOf = ({ query, variables, representations }: SubgraphRequest): string => {
+  if (representations === undefined) return `{"query":${query},"variables":{${variables}}}`;
+  const separator = variables === '' ? '' : ',';
+  return `{"query":${query},"variables":{${variables}${separator}"representations":[${representations.join()}]}}`;
+};
 
-const failed = (error: GraphQLError): FetchResult => ({
-  response: {},
-  errors: [error],
+const failed = (failure: GraphQLError): FetchResult => ({
+  data: undefined,
+  errors: [],
+  failure,
   cacheHint: { maxAge: 0, scope: 'PUBLIC' },
 });
 

@@ -1,92 +1,75 @@
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-
-/** A usable response of a subgraph. */
-export interface SubgraphResponse {
-  readonly data?: Record<string, unknown>;
-  /** Errors whose path leads to a field or entity of `data`. */
-  readonly errors?: readonly GraphQLFormattedError[];
+import { parseJson } from '../execution/numbers.js';
+/**
+ * One error of a subgraph's response, read defensively. `path` leads to a field of `data`, or with
+ * representations to one of `_entities`; it is undefined if the error has no such path.
+ */
+export interface SubgraphError {
+  readonly message: string;
+  readonly path: readonly (string | number)[] | undefined;
+  readonly extensions: { readonly code: string; readonly details?: unknown };
 }
 
-/** A response as it was read: its usable part, and the errors that have no usable path. */
-export interface ReadResponse {
-  readonly response: SubgraphResponse;
-  readonly errorsWithoutPath: readonly GraphQLError[];
+/** The usable part of a response; with representations, `data` holds one entity for each of them. */
+export interface SubgraphResponse {
+  readonly data: Record<string, unknown> | undefined;
+  readonly errors: readonly SubgraphError[];
 }
 
 /**
- * Reads the text of a subgraph's HTTP response. Returns the reason, for the log, if it is no GraphQL response
- * or does not hold one entity for each of `representations`. Errors without a path name `subgraph` in their
- * extensions.
+ * Reads the text of a subgraph's HTTP response. `representations` is how many a fetch of entities has, and
+ * undefined for a fetch of root fields. Returns the reason, for the log, if the text is no GraphQL response
+ * or does not hold one entity for each representation.
  */
 export const readResponse = (
   text: string,
   status: number,
-  representations: unknown,
-  subgraph: string,
-): ReadResponse | string => {
+  representations: number | undefined,
+): SubgraphResponse | string => {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch {
     return 'it is not JSON';
   }
   if (!isObject(body)) return 'it is not an object';
-  const { data, errors } = body;
-  const problems = Array.isArray(errors) ? errors.map(readError) : [];
+  const { data } = body;
+  const ofEntities = representations !== undefined;
+  const errors = readErrors(body['errors'], ofEntities);
   if (data !== undefined && data !== null && !isObject(data)) return '"data" is not an object';
-  if (!isObject(data) && problems.length === 0) return 'it has neither data nor errors';
-  if (status >= 300 && problems.length === 0) return 'its status is no success';
-  const ofEntities = Array.isArray(representations);
-  if (ofEntities && isObject(data)) {
-    const entities = data['_entities'];
-    const failedAsAWhole = (entities === null || entities === undefined) && problems.length > 0;
-    if (!failedAsAWhole && !(Array.isArray(entities) && entities.length === representations.length)) {
-      return 'it does not hold one entity for each representation';
-    }
-  }
-  const hasUsablePath = ({ path }: GraphQLFormattedError): boolean =>
-    ofEntities
-      ? path?.[0] === '_entities' && typeof path[1] === 'number'
-      : path !== undefined && path.length > 0;
-  const withPath = problems.filter(hasUsablePath);
-  const usableData = ofEntities && isObject(data) && !Array.isArray(data['_entities']) ? undefined : data;
-  return {
-    response: {
-      ...(isObject(usableData) && { data: usableData }),
-      ...(withPath.length > 0 && { errors: withPath }),
-    },
-    errorsWithoutPath: problems
-      .filter((problem) => !hasUsablePath(problem))
-      .map(
-        ({ message, extensions }) =>
-          new GraphQLError(message, { extensions: { ...extensions, serviceName: subgraph } }),
-      ),
-  };
+  if (!isObject(data) && errors.length === 0) return 'it has neither data nor errors';
+  if (status >= 300 && errors.length === 0) return 'its status is no success';
+  if (!isObject(data)) return { data: undefined, errors };
+  if (!ofEntities) return { data, errors };
+  const entities = data['_entities'];
+  if (Array.isArray(entities) && entities.length === representations) return { data, errors };
+  const failedAsAWhole = (entities === null || entities === undefined) && errors.length > 0;
+  return failedAsAWhole ? { data: undefined, errors } : 'it does not hold one entity for each representation';
 };
 
-/** Returns true if a response has data, and no fetched entity and no fetched field in it is null. */
-export const isWhole = ({ data }: SubgraphResponse): boolean => {
-  const entities = data?.['_entities'];
-  const objects: readonly unknown[] = Array.isArray(entities) ? entities : [data];
-  return objects.every(
-    (object) => isObject(object) && Object.values(object).every((value) => value !== null),
-  );
-};
+const noErrors: readonly SubgraphError[] = [];
 
-const readError = (value: unknown): GraphQLFormattedError => {
+const readErrors = (errors: unknown, ofEntities: boolean): readonly SubgraphError[] =>
+  Array.isArray(errors) ? errors.map((error) => readError(error, ofEntities)) : noErrors;
+
+const readError = (value: unknown, ofEntities: boolean): SubgraphError => {
   const { message, path, extensions } = isObject(value) ? value : {};
-  const steps = Array.isArray(path)
-    ? path.filter((step) => typeof step === 'string' || typeof step === 'number')
-    : [];
   const { code, details } = isObject(extensions) ? extensions : {};
   return {
     message: typeof message === 'string' && message !== '' ? message : 'Internal error',
-    ...(steps.length > 0 && { path: steps }),
+    path: readPath(path, ofEntities),
     // No other extension passes: `http` would set the status of the client's response, and others may be
     // internal.
     extensions: { code: typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR', details },
   };
 };
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+const readPath = (path: unknown, ofEntities: boolean): readonly (string | number)[] | undefined => {
+  if (!Array.isArray(path)) return undefined;
+  const steps = path.filter((step) => typeof step === 'string' || typeof step === 'number');
+  const usable = ofEntities ? steps[0] === '_entities' && typeof steps[1] === 'number' : steps.length > 0;
+  return usable ? steps : undefined;
+};
+
+/** Returns true for a JSON object. */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

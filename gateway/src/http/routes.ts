@@ -6,6 +6,7 @@ import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
+import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
 import { createRequestContext, type RequestContext } from '../request/context.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
@@ -39,12 +40,14 @@ export const addRoutes = async (
     maxAge: 3_600,
   });
   addCompression(app);
+  keepExactNumbers(app);
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const context = createRequestContext({
       headers: request.headers,
       developmentViewers: !inProduction,
       forwardHeaders,
       deadlineMs,
+      exactVariables: exactVariablesOf(request),
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
     return context;

@@ -9,6 +9,8 @@ export interface RequestContext extends Record<string, unknown> {
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
+  /** The client's variables with numbers as it wrote them; undefined if they are the same as the parsed ones. */
+  readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Why a request's fetches were aborted before they had a response. */
@@ -48,15 +50,16 @@ export const createRequestContext = (options: {
   developmentViewers: boolean;
   forwardHeaders: readonly string[];
   deadlineMs: number;
+  exactVariables?: RequestContext['exactVariables'];
 }): RequestContext => {
-  const { headers, developmentViewers, forwardHeaders, deadlineMs } = options;
+  const { headers, developmentViewers, forwardHeaders, deadlineMs, exactVariables } = options;
   const viewer = developmentViewers ? readDevelopmentViewer(headers) : null;
   const forwarded: Record<string, string> = {};
   for (const name of forwardHeaders) {
     const value = headers[name];
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
-  return { viewer, forwarded, deadline: startDeadline(deadlineMs) };
+  return { viewer, forwarded, deadline: startDeadline(deadlineMs), exactVariables };
 };
 
 /** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */

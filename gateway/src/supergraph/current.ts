@@ -34,17 +34,22 @@ export interface CurrentSupergraph {
  */
 export const createCurrentSupergraph = (options: {
   path: string;
-  load: (sdl: string, validate: boolean) => Promise<LoadedSupergraph>;
+  /** `mostUsed` are the operations that were used most on the supergraph that is replaced. */
+  load: (sdl: string, validate: boolean, mostUsed: readonly string[]) => Promise<LoadedSupergraph>;
+  /** How long requests may still be served on a supergraph that was replaced. */
+  retireAfterMs: number;
   logger: Logger;
   pollMs?: number;
 }): CurrentSupergraph => {
-  const { path, load, logger, pollMs } = options;
+  const { path, load, retireAfterMs, logger, pollMs } = options;
   const listeners = new Set<SchemaListener>();
   const supergraphs = new WeakMap<GraphQLSchema, LoadedSupergraph>();
   let current: LoadedSupergraph | undefined;
   let stopped = false;
 
   const serve = (next: LoadedSupergraph): void => {
+    const replaced = current;
+    if (replaced) setTimeout(() => void replaced.stop(), retireAfterMs).unref();
     current = next;
     supergraphs.set(next.schema, next);
     for (const listener of listeners) listener(next);
@@ -57,8 +62,11 @@ export const createCurrentSupergraph = (options: {
     }
     const startedAt = performance.now();
     try {
-      const next = await load(sdl, true);
-      if (stopped) return;
+      const next = await load(sdl, true, current?.mostUsed() ?? []);
+      if (stopped) {
+        await next.stop();
+        return;
+      }
       serve(next);
       const durationMs = Math.round(performance.now() - startedAt);
       logger.info({ path, hash, durationMs }, 'a new supergraph is served');
@@ -89,7 +97,7 @@ export const createCurrentSupergraph = (options: {
       try {
         // There is no supergraph to keep instead, and readiness waits: the composition rules are not checked
         // here.
-        serve(await load(sdl, false));
+        serve(await load(sdl, false, []));
       } catch (error) {
         throw new StartError(
           `SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`,
@@ -98,9 +106,10 @@ export const createCurrentSupergraph = (options: {
       }
       watch.start(version, sdl);
     },
-    stop: () => {
+    stop: async () => {
       stopped = true;
-      return watch.stop();
+      await watch.stop();
+      await current?.stop();
     },
   };
 };

@@ -2,10 +2,14 @@ import type { CostRules } from '@cinegraph/service/list-cost';
 import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
-import { subgraphUrlVariable } from '../config.js';
+import { subgraphUrlVariable, type Config } from '../config.js';
+import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
+import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
+import { createPlanner, type Planner } from '../planning/planner.js';
 import { readFieldRules } from './field-rules.js';
+import { readOverrides } from './overrides.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -15,12 +19,18 @@ export interface LoadedSupergraph {
   readonly errorCodes: ReadonlySet<string>;
   /** How its `@cost` and `@listSize` size single fields; undefined if it has none. */
   readonly ofField: CostRules['ofField'];
-  readonly execute: StockExecutor['execute'];
+  readonly executor:
+    | { readonly kind: 'own'; readonly execute: Execute }
+    | { readonly kind: 'stock'; readonly execute: StockExecutor['execute'] };
+  /** Returns the operations that are used most, as the planner sees them. */
+  readonly mostUsed: () => readonly string[];
+  /** Ends its planner. Call it once no request may still be served on it. */
+  readonly stop: () => Promise<void>;
 }
 
 /**
  * Loads a supergraph: builds its API schema, its executor and a client for each subgraph, and makes those
- * clients the current ones. `subgraphUrls` overrides routing URLs by variable name. `validate` also checks
+ * clients the current ones. `mostUsed` are operations to plan before that. `validate` also checks
  * the composition rules, which a composed supergraph satisfies anyway and which take a third more time.
  * Throws if a part cannot be built; the current clients are then unchanged.
  */
@@ -28,12 +38,14 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  subgraphUrls: ReadonlyMap<string, string>;
+  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels'>;
+  mostUsed: readonly string[];
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
-  const { sdl, validate, clients, subgraphUrls, logger } = options;
+  const { sdl, validate, clients, settings, mostUsed, logger } = options;
+  const { executor, subgraphUrls, overrideLabels } = settings;
   const opened = new Map<string, OpenedClient>();
-  const { schema, execute } = await openStockExecutor({
+  const stock = await openStockExecutor({
     sdl,
     validate,
     logger,
@@ -44,6 +56,7 @@ export const loadSupergraph = async (options: {
       return client;
     },
   });
+  const { schema } = stock;
   const document = parse(sdl, { noLocation: true });
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
@@ -52,9 +65,51 @@ export const loadSupergraph = async (options: {
   for (const variable of subgraphUrls.keys()) {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
   }
-  clients.serve(opened);
   const ofField = readFieldRules(document);
-  return { sdl, schema, errorCodes: errorCodesOf(schema), ofField, execute };
+  const served = { sdl, schema, errorCodes: errorCodesOf(schema), ofField };
+  if (executor === 'stock') {
+    clients.serve(opened);
+    return {
+      ...served,
+      executor: { kind: 'stock', execute: stock.execute },
+      mostUsed: () => [],
+      stop: async () => undefined,
+    };
+  }
+  const planner = await createPlanner({ sdl, logger });
+  await warmUp(planner, mostUsed);
+  clients.serve(opened);
+  const execute = createExecutor({
+    schema,
+    types: readTypeConditions(document),
+    planner,
+    clientOf: (name) => {
+      const client = opened.get(name)?.client;
+      if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
+      return client;
+    },
+    overrideLabels: readOverrides(document, overrideLabels),
+    logger,
+  });
+  return {
+    ...served,
+    executor: { kind: 'own', execute },
+    mostUsed: () => planner.mostUsed(warmUpPlans),
+    stop: planner.stop,
+  };
+};
+
+/** How many of the most used operations are planned before a new supergraph is served, and how long at most. */
+const warmUpPlans = 200;
+const warmUpMs = 5_000;
+
+/** Plans the operations that the last supergraph served most. One that does not fit the new one is left out. */
+const warmUp = async (planner: Planner, operations: readonly string[]): Promise<void> => {
+  const until = performance.now() + warmUpMs;
+  for (const operation of operations) {
+    if (performance.now() > until) return;
+    await planner.plan(operation).catch(() => undefined);
+  }
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {

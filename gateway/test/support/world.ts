@@ -18,7 +18,7 @@ const thingsSdl = `${link}
   type Thing @key(fields: "id") { id: ID! name: String! linked(first: Int, last: Int): [Thing!]! parts: [Thing!]! }`;
 
 const scoresSdl = `${link}
-  type Query { best: Thing }
+  type Query { best(first: Int): Thing }
   type Thing @key(fields: "id") { id: ID! score: Int odd: Int rank: Int! }`;
 
 /** The answers that the tests reckon with. */

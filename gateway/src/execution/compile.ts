@@ -1,0 +1,185 @@
+import type {
+  FetchDataRewrite,
+  FetchNode,
+  PlanNode,
+  QueryPlan,
+  QueryPlanSelectionNode,
+} from '@apollo/query-planner';
+import {
+  Kind,
+  parse,
+  print,
+  stripIgnoredCharacters,
+  visit,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type ValueNode,
+  type VariableDefinitionNode,
+} from 'graphql';
+import type { SubgraphClient } from '../fetching/client.js';
+import { fetchedFields, type FetchedField } from './merge.js';
+import { compileRepresentation, type WriteRepresentation } from './representations.js';
+import type { TypeConditions } from './type-conditions.js';
+
+/** A compiled plan: what is done in which order. */
+export type Step = FetchStep | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] };
+
+/** One fetch from a subgraph, compiled once for all requests. */
+export interface FetchStep {
+  readonly kind: 'fetch';
+  readonly client: SubgraphClient;
+  readonly subgraph: string;
+  readonly operation: 'query' | 'mutation';
+  /** The document as JSON text. */
+  readonly query: string;
+  /** The client's variables that the document uses, with the names that they have there. */
+  readonly variables: readonly { readonly name: string; readonly prefix: string }[];
+  /** Where its objects stand in the merged data; `@` stands for each item of a list. */
+  readonly path: readonly (string | number)[];
+  /** Undefined for a fetch of root fields. */
+  readonly represent: WriteRepresentation | undefined;
+  /** The response names that the representation is made of, without those below them. */
+  readonly required: readonly string[];
+  /** What it fetches for each of its objects. */
+  readonly fields: readonly FetchedField[];
+  /** Response names that the planner replaced, by the name in the subgraph's response. */
+  readonly renamed: ReadonlyMap<string, string>;
+  readonly outputRewrites: readonly FetchDataRewrite[] | undefined;
+}
+
+/**
+ * Compiles a plan for one client operation: the placeholders in its documents become what the client wrote.
+ */
+export const compilePlan = (
+  plan: QueryPlan,
+  options: {
+    operation: OperationDefinitionNode;
+    placeholders: ReadonlyMap<string, ValueNode>;
+    types: TypeConditions;
+    clientOf: (subgraph: string) => SubgraphClient;
+  },
+): Step | undefined => {
+  const { operation, placeholders, types, clientOf } = options;
+
+  const compileNode = (node: PlanNode, path: readonly (string | number)[]): Step => {
+    switch (node.kind) {
+      case 'Sequence':
+      case 'Parallel':
+        return {
+          kind: node.kind === 'Sequence' ? 'sequence' : 'parallel',
+          steps: node.nodes.map((one) => compileNode(one, path)),
+        };
+      case 'Flatten':
+        return compileNode(node.node, [...path, ...node.path]);
+      case 'Fetch':
+        return compileFetch(node, path);
+      case 'Condition':
+      case 'Defer':
+        throw new Error(
+          `the plan has a ${node.kind} node, though its operation has no condition and no @defer`,
+        );
+    }
+  };
+
+  const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
+    const { document, variables } = withClientValues(
+      parse(fetch.operation, { noLocation: true }),
+      operation,
+      placeholders,
+    );
+    const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
+    return {
+      kind: 'fetch',
+      client: clientOf(fetch.serviceName),
+      subgraph: fetch.serviceName,
+      operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
+      query: JSON.stringify(stripIgnoredCharacters(print(document))),
+      variables,
+      path,
+      represent: isEntityFetch
+        ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types)
+        : undefined,
+      required: [...namesOf(fetch.requires ?? [])],
+      fields: fieldsOfFetch(document, isEntityFetch),
+      renamed: new Map(
+        (fetch.outputRewrites ?? []).flatMap((rewrite) =>
+          rewrite.kind === 'KeyRenamer' ? [[rewrite.path.at(-1) ?? '', rewrite.renameKeyTo] as const] : [],
+        ),
+      ),
+      outputRewrites: fetch.outputRewrites,
+    };
+  };
+
+  if (!plan.node) return undefined;
+  if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
+  return compileNode(plan.node, []);
+};
+
+const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
+  new Set(
+    selections.flatMap((selection) =>
+      selection.kind === 'Field' ? [selection.alias ?? selection.name] : [...namesOf(selection.selections)],
+    ),
+  );
+
+/** Returns the fields that a fetch asks for: of its entities, or of the root type. */
+const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedField[] => {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  const sets: SelectionSetNode[] = [];
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+    if (definition.kind === Kind.OPERATION_DEFINITION) sets.push(definition.selectionSet);
+  }
+  const fields = fetchedFields(sets, fragments);
+  return isEntityFetch ? [...(fields[0]?.fields ?? [])] : fields;
+};
+
+/**
+ * Replaces the placeholders of a fetch by the client's values: literals as they were written, and the
+ * client's variables with their definitions.
+ */
+const withClientValues = (
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  placeholders: ReadonlyMap<string, ValueNode>,
+): { document: DocumentNode; variables: FetchStep['variables'] } => {
+  const used = new Set<string>();
+  const nameInFetch = (name: string): string =>
+    name === 'representations' || name.startsWith('contextualArgument') ? `client_${name}` : name;
+  const withNames = (value: ValueNode): ValueNode =>
+    visit(value, {
+      Variable: (node) => {
+        used.add(node.name.value);
+        return { ...node, name: { ...node.name, value: nameInFetch(node.name.value) } };
+      },
+    });
+  const filled = visit(document, {
+    VariableDefinition: (node) => (placeholders.has(node.variable.name.value) ? null : false),
+    Variable: (node) => {
+      const value = placeholders.get(node.name.value);
+      return value && withNames(value);
+    },
+  });
+  const definitions = (operation.variableDefinitions ?? [])
+    .filter(({ variable }) => used.has(variable.name.value))
+    .map(({ variable, type, defaultValue }): VariableDefinitionNode => {
+      const name = { kind: Kind.NAME, value: nameInFetch(variable.name.value) } as const;
+      return {
+        kind: Kind.VARIABLE_DEFINITION,
+        variable: { kind: Kind.VARIABLE, name },
+        type,
+        ...(defaultValue && { defaultValue }),
+      };
+    });
+  return {
+    document: visit(filled, {
+      OperationDefinition: (node) => ({
+        ...node,
+        variableDefinitions: [...(node.variableDefinitions ?? []), ...definitions],
+      }),
+    }),
+    variables: [...used].map((name) => ({ name, prefix: `${JSON.stringify(nameInFetch(name))}:` })),
+  };
+};

@@ -1,0 +1,265 @@
+import type { CacheHint } from '../fetching/cache-hint.js';
+import type { FetchResult } from '../fetching/client.js';
+import type { SubgraphError } from '../fetching/response.js';
+import type { RequestContext } from '../request/context.js';
+import type { FetchStep, Step } from './compile.js';
+import { createFaults, type Faults, type PathStep, type ResponseError } from './faults.js';
+import { isObject, mergeFetched, type FetchedField } from './merge.js';
+import { writeJson } from './numbers.js';
+import { applyRewrites } from './rewrites.js';
+import type { TypeConditions } from './type-conditions.js';
+
+type JsonObject = Record<string, unknown>;
+
+/** What the fetches of one request share. */
+export interface Execution {
+  readonly context: RequestContext;
+  /** The client's variables as they came. */
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly types: TypeConditions;
+  /** The merged data, in internal response names. */
+  readonly data: JsonObject;
+  /** Undefined until a fetch fails or a subgraph returns an error. */
+  faults: Faults | undefined;
+  /** The strictest hint of all responses; undefined without a fetch. */
+  cacheHint: CacheHint | undefined;
+  /** The JSON texts of the client's variables that were used. */
+  readonly variableTexts: Map<string, string>;
+}
+
+/** Executes a compiled plan, and merges what its fetches bring into `execution.data`. Never rejects. */
+export const executeStep = (step: Step, execution: Execution): Promise<void> => {
+  switch (step.kind) {
+    case 'fetch':
+      return step.represent ? fetchEntities(step, step.represent, execution) : fetchRoot(step, execution);
+    case 'sequence':
+      return executeInOrder(step.steps, execution);
+    case 'parallel':
+      return Promise.all(step.steps.map((one) => executeStep(one, execution))).then(nothing);
+  }
+};
+
+const nothing = (): void => undefined;
+
+const executeInOrder = async (steps: readonly Step[], execution: Execution): Promise<void> => {
+  for (const step of steps) await executeStep(step, execution);
+};
+
+const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> => {
+  const targets = targetsAt(execution.data, step.path);
+  if (targets.length === 0) return;
+  const { operation, query, client } = step;
+  const variables = variablesOf(step, execution);
+  const result = await client.fetch({ kind: operation, query, variables }, execution.context);
+  restrict(execution, result.cacheHint);
+  const { data } = result;
+  if (data && step.outputRewrites) applyRewrites(step.outputRewrites, data, execution.types);
+  for (const target of targets) {
+    if (data) mergeFetched(target, data, step.fields, execution.types);
+    else setNull(target, step.fields);
+  }
+  if (result.errors.length > 0 || result.failure) {
+    reportErrors(
+      step,
+      result,
+      execution,
+      (path) => (path.length === 0 ? [] : targets.map((target) => ({ target, path }))),
+      targets,
+    );
+  }
+};
+
+const fetchEntities = async (
+  step: FetchStep,
+  represent: NonNullable<FetchStep['represent']>,
+  execution: Execution,
+): Promise<void> => {
+  const representations: string[] = [];
+  /** The objects of each representation, in its order. */
+  const targets: JsonObject[][] = [];
+  const indexes = new Map<string, number>();
+  for (const target of targetsAt(execution.data, step.path)) {
+    if (execution.faults && inheritFaults(step, target, execution.faults)) continue;
+    const text = represent(target);
+    if (text === undefined) continue;
+    const index = indexes.get(text);
+    if (index === undefined) {
+      indexes.set(text, representations.length);
+      representations.push(text);
+      targets.push([target]);
+    } else targets[index]?.push(target);
+  }
+  if (representations.length === 0) return;
+  const { operation, query, client } = step;
+  const variables = variablesOf(step, execution);
+  const result = await client.fetch(
+    { kind: operation, query, variables, representations },
+    execution.context,
+  );
+  restrict(execution, result.cacheHint);
+  const entities = result.data?.['_entities'] as readonly unknown[] | undefined;
+  for (let index = 0; index < targets.length; index += 1) {
+    const entity = entities?.[index];
+    if (step.outputRewrites) applyRewrites(step.outputRewrites, entity, execution.types);
+    for (const target of targets[index] ?? []) {
+      if (isObject(entity)) mergeFetched(target, entity, step.fields, execution.types);
+      else setNull(target, step.fields);
+    }
+  }
+  if (result.errors.length > 0 || result.failure) {
+    reportErrors(
+      step,
+      result,
+      execution,
+      ([entitiesField, index, ...path]) =>
+        entitiesField === '_entities' && typeof index === 'number'
+          ? (targets[index] ?? []).map((target) => ({ target, path }))
+          : [],
+      targets.flat(),
+    );
+  }
+};
+
+/**
+ * Returns true if the object lacks a required field because of an error. The fields of the fetch are then null
+ * for the same reason, and the subgraph is not asked: it would take the null for a value.
+ */
+const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boolean => {
+  const causes = step.required.flatMap((name) =>
+    target[name] === null ? faults.at(target, name).map(({ error }) => error) : [],
+  );
+  if (causes.length === 0) return false;
+  setNull(target, step.fields);
+  for (const { name } of step.fields) {
+    if (target[name] === null) for (const error of causes) faults.add(target, name, error);
+  }
+  return true;
+};
+
+/** Sets the fields of a fetch that brought nothing for an object. */
+const setNull = (target: JsonObject, fields: readonly FetchedField[]): void => {
+  for (const { name } of fields) if (name !== '__typename' && target[name] === undefined) target[name] = null;
+};
+
+/** Returns the objects at a path of the merged data; nulls on the way are left out. */
+const targetsAt = (data: JsonObject, path: FetchStep['path']): readonly JsonObject[] => {
+  if (path.length === 0) return [data];
+  const targets: JsonObject[] = [];
+  collectTargets(data, path, 0, targets);
+  return targets;
+};
+
+const collectTargets = (
+  value: unknown,
+  path: FetchStep['path'],
+  depth: number,
+  targets: JsonObject[],
+): void => {
+  if (typeof value !== 'object' || value === null) return;
+  const step = path[depth];
+  if (Array.isArray(value)) {
+    const next = step === '@' ? depth + 1 : depth;
+    for (const item of value) collectTargets(item, path, next, targets);
+  } else if (step === undefined) targets.push(value as JsonObject);
+  else if (step !== '@') collectTargets((value as JsonObject)[step], path, depth + 1, targets);
+};
+
+const variablesOf = ({ variables }: FetchStep, execution: Execution): string => {
+  let text = '';
+  for (const { name, prefix } of variables) {
+    if (!Object.hasOwn(execution.variables, name) || execution.variables[name] === undefined) continue;
+    let value = execution.variableTexts.get(name);
+    if (value === undefined) {
+      value = writeJson(execution.variables[name]);
+      execution.variableTexts.set(name, value);
+    }
+    text += text === '' ? prefix + value : `,${prefix}${value}`;
+  }
+  return text;
+};
+
+const restrict = (execution: Execution, { maxAge, scope }: CacheHint): void => {
+  const known = execution.cacheHint;
+  execution.cacheHint =
+    known === undefined
+      ? { maxAge, scope }
+      : {
+          maxAge: Math.min(known.maxAge, maxAge),
+          scope: known.scope === 'PRIVATE' || scope === 'PRIVATE' ? 'PRIVATE' : 'PUBLIC',
+        };
+};
+
+/**
+ * Assigns the errors of a fetch to the nulls that they caused. `locate` finds the objects that an error's path
+ * is about, and the rest of the path below them; none if the path is not usable. An error without a usable
+ * path belongs to the nulls among the fields of the fetch, or to nothing if there are none.
+ */
+const reportErrors = (
+  step: FetchStep,
+  { data, errors, failure }: FetchResult,
+  execution: Execution,
+  locate: (path: readonly PathStep[]) => readonly { target: JsonObject; path: readonly PathStep[] }[],
+  targets: readonly JsonObject[],
+): void => {
+  const faults = (execution.faults ??= createFaults());
+  const placed = new Set<JsonObject>();
+  const withoutPlace: ResponseError[] = [];
+  for (const error of errors) {
+    const converted = ofSubgraph(error, step.subgraph);
+    const found = locate(
+      (error.path ?? []).map((name) => (typeof name === 'string' ? (step.renamed.get(name) ?? name) : name)),
+    );
+    if (found.length === 0) withoutPlace.push(converted);
+    for (const { target, path } of found) {
+      if (placeError(faults, target, path, step.fields, converted)) placed.add(target);
+      else withoutPlace.push(converted);
+    }
+  }
+  if (failure)
+    withoutPlace.push({ message: failure.message, extensions: failure.extensions, cause: failure });
+  if (data === undefined && withoutPlace.length === 0 && errors[0])
+    withoutPlace.push(ofSubgraph(errors[0], step.subgraph));
+  for (const error of withoutPlace) {
+    let isPlaced = false;
+    for (const target of targets) {
+      if (data !== undefined && placed.has(target)) continue;
+      for (const { name } of step.fields) {
+        if (target[name] !== null) continue;
+        faults.add(target, name, error);
+        isPlaced = true;
+      }
+    }
+    if (!isPlaced) faults.addUnplaced(error);
+  }
+};
+
+/** Returns false if the path does not lead to a null. An empty path is about all fields of the object. */
+const placeError = (
+  faults: Faults,
+  target: JsonObject,
+  path: readonly PathStep[],
+  fields: readonly FetchedField[],
+  error: ResponseError,
+): boolean => {
+  if (path.length === 0) {
+    const missing = fields.filter(({ name }) => target[name] === null);
+    for (const { name } of missing) faults.add(target, name, error);
+    return missing.length > 0;
+  }
+  let container: object = target;
+  for (const [index, key] of path.entries()) {
+    const value: unknown = Object.hasOwn(container, key) ? (container as JsonObject)[key] : undefined;
+    if (value === null || value === undefined) {
+      faults.add(container, key, error, path.slice(index + 1));
+      return true;
+    }
+    if (typeof value !== 'object') return false;
+    container = value;
+  }
+  return false;
+};
+
+const ofSubgraph = ({ message, extensions }: SubgraphError, subgraph: string): ResponseError => ({
+  message,
+  extensions: { ...extensions, serviceName: subgraph },
+});

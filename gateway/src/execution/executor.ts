@@ -1,0 +1,192 @@
+import {
+  Kind,
+  visit,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type GraphQLError,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import type { Logger } from '@cinegraph/service/logger';
+import { gatewayCode } from '../errors.js';
+import type { CacheHint } from '../fetching/cache-hint.js';
+import type { SubgraphClient } from '../fetching/client.js';
+import type { Planner } from '../planning/planner.js';
+import type { RequestContext } from '../request/context.js';
+import { checkOperation } from './check-operation.js';
+import { compilePlan, type Step } from './compile.js';
+import { executeStep, type Execution } from './execute.js';
+import { toGraphQLError, type ResponseError } from './faults.js';
+import { introspect, splitIntrospection, type Operation } from './introspection.js';
+import { normalise, type ClientOperation, type Conditions } from './normalise.js';
+import { compileProjection, type Project, type Projection } from './project.js';
+import type { TypeConditions } from './type-conditions.js';
+
+/** An operation that was validated against the schema of its executor. */
+export interface OperationRequest {
+  readonly document: DocumentNode;
+  /** Undefined if the document has no operation of the name that the client sent. */
+  readonly operation: OperationDefinitionNode | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly context: RequestContext;
+}
+
+/** The result of an operation. */
+export interface OperationResult {
+  /** The JSON text of the client's `data`. */
+  readonly data: string;
+  readonly errors: readonly GraphQLError[];
+  /** The strictest cache hint of all fetches; undefined without a fetch. */
+  readonly cacheHint: CacheHint | undefined;
+}
+
+/**
+ * Executes one operation. Rejects with a GraphQLError and an HTTP status 4xx if the operation is refused before
+ * a subgraph is asked. Failures of fetches are errors of the result.
+ */
+export type Execute = (request: OperationRequest) => Promise<OperationResult>;
+
+/** What is known of an operation of a document. */
+interface KnownOperation extends ClientOperation {
+  /** The variables that `@skip` and `@include` use, in a fixed order. */
+  readonly conditionVariables: readonly string[];
+  readonly introspection: Operation | undefined;
+  /** By the values of the conditions and the override labels that are on. */
+  readonly compiled: Map<string, Promise<CompiledOperation>>;
+}
+
+interface CompiledOperation {
+  readonly step: Step | undefined;
+  readonly project: Project;
+}
+
+/** Maximum number of compiled forms of one operation; there is one for each combination of its conditions. */
+const maxCompiledForms = 64;
+
+/**
+ * Creates the executor of one supergraph. Documents that are the same object are compiled once; what was
+ * compiled lives as long as its document. `overrideLabels` returns the labels of progressive overrides that
+ * are on for a request.
+ */
+export const createExecutor = (options: {
+  schema: GraphQLSchema;
+  types: TypeConditions;
+  planner: Planner;
+  clientOf: (subgraph: string) => SubgraphClient;
+  overrideLabels: () => readonly string[];
+  logger: Logger;
+}): Execute => {
+  const { schema, types, planner, clientOf, overrideLabels, logger } = options;
+  const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
+
+  const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
+    const found = known.get(operation);
+    if (found) return found;
+    const created: KnownOperation = {
+      operation,
+      fragments: fragmentsOf(document),
+      conditionVariables: conditionVariablesOf(document),
+      introspection: splitIntrospection({ document, operation }).introspection,
+      compiled: new Map(),
+    };
+    known.set(operation, created);
+    return created;
+  };
+
+  const compile = async (
+    operation: KnownOperation,
+    conditions: Conditions,
+    labels: readonly string[],
+  ): Promise<CompiledOperation> => {
+    const { text, placeholders, names } = normalise(
+      schema,
+      operation,
+      conditions,
+      types.requiredWithArguments,
+    );
+    const plan = text === '' ? undefined : await planner.plan(text, labels);
+    return {
+      step: plan && compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf }),
+      project: compileProjection(schema, operation, conditions, names),
+    };
+  };
+
+  const compiledOperation = (
+    operation: KnownOperation,
+    variables: Readonly<Record<string, unknown>>,
+  ): Promise<CompiledOperation> => {
+    const labels = overrideLabels();
+    let key = labels.join();
+    for (const name of operation.conditionVariables) key += variables[name] === true ? '1' : '0';
+    const found = operation.compiled.get(key);
+    if (found) return found;
+    const compiling = compile(operation, variables, labels);
+    if (operation.compiled.size >= maxCompiledForms) operation.compiled.clear();
+    operation.compiled.set(key, compiling);
+    compiling.catch(() => operation.compiled.delete(key));
+    return compiling;
+  };
+
+  return async ({ document, operation: named, variables, context }) => {
+    const { operation, coerced } = checkOperation(schema, document, named, variables);
+    if (operation.operation === 'query') context.deadline.abortWithClient();
+    const found = knownOperation(document, operation);
+    const { step, project } = await compiledOperation(found, coerced);
+    const execution: Execution = {
+      context,
+      variables: context.exactVariables ?? variables,
+      types,
+      data: {},
+      faults: undefined,
+      cacheHint: undefined,
+      variableTexts: new Map(),
+    };
+    if (step) await executeStep(step, execution);
+    const introspected = found.introspection ? introspect(schema, found.introspection, variables) : undefined;
+    const errors: ResponseError[] = [];
+    const projection: Projection = {
+      faults: execution.faults,
+      introspected: textsOf(introspected?.data),
+      errors,
+      path: [],
+    };
+    const data = project(execution.data, projection);
+    // Told once a request: a list may hold thousands of such values.
+    const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
+    if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
+    const unplaced = execution.faults?.unreported() ?? [];
+    return {
+      data,
+      errors: [...[...errors, ...unplaced].map(toGraphQLError), ...(introspected?.errors ?? [])],
+      cacheHint: execution.cacheHint,
+    };
+  };
+};
+
+const noTexts: Readonly<Record<string, string>> = {};
+
+const textsOf = (
+  data: Readonly<Record<string, unknown>> | null | undefined,
+): Readonly<Record<string, string>> =>
+  data
+    ? Object.fromEntries(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
+    : noTexts;
+
+const fragmentsOf = (document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> =>
+  new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
+    ),
+  );
+
+/** Returns the variables that decide about `@skip` and `@include` anywhere in a document. */
+const conditionVariablesOf = (document: DocumentNode): readonly string[] => {
+  const found = new Set<string>();
+  visit(document, {
+    Directive: ({ name, arguments: [argument] = [] }) => {
+      const isCondition = name.value === 'skip' || name.value === 'include';
+      if (isCondition && argument?.value.kind === Kind.VARIABLE) found.add(argument.value.name.value);
+    },
+  });
+  return [...found];
+};

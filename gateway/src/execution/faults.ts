@@ -1,0 +1,74 @@
+import { GraphQLError } from 'graphql';
+
+/** A step of a response path. */
+export type PathStep = string | number;
+
+/** An error of the response that is being made. */
+export interface ResponseError {
+  readonly message: string;
+  readonly path?: readonly PathStep[];
+  readonly extensions: Readonly<Record<string, unknown>>;
+  /** The error that is logged for it, if it has a cause that clients may not see. */
+  readonly cause?: unknown;
+}
+
+/** Why a value of the merged data is null. */
+interface Fault {
+  readonly error: ResponseError;
+  /** The path from that value to the field that failed, in internal response names; empty for the value itself. */
+  readonly rest: readonly PathStep[];
+}
+
+/**
+ * The faults of one request: errors of subgraphs and failed fetches, each at the value of the merged data that
+ * it left null. The projection asks for them where it meets a null, and reports them with the client's path.
+ */
+export interface Faults {
+  /** Adds an error at the value `key` of an object or list. */
+  add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
+  /** Adds an error that belongs to no value. */
+  addUnplaced(error: ResponseError): void;
+  /** Returns the faults at a null. */
+  at(container: object, key: PathStep): readonly Fault[];
+  /** Returns the faults at a null, and marks them as reported. */
+  take(container: object, key: PathStep): readonly Fault[];
+  /** Returns the errors that no null of the response stands for. */
+  unreported(): ResponseError[];
+}
+
+const none: readonly Fault[] = [];
+
+export const createFaults = (): Faults => {
+  const byContainer = new Map<object, Map<PathStep, Fault[]>>();
+  const all = new Set<ResponseError>();
+  const reported = new Set<ResponseError>();
+  const at: Faults['at'] = (container, key) => byContainer.get(container)?.get(key) ?? none;
+  return {
+    add: (container, key, error, rest = []) => {
+      all.add(error);
+      const faults = byContainer.get(container) ?? new Map<PathStep, Fault[]>();
+      byContainer.set(container, faults);
+      const known = faults.get(key);
+      if (known) known.push({ error, rest });
+      else faults.set(key, [{ error, rest }]);
+    },
+    addUnplaced: (error) => {
+      all.add(error);
+    },
+    at,
+    take: (container, key) => {
+      const faults = at(container, key);
+      for (const { error } of faults) reported.add(error);
+      return faults;
+    },
+    unreported: () => [...all].filter((error) => !reported.has(error)),
+  };
+};
+
+/** Converts an error of the response for Apollo Server, which masks and logs it. */
+export const toGraphQLError = ({ message, path, extensions, cause }: ResponseError): GraphQLError =>
+  new GraphQLError(message, {
+    ...(path && { path }),
+    extensions,
+    ...(cause instanceof Error && { originalError: cause }),
+  });

@@ -1,0 +1,77 @@
+import { Kind, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
+import { NumberText } from './numbers.js';
+import type { TypeConditions } from './type-conditions.js';
+
+type JsonObject = Record<string, unknown>;
+
+/** A response name that a fetch asked for, and those below it. */
+export interface FetchedField {
+  readonly name: string;
+  /** Undefined for a leaf. */
+  readonly fields: readonly FetchedField[] | undefined;
+}
+
+/** Returns the response names of a selection set; those of all its type conditions together. */
+export const fetchedFields = (
+  sets: readonly SelectionSetNode[],
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+): FetchedField[] => {
+  const found = new Map<string, SelectionSetNode[] | undefined>();
+  const visit = ({ selections }: SelectionSetNode): void => {
+    for (const selection of selections) {
+      if (selection.kind === Kind.FIELD) {
+        const name = selection.alias?.value ?? selection.name.value;
+        const known = found.get(name) ?? [];
+        found.set(name, selection.selectionSet ? [...known, selection.selectionSet] : undefined);
+      } else {
+        const set =
+          selection.kind === Kind.INLINE_FRAGMENT
+            ? selection.selectionSet
+            : fragments.get(selection.name.value)?.selectionSet;
+        if (set) visit(set);
+      }
+    }
+  };
+  sets.forEach(visit);
+  return [...found].map(([name, below]) => ({ name, fields: below && fetchedFields(below, fragments) }));
+};
+
+/**
+ * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect. Null
+ * replaces nothing, and the name of an interface object's type does not replace that of the object.
+ */
+export const mergeFetched = (
+  target: JsonObject,
+  source: JsonObject,
+  fields: readonly FetchedField[],
+  types: TypeConditions,
+): void => {
+  for (const { name, fields: below } of fields) {
+    const value = source[name];
+    if (value === undefined) continue;
+    const known = target[name];
+    if (known === undefined || known === null) target[name] = value;
+    else if (value === null || value === known) continue;
+    else if (below) mergeValue(known, value, below, types);
+    else if (name !== '__typename' || !types.isObjectType(known)) target[name] = value;
+  }
+};
+
+const mergeValue = (
+  known: unknown,
+  value: unknown,
+  fields: readonly FetchedField[],
+  types: TypeConditions,
+): void => {
+  if (Array.isArray(known)) {
+    if (!Array.isArray(value)) return;
+    for (let index = 0; index < known.length && index < value.length; index += 1) {
+      if (known[index] === null) known[index] = value[index];
+      else mergeValue(known[index], value[index], fields, types);
+    }
+  } else if (isObject(known) && isObject(value)) mergeFetched(known, value, fields, types);
+};
+
+/** Returns true for a JSON object. */
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText);

@@ -1,0 +1,331 @@
+import {
+  getNullableType,
+  isAbstractType,
+  isCompositeType,
+  isEnumType,
+  isInterfaceType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  Kind,
+  typeFromAST,
+  type FieldNode,
+  type GraphQLAbstractType,
+  type GraphQLCompositeType,
+  type GraphQLLeafType,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { gatewayCode } from '../errors.js';
+import type { Faults, PathStep, ResponseError } from './faults.js';
+import {
+  fieldOf,
+  isIncluded,
+  type ClientOperation,
+  type Conditions,
+  type InternalNames,
+} from './normalise.js';
+import { NumberText, quote, writeJson } from './numbers.js';
+
+/** What the projection of one response knows and collects. */
+export interface Projection {
+  /** Undefined if no fetch failed and no subgraph returned an error. */
+  readonly faults: Faults | undefined;
+  /** The JSON texts of the root fields `__schema` and `__type`, by response name. */
+  readonly introspected: Readonly<Record<string, string>>;
+  readonly errors: ResponseError[];
+  /** The client's path of the value that is being written, up to the current depth. */
+  readonly path: PathStep[];
+}
+
+/** Writes the merged data of an operation as the JSON text of the client's `data`. */
+export type Project = (data: object, projection: Projection) => string;
+
+/**
+ * Writes one value. `container[key]` is where the value stands in the merged data. Returns undefined if null
+ * stands where the schema does not accept it; the error is reported then, and the parent becomes null.
+ */
+type Write = (
+  value: unknown,
+  container: object,
+  key: PathStep,
+  projection: Projection,
+  depth: number,
+) => string | undefined;
+
+/** How values of one field's type are written. */
+interface Writer {
+  readonly write: Write;
+  /** Converts a path below such a value from internal response names to the client's. */
+  readonly clientPath: (path: readonly PathStep[]) => PathStep[];
+}
+
+interface WrittenField {
+  readonly responseName: string;
+  readonly internalName: string;
+  /** The name as JSON, with its colon. */
+  readonly prefix: string;
+  readonly writer: Writer;
+}
+
+/**
+ * Compiles the projection of a client's operation: which fields the response has, in which order, and how
+ * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit its
+ * type, and a null where the schema does not accept it, is an error with the client's path.
+ */
+export const compileProjection = (
+  schema: GraphQLSchema,
+  { operation, fragments }: ClientOperation,
+  conditions: Conditions,
+  names: InternalNames,
+): Project => {
+  const rootType = schema.getRootType(operation.operation);
+  if (!rootType) throw new Error('the schema has no root type for this operation');
+  const isMutation = operation.operation === 'mutation';
+
+  /** Groups the selections of an object by response name, in the order of the document. */
+  const collectFields = (
+    type: GraphQLObjectType,
+    sets: readonly SelectionSetNode[],
+  ): Map<string, FieldNode[]> => {
+    const fields = new Map<string, FieldNode[]>();
+    const seen = new Set<SelectionSetNode>();
+    const visit = (set: SelectionSetNode): void => {
+      if (seen.has(set)) return;
+      seen.add(set);
+      set.selections.forEach(add);
+    };
+    const add = (selection: SelectionNode): void => {
+      if (!isIncluded(selection, conditions)) return;
+      if (selection.kind === Kind.FIELD) {
+        const responseName = selection.alias?.value ?? selection.name.value;
+        const known = fields.get(responseName);
+        if (known) known.push(selection);
+        else fields.set(responseName, [selection]);
+        return;
+      }
+      const fragment =
+        selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value);
+      if (!fragment) return;
+      const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
+      const applies = condition === type || (isAbstractType(condition) && schema.isSubType(condition, type));
+      if (applies) visit(fragment.selectionSet);
+    };
+    sets.forEach(visit);
+    return fields;
+  };
+
+  const compileFields = (type: GraphQLObjectType, sets: readonly SelectionSetNode[]): WrittenField[] =>
+    [...collectFields(type, sets)].flatMap(([responseName, nodes]): WrittenField[] => {
+      const [node] = nodes;
+      if (!node) return [];
+      const prefix = `${quote(responseName)}:`;
+      const isRoot = type === rootType;
+      const definition = fieldOf(type, node.name.value);
+      if (!definition) {
+        const text = quote(type.name);
+        const write: Write =
+          node.name.value === '__typename'
+            ? () => text
+            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
+        return [
+          { responseName, internalName: '', prefix, writer: { write, clientPath: (path) => [...path] } },
+        ];
+      }
+      const internalName = names.of(type, node, isMutation && isRoot);
+      const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
+      const coordinate = `${type.name}.${definition.name}`;
+      return [
+        {
+          responseName,
+          internalName,
+          prefix,
+          writer: compileType(definition.type, selectionSets, coordinate),
+        },
+      ];
+    });
+
+  const compileType = (
+    type: GraphQLOutputType,
+    selectionSets: readonly SelectionSetNode[],
+    coordinate: string,
+  ): Writer => {
+    const isNonNull = isNonNullType(type);
+    const nullable = getNullableType(type);
+    let inner: Writer;
+    if (isListType(nullable)) inner = compileList(compileType(nullable.ofType, selectionSets, coordinate));
+    else if (isCompositeType(nullable)) inner = compileObject(nullable, selectionSets);
+    else inner = compileLeaf(nullable);
+    const { write: writeValue, clientPath } = inner;
+    const write: Write = (value, container, key, projection, depth) => {
+      if (value !== null && value !== undefined) {
+        const text = writeValue(value, container, key, projection, depth);
+        return text === undefined && !isNonNull ? 'null' : text;
+      }
+      // The rest is about a null: why it is there, and whether the schema accepts it.
+      const faults = projection.faults?.take(container, key) ?? [];
+      const here = projection.path.slice(0, depth + 1);
+      for (const { error, rest } of faults) {
+        projection.errors.push({ ...error, path: [...here, ...clientPath(rest)] });
+      }
+      if (faults.length === 0 && (isNonNull || value === undefined)) {
+        projection.errors.push(invalidValue(here, `null for ${coordinate}`));
+      }
+      return isNonNull ? undefined : 'null';
+    };
+    return { write, clientPath };
+  };
+
+  const compileList = ({ write: writeItem, clientPath }: Writer): Writer => ({
+    write: (value, _container, _key, projection, depth) => {
+      if (!Array.isArray(value)) return reportInvalid(projection, depth, 'no list');
+      let text = '[';
+      for (let index = 0; index < value.length; index += 1) {
+        projection.path[depth + 1] = index;
+        const item = writeItem(value[index], value, index, projection, depth + 1);
+        if (item === undefined) return undefined;
+        text += index === 0 ? item : `,${item}`;
+      }
+      return `${text}]`;
+    },
+    clientPath: ([index, ...rest]) => (index === undefined ? [] : [index, ...clientPath(rest)]),
+  });
+
+  const compileObject = (type: GraphQLCompositeType, selectionSets: readonly SelectionSetNode[]): Writer => {
+    const byType = new Map<string, readonly WrittenField[]>();
+    /** Compiled when the first object of a type is written: most members of a large union never are. */
+    const fieldsOf = (concrete: GraphQLObjectType): readonly WrittenField[] => {
+      const known = byType.get(concrete.name);
+      if (known) return known;
+      const fields = compileFields(concrete, selectionSets);
+      byType.set(concrete.name, fields);
+      return fields;
+    };
+    const typeOf = isAbstractType(type) ? runtimeType(schema, type) : () => type;
+    /** A subgraph with an interface object gives the interface's name as type. */
+    const isOfInterface = ({ __typename }: Record<string, unknown>): boolean =>
+      isInterfaceType(type) && (__typename === undefined || __typename === type.name);
+    const clientPath: Writer['clientPath'] = ([name, ...rest]) => {
+      if (name === undefined) return [];
+      const candidates = isObjectType(type) ? [type] : schema.getPossibleTypes(type as GraphQLAbstractType);
+      for (const candidate of candidates) {
+        const field = fieldsOf(candidate).find(({ internalName }) => internalName === name);
+        if (field) return [field.responseName, ...field.writer.clientPath(rest)];
+      }
+      return [];
+    };
+    let last: { readonly type: GraphQLObjectType; readonly fields: readonly WrittenField[] } | undefined;
+    const write: Write = (value, _container, _key, projection, depth) => {
+      if (
+        typeof value !== 'object' ||
+        value === null ||
+        Array.isArray(value) ||
+        value instanceof NumberText
+      ) {
+        return reportInvalid(projection, depth, 'no object');
+      }
+      const object = value as Record<string, unknown>;
+      const concrete = typeOf(object) ?? (isOfInterface(object) ? firstType(schema, type) : undefined);
+      if (!concrete) return reportInvalid(projection, depth, 'an object of an unknown type');
+      if (last?.type !== concrete) last = { type: concrete, fields: fieldsOf(concrete) };
+      return writeFields(last.fields, object, projection, depth);
+    };
+    return { write, clientPath };
+  };
+
+  const fields = compileFields(rootType, [operation.selectionSet]);
+  return (data, projection) => writeFields(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
+};
+
+const writeFields = (
+  fields: readonly WrittenField[],
+  object: Record<string, unknown>,
+  projection: Projection,
+  depth: number,
+): string | undefined => {
+  let text = '{';
+  for (const { responseName, internalName, prefix, writer } of fields) {
+    projection.path[depth + 1] = responseName;
+    const value = writer.write(object[internalName], object, internalName, projection, depth + 1);
+    if (value === undefined) return undefined;
+    text += text.length === 1 ? prefix + value : `,${prefix}${value}`;
+  }
+  return `${text}}`;
+};
+
+/** Returns how to find the type of an object of an interface or union. */
+const runtimeType = (schema: GraphQLSchema, type: GraphQLAbstractType) => {
+  const types = new Map(schema.getPossibleTypes(type).map((possible) => [possible.name, possible]));
+  return (object: Record<string, unknown>): GraphQLObjectType | undefined =>
+    types.get(object['__typename'] as string);
+};
+
+/**
+ * Returns any type of an interface. An object without `__typename` was asked for fields of the interface
+ * alone, which all its types have.
+ */
+const firstType = (schema: GraphQLSchema, type: GraphQLCompositeType): GraphQLObjectType | undefined =>
+  isAbstractType(type) ? schema.getPossibleTypes(type)[0] : undefined;
+
+const compileLeaf = (type: GraphQLLeafType): Writer => {
+  const toText = leafText(type);
+  return {
+    write: (value, _container, _key, projection, depth) =>
+      toText(value) ?? reportInvalid(projection, depth, `no value of ${type.name}`),
+    clientPath: (path) => [...path],
+  };
+};
+
+const maxInt = 2_147_483_647;
+
+/** Returns how a leaf is written: as JSON text, or undefined if the value is not of the type. */
+const leafText = (type: GraphQLLeafType): ((value: unknown) => string | undefined) => {
+  if (isEnumType(type)) {
+    const texts = new Map<unknown, string>(type.getValues().map(({ name }) => [name, quote(name)]));
+    return (value) => texts.get(value);
+  }
+  switch (type.name) {
+    case 'String':
+      return (value) => (typeof value === 'string' ? quote(value) : undefined);
+    case 'ID':
+      return (value) => {
+        if (typeof value === 'string') return quote(value);
+        const text = value instanceof NumberText ? value.text : String(value);
+        return typeof value !== 'boolean' && /^-?\d+$/.test(text) ? `"${text}"` : undefined;
+      };
+    case 'Int':
+      return (value) => {
+        const number = value instanceof NumberText ? Number(value.text) : value;
+        return typeof number === 'number' &&
+          Number.isInteger(number) &&
+          Math.abs(number) <= maxInt + Number(number < 0)
+          ? String(number)
+          : undefined;
+      };
+    case 'Float':
+      return (value) => {
+        if (value instanceof NumberText) return value.text;
+        return typeof value === 'number' ? String(value) : undefined;
+      };
+    case 'Boolean':
+      return (value) => (typeof value === 'boolean' ? String(value) : undefined);
+    default:
+      return writeJson;
+  }
+};
+
+const invalidValue = (path: readonly PathStep[], what: string): ResponseError => ({
+  message: 'This field has no value that fits its type.',
+  path,
+  extensions: { code: gatewayCode.subgraphValueInvalid },
+  cause: new Error(`a subgraph returned ${what}`),
+});
+
+/** Reports a value that does not fit its type. Returns undefined: null stands in its place. */
+const reportInvalid = (projection: Projection, depth: number, what: string): undefined => {
+  projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
+  return undefined;
+};

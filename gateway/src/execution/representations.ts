@@ -1,0 +1,110 @@
+import type { FetchDataRewrite, QueryPlanSelectionNode } from '@apollo/query-planner';
+import { applyRewrites } from './rewrites.js';
+import { quote, writeJson } from './numbers.js';
+import type { TypeConditions } from './type-conditions.js';
+
+type JsonObject = Record<string, unknown>;
+
+/**
+ * Writes the representation of an entity as JSON text. Returns undefined if the object is of none of the
+ * types that the fetch is about, or lacks a required field.
+ */
+export type WriteRepresentation = (object: JsonObject) => string | undefined;
+
+/** Compiles what a fetch requires of an object. */
+export const compileRepresentation = (
+  requires: readonly QueryPlanSelectionNode[],
+  rewrites: readonly FetchDataRewrite[] | undefined,
+  types: TypeConditions,
+): WriteRepresentation => {
+  const [first, ...others] = requires;
+  if (first?.kind === 'InlineFragment' && others.length === 0 && !rewrites?.length) {
+    const { typeCondition, selections } = first;
+    const names = selections.flatMap((selection) =>
+      selection.kind === 'Field' && !selection.selections ? [selection.alias ?? selection.name] : [],
+    );
+    if (names.length === selections.length && typeCondition !== undefined) {
+      return writeFlat(typeCondition, names, types);
+    }
+  }
+  return (object) => {
+    const representation = pick(object, requires, types);
+    if (representation === undefined || representation['__typename'] === undefined) return undefined;
+    if (rewrites) applyRewrites(rewrites, representation, types);
+    return writeJson(representation);
+  };
+};
+
+/** The usual representation: a type and its key, all of them leaves. */
+const writeFlat = (
+  typeCondition: string,
+  names: readonly string[],
+  types: TypeConditions,
+): WriteRepresentation => {
+  const fields = names.map((name, index) => ({ name, prefix: `${index === 0 ? '{' : ','}${quote(name)}:` }));
+  return (object) => {
+    if (!types.matches(object['__typename'], typeCondition)) return undefined;
+    let text = '';
+    for (const { name, prefix } of fields) {
+      const value = object[name];
+      if (value === undefined) return undefined;
+      text += prefix + (typeof value === 'string' ? quote(value) : writeJson(value));
+    }
+    return `${text}}`;
+  };
+};
+
+/** Copies the required fields of an object; undefined if one is missing. */
+const pick = (
+  object: JsonObject,
+  selections: readonly QueryPlanSelectionNode[],
+  types: TypeConditions,
+): JsonObject | undefined => {
+  const picked: JsonObject = {};
+  for (const selection of selections) {
+    if (selection.kind === 'InlineFragment') {
+      const { typeCondition } = selection;
+      if (typeCondition !== undefined && !types.matches(object['__typename'], typeCondition)) continue;
+      const part = pick(object, selection.selections, types);
+      if (part === undefined) return undefined;
+      mergePicked(picked, part);
+    } else {
+      const name = selection.alias ?? selection.name;
+      const value = Object.hasOwn(object, name) ? object[name] : undefined;
+      if (value === undefined) return undefined;
+      const part = selection.selections ? pickValue(value, selection.selections, types) : value;
+      if (part === undefined) return undefined;
+      mergePicked(picked, { [name]: part });
+    }
+  }
+  return picked;
+};
+
+const pickValue = (
+  value: unknown,
+  selections: readonly QueryPlanSelectionNode[],
+  types: TypeConditions,
+): unknown => {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => pickValue(item, selections, types));
+    return items.includes(undefined) ? undefined : items;
+  }
+  return isObject(value) ? pick(value, selections, types) : value;
+};
+
+const mergePicked = (target: JsonObject, source: JsonObject): void => {
+  for (const [name, value] of Object.entries(source)) {
+    const known = target[name];
+    if (Array.isArray(known) && Array.isArray(value)) {
+      target[name] = known.map((item: unknown, index) => {
+        const other: unknown = value[index];
+        if (isObject(item) && isObject(other)) mergePicked(item, other);
+        return item;
+      });
+    } else if (isObject(known) && isObject(value)) mergePicked(known, value);
+    else target[name] = value;
+  }
+};
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

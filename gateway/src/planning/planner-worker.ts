@@ -1,0 +1,50 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { parseOperation, Supergraph } from '@apollo/federation-internals';
+import { QueryPlanner } from '@apollo/query-planner';
+import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
+
+/**
+ * The number of combinations of fetches that the planner compares, instead of its 10,000. Each takes about
+ * 0.1 ms, and the planner sorts the options first, so that later combinations hardly ever win.
+ */
+const maxEvaluatedPlans = 500;
+
+/**
+ * The number of paths to one field beyond which the planner gives up. A field with 600 paths takes 0.15 s,
+ * and one with 5,000 exceeds any budget; without the limit it would take the worker with it.
+ */
+const maxPaths = 5_000;
+
+/** The planner reports its limits, which only very complex operations exceed, as plain errors. */
+const limitMessage =
+  /^(Number of non-local selections exceeds limit|Exceeded maximum recursive selections|Too many options generated)/;
+
+const port = parentPort;
+if (!port) throw new Error('planner-worker runs as a worker thread only');
+
+const { sdl } = workerData as WorkerSettings;
+// The gateway has decided already whether it serves a supergraph with these features.
+const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupergraph: false });
+const schema = supergraph.apiSchema();
+const planner = new QueryPlanner(supergraph, {
+  exposeDocumentNodeInFetchNode: false,
+  debug: { maxEvaluatedPlans, pathsLimit: maxPaths },
+});
+
+const plan = ({ operation, labels }: PlanRequest): PlanReply => {
+  try {
+    const built = planner.buildQueryPlan(parseOperation(schema, operation), {
+      overrideConditions: new Map(labels.map((label) => [label, true])),
+    });
+    return { plan: JSON.stringify(built) };
+  } catch (error) {
+    if (!(error instanceof Error)) return { failure: String(error) };
+    return limitMessage.test(error.message)
+      ? { exceeded: error.message }
+      : { failure: error.stack ?? error.message };
+  }
+};
+
+port.on('message', (request: PlanRequest) => port.postMessage(plan(request)));
+const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed };
+port.postMessage(ready);

@@ -1,0 +1,148 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '@cinegraph/service/backoff';
+import type { Logger } from '@cinegraph/service/logger';
+import type { PlanReply, PlanRequest } from './messages.js';
+import { isOutOfMemory, startFirstWorker, startWorker, type PlanningWorker } from './worker.js';
+
+/** What became of a request. `tookMs` is the time for which the worker was busy with it. */
+export interface Planned {
+  readonly reply: PlanReply;
+  readonly tookMs: number;
+}
+
+/** Two warm workers, and the queue in front of them. */
+export interface PlanningWorkers {
+  /**
+   * Plans an operation. The reply to one that exceeds the budget of time or memory is `exceeded`. Resolves
+   * with undefined at once if too many operations wait. Rejects if the worker crashes, and after `stop`.
+   */
+  readonly plan: (request: PlanRequest) => Promise<Planned | undefined>;
+  /** Ends the workers, and rejects what is being planned or waits. */
+  readonly stop: () => Promise<void>;
+}
+
+/** What the workers are started with. Production uses 1,000 ms and 40 MiB (see planner.ts). */
+export interface PlanningOptions {
+  readonly url: URL;
+  readonly sdl: string;
+  readonly budgetMs: number;
+  readonly memoryMiB: number;
+  readonly logger: Logger;
+}
+
+interface Job {
+  readonly request: PlanRequest;
+  readonly resolve: (planned: Planned) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A warm worker; `job` is what it plans, since `busySince`. */
+interface Slot {
+  readonly worker: PlanningWorker;
+  job: Job | undefined;
+  busySince: number;
+}
+
+/** A worker that has been busy for this long no longer keeps the other one from taking the next operation. */
+const takeOverMs = 50;
+
+/** Further operations are refused while this number waits, two seconds of ordinary work. */
+const maxWaiting = 200;
+
+/**
+ * Starts the first worker, and resolves when it has built the supergraph; the second one starts afterwards.
+ * Rejects with the worker's error if the supergraph cannot be built. An operation may keep a worker busy for
+ * `budgetMs` and may use `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
+ * continues with the queue, and a new one starts.
+ */
+export const startWorkers = async (options: PlanningOptions): Promise<PlanningWorkers> => {
+  const { url, sdl, budgetMs, memoryMiB, logger } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const isStopped = (): boolean => signal.aborted;
+  const queue: Job[] = [];
+  const slots = new Set<Slot>();
+
+  const keep = (worker: PlanningWorker): void => {
+    const slot: Slot = { worker, job: undefined, busySince: 0 };
+    slots.add(slot);
+    void worker.ended.then((error) => {
+      slots.delete(slot);
+      if (!signal.aborted && !slot.job) logger.error({ err: error }, 'an idle planning worker ended');
+      void startAnother();
+    });
+    takeNext();
+  };
+
+  const startAnother = async (): Promise<void> => {
+    for (let failures = 0; !isStopped(); failures++) {
+      try {
+        keep(await startWorker({ url, sdl, heapMiB, signal }));
+        return;
+      } catch (error) {
+        if (!isStopped()) logger.error({ err: error }, 'a planning worker does not start; trying again');
+        await delay(backoffMs(failures), undefined, { ref: false, signal }).catch(() => undefined);
+      }
+    }
+  };
+
+  /** Gives the oldest operation to an idle worker. The second worker is used only beside a long plan. */
+  const takeNext = (): void => {
+    const latest = performance.now() - takeOverMs;
+    let idle: Slot | undefined;
+    for (const slot of slots) {
+      if (!slot.job) idle ??= slot;
+      else if (slot.busySince > latest) return;
+    }
+    if (!idle) return;
+    const job = queue.shift();
+    if (job) void run(idle, job);
+  };
+
+  const run = async (slot: Slot, job: Job): Promise<void> => {
+    slot.job = job;
+    slot.busySince = performance.now();
+    const finish = (reply: PlanReply): void =>
+      job.resolve({ reply, tookMs: performance.now() - slot.busySince });
+    const takeOver = setTimeout(takeNext, takeOverMs + 1);
+    const budget = setTimeout(() => {
+      // If this thread itself was busy, the reply is here already, and is received before setImmediate.
+      setImmediate(() => {
+        if (slot.job !== job) return;
+        finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+        void slot.worker.stop();
+      });
+    }, budgetMs);
+    try {
+      const reply = await slot.worker.plan(job.request);
+      slot.job = undefined;
+      finish(reply);
+    } catch (error) {
+      if (isOutOfMemory(error)) finish({ exceeded: `planning needs more than ${memoryMiB} MiB` });
+      else job.reject(new Error('the planning worker ended', { cause: error }));
+    } finally {
+      clearTimeout(takeOver);
+      clearTimeout(budget);
+    }
+    takeNext();
+  };
+
+  const { worker: first, heapMiB } = await startFirstWorker({ url, sdl, memoryMiB, signal });
+  keep(first);
+  void startAnother();
+  return {
+    plan: async (request) => {
+      if (signal.aborted) throw new Error('planning has stopped');
+      if (queue.length >= maxWaiting) return undefined;
+      return new Promise((resolve, reject) => {
+        queue.push({ request, resolve, reject });
+        takeNext();
+      });
+    },
+    stop: async () => {
+      stopping.abort();
+      for (const job of queue.splice(0)) job.reject(new Error('planning has stopped'));
+      await Promise.all([...slots].map(({ worker }) => worker.stop()));
+    },
+  };
+};
