@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { stripIgnoredCharacters } from 'graphql';
 import { loosely, raw } from './support/loose.js';
 import { withSupergraph } from './support/supergraph.js';
 
@@ -154,16 +155,16 @@ describe('a literal of a custom scalar', () => {
     for (const query of [`{ echo(x: ${literal}) }`, `query($unused: JSON = 1) { a: echo(x: ${literal}) b: echo(x: $unused) }`]) {
       supergraph.forget();
       await supergraph.ask(query);
-      const queries = supergraph.subgraphs['a']?.seen.map((request) => request.query.replace(/\s+/g, ''));
-      expect(queries?.join()).toContain(literal.replace(/\s+/g, ''));
+      const queries = supergraph.subgraphs['a']?.seen.map((request) => request.query);
+      expect(queries?.map((text) => stripIgnoredCharacters(text)).join()).toContain(stripIgnoredCharacters(literal));
     }
   });
 
   it('may hold variables', async () => {
     supergraph.forget();
-    await supergraph.ask('query($v: JSON, $w: Int) { echo(x: {a: $v, b: [FOO, $w]}) }', { v: [1], w: 2 });
+    await supergraph.ask('query($v: JSON, $w: String) { echo(x: {a: $v, b: [FOO, $w]}) }', { v: [1], w: 'x' });
     const [request] = supergraph.subgraphs['a']?.seen ?? [];
-    expect(request?.query.replace(/\s+/g, '')).toMatch(/\{a:\$\w+,b:\[FOO,\$\w+\]\}/);
-    expect(Object.values(request?.variables ?? {})).toEqual([[1], 2]);
+    expect(stripIgnoredCharacters(request?.query ?? '')).toMatch(/\{a:\$\w+ b:\[FOO \$\w+\]\}/);
+    expect(Object.values(request?.variables ?? {})).toEqual([[1], 'x']);
   });
 });
