@@ -110,8 +110,18 @@ describe('@skip and @include', () => {
       { item: { price: 10 }, other: 1 },
       { other: 1 },
     ],
-    ['may leave an object without fields', '{ item { price @include(if: $x) } }', { item: { price: 10 } }, { item: {} }],
-    ['may leave a response without fields', '{ item @include(if: $x) { price } }', { item: { price: 10 } }, {}],
+    [
+      'may leave an object without fields',
+      '{ item { price @include(if: $x) } }',
+      { item: { price: 10 } },
+      { item: {} },
+    ],
+    [
+      'may leave a response without fields',
+      '{ item @include(if: $x) { price } }',
+      { item: { price: 10 } },
+      {},
+    ],
     [
       'of one field that is selected twice count separately',
       '{ item { price @include(if: $x) price @skip(if: $x) title @include(if: $x) @skip(if: $x) } }',
@@ -143,7 +153,9 @@ describe('@skip and @include', () => {
       [false, whenFalse],
     ] as const) {
       const withVariable = ['query($x: Boolean!) ' + operation, ...fragments].join(' fragment ');
-      expect(await supergraph.ask(withVariable, { x })).toEqual(expect.objectContaining({ status: 200, data }));
+      expect(await supergraph.ask(withVariable, { x })).toEqual(
+        expect.objectContaining({ status: 200, data }),
+      );
       const { text } = await supergraph.ask(selection.replaceAll('$x', String(x)));
       expect(JSON.parse(text)).toEqual({ data });
     }
@@ -188,7 +200,10 @@ describe('null for a variable with a default, where null is not accepted,', () =
   ])('is refused as a fault of the client in %s', async (_where, query, variables) => {
     supergraph.forget();
     const { status, errors, data } = await supergraph.ask(query, variables);
-    expect([status, errors?.map(({ extensions }) => extensions?.['code'])]).toEqual([400, ['BAD_USER_INPUT']]);
+    expect([status, errors?.map(({ extensions }) => extensions?.['code'])]).toEqual([
+      400,
+      ['BAD_USER_INPUT'],
+    ]);
     expect(data).toBeUndefined();
     expect(Object.values(supergraph.subgraphs).flatMap(({ seen }) => seen)).toEqual([]);
   });
@@ -197,6 +212,10 @@ describe('null for a variable with a default, where null is not accepted,', () =
     const query = 'query($x: Int = 4) { n(x: $x) m(input: { n: $x }) }';
     expect((await supergraph.ask(query)).data).toEqual({ n: 'n4', m: 'm4' });
     expect((await supergraph.ask('query($x: Int) { m(input: { n: 5 }) n }')).status).toBe(400);
-    expect((await supergraph.ask('{ n m(input: {}) a: m }')).data).toEqual({ n: 'n3', m: 'm3', a: 'mundefined' });
+    expect((await supergraph.ask('{ n m(input: {}) a: m }')).data).toEqual({
+      n: 'n3',
+      m: 'm3',
+      a: 'mundefined',
+    });
   });
 });

@@ -198,7 +198,11 @@ describe('an interface object', () => {
       '{ top { ... on Book { n: note pages } ... on Film { title } } }',
       { top: [{ title: 'F' }, { n: 'b1-en', pages: 100 }] },
     ],
-    ['has fields of its own', '{ all { review } top { id } }', { all: [{ review: 5 }, { review: 4 }], top: [{ id: 'f1' }, { id: 'b1' }] }],
+    [
+      'has fields of its own',
+      '{ all { review } top { id } }',
+      { all: [{ review: 5 }, { review: 4 }], top: [{ id: 'f1' }, { id: 'b1' }] },
+    ],
     [
       'leads to another one',
       '{ all { next { title ... on Film { note(lang: "fr") } } } }',

@@ -41,7 +41,10 @@ describe('an entity that is reached only through several keys', () => {
       sdl: `type Query { item(id: ID!): Item items: [Item] }
         type Item @key(fields: "id") { id: ID! }`,
       resolvers: {
-        Query: { item: (_: unknown, { id }: { id: string }) => ({ id }), items: () => [items[0], { id: '9' }, null, items[2]] },
+        Query: {
+          item: (_: unknown, { id }: { id: string }) => ({ id }),
+          items: () => [items[0], { id: '9' }, null, items[2]],
+        },
         Item: { __resolveReference: byOneOf(['id']) },
       },
     },
@@ -90,7 +93,9 @@ describe('an entity that is reached only through several keys', () => {
 
   it('is resolved with a key of two parts, one of each end of the chain', async () => {
     expect((await supergraph.ask('{ item(id: "1") { score } }')).data).toEqual({ item: { score: 10 } });
-    expect((await supergraph.ask('{ item(id: "1") { score name ofId sku code { one three } } }')).data).toEqual({
+    expect(
+      (await supergraph.ask('{ item(id: "1") { score name ofId sku code { one three } } }')).data,
+    ).toEqual({
       item: { score: 10, name: 'name 1', ofId: 'of 1', sku: 's1', code: { one: 'a1', three: 'c1' } },
     });
   });
@@ -118,9 +123,9 @@ describe('an entity that is reached only through several keys', () => {
   });
 
   it('is resolved with aliases that are names of its keys', async () => {
-    expect(
-      (await supergraph.ask('{ item(id: "2") { id: name sku: score code: ofId } }')).data,
-    ).toEqual({ item: { id: 'name 2', sku: 20, code: 'of 2' } });
+    expect((await supergraph.ask('{ item(id: "2") { id: name sku: score code: ofId } }')).data).toEqual({
+      item: { id: 'name 2', sku: 20, code: 'of 2' },
+    });
   });
 });
 
@@ -196,7 +201,9 @@ describe('an interface object of a subgraph', () => {
         type List @key(fields: "id") { id: ID! media: Media first: Media! all: [[Media]] }
         type Media @key(fields: "id", resolvable: false) @interfaceObject { id: ID! }`,
       resolvers: {
-        Query: { list: () => ({ id: 'l', media: { id: '1' }, first: { id: '1' }, all: [[{ id: '1' }, null]] }) },
+        Query: {
+          list: () => ({ id: 'l', media: { id: '1' }, first: { id: '1' }, all: [[{ id: '1' }, null]] }),
+        },
       },
     },
     notes: {

@@ -107,9 +107,7 @@ describe('a number that JavaScript cannot hold', () => {
   it('keeps its digits as a literal and as a variable of an ID', async () => {
     supergraph.forget();
     await supergraph.ask('{ byId(id: 9007199254740993) }');
-    await supergraph.send(
-      '{"query":"query($v: ID!) { byId(id: $v) }","variables":{"v":"9007199254740993"}}',
-    );
+    await supergraph.send('{"query":"query($v: ID!) { byId(id: $v) }","variables":{"v":"9007199254740993"}}');
     expect(sent('a')).toHaveLength(2);
     for (const body of sent('a')) expect(body).toContain('9007199254740993');
   });
@@ -152,19 +150,27 @@ describe('a literal of a custom scalar', () => {
     '""',
     '"a\\"b\\\\ü\\n"',
   ])('reaches the subgraph as it was written: %s', async (literal) => {
-    for (const query of [`{ echo(x: ${literal}) }`, `query($unused: JSON = 1) { a: echo(x: ${literal}) b: echo(x: $unused) }`]) {
+    for (const query of [
+      `{ echo(x: ${literal}) }`,
+      `query($unused: JSON = 1) { a: echo(x: ${literal}) b: echo(x: $unused) }`,
+    ]) {
       supergraph.forget();
       await supergraph.ask(query);
       const queries = supergraph.subgraphs['a']?.seen.map((request) => request.query);
-      expect(queries?.map((text) => stripIgnoredCharacters(text)).join()).toContain(stripIgnoredCharacters(literal));
+      expect(queries?.map((text) => stripIgnoredCharacters(text)).join()).toContain(
+        stripIgnoredCharacters(literal),
+      );
     }
   });
 
   it('may hold variables', async () => {
     supergraph.forget();
-    await supergraph.ask('query($v: JSON, $w: String) { echo(x: {a: $v, b: [FOO, $w]}) }', { v: [1], w: 'x' });
+    await supergraph.ask('query($v: JSON, $w: String) { echo(x: {a: $v, b: [FOO, $w]}) }', {
+      v: [1],
+      w: 'x',
+    });
     const [request] = supergraph.subgraphs['a']?.seen ?? [];
-    expect(stripIgnoredCharacters(request?.query ?? '')).toMatch(/\{a:\$\w+ b:\[FOO \$\w+\]\}/);
+    expect(stripIgnoredCharacters(request?.query ?? '')).toMatch(/\{a:\$\w+ b:\[FOO ?\$\w+\]\}/);
     expect(Object.values(request?.variables ?? {})).toEqual([[1], 'x']);
   });
 });

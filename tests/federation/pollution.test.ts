@@ -86,7 +86,11 @@ describe('the name __proto__', () => {
         type Query { item: Item json: JSON echo(value: JSON): JSON }
         type Item @key(fields: "id") { id: ID! name: String }`,
       answer: loosely(() => ({
-        Query: { item: { __typename: 'Item', id: '1', name: 'n' }, json: raw(polluting), echo: () => raw(polluting) },
+        Query: {
+          item: { __typename: 'Item', id: '1', name: 'n' },
+          json: raw(polluting),
+          echo: () => raw(polluting),
+        },
       })),
     },
     b: {

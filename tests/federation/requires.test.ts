@@ -23,7 +23,11 @@ describe('fields that require one field with different arguments', () => {
         type Size { width(unit: String! = "cm"): Int name: String }`,
       resolvers: {
         Query: { item: () => ({ id: '1', weight: 2 }), items: () => [{ id: '1', weight: 2 }, { id: '2' }] },
-        Item: { price, size: () => ({ name: 'S' }), __resolveReference: (one: Reference) => ({ ...one, weight: 2 }) },
+        Item: {
+          price,
+          size: () => ({ name: 'S' }),
+          __resolveReference: (one: Reference) => ({ ...one, weight: 2 }),
+        },
         Size: { width: (_: unknown, { unit }: { unit: string }) => (unit === 'cm' ? 25 : 10) },
       },
     },

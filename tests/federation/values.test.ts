@@ -45,10 +45,25 @@ describe('a value of a subgraph that does not have the type of its field', () =>
     ['an unknown value of an enum', '{ enum other }', { enum: 'FOUR' }, { enum: null, other: 'o' }],
     ['an inaccessible value of an enum', '{ enum other }', { enum: 'THREE' }, { enum: null, other: 'o' }],
     ['a number for an enum', '{ enum other }', { enum: 1 }, { enum: null, other: 'o' }],
-    ['a name of Object.prototype for an enum', '{ enum other }', { enum: 'toString' }, { enum: null, other: 'o' }],
+    [
+      'a name of Object.prototype for an enum',
+      '{ enum other }',
+      { enum: 'toString' },
+      { enum: null, other: 'o' },
+    ],
     ['a scalar for a list of scalars', '{ list other }', { list: 3 }, { list: null, other: 'o' }],
-    ['an object for a list of objects', '{ rows { id } other }', { rows: { id: '1' } }, { rows: null, other: 'o' }],
-    ['a list for an object', '{ object { id } other }', { object: [{ id: '1' }] }, { object: null, other: 'o' }],
+    [
+      'an object for a list of objects',
+      '{ rows { id } other }',
+      { rows: { id: '1' } },
+      { rows: null, other: 'o' },
+    ],
+    [
+      'a list for an object',
+      '{ object { id } other }',
+      { object: [{ id: '1' }] },
+      { object: null, other: 'o' },
+    ],
     ['a scalar for an object', '{ object { id } other }', { object: 'x' }, { object: null, other: 'o' }],
     ['a boolean for an object', '{ object { id } other }', { object: true }, { object: null, other: 'o' }],
     [
@@ -71,9 +86,7 @@ describe('a value of a subgraph that does not have the type of its field', () =>
 
   it('is an error at the alias of the client', async () => {
     root = { int: 'x', rows: [{ id: '1', name: 5 }] };
-    expect(
-      seen(await supergraph.ask('{ a: int b: rows { c: name id } other }')),
-    ).toEqual({
+    expect(seen(await supergraph.ask('{ a: int b: rows { c: name id } other }'))).toEqual({
       status: 200,
       data: { a: null, b: [{ c: null, id: '1' }], other: 'o' },
       errors: [invalid('a'), invalid('b', 0, 'c')],
@@ -81,7 +94,13 @@ describe('a value of a subgraph that does not have the type of its field', () =>
   });
 
   it('is an error at each index of a list, and the other items stay', async () => {
-    root = { list: [1, 'x', null, 3, 2.5], rows: [{ id: '1', name: 'n' }, { id: '2', name: [] }] };
+    root = {
+      list: [1, 'x', null, 3, 2.5],
+      rows: [
+        { id: '1', name: 'n' },
+        { id: '2', name: [] },
+      ],
+    };
     expect(seen(await supergraph.ask('{ list rows { id name } }'))).toEqual({
       status: 200,
       data: {
@@ -98,7 +117,10 @@ describe('a value of a subgraph that does not have the type of its field', () =>
   it('removes the nearest nullable parent if the field is non-null', async () => {
     root = {
       strict: { x: null, y: 1 },
-      rows: [{ id: '1', tags: ['a'] }, { id: '2', tags: ['a', null] }],
+      rows: [
+        { id: '1', tags: ['a'] },
+        { id: '2', tags: ['a', null] },
+      ],
       object: { id: '1', row: { id: null, name: 'n' }, name: 'n' },
     };
     expect(
@@ -208,7 +230,9 @@ describe('values of a subgraph that are converted or ignored', () => {
 
   it('an ID that is a number is the key of an entity', async () => {
     entity = ({ id }) => ({ __typename: 'Item', name: `name of ${String(id)}` });
-    expect((await supergraph.ask('{ item { id name } }')).data).toEqual({ item: { id: '7', name: 'name of 7' } });
+    expect((await supergraph.ask('{ item { id name } }')).data).toEqual({
+      item: { id: '7', name: 'name of 7' },
+    });
   });
 
   it('fields that were not asked for are ignored', async () => {
@@ -230,7 +254,9 @@ describe('values of a subgraph that are converted or ignored', () => {
           .end('{"data":{"ofB":"b","of":"b","id":"b","__schema":{},"__typename":"Other"}}'),
       );
       expect((await supergraph.ask('{ of ofB id }')).text).toBe('{"data":{"of":"a","ofB":"b","id":"5"}}');
-      expect((await supergraph.ask('{ __typename ofB }')).text).toBe('{"data":{"__typename":"Query","ofB":"b"}}');
+      expect((await supergraph.ask('{ __typename ofB }')).text).toBe(
+        '{"data":{"__typename":"Query","ofB":"b"}}',
+      );
     } finally {
       supergraph.subgraphs['b']?.misbehave(undefined);
     }

@@ -42,7 +42,10 @@ export const loosely =
     }
     const selected = select(root, operation.selectionSet, { document, variables });
     const text = JSON.stringify({ data: selected, ...more() });
-    return text.replace(/"raw\(((?:[^"\\]|\\.)*)\)"/g, (_, json: string) => JSON.parse(`"${json}"`) as string);
+    return text.replace(
+      /"raw\(((?:[^"\\]|\\.)*)\)"/g,
+      (_, json: string) => JSON.parse(`"${json}"`) as string,
+    );
   };
 
 interface Request {
