@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { graphql, parse } from 'graphql';
+import { graphql, parse, type ExecutionResult } from 'graphql';
 
 /** One request that a stub subgraph was sent. */
 export interface SeenRequest {
@@ -35,6 +35,12 @@ export type StubResolvers = NonNullable<
   Extract<Parameters<typeof buildSubgraphSchema>[0], { resolvers?: unknown }>['resolvers']
 >;
 
+/** Returns the body of a response; `execute` returns what the resolvers answer. */
+export type StubAnswer = (
+  request: SeenRequest,
+  execute: () => Promise<ExecutionResult>,
+) => string | Promise<string>;
+
 /**
  * Starts a subgraph of the given SDL on a free port of this machine. It answers what its resolvers do, or the
  * text that `answer` returns.
@@ -43,7 +49,7 @@ export const startStubSubgraph = async (options: {
   name: string;
   typeDefs: string;
   resolvers: StubResolvers;
-  answer?: (request: SeenRequest) => string;
+  answer?: StubAnswer;
 }): Promise<StubSubgraph> => {
   const { name, typeDefs, resolvers, answer: answerTo } = options;
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
@@ -63,9 +69,8 @@ export const startStubSubgraph = async (options: {
       misbehaviour(response);
       return;
     }
-    const text =
-      answerTo?.(asked) ??
-      JSON.stringify(await graphql({ schema, source: query, variableValues: variables }));
+    const execute = () => graphql({ schema, source: query, variableValues: variables });
+    const text = answerTo ? await answerTo(asked, execute) : JSON.stringify(await execute());
     if (cacheControl !== undefined) response.setHeader('cache-control', cacheControl);
     response.setHeader('content-type', 'application/json').end(text);
   };

@@ -9,7 +9,7 @@ import { silentLogger } from '@cinegraph/testing/silent-logger';
 import type { GraphQLSchema } from 'graphql';
 import {
   startStubSubgraph,
-  type SeenRequest,
+  type StubAnswer,
   type StubResolvers,
   type StubSubgraph,
 } from '../../../gateway/test/support/stub-subgraph.js';
@@ -22,7 +22,7 @@ const { version } = require('@apollo/composition/package.json') as { version: st
 export interface TestedSubgraph {
   readonly sdl: string;
   readonly resolvers?: StubResolvers;
-  readonly answer?: (request: SeenRequest) => string;
+  readonly answer?: StubAnswer;
 }
 
 /** An error of a response. */
@@ -63,6 +63,21 @@ export const federation = `extend schema @link(url: "https://specs.apollo.dev/fe
   "@key", "@shareable", "@external", "@requires", "@provides", "@override", "@inaccessible", "@tag",
   "@interfaceObject", "@composeDirective", "@context", "@fromContext"])\n`;
 
+/** Composes subgraphs as `npm run compose` does. */
+export const composeSubgraphs = (
+  subgraphs: readonly { readonly name: string; readonly url: string; readonly typeDefs: string }[],
+) =>
+  composeSupergraph(
+    {
+      federationVersion: `=${version}`,
+      subgraphs: subgraphs.map(({ name, url, typeDefs }) => ({ name, routingUrl: url, sdl: typeDefs })),
+    },
+    (path) => path,
+  );
+
+/** Returns the SDL with the link to federation, if it has none. */
+export const linked = (sdl: string): string => (sdl.includes('@link') ? sdl : federation + sdl);
+
 /** Starts each subgraph on a free port, composes them as `npm run compose` does, and starts the gateway. */
 export const startSupergraph = async (
   definitions: Readonly<Record<string, TestedSubgraph>>,
@@ -70,20 +85,10 @@ export const startSupergraph = async (
 ): Promise<Supergraph> => {
   const subgraphs: Record<string, StubSubgraph> = {};
   for (const [name, { sdl, resolvers = {}, answer }] of Object.entries(definitions)) {
-    const typeDefs = sdl.includes('@link') ? sdl : federation + sdl;
+    const typeDefs = linked(sdl);
     subgraphs[name] = await startStubSubgraph({ name, typeDefs, resolvers, ...(answer && { answer }) });
   }
-  const composed = composeSupergraph(
-    {
-      federationVersion: `=${version}`,
-      subgraphs: Object.values(subgraphs).map(({ name, url, typeDefs }) => ({
-        name,
-        routingUrl: url,
-        sdl: typeDefs,
-      })),
-    },
-    (path) => path,
-  );
+  const composed = composeSubgraphs(Object.values(subgraphs));
   const folder = await mkdtemp(join(tmpdir(), 'supergraph-'));
   const path = join(folder, 'supergraph.graphql');
   await writeFile(path, composed.supergraph);

@@ -1,0 +1,181 @@
+import {
+  buildASTSchema,
+  execute,
+  parse,
+  print,
+  printSchema,
+  visit,
+  type ExecutionResult,
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+} from 'graphql';
+import { seededRandom } from '@cinegraph/testing/seed';
+import { generateOperation, printOperation, shrink, type GeneratedOperation } from './generator.js';
+import { composeSubgraphs, linked, startSupergraph, type Answer } from './supergraph.js';
+import { createWorld, type Source, type World, type WorldRules } from './world.js';
+
+/** The result of a differential run. */
+export interface Differential {
+  readonly compared: number;
+  /** Operations that the gateway refused as too complex. */
+  readonly refused: number;
+  /** How many of the compared operations had errors. */
+  readonly withErrors: number;
+  /** The differences, each with the smallest operation that has one. */
+  readonly differences: readonly string[];
+}
+
+/** A supergraph over generated data, and a monolith over the same data. */
+export interface Compared {
+  /** Compares the answers to generated operations. */
+  run(count: number): Promise<Differential>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts subgraphs with these SDLs over one world. Each subgraph also sends, in every object, fields that the
+ * gateway did not ask for.
+ */
+export const startCompared = async (
+  what: string,
+  sdls: Readonly<Record<string, string>>,
+  rules: WorldRules = {},
+): Promise<Compared> => {
+  const composed = composeSubgraphs(
+    Object.entries(sdls).map(([name, sdl]) => ({ name, url: `http://${name}`, typeDefs: linked(sdl) })),
+  );
+  const world = createWorld(composed.apiSchema(), rules);
+  const supergraph = await startSupergraph(
+    Object.fromEntries(
+      Object.entries(sdls).map(([name, sdl]) => [
+        name,
+        {
+          sdl,
+          resolvers: world.resolversOf(sdl),
+          answer: async (_request: unknown, run: () => Promise<ExecutionResult>) =>
+            JSON.stringify(withNoise(await run())),
+        },
+      ]),
+    ),
+  );
+  const random = seededRandom(what);
+  const askMonolith = createMonolith(supergraph.schema, world);
+  const differenceOf = async (operation: GeneratedOperation): Promise<string | undefined> => {
+    const answer = await supergraph.ask(print(operation.document), operation.variables);
+    return compare(answer, askMonolith(operation));
+  };
+  return {
+    stop: supergraph.stop,
+    run: async (count) => {
+      const result = { compared: 0, refused: 0, withErrors: 0, differences: [] as string[] };
+      for (let n = 0; n < count && result.differences.length < maxDifferences; n += 1) {
+        const operation = generateOperation(supergraph.schema, random);
+        const difference = await differenceOf(operation);
+        if (difference === 'refused') result.refused += 1;
+        else result.compared += 1;
+        if (askMonolith(operation).paths.length > 0) result.withErrors += 1;
+        if (difference === undefined || difference === 'refused') continue;
+        const smallest = await shrink(supergraph.schema, operation, async (candidate) => {
+          const found = await differenceOf(candidate);
+          return found !== undefined && found !== 'refused';
+        });
+        const text = (await differenceOf(smallest)) ?? difference;
+        result.differences.push(`operation ${n + 1}:\n${printOperation(smallest)}\n${text}`);
+      }
+      return result;
+    },
+  };
+};
+
+/** A run ends after this number of differences; one fault usually causes many. */
+const maxDifferences = 5;
+
+type Path = readonly (string | number)[];
+
+interface Expected {
+  readonly data: unknown;
+  readonly paths: readonly Path[];
+  /** The paths of all fields that fail, also below a field that is removed for another one. */
+  readonly possible: ReadonlySet<string>;
+}
+
+/** Executes operations with graphql-js on one schema over the world. */
+const createMonolith = (schema: GraphQLSchema, world: World) => {
+  const nullable = withNullableFields(schema);
+  const fieldResolver: GraphQLFieldResolver<Source | undefined, unknown> = (source, args, _, info) =>
+    world.resolve(source ?? world.root(info.parentType.name), info.fieldName, args, info.returnType);
+  const run = (on: GraphQLSchema, { document, variables }: GeneratedOperation): ExecutionResult =>
+    execute({
+      schema: on,
+      document,
+      variableValues: variables,
+      fieldResolver,
+      typeResolver: (value) => (value as Source).__typename,
+    }) as ExecutionResult;
+  return (operation: GeneratedOperation): Expected => {
+    const { data, errors = [] } = run(schema, operation);
+    const all = run(nullable, operation).errors ?? [];
+    return {
+      data,
+      paths: errors.map(({ path }) => path ?? []),
+      possible: new Set(all.map(({ path }) => JSON.stringify(path))),
+    };
+  };
+};
+
+/** Returns a schema in which every field may be null, so that one error removes nothing else. */
+const withNullableFields = (schema: GraphQLSchema): GraphQLSchema =>
+  buildASTSchema(
+    visit(parse(printSchema(schema)), {
+      FieldDefinition: (field) => ({
+        ...field,
+        type: visit(field.type, { NonNullType: { leave: ({ type }) => type } }),
+      }),
+    }),
+  );
+
+/** Returns what differs; undefined if nothing does, and `refused` if the operation is too complex. */
+const compare = (answer: Answer, expected: Expected): string | undefined => {
+  const { status, data, errors = [], text } = answer;
+  if (errors.some(({ extensions }) => extensions?.['code'] === 'OPERATION_TOO_COMPLEX')) return 'refused';
+  if (status !== 200) return `HTTP ${status}: ${text}`;
+  if (JSON.stringify(data) !== JSON.stringify(expected.data))
+    return `expected data ${JSON.stringify(expected.data)}\nbut got      ${JSON.stringify(data)}\nerrors ${JSON.stringify(errors)}`;
+  const paths = errors.map(({ path = [] }) => path);
+  const [positions, expectedPositions] = [paths, expected.paths].map((some) =>
+    [...new Set(some.map((path) => positionOf(path, data)))].sort(),
+  );
+  if (JSON.stringify(positions) !== JSON.stringify(expectedPositions))
+    return `expected errors at ${JSON.stringify(expected.paths)}\nbut got            ${JSON.stringify(errors)}`;
+  const unknown = paths.find((path) => !expected.possible.has(JSON.stringify(path)));
+  if (unknown) return `the path ${JSON.stringify(unknown)} is of no field that fails`;
+  if (new Set(paths.map((path) => JSON.stringify(path))).size !== paths.length)
+    return `an error is reported twice: ${JSON.stringify(errors)}`;
+  return undefined;
+};
+
+/**
+ * Returns the path to the null that an error caused. Of several fields that fail below it, an executor may
+ * report any.
+ */
+const positionOf = (path: Path, data: unknown): string => {
+  let value = data;
+  for (const [index, key] of path.entries()) {
+    if (value === null || value === undefined) return JSON.stringify(path.slice(0, index));
+    value = (value as Record<string | number, unknown>)[key];
+  }
+  return JSON.stringify(path);
+};
+
+/** Names that clients and gateway use, with values that no field has. */
+const noise = process.env['TEST_NOISE'] === '0' ? { unasked: true } : { unasked: true, x: 'noise', name: 'noise', title: 'noise', price: -1, size: 'noise', rating: -1 };
+
+/** Adds fields to each object of a result that it does not have. */
+const withNoise = (result: ExecutionResult): unknown => {
+  const add = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(add);
+    if (typeof value !== 'object' || value === null) return value;
+    return { ...noise, ...Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, add(inner)])) };
+  };
+  return { ...result, data: add(result.data) };
+};

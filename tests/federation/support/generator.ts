@@ -1,0 +1,335 @@
+import {
+  doTypesOverlap,
+  getNamedType,
+  getNullableType,
+  isAbstractType,
+  isCompositeType,
+  isEnumType,
+  isInputObjectType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isRequiredArgument,
+  isRequiredInputField,
+  Kind,
+  parse,
+  print,
+  validate,
+  visit,
+  type ASTNode,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type GraphQLCompositeType,
+  type GraphQLField,
+  type GraphQLInputType,
+  type GraphQLSchema,
+  type SelectionNode,
+} from 'graphql';
+import type { SeededRandom } from '@cinegraph/testing/seed';
+
+/** An operation with the values of its variables. */
+export interface GeneratedOperation {
+  readonly document: DocumentNode;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+const maxDepth = 5;
+
+/** Aliases that are likely to meet: names of keys, of required fields, and of JavaScript. */
+const aliases = ['id', 'sku', 'title', 'name', 'x', 'y', '__typename', 'constructor', 'size', 'price', '_entities'];
+
+/**
+ * Generates a valid operation: aliases that meet, fragments on every kind of type, `@skip` and `@include`
+ * anywhere, arguments as literals and variables, nulls and defaults.
+ */
+export const generateOperation = (schema: GraphQLSchema, random: SeededRandom): GeneratedOperation => {
+  for (;;) {
+    const generated = generateOnce(schema, random);
+    const document = repair(schema, generated.document);
+    if (document) return { document, variables: declaredOnly(document, generated.variables) };
+  }
+};
+
+const generateOnce = (schema: GraphQLSchema, random: SeededRandom): GeneratedOperation => {
+  const definitions: string[] = [];
+  const variables: Record<string, unknown> = {};
+  const fragments: { name: string; type: GraphQLCompositeType; text: string }[] = [];
+  const compositeTypes = Object.values(schema.getTypeMap()).filter(
+    (type): type is GraphQLCompositeType =>
+      isCompositeType(type) && !type.name.startsWith('__') && !['Query', 'Mutation'].includes(type.name),
+  );
+  const chance = (percent: number): boolean => random.int(100) < percent;
+
+  const declare = (type: string, value: unknown, defaultLiteral?: string): string => {
+    const name = `v${definitions.length}`;
+    definitions.push(`$${name}: ${type}${defaultLiteral === undefined ? '' : ` = ${defaultLiteral}`}`);
+    if (value !== undefined) variables[name] = value;
+    return `$${name}`;
+  };
+
+  /** Returns a value of an input type, as JSON and as a literal. */
+  const valueOf = (type: GraphQLInputType, depth = 0): { json: unknown; literal: string } => {
+    if (!isNonNullType(type) && chance(8)) return { json: null, literal: 'null' };
+    const nullable = getNullableType(type);
+    if (isListType(nullable)) {
+      const items = Array.from({ length: random.int(3) }, () => valueOf(nullable.ofType as GraphQLInputType, depth + 1));
+      return { json: items.map(({ json }) => json), literal: `[${items.map(({ literal }) => literal).join(', ')}]` };
+    }
+    if (isInputObjectType(nullable)) {
+      const all = Object.values(nullable.getFields());
+      const chosen = nullable.isOneOf
+        ? [random.pick(all)]
+        : all.filter((field) => isRequiredInputField(field) || (depth < 2 && chance(40)));
+      const members = chosen.map((field) => {
+        let value = valueOf(field.type, depth + 1);
+        while (nullable.isOneOf && value.json === null) value = valueOf(field.type, depth + 1);
+        return [field.name, value] as const;
+      });
+      return {
+        json: Object.fromEntries(members.map(([name, { json }]) => [name, json])),
+        literal: `{${members.map(([name, { literal }]) => `${name}: ${literal}`).join(', ')}}`,
+      };
+    }
+    const plain = scalarOf(nullable);
+    return { json: plain, literal: isEnumType(nullable) ? String(plain) : JSON.stringify(plain) };
+  };
+
+  const scalarOf = (type: GraphQLInputType): unknown => {
+    if (isEnumType(type)) return random.pick(type.getValues()).name;
+    switch (getNamedType(type).name) {
+      case 'Int':
+        return 1 + random.int(5);
+      case 'Float':
+        return random.pick([0.5, 2, 1.25]);
+      case 'Boolean':
+        return chance(50);
+      default:
+        return random.pick(['a', 'b', 'c']);
+    }
+  };
+
+  const argumentsOf = (field: GraphQLField<unknown, unknown>): string => {
+    const written = field.args
+      .filter((argument) => isRequiredArgument(argument) || chance(45))
+      .map(({ name, type }) => {
+        const value = valueOf(type);
+        if (chance(55)) return `${name}: ${value.literal}`;
+        const nullable = getNullableType(type).toString();
+        if (chance(30)) {
+          // A variable with a default may stand where null is not accepted, and is never null there.
+          const ofDefault = valueOf(isNonNullType(type) ? type : getNullableType(type));
+          const isDefault = chance(50);
+          return `${name}: ${declare(isNonNullType(type) ? nullable : type.toString(), isDefault || value.json === null ? undefined : value.json, ofDefault.literal === 'null' && isNonNullType(type) ? value.literal : ofDefault.literal)}`;
+        }
+        return `${name}: ${declare(type.toString(), !isNonNullType(type) && chance(15) ? undefined : value.json)}`;
+      });
+    return written.length === 0 ? '' : `(${written.join(', ')})`;
+  };
+
+  const conditions = (): string => {
+    if (!chance(18)) return '';
+    const one = (): string => {
+      const value = chance(60);
+      const condition = chance(40)
+        ? String(value)
+        : chance(70)
+          ? declare('Boolean!', value)
+          : declare('Boolean! ', undefined, String(value));
+      return ` @${chance(50) ? 'skip' : 'include'}(if: ${condition})`;
+    };
+    return chance(10) ? ` @skip(if: false)${one().replace('@skip', '@include')}` : one();
+  };
+
+  const selection = (type: GraphQLCompositeType, depth: number): string => {
+    const fields = isObjectType(type) || 'getFields' in type ? Object.values(type.getFields()) : [];
+    const leaves = fields.filter((field) => !isCompositeType(getNamedType(field.type)));
+    const usable = depth >= maxDepth ? leaves : fields;
+    const parts = Array.from({ length: 1 + random.int(4) }, () => {
+      const kind = random.int(100);
+      if (kind < 6) return `${alias()}__typename${conditions()}`;
+      if (kind < 16) {
+        const [fragment] = random.shuffled(fragments.filter((one) => doTypesOverlap(schema, one.type, type)));
+        if (fragment) return `...${fragment.name}${conditions()}`;
+      }
+      if ((kind < 34 || usable.length === 0) && depth < maxDepth) {
+        if (chance(10)) return `...${conditions()} { ${selection(type, depth + 1)} }`;
+        const overlapping = compositeTypes.filter((one) => doTypesOverlap(schema, one, type));
+        const abstract = isAbstractType(type) ? overlapping : overlapping.filter((one) => one === type || chance(30));
+        const condition = abstract.length > 0 ? random.pick(abstract) : type;
+        return `... on ${condition.name}${conditions()} { ${selection(condition, depth + 1)} }`;
+      }
+      if (usable.length === 0) return '__typename';
+      const field = random.pick(usable);
+      const inner = getNamedType(field.type);
+      const below = isCompositeType(inner) ? ` { ${selection(inner, depth + 1)} }` : '';
+      return `${alias()}${field.name}${argumentsOf(field)}${conditions()}${below}`;
+    });
+    return parts.join(' ');
+  };
+
+  const alias = (): string => (chance(35) ? `${random.pick(aliases)}: ` : '');
+
+  for (let n = random.int(3); n > 0; n -= 1) {
+    const type = random.pick(compositeTypes);
+    fragments.push({ name: `F${fragments.length}`, type, text: selection(type, maxDepth - 2) });
+  }
+  const isMutation = chance(6) && schema.getMutationType();
+  const root = isMutation ? schema.getMutationType() : schema.getQueryType();
+  if (!root) throw new Error('the schema has no Query');
+  const body = selection(root, 0);
+  const declared = definitions.length > 0 ? `(${definitions.join(', ')})` : '';
+  const text = [
+    `${isMutation ? 'mutation' : 'query'}${declared} { ${body} }`,
+    ...fragments.map(({ name, type, text: inner }) => `fragment ${name} on ${type.name} { ${inner} }`),
+  ].join('\n');
+  return { document: parse(text, { noLocation: true }), variables };
+};
+
+/** Removes a node from a document, and everything that nothing uses then. Undefined if nothing is left. */
+export const without = (document: DocumentNode, removed: ASTNode): DocumentNode | undefined =>
+  prune(visit(document, { enter: (node) => (node === removed ? null : undefined) }));
+
+const prune = (document: DocumentNode): DocumentNode | undefined => {
+  let current = document;
+  for (;;) {
+    const spreads = new Set<string>();
+    const used = new Set<string>();
+    visit(current, {
+      FragmentSpread: (node) => void spreads.add(node.name.value),
+      VariableDefinition: () => false,
+      Variable: (node) => void used.add(node.name.value),
+    });
+    const names = new Set(
+      current.definitions.flatMap((one) => (one.kind === Kind.FRAGMENT_DEFINITION ? [one.name.value] : [])),
+    );
+    let changed = false;
+    const drop = () => {
+      changed = true;
+      return null;
+    };
+    const next: DocumentNode = visit(current, {
+      FragmentDefinition: (node) => (spreads.has(node.name.value) ? undefined : drop()),
+      VariableDefinition: (node) => (used.has(node.variable.name.value) ? false : drop()),
+      FragmentSpread: (node) => (names.has(node.name.value) ? undefined : drop()),
+      Field: { leave: (node) => (node.selectionSet?.selections.length === 0 ? drop() : undefined) },
+      InlineFragment: { leave: (node) => (node.selectionSet.selections.length === 0 ? drop() : undefined) },
+    });
+    if (!changed) {
+      const isEmpty = current.definitions.some(
+        (one) => 'selectionSet' in one && one.selectionSet?.selections.length === 0,
+      );
+      const hasOperation = current.definitions.some((one) => one.kind === Kind.OPERATION_DEFINITION);
+      if (!hasOperation) return undefined;
+      if (!isEmpty) return current;
+      const rest = current.definitions.filter(
+        (one) => !(one.kind === Kind.FRAGMENT_DEFINITION && one.selectionSet.selections.length === 0),
+      );
+      if (rest.length === current.definitions.length) return undefined;
+      current = { ...current, definitions: rest };
+      continue;
+    }
+    current = next;
+  }
+};
+
+/** Removes fields that may not stand beside each other, until the document is valid. */
+const repair = (schema: GraphQLSchema, document: DocumentNode): DocumentNode | undefined => {
+  let current = prune(document);
+  for (let attempt = 0; current && attempt < 40; attempt += 1) {
+    const [error] = validate(schema, current, undefined, { maxErrors: 1 });
+    if (!error) return current;
+    const node = error.nodes?.at(-1);
+    if (!node || node.kind !== Kind.FIELD) return undefined;
+    current = without(current, node);
+  }
+  return undefined;
+};
+
+/** Returns the values of the variables that a document still declares. */
+export const declaredOnly = (
+  document: DocumentNode,
+  variables: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> => {
+  const declared = new Set(
+    document.definitions.flatMap((one) =>
+      one.kind === Kind.OPERATION_DEFINITION
+        ? (one.variableDefinitions ?? []).map(({ variable }) => variable.name.value)
+        : [],
+    ),
+  );
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => declared.has(name)));
+};
+
+/**
+ * Returns the smallest operation that `fails`, by leaving out selections, directives, aliases and arguments
+ * while it does.
+ */
+export const shrink = async (
+  schema: GraphQLSchema,
+  failing: GeneratedOperation,
+  fails: (operation: GeneratedOperation) => Promise<boolean>,
+  maxAttempts = 400,
+): Promise<GeneratedOperation> => {
+  let smallest = failing;
+  let attempts = 0;
+  for (let progress = true; progress && attempts < maxAttempts; ) {
+    progress = false;
+    for (let index = 0, candidates = smallerOnes(smallest.document); index < candidates.length; ) {
+      const document = candidates[index]?.();
+      const isCandidate = document && attempts < maxAttempts && validate(schema, document).length === 0;
+      if (isCandidate) attempts += 1;
+      const candidate = document && { document, variables: declaredOnly(document, smallest.variables) };
+      if (isCandidate && candidate && (await fails(candidate))) {
+        smallest = candidate;
+        candidates = smallerOnes(document);
+        progress = true;
+      } else index += 1;
+    }
+  }
+  return smallest;
+};
+
+/** Returns the documents with one thing less, the larger parts first. */
+const smallerOnes = (document: DocumentNode): (() => DocumentNode | undefined)[] => {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  const selections: SelectionNode[] = [];
+  const details: ASTNode[] = [];
+  visit(document, {
+    enter: (node) => {
+      if (node.kind === Kind.FRAGMENT_DEFINITION) fragments.set(node.name.value, node);
+      if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD)
+        selections.push(node);
+      if (node.kind === Kind.DIRECTIVE || node.kind === Kind.ARGUMENT) details.push(node);
+    },
+  });
+  const replaced = (node: ASTNode, by: readonly ASTNode[]) =>
+    prune(
+      visit(document, {
+        SelectionSet: {
+          leave: (set) => ({
+            ...set,
+            selections: set.selections.flatMap((one) => (one === node ? (by as SelectionNode[]) : [one])),
+          }),
+        },
+      }),
+    );
+  return [
+    ...selections.map((node) => () => without(document, node)),
+    ...selections.flatMap((node) => {
+      if (node.kind === Kind.INLINE_FRAGMENT) return [() => replaced(node, node.selectionSet.selections)];
+      if (node.kind === Kind.FIELD) {
+        const { alias, ...bare } = node;
+        return alias ? [() => replaced(node, [bare])] : [];
+      }
+      const definition = fragments.get(node.name.value);
+      if (!definition) return [];
+      const { typeCondition, selectionSet } = definition;
+      return [() => replaced(node, [{ kind: Kind.INLINE_FRAGMENT, typeCondition, selectionSet }])];
+    }),
+    ...details.map((node) => () => without(document, node)),
+  ];
+};
+
+/** Returns an operation as text, for a message. */
+export const printOperation = ({ document, variables }: GeneratedOperation): string =>
+  `${print(document)}\nvariables: ${JSON.stringify(variables)}`;
