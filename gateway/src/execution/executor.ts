@@ -13,6 +13,7 @@ import type { CacheHint } from '../fetching/cache-hint.js';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, type Step } from './compile.js';
 import { executeStep, type Execution } from './execute.js';
@@ -73,10 +74,11 @@ export const createExecutor = (options: {
   types: TypeConditions;
   planner: Planner;
   clientOf: (subgraph: string) => SubgraphClient;
+  supergraph: PlannerSupergraph;
   overrideLabels: () => readonly string[];
   logger: Logger;
 }): Execute => {
-  const { schema, types, planner, clientOf, overrideLabels, logger } = options;
+  const { schema, types, planner, clientOf, supergraph, overrideLabels, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
@@ -106,7 +108,9 @@ export const createExecutor = (options: {
     );
     const plan = text === '' ? undefined : await planner.plan(text, labels);
     return {
-      step: plan && compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf }),
+      step:
+        plan &&
+        compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph }),
       project: compileProjection(schema, operation, conditions, names),
     };
   };

@@ -11,6 +11,7 @@ import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
 import { readFieldRules } from './field-rules.js';
 import { readOverrides } from './overrides.js';
+import { separateRequiredArguments } from './required-arguments.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -74,7 +75,8 @@ export const loadSupergraph = async (options: {
       planner: undefined,
     };
   }
-  const planner = await createPlanner({ sdl, logger });
+  const plannerSupergraph = separateRequiredArguments(sdl, document);
+  const planner = await createPlanner({ sdl: plannerSupergraph.sdl, logger });
   if (replaces?.planner) await warmUp({ previous: replaces.planner, next: planner, logger });
   clients.serve(opened);
   const execute = createExecutor({
@@ -86,6 +88,7 @@ export const loadSupergraph = async (options: {
       if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
       return client;
     },
+    supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
     logger,
   });
