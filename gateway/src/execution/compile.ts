@@ -163,9 +163,12 @@ const withClientValues = (
     });
   const filled = visit(document, {
     VariableDefinition: (node) => (placeholders.has(node.variable.name.value) ? null : false),
-    Variable: (node) => {
-      const value = placeholders.get(node.name.value);
-      return value && withNames(value);
+    Variable: {
+      // On leaving: a client's variable may have the name of a placeholder, and must not be replaced again.
+      leave: (node) => {
+        const value = placeholders.get(node.name.value);
+        return value && withNames(value);
+      },
     },
   });
   const definitions = (operation.variableDefinitions ?? [])

@@ -9,6 +9,8 @@ export interface SeenRequest {
   readonly query: string;
   readonly variables: Record<string, unknown>;
   readonly headers: IncomingHttpHeaders;
+  /** The text of the request. */
+  readonly body: string;
 }
 
 /** A small real subgraph that remembers what it was asked, and can be told to misbehave. */
@@ -33,13 +35,17 @@ export type StubResolvers = NonNullable<
   Extract<Parameters<typeof buildSubgraphSchema>[0], { resolvers?: unknown }>['resolvers']
 >;
 
-/** Starts a subgraph of the given SDL on a free port of this machine. */
+/**
+ * Starts a subgraph of the given SDL on a free port of this machine. It answers what its resolvers do, or the
+ * text that `answer` returns.
+ */
 export const startStubSubgraph = async (options: {
   name: string;
   typeDefs: string;
   resolvers: StubResolvers;
+  answer?: (request: SeenRequest) => string;
 }): Promise<StubSubgraph> => {
-  const { name, typeDefs, resolvers } = options;
+  const { name, typeDefs, resolvers, answer: answerTo } = options;
   const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
   const seen: SeenRequest[] = [];
   let cacheControl: string | undefined;
@@ -51,14 +57,17 @@ export const startStubSubgraph = async (options: {
       query: string;
       variables?: Record<string, unknown>;
     };
-    seen.push({ query, variables, headers: request.headers });
+    const asked = { query, variables, headers: request.headers, body };
+    seen.push(asked);
     if (misbehaviour) {
       misbehaviour(response);
       return;
     }
-    const result = await graphql({ schema, source: query, variableValues: variables });
+    const text =
+      answerTo?.(asked) ??
+      JSON.stringify(await graphql({ schema, source: query, variableValues: variables }));
     if (cacheControl !== undefined) response.setHeader('cache-control', cacheControl);
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(result));
+    response.setHeader('content-type', 'application/json').end(text);
   };
   const server = createServer((request, response) => void answer(request, response));
   let connections = 0;
