@@ -1,4 +1,4 @@
-import { ApolloServer, type ApolloServerOptions } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptions, type GraphQLRequestContext } from '@apollo/server';
 import {
   ApolloServerPluginInlineTraceDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -86,6 +86,9 @@ export const createApolloServer = (
 type ApolloGatewayInterface = NonNullable<ApolloServerOptions<RequestContext>['gateway']>;
 type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['load']>>['executor']>;
 
+/** The cache policy of the whole response, which Apollo Server keeps under this name. */
+type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
+
 /** The `data` of a response, which is JSON text already. */
 class JsonText {
   readonly text: string;
@@ -106,7 +109,8 @@ const executeCurrent =
       variables: request.request.variables ?? {},
       context: request.context as RequestContext,
     });
-    if (cacheHint) request.overallCachePolicy.restrict(cacheHint);
+    const policy = request.overallCachePolicy as CachePolicy;
+    if (cacheHint) policy.restrict(cacheHint);
     const text = new JsonText(data) as unknown as Record<string, unknown>;
     return errors.length > 0 ? { data: text, errors } : { data: text };
   };

@@ -36,8 +36,8 @@ export const startGateway = async (
   const supergraph = createCurrentSupergraph({
     path: config.supergraphPath,
     logger,
-    load: (sdl, validate, mostUsed) =>
-      loadSupergraph({ sdl, validate, mostUsed, clients, settings: config, logger }),
+    load: (sdl, validate, replaces) =>
+      loadSupergraph({ sdl, validate, replaces, clients, settings: config, logger }),
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
   const apollo = createApolloServer(config, supergraph, logger);

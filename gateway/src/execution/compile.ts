@@ -21,6 +21,8 @@ import {
 import type { SubgraphClient } from '../fetching/client.js';
 import { fetchedFields, type FetchedField } from './merge.js';
 import { compileRepresentation, type WriteRepresentation } from './representations.js';
+import { separateFetches, withRequiredFields } from './required-fields.js';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
 
 /** A compiled plan: what is done in which order. */
@@ -59,9 +61,11 @@ export const compilePlan = (
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
     clientOf: (subgraph: string) => SubgraphClient;
+    /** What exists for the planner only; see required-arguments.ts. */
+    supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
 ): Step | undefined => {
-  const { operation, placeholders, types, clientOf } = options;
+  const { operation, placeholders, types, clientOf, supergraph } = options;
 
   const compileNode = (node: PlanNode, path: readonly (string | number)[]): Step => {
     switch (node.kind) {
@@ -73,8 +77,10 @@ export const compilePlan = (
         };
       case 'Flatten':
         return compileNode(node.node, [...path, ...node.path]);
-      case 'Fetch':
-        return compileFetch(node, path);
+      case 'Fetch': {
+        const fetches = separateFetches(node, supergraph).map((fetch) => compileFetch(fetch, path));
+        return fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+      }
       case 'Condition':
       case 'Defer':
         throw new Error(
@@ -85,7 +91,7 @@ export const compilePlan = (
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
     const { document, variables } = withClientValues(
-      parse(fetch.operation, { noLocation: true }),
+      withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
       operation,
       placeholders,
     );
@@ -99,7 +105,7 @@ export const compilePlan = (
       variables,
       path,
       represent: isEntityFetch
-        ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types)
+        ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types, supergraph.requiredFields)
         : undefined,
       required: [...namesOf(fetch.requires ?? [])],
       fields: fieldsOfFetch(document, isEntityFetch),

@@ -1,9 +1,8 @@
 import type { CacheHint } from '../fetching/cache-hint.js';
-import type { FetchResult } from '../fetching/client.js';
-import type { SubgraphError } from '../fetching/response.js';
 import type { RequestContext } from '../request/context.js';
 import type { FetchStep, Step } from './compile.js';
-import { createFaults, type Faults, type PathStep, type ResponseError } from './faults.js';
+import type { Faults } from './faults.js';
+import { reportErrors } from './fetch-errors.js';
 import { isObject, mergeFetched, type FetchedField } from './merge.js';
 import { writeJson } from './numbers.js';
 import { applyRewrites } from './rewrites.js';
@@ -121,8 +120,8 @@ const fetchEntities = async (
 };
 
 /**
- * Returns true if the object lacks a required field because of an error. The fields of the fetch are then null
- * for the same reason, and the subgraph is not asked: it would take the null for a value.
+ * Returns true if the object lacks a required field because of an error. The fields of the fetch are then
+ * null for the same reason, and the subgraph is not asked: it would take the null for a value.
  */
 const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boolean => {
   const causes = step.required.flatMap((name) =>
@@ -188,78 +187,3 @@ const restrict = (execution: Execution, { maxAge, scope }: CacheHint): void => {
           scope: known.scope === 'PRIVATE' || scope === 'PRIVATE' ? 'PRIVATE' : 'PUBLIC',
         };
 };
-
-/**
- * Assigns the errors of a fetch to the nulls that they caused. `locate` finds the objects that an error's path
- * is about, and the rest of the path below them; none if the path is not usable. An error without a usable
- * path belongs to the nulls among the fields of the fetch, or to nothing if there are none.
- */
-const reportErrors = (
-  step: FetchStep,
-  { data, errors, failure }: FetchResult,
-  execution: Execution,
-  locate: (path: readonly PathStep[]) => readonly { target: JsonObject; path: readonly PathStep[] }[],
-  targets: readonly JsonObject[],
-): void => {
-  const faults = (execution.faults ??= createFaults());
-  const placed = new Set<JsonObject>();
-  const withoutPlace: ResponseError[] = [];
-  for (const error of errors) {
-    const converted = ofSubgraph(error, step.subgraph);
-    const found = locate(
-      (error.path ?? []).map((name) => (typeof name === 'string' ? (step.renamed.get(name) ?? name) : name)),
-    );
-    if (found.length === 0) withoutPlace.push(converted);
-    for (const { target, path } of found) {
-      if (placeError(faults, target, path, step.fields, converted)) placed.add(target);
-      else withoutPlace.push(converted);
-    }
-  }
-  if (failure)
-    withoutPlace.push({ message: failure.message, extensions: failure.extensions, cause: failure });
-  if (data === undefined && withoutPlace.length === 0 && errors[0])
-    withoutPlace.push(ofSubgraph(errors[0], step.subgraph));
-  for (const error of withoutPlace) {
-    let isPlaced = false;
-    for (const target of targets) {
-      if (data !== undefined && placed.has(target)) continue;
-      for (const { name } of step.fields) {
-        if (target[name] !== null) continue;
-        faults.add(target, name, error);
-        isPlaced = true;
-      }
-    }
-    if (!isPlaced) faults.addUnplaced(error);
-  }
-};
-
-/** Returns false if the path does not lead to a null. An empty path is about all fields of the object. */
-const placeError = (
-  faults: Faults,
-  target: JsonObject,
-  path: readonly PathStep[],
-  fields: readonly FetchedField[],
-  error: ResponseError,
-): boolean => {
-  if (path.length === 0) {
-    const missing = fields.filter(({ name }) => target[name] === null);
-    for (const { name } of missing) faults.add(target, name, error);
-    return missing.length > 0;
-  }
-  let container: object = target;
-  for (const [index, key] of path.entries()) {
-    const value: unknown = Object.hasOwn(container, key) ? (container as JsonObject)[key] : undefined;
-    if (value === null || value === undefined) {
-      faults.add(container, key, error, path.slice(index + 1));
-      return true;
-    }
-    if (typeof value !== 'object') return false;
-    container = value;
-  }
-  return false;
-};
-
-const ofSubgraph = ({ message, extensions }: SubgraphError, subgraph: string): ResponseError => ({
-  message,
-  extensions: { ...extensions, serviceName: subgraph },
-});

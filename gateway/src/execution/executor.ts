@@ -13,6 +13,7 @@ import type { CacheHint } from '../fetching/cache-hint.js';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, type Step } from './compile.js';
 import { executeStep, type Execution } from './execute.js';
@@ -41,8 +42,8 @@ export interface OperationResult {
 }
 
 /**
- * Executes one operation. Rejects with a GraphQLError and an HTTP status 4xx if the operation is refused before
- * a subgraph is asked. Failures of fetches are errors of the result.
+ * Executes one operation. Rejects with a GraphQLError with an HTTP status 4xx if the operation is refused
+ * before a subgraph is asked. Failures of fetches are errors of the result.
  */
 export type Execute = (request: OperationRequest) => Promise<OperationResult>;
 
@@ -64,19 +65,20 @@ interface CompiledOperation {
 const maxCompiledForms = 64;
 
 /**
- * Creates the executor of one supergraph. Documents that are the same object are compiled once; what was
- * compiled lives as long as its document. `overrideLabels` returns the labels of progressive overrides that
- * are on for a request.
+ * Creates the executor of one supergraph. An operation is compiled once for each object of its document, and
+ * what was compiled is kept as long as that object. `overrideLabels` returns the labels of progressive
+ * overrides that are on for a request.
  */
 export const createExecutor = (options: {
   schema: GraphQLSchema;
   types: TypeConditions;
   planner: Planner;
   clientOf: (subgraph: string) => SubgraphClient;
+  supergraph: PlannerSupergraph;
   overrideLabels: () => readonly string[];
   logger: Logger;
 }): Execute => {
-  const { schema, types, planner, clientOf, overrideLabels, logger } = options;
+  const { schema, types, planner, clientOf, supergraph, overrideLabels, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
@@ -106,7 +108,9 @@ export const createExecutor = (options: {
     );
     const plan = text === '' ? undefined : await planner.plan(text, labels);
     return {
-      step: plan && compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf }),
+      step:
+        plan &&
+        compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph }),
       project: compileProjection(schema, operation, conditions, names),
     };
   };
@@ -151,13 +155,13 @@ export const createExecutor = (options: {
       path: [],
     };
     const data = project(execution.data, projection);
-    // Told once a request: a list may hold thousands of such values.
+    // One entry for each request: a list may hold thousands of such values.
     const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
     if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
-    const unplaced = execution.faults?.unreported() ?? [];
+    const withoutPath = execution.faults?.unreported() ?? [];
     return {
       data,
-      errors: [...[...errors, ...unplaced].map(toGraphQLError), ...(introspected?.errors ?? [])],
+      errors: [...[...errors, ...withoutPath].map(toGraphQLError), ...(introspected?.errors ?? [])],
       cacheHint: execution.cacheHint,
     };
   };

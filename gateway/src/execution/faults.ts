@@ -15,19 +15,20 @@ export interface ResponseError {
 /** Why a value of the merged data is null. */
 interface Fault {
   readonly error: ResponseError;
-  /** The path from that value to the field that failed, in internal response names; empty for the value itself. */
+  /** The path from that value to the field that failed, in internal names; empty for the value itself. */
   readonly rest: readonly PathStep[];
 }
 
 /**
- * The faults of one request: errors of subgraphs and failed fetches, each at the value of the merged data that
- * it left null. The projection asks for them where it meets a null, and reports them with the client's path.
+ * The faults of one request: errors of subgraphs and failed fetches, each at the value of the merged data
+ * that it left null. The projection asks for them where it meets a null, and reports them with the client's
+ * path.
  */
 export interface Faults {
   /** Adds an error at the value `key` of an object or list. */
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
   /** Adds an error that belongs to no value. */
-  addUnplaced(error: ResponseError): void;
+  addWithoutPath(error: ResponseError): void;
   /** Returns the faults at a null. */
   at(container: object, key: PathStep): readonly Fault[];
   /** Returns the faults at a null, and marks them as reported. */
@@ -52,7 +53,7 @@ export const createFaults = (): Faults => {
       if (known) known.push({ error, rest });
       else faults.set(key, [{ error, rest }]);
     },
-    addUnplaced: (error) => {
+    addWithoutPath: (error) => {
       all.add(error);
     },
     at,

@@ -63,14 +63,16 @@ const mergeValue = (
   fields: readonly FetchedField[],
   types: TypeConditions,
 ): void => {
-  if (Array.isArray(known)) {
-    if (!Array.isArray(value)) return;
+  if (isList(known)) {
+    if (!isList(value)) return;
     for (let index = 0; index < known.length && index < value.length; index += 1) {
       if (known[index] === null) known[index] = value[index];
       else mergeValue(known[index], value[index], fields, types);
     }
   } else if (isObject(known) && isObject(value)) mergeFetched(known, value, fields, types);
 };
+
+const isList = (value: unknown): value is unknown[] => Array.isArray(value);
 
 /** Returns true for a JSON object. */
 export const isObject = (value: unknown): value is JsonObject =>

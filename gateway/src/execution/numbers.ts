@@ -7,8 +7,8 @@ export class NumberText {
 }
 
 /**
- * Finds a number that might change when JavaScript reads and writes it: 16 digits or more, a fraction that
- * ends in zero or has 14 digits or more, or an exponent. Text inside strings may match as well.
+ * Finds a number that might change when JavaScript reads and writes it: one with 16 digits, an exponent, or a
+ * fraction that ends in zero or has 14 digits. Text inside strings may match as well.
  */
 const changeable = /[:,[]\s*-?(?:\d{16}|\d+(?:\.\d*(?:0[,\]}\s]|\d{14})|\.?\d*[eE])|-0[,\]}\s])|^\s*-?\d/;
 
@@ -17,7 +17,8 @@ export const mayChange = (text: string): boolean => changeable.test(text);
 
 /**
  * Parses JSON. A number that JavaScript would write in another way (9007199254740993, 1.10, 1.0, 1e3) is a
- * {@link NumberText}; all other values are as from `JSON.parse`. Throws a SyntaxError if the text is not JSON.
+ * {@link NumberText}; all other values are as from `JSON.parse`. Throws a SyntaxError if the text is not
+ * JSON.
  */
 export const parseJson = (text: string): unknown => {
   const value: unknown = JSON.parse(text);
@@ -91,12 +92,12 @@ const readExactly = (text: string): unknown => {
 /** Writes a value as JSON; a {@link NumberText} is written as it was read. */
 export const writeJson = (value: unknown): string => {
   if (typeof value === 'string') return quote(value);
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (value instanceof NumberText) return value.text;
   if (Array.isArray(value)) return `[${value.map(writeJson).join(',')}]`;
-  const members = Object.entries(value).flatMap(([key, member]) =>
-    member === undefined ? [] : [`${quote(key)}:${writeJson(member)}`],
-  );
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .map(([key, member]) => `${quote(key)}:${writeJson(member)}`);
   return `{${members.join(',')}}`;
 };
 

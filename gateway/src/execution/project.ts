@@ -2,7 +2,6 @@ import {
   getNullableType,
   isAbstractType,
   isCompositeType,
-  isEnumType,
   isInterfaceType,
   isListType,
   isNonNullType,
@@ -21,14 +20,10 @@ import {
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
 import type { Faults, PathStep, ResponseError } from './faults.js';
-import {
-  fieldOf,
-  isIncluded,
-  type ClientOperation,
-  type Conditions,
-  type InternalNames,
-} from './normalise.js';
-import { NumberText, quote, writeJson } from './numbers.js';
+import { leafText } from './leaves.js';
+import { fieldOf, type InternalNames } from './naming.js';
+import { isIncluded, type ClientOperation, type Conditions } from './normalise.js';
+import { NumberText, quote } from './numbers.js';
 
 /** What the projection of one response knows and collects. */
 export interface Projection {
@@ -45,8 +40,8 @@ export interface Projection {
 export type Project = (data: object, projection: Projection) => string;
 
 /**
- * Writes one value. `container[key]` is where the value stands in the merged data. Returns undefined if null
- * stands where the schema does not accept it; the error is reported then, and the parent becomes null.
+ * Writes one value, which is `container[key]` in the merged data. Returns undefined for a null that the
+ * schema does not accept; the error is reported then, and the parent becomes null.
  */
 type Write = (
   value: unknown,
@@ -73,8 +68,8 @@ interface WrittenField {
 
 /**
  * Compiles the projection of a client's operation: which fields the response has, in which order, and how
- * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit its
- * type, and a null where the schema does not accept it, is an error with the client's path.
+ * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit
+ * its type, and a null where the schema does not accept it, is an error with the client's path.
  */
 export const compileProjection = (
   schema: GraphQLSchema,
@@ -210,7 +205,7 @@ export const compileProjection = (
       isInterfaceType(type) && (__typename === undefined || __typename === type.name);
     const clientPath: Writer['clientPath'] = ([name, ...rest]) => {
       if (name === undefined) return [];
-      const candidates = isObjectType(type) ? [type] : schema.getPossibleTypes(type as GraphQLAbstractType);
+      const candidates = isObjectType(type) ? [type] : schema.getPossibleTypes(type);
       for (const candidate of candidates) {
         const field = fieldsOf(candidate).find(({ internalName }) => internalName === name);
         if (field) return [field.responseName, ...field.writer.clientPath(rest)];
@@ -279,44 +274,6 @@ const compileLeaf = (type: GraphQLLeafType): Writer => {
   };
 };
 
-const maxInt = 2_147_483_647;
-
-/** Returns how a leaf is written: as JSON text, or undefined if the value is not of the type. */
-const leafText = (type: GraphQLLeafType): ((value: unknown) => string | undefined) => {
-  if (isEnumType(type)) {
-    const texts = new Map<unknown, string>(type.getValues().map(({ name }) => [name, quote(name)]));
-    return (value) => texts.get(value);
-  }
-  switch (type.name) {
-    case 'String':
-      return (value) => (typeof value === 'string' ? quote(value) : undefined);
-    case 'ID':
-      return (value) => {
-        if (typeof value === 'string') return quote(value);
-        const text = value instanceof NumberText ? value.text : String(value);
-        return typeof value !== 'boolean' && /^-?\d+$/.test(text) ? `"${text}"` : undefined;
-      };
-    case 'Int':
-      return (value) => {
-        const number = value instanceof NumberText ? Number(value.text) : value;
-        return typeof number === 'number' &&
-          Number.isInteger(number) &&
-          Math.abs(number) <= maxInt + Number(number < 0)
-          ? String(number)
-          : undefined;
-      };
-    case 'Float':
-      return (value) => {
-        if (value instanceof NumberText) return value.text;
-        return typeof value === 'number' ? String(value) : undefined;
-      };
-    case 'Boolean':
-      return (value) => (typeof value === 'boolean' ? String(value) : undefined);
-    default:
-      return writeJson;
-  }
-};
-
 const invalidValue = (path: readonly PathStep[], what: string): ResponseError => ({
   message: 'This field has no value that fits its type.',
   path,
@@ -324,8 +281,8 @@ const invalidValue = (path: readonly PathStep[], what: string): ResponseError =>
   cause: new Error(`a subgraph returned ${what}`),
 });
 
-/** Reports a value that does not fit its type. Returns undefined: null stands in its place. */
-const reportInvalid = (projection: Projection, depth: number, what: string): undefined => {
+/** Reports a value that does not fit its type, and becomes null. */
+const reportInvalid = (projection: Projection, depth: number, what: string): string | undefined => {
   projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
   return undefined;
 };

@@ -1,4 +1,5 @@
 import type { FetchDataRewrite, QueryPlanSelectionNode } from '@apollo/query-planner';
+import type { FieldNode } from 'graphql';
 import { applyRewrites } from './rewrites.js';
 import { quote, writeJson } from './numbers.js';
 import type { TypeConditions } from './type-conditions.js';
@@ -11,12 +12,17 @@ type JsonObject = Record<string, unknown>;
  */
 export type WriteRepresentation = (object: JsonObject) => string | undefined;
 
-/** Compiles what a fetch requires of an object. */
+/**
+ * Compiles what a fetch requires of an object. `requiredFields` are the fields that exist for the planner
+ * only: the subgraph gets their values under the names of the fields that they stand for.
+ */
 export const compileRepresentation = (
   requires: readonly QueryPlanSelectionNode[],
   rewrites: readonly FetchDataRewrite[] | undefined,
   types: TypeConditions,
+  requiredFields: ReadonlyMap<string, FieldNode>,
 ): WriteRepresentation => {
+  const nameForSubgraph = (name: string): string => requiredFields.get(name)?.name.value ?? name;
   const [first, ...others] = requires;
   if (first?.kind === 'InlineFragment' && others.length === 0 && !rewrites?.length) {
     const { typeCondition, selections } = first;
@@ -24,12 +30,12 @@ export const compileRepresentation = (
       selection.kind === 'Field' && !selection.selections ? [selection.alias ?? selection.name] : [],
     );
     if (names.length === selections.length && typeCondition !== undefined) {
-      return writeFlat(typeCondition, names, types);
+      return writeFlat(typeCondition, names, types, nameForSubgraph);
     }
   }
   return (object) => {
-    const representation = pick(object, requires, types);
-    if (representation === undefined || representation['__typename'] === undefined) return undefined;
+    const representation = pick(object, requires, types, nameForSubgraph);
+    if (representation?.['__typename'] === undefined) return undefined;
     if (rewrites) applyRewrites(rewrites, representation, types);
     return writeJson(representation);
   };
@@ -40,8 +46,12 @@ const writeFlat = (
   typeCondition: string,
   names: readonly string[],
   types: TypeConditions,
+  nameForSubgraph: (name: string) => string,
 ): WriteRepresentation => {
-  const fields = names.map((name, index) => ({ name, prefix: `${index === 0 ? '{' : ','}${quote(name)}:` }));
+  const fields = names.map((name, index) => ({
+    name,
+    prefix: `${index === 0 ? '{' : ','}${quote(nameForSubgraph(name))}:`,
+  }));
   return (object) => {
     if (!types.matches(object['__typename'], typeCondition)) return undefined;
     let text = '';
@@ -59,22 +69,25 @@ const pick = (
   object: JsonObject,
   selections: readonly QueryPlanSelectionNode[],
   types: TypeConditions,
+  nameForSubgraph: (name: string) => string,
 ): JsonObject | undefined => {
   const picked: JsonObject = {};
   for (const selection of selections) {
     if (selection.kind === 'InlineFragment') {
       const { typeCondition } = selection;
       if (typeCondition !== undefined && !types.matches(object['__typename'], typeCondition)) continue;
-      const part = pick(object, selection.selections, types);
+      const part = pick(object, selection.selections, types, nameForSubgraph);
       if (part === undefined) return undefined;
       mergePicked(picked, part);
     } else {
       const name = selection.alias ?? selection.name;
       const value = Object.hasOwn(object, name) ? object[name] : undefined;
       if (value === undefined) return undefined;
-      const part = selection.selections ? pickValue(value, selection.selections, types) : value;
+      const part = selection.selections
+        ? pickValue(value, selection.selections, types, nameForSubgraph)
+        : value;
       if (part === undefined) return undefined;
-      mergePicked(picked, { [name]: part });
+      mergePicked(picked, { [nameForSubgraph(name)]: part });
     }
   }
   return picked;
@@ -84,12 +97,13 @@ const pickValue = (
   value: unknown,
   selections: readonly QueryPlanSelectionNode[],
   types: TypeConditions,
+  nameForSubgraph: (name: string) => string,
 ): unknown => {
   if (Array.isArray(value)) {
-    const items = value.map((item) => pickValue(item, selections, types));
+    const items = value.map((item) => pickValue(item, selections, types, nameForSubgraph));
     return items.includes(undefined) ? undefined : items;
   }
-  return isObject(value) ? pick(value, selections, types) : value;
+  return isObject(value) ? pick(value, selections, types, nameForSubgraph) : value;
 };
 
 const mergePicked = (target: JsonObject, source: JsonObject): void => {

@@ -35,6 +35,6 @@ const applyAt = (rewrite: FetchDataRewrite, depth: number, value: unknown, types
     object[step] = rewrite.setValueTo;
   } else if (Object.hasOwn(object, step)) {
     object[rewrite.renameKeyTo] = object[step];
-    delete object[step];
+    object[step] = undefined;
   }
 };

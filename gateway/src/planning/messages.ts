@@ -9,9 +9,12 @@ export interface PlanRequest {
   readonly labels: readonly string[];
 }
 
-/** The first message of a worker: the supergraph is built, and its heap has this many bytes. */
+/** The first message of a worker: the supergraph is built. */
 export interface WorkerReady {
+  /** The size of its heap. */
   readonly heapBytes: number;
+  /** The folder of its thread in /proc, if the system has one. */
+  readonly threadFolder?: string | undefined;
 }
 
 /**

@@ -25,7 +25,10 @@ export interface PlanCache {
 /** A plan that took at least this long is not evicted by one that took less. */
 const slowMs = 20;
 
-/** Parsed JSON of a plan takes about four times the memory of its text. */
+/**
+ * How much memory a plan takes per character of its JSON: up to 1.5 bytes parsed, and the rest for what is
+ * compiled from it, which is kept as long as the plan.
+ */
 const parsedSize = 4;
 
 /** What an entry takes in memory besides its texts and its plan. */

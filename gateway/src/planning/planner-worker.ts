@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parseOperation, Supergraph } from '@apollo/federation-internals';
 import { QueryPlanner } from '@apollo/query-planner';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
+import { folderOfThread } from './thread-time.js';
 
 /**
  * The number of combinations of fetches that the planner compares, instead of its 10,000. Each takes about
@@ -18,6 +19,9 @@ const maxPaths = 5_000;
 /** The planner reports its limits, which only very complex operations exceed, as plain errors. */
 const limitMessage =
   /^(Number of non-local selections exceeds limit|Exceeded maximum recursive selections|Too many options generated)/;
+
+/** Returns true for a limit of the planner, and for V8's limits of the stack and of sizes. */
+const isLimit = (error: Error): boolean => error instanceof RangeError || limitMessage.test(error.message);
 
 const port = parentPort;
 if (!port) throw new Error('planner-worker runs as a worker thread only');
@@ -39,12 +43,10 @@ const plan = ({ operation, labels }: PlanRequest): PlanReply => {
     return { plan: JSON.stringify(built) };
   } catch (error) {
     if (!(error instanceof Error)) return { failure: String(error) };
-    return limitMessage.test(error.message)
-      ? { exceeded: error.message }
-      : { failure: error.stack ?? error.message };
+    return isLimit(error) ? { exceeded: error.message } : { failure: error.stack ?? error.message };
   }
 };
 
 port.on('message', (request: PlanRequest) => port.postMessage(plan(request)));
-const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed };
+const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed, threadFolder: folderOfThread() };
 port.postMessage(ready);

@@ -40,7 +40,7 @@ const refusalTtlMs = 10 * 60_000;
 
 /**
  * Starts the planner of a supergraph. Resolves when the first worker has built it, and rejects with the
- * worker's error if it cannot. One plan may keep a worker busy for `budgetMs` and use `memoryMiB` beside the
+ * worker's error if it cannot. One plan may use `budgetMs` of processor time and `memoryMiB` beside the
  * supergraph; known plans take at most about `cacheBytes`. `workerUrl` replaces the worker, in tests.
  */
 export const createPlanner = async (options: {

@@ -1,5 +1,7 @@
+import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
+import { threadClock } from './thread-time.js';
 
 /** A worker thread that plans one operation at a time. */
 export interface PlanningWorker {
@@ -8,6 +10,8 @@ export interface PlanningWorker {
    * the error that ended it. It holds the process until then.
    */
   readonly plan: (request: PlanRequest) => Promise<PlanReply>;
+  /** A clock of the time in ms that the worker was busy. */
+  readonly busyMs: () => number;
   /** The heap in MiB after the supergraph was built. */
   readonly heapMiB: number;
   /** Resolves with the reason when the worker has ended. */
@@ -92,12 +96,13 @@ export const startWorker = async (options: WorkerOptions): Promise<PlanningWorke
   };
   const abort = (): void => void stop();
   signal.addEventListener('abort', abort);
-  const { heapBytes } = (await nextMessage().finally(() =>
+  const { heapBytes, threadFolder } = (await nextMessage().finally(() =>
     signal.removeEventListener('abort', abort),
   )) as WorkerReady;
   thread.unref();
   return {
     heapMiB: heapBytes / 2 ** 20,
+    busyMs: threadClock(threadFolder),
     ended,
     stop,
     plan: async (request) => {
@@ -112,6 +117,6 @@ export const startWorker = async (options: WorkerOptions): Promise<PlanningWorke
 
 /** Returns true if an error means that a worker ended because it exceeded its memory limit. */
 export const isOutOfMemory = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+  types.isNativeError(error) && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
 
-const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+const toError = (error: unknown): Error => (types.isNativeError(error) ? error : new Error(String(error)));

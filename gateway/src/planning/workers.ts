@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '@cinegraph/service/backoff';
 import type { Logger } from '@cinegraph/service/logger';
+import { watchBudget } from './budget.js';
 import type { PlanReply, PlanRequest } from './messages.js';
 import { isOutOfMemory, startFirstWorker, startWorker, type PlanningWorker } from './worker.js';
 
@@ -46,13 +47,16 @@ interface Slot {
 /** A worker that has been busy for this long no longer keeps the other one from taking the next operation. */
 const takeOverMs = 50;
 
+/** The second worker starts this long after the first one, so that it does not delay the gateway's start. */
+const secondWorkerDelayMs = 1_000;
+
 /** Further operations are refused while this number waits, two seconds of ordinary work. */
 const maxWaiting = 200;
 
 /**
  * Starts the first worker, and resolves when it has built the supergraph; the second one starts afterwards.
- * Rejects with the worker's error if the supergraph cannot be built. An operation may keep a worker busy for
- * `budgetMs` and may use `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
+ * Rejects with the worker's error if the supergraph cannot be built. An operation may use `budgetMs` of
+ * processor time and `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
  * continues with the queue, and a new one starts.
  */
 export const startWorkers = async (options: PlanningOptions): Promise<PlanningWorkers> => {
@@ -60,6 +64,8 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
   const stopping = new AbortController();
   const { signal } = stopping;
   const isStopped = (): boolean => signal.aborted;
+  const wait = (ms: number): Promise<void> =>
+    delay(ms, undefined, { ref: false, signal }).catch(() => undefined);
   const queue: Job[] = [];
   const slots = new Set<Slot>();
 
@@ -67,21 +73,22 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const slot: Slot = { worker, job: undefined, busySince: 0 };
     slots.add(slot);
     void worker.ended.then((error) => {
-      slots.delete(slot);
-      if (!signal.aborted && !slot.job) logger.error({ err: error }, 'an idle planning worker ended');
+      if (slots.delete(slot) && !slot.job && !isStopped())
+        logger.error({ err: error }, 'an idle planning worker ended');
       void startAnother();
     });
     takeNext();
   };
 
-  const startAnother = async (): Promise<void> => {
+  const startAnother = async (delayMs = 0): Promise<void> => {
+    await wait(delayMs);
     for (let failures = 0; !isStopped(); failures++) {
       try {
         keep(await startWorker({ url, sdl, heapMiB, signal }));
         return;
       } catch (error) {
         if (!isStopped()) logger.error({ err: error }, 'a planning worker does not start; trying again');
-        await delay(backoffMs(failures), undefined, { ref: false, signal }).catch(() => undefined);
+        await wait(backoffMs(failures));
       }
     }
   };
@@ -91,7 +98,8 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const latest = performance.now() - takeOverMs;
     let idle: Slot | undefined;
     for (const slot of slots) {
-      if (!slot.job) idle ??= slot;
+      // The one that was idle for longest, so that both have compiled the planner's hot code.
+      if (!slot.job) idle = idle && idle.busySince < slot.busySince ? idle : slot;
       else if (slot.busySince > latest) return;
     }
     if (!idle) return;
@@ -105,14 +113,12 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const finish = (reply: PlanReply): void =>
       job.resolve({ reply, tookMs: performance.now() - slot.busySince });
     const takeOver = setTimeout(takeNext, takeOverMs + 1);
-    const budget = setTimeout(() => {
-      // If this thread itself was busy, the reply is here already, and is received before setImmediate.
-      setImmediate(() => {
-        if (slot.job !== job) return;
-        finish({ exceeded: `planning takes more than ${budgetMs} ms` });
-        void slot.worker.stop();
-      });
-    }, budgetMs);
+    const endBudget = watchBudget(slot.worker.busyMs, budgetMs, () => {
+      finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+      // From here on it gets no other operation, even if it should reply before it ends.
+      slots.delete(slot);
+      void slot.worker.stop();
+    });
     try {
       const reply = await slot.worker.plan(job.request);
       slot.job = undefined;
@@ -122,14 +128,14 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
       else job.reject(new Error('the planning worker ended', { cause: error }));
     } finally {
       clearTimeout(takeOver);
-      clearTimeout(budget);
+      endBudget();
     }
     takeNext();
   };
 
   const { worker: first, heapMiB } = await startFirstWorker({ url, sdl, memoryMiB, signal });
   keep(first);
-  void startAnother();
+  void startAnother(secondWorkerDelayMs);
   return {
     plan: async (request) => {
       if (signal.aborted) throw new Error('planning has stopped');

@@ -9,7 +9,7 @@ export interface RequestContext extends Record<string, unknown> {
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
-  /** The client's variables with numbers as it wrote them; undefined if they are the same as the parsed ones. */
+  /** The client's variables with numbers as it wrote them; undefined if the parsed ones are the same. */
   readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
 }
 

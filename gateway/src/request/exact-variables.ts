@@ -9,7 +9,7 @@ export const keepExactNumbers = (app: FastifyInstance): void => {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
-    parse(request, text, (error, body: unknown) => {
+    void parse(request, text, (error, body: unknown) => {
       if (typeof body === 'object' && body !== null && mayChange(text)) texts.set(body, text);
       done(error, body);
     });
@@ -17,8 +17,8 @@ export const keepExactNumbers = (app: FastifyInstance): void => {
 };
 
 /**
- * Returns the variables of a request with numbers as the client wrote them, for subgraphs to receive; undefined
- * if they are the same as the parsed ones.
+ * Returns the variables of a request with numbers as the client wrote them, for subgraphs to receive.
+ * Undefined if they are the same as the parsed ones.
  */
 export const exactVariablesOf = ({
   body,

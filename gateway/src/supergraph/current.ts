@@ -34,8 +34,7 @@ export interface CurrentSupergraph {
  */
 export const createCurrentSupergraph = (options: {
   path: string;
-  /** `mostUsed` are the operations that were used most on the supergraph that is replaced. */
-  load: (sdl: string, validate: boolean, mostUsed: readonly string[]) => Promise<LoadedSupergraph>;
+  load: (sdl: string, validate: boolean, replaces: LoadedSupergraph | undefined) => Promise<LoadedSupergraph>;
   /** How long requests may still be served on a supergraph that was replaced. */
   retireAfterMs: number;
   logger: Logger;
@@ -49,7 +48,7 @@ export const createCurrentSupergraph = (options: {
 
   const serve = (next: LoadedSupergraph): void => {
     const replaced = current;
-    if (replaced) setTimeout(() => void replaced.stop(), retireAfterMs).unref();
+    if (replaced) setTimeout(() => void replaced.planner?.stop(), retireAfterMs).unref();
     current = next;
     supergraphs.set(next.schema, next);
     for (const listener of listeners) listener(next);
@@ -62,9 +61,9 @@ export const createCurrentSupergraph = (options: {
     }
     const startedAt = performance.now();
     try {
-      const next = await load(sdl, true, current?.mostUsed() ?? []);
+      const next = await load(sdl, true, current);
       if (stopped) {
-        await next.stop();
+        await next.planner?.stop();
         return;
       }
       serve(next);
@@ -97,7 +96,7 @@ export const createCurrentSupergraph = (options: {
       try {
         // There is no supergraph to keep instead, and readiness waits: the composition rules are not checked
         // here.
-        serve(await load(sdl, false, []));
+        serve(await load(sdl, false, undefined));
       } catch (error) {
         throw new StartError(
           `SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`,
@@ -109,7 +108,7 @@ export const createCurrentSupergraph = (options: {
     stop: async () => {
       stopped = true;
       await watch.stop();
-      await current?.stop();
+      await current?.planner?.stop();
     },
   };
 };

@@ -8,8 +8,10 @@ import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
 import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
+import { warmUp } from '../planning/warm-up.js';
 import { readFieldRules } from './field-rules.js';
 import { readOverrides } from './overrides.js';
+import { separateRequiredArguments } from './required-arguments.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -22,15 +24,13 @@ export interface LoadedSupergraph {
   readonly executor:
     | { readonly kind: 'own'; readonly execute: Execute }
     | { readonly kind: 'stock'; readonly execute: StockExecutor['execute'] };
-  /** Returns the operations that are used most, as the planner sees them. */
-  readonly mostUsed: () => readonly string[];
-  /** Ends its planner. Call it once no request may still be served on it. */
-  readonly stop: () => Promise<void>;
+  /** Stop it once no request may still be served on this supergraph. Undefined for the stock executor. */
+  readonly planner: Planner | undefined;
 }
 
 /**
  * Loads a supergraph: builds its API schema, its executor and a client for each subgraph, and makes those
- * clients the current ones. `mostUsed` are operations to plan before that. `validate` also checks
+ * clients the current ones. What `replaces` served most is planned before that. `validate` also checks
  * the composition rules, which a composed supergraph satisfies anyway and which take a third more time.
  * Throws if a part cannot be built; the current clients are then unchanged.
  */
@@ -39,10 +39,10 @@ export const loadSupergraph = async (options: {
   validate: boolean;
   clients: ClientSet;
   settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels'>;
-  mostUsed: readonly string[];
+  replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
-  const { sdl, validate, clients, settings, mostUsed, logger } = options;
+  const { sdl, validate, clients, settings, replaces, logger } = options;
   const { executor, subgraphUrls, overrideLabels } = settings;
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
@@ -72,12 +72,12 @@ export const loadSupergraph = async (options: {
     return {
       ...served,
       executor: { kind: 'stock', execute: stock.execute },
-      mostUsed: () => [],
-      stop: async () => undefined,
+      planner: undefined,
     };
   }
-  const planner = await createPlanner({ sdl, logger });
-  await warmUp(planner, mostUsed);
+  const plannerSupergraph = separateRequiredArguments(sdl, document);
+  const planner = await createPlanner({ sdl: plannerSupergraph.sdl, logger });
+  if (replaces?.planner) await warmUp({ previous: replaces.planner, next: planner, logger });
   clients.serve(opened);
   const execute = createExecutor({
     schema,
@@ -88,28 +88,15 @@ export const loadSupergraph = async (options: {
       if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
       return client;
     },
+    supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
     logger,
   });
   return {
     ...served,
     executor: { kind: 'own', execute },
-    mostUsed: () => planner.mostUsed(warmUpPlans),
-    stop: planner.stop,
+    planner,
   };
-};
-
-/** How many of the most used operations are planned before a new supergraph is served, and how long at most. */
-const warmUpPlans = 200;
-const warmUpMs = 5_000;
-
-/** Plans the operations that the last supergraph served most. One that does not fit the new one is left out. */
-const warmUp = async (planner: Planner, operations: readonly string[]): Promise<void> => {
-  const until = performance.now() + warmUpMs;
-  for (const operation of operations) {
-    if (performance.now() > until) return;
-    await planner.plan(operation).catch(() => undefined);
-  }
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {

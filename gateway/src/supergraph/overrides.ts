@@ -5,9 +5,9 @@ const percentLabel = /^percent\((\d+(?:\.\d+)?)\)$/;
 const none: readonly string[] = [];
 
 /**
- * Reads the labels of progressive overrides (`@override(from:, label:)`) from a supergraph. Returns a function
- * that is called for each request, and returns the labels that are on for it, sorted: `percent(n)` for n of
- * 100 requests, and every label that is one of `switchedOn`.
+ * Reads the labels of progressive overrides, `@override(from:, label:)`, from a supergraph. Returns a
+ * function that draws the labels that are on for one request, sorted: `percent(n)` for n of 100 requests,
+ * and every label that is one of `switchedOn`.
  */
 export const readOverrides = (
   supergraph: DocumentNode,

@@ -1,0 +1,105 @@
+import type { FetchNode, QueryPlanSelectionNode } from '@apollo/query-planner';
+import { Kind, parse, print, visit, type DocumentNode, type FieldNode } from 'graphql';
+import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
+
+/**
+ * Replaces the fields that exist for the planner only by the fields that they stand for, with their
+ * arguments; the response has the planner's name.
+ */
+export const withRequiredFields = (
+  document: DocumentNode,
+  requiredFields: PlannerSupergraph['requiredFields'],
+): DocumentNode =>
+  requiredFields.size === 0
+    ? document
+    : visit(document, {
+        Field: (field) => {
+          const { name, arguments: args } = requiredFields.get(field.name.value) ?? {};
+          return name && { ...field, alias: field.alias ?? field.name, name, arguments: args ?? [] };
+        },
+      });
+
+/**
+ * Splits a fetch that needs one field with several sets of arguments in its representations, which have one
+ * value for each name. Each part fetches the fields that need the same set.
+ */
+export const separateFetches = (
+  fetch: FetchNode,
+  { requiredFields, requiredBy }: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>,
+): readonly FetchNode[] => {
+  if (requiredFields.size === 0 || !fetch.requires) return [fetch];
+  const conflicting = conflictsOf(fetch.requires, requiredFields);
+  if (conflicting.size === 0) return [fetch];
+  const document = parse(fetch.operation, { noLocation: true });
+  const partOf = (type: string, field: string): string =>
+    [...(requiredBy.get(`${type}.${field}`) ?? [])].filter((name) => conflicting.has(name)).join();
+  const parts = new Set<string>();
+  eachEntityField(document, (type, field) => {
+    parts.add(partOf(type, field.name.value));
+    return true;
+  });
+  // Fields that need none of them travel with the first part.
+  const named = [...parts].filter((part) => part !== '');
+  return named.map((part, index) => {
+    const needed = new Set(part.split(','));
+    return {
+      ...fetch,
+      operation: print(
+        eachEntityField(document, (type, field) => {
+          const needs = partOf(type, field.name.value);
+          return needs === part || (needs === '' && index === 0);
+        }),
+      ),
+      requires: withoutNames(fetch.requires ?? [], (name) => conflicting.has(name) && !needed.has(name)),
+    };
+  });
+};
+
+/** Returns those names of required fields that stand for the same field, in one selection set. */
+const conflictsOf = (
+  selections: readonly QueryPlanSelectionNode[],
+  requiredFields: PlannerSupergraph['requiredFields'],
+): Set<string> => {
+  const byField = new Map<string, string[]>();
+  const conflicts = new Set<string>();
+  for (const selection of selections) {
+    for (const name of selection.selections ? conflictsOf(selection.selections, requiredFields) : [])
+      conflicts.add(name);
+    const field = selection.kind === 'Field' ? requiredFields.get(selection.name) : undefined;
+    if (field && selection.kind === 'Field') {
+      byField.set(field.name.value, [...(byField.get(field.name.value) ?? []), selection.name]);
+    }
+  }
+  for (const names of byField.values()) if (names.length > 1) names.forEach((name) => conflicts.add(name));
+  return conflicts;
+};
+
+/** Returns the document with those fields of its entities for which `keeps` returns true. */
+const eachEntityField = (
+  document: DocumentNode,
+  keeps: (type: string, field: FieldNode) => boolean,
+): DocumentNode =>
+  visit(document, {
+    InlineFragment: (fragment, _key, _parent, path) => {
+      // Only the fragments of `_entities` itself: the paths of others are longer.
+      if (path.length > 8) return false;
+      const type = fragment.typeCondition?.name.value ?? '';
+      const selections = fragment.selectionSet.selections.filter(
+        (selection) => selection.kind !== Kind.FIELD || keeps(type, selection),
+      );
+      if (selections.length === 0) return null;
+      return { ...fragment, selectionSet: { ...fragment.selectionSet, selections } };
+    },
+  });
+
+const withoutNames = (
+  selections: readonly QueryPlanSelectionNode[],
+  isLeftOut: (name: string) => boolean,
+): QueryPlanSelectionNode[] =>
+  selections
+    .filter((selection) => selection.kind !== 'Field' || !isLeftOut(selection.name))
+    .map((selection) =>
+      selection.selections
+        ? { ...selection, selections: withoutNames(selection.selections, isLeftOut) }
+        : selection,
+    );

@@ -1,0 +1,204 @@
+/*
+ * Compares gateways by the CPU of their process for each request. The gateway has one core; the load (wrk)
+ * and the subgraphs have the other. Contestants take turns in one run. Each is started for its turn.
+ *
+ * npm run bench -- gateway [seconds per turn, by default 5] [part of the contestants' names]
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const [, , seconds = '5', only = ''] = process.argv;
+const turnSeconds = Number(seconds);
+const rounds = 3;
+const gatewayCore = '0';
+const otherCores = '1';
+
+const userFields = 'id username name';
+const reviewFields = 'id body';
+const productFields = 'inStock name price shippingEstimate upc weight';
+const productReviews = `reviews { ${reviewFields} author { ${userFields} reviews { ${reviewFields} product { ${productFields} } } } }`;
+const queries = {
+  narrow: '{ movies(first: 10) { id title rating { average count } } }',
+  wide: `{ users { ${userFields} reviews { ${reviewFields} product { ${productFields} ${productReviews} } } } topProducts(first: 5) { ${productFields} ${productReviews} } }`,
+};
+
+const ours = { script: join(root, 'gateway/dist/main.js'), args: [] };
+const ourEnvironment = { PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info', SUBGRAPH_KEY: 'bench-'.repeat(8) };
+const bounds = join(root, 'tests/bench/gateway/bounds.mjs');
+const contestants = [
+  { name: 'stock @apollo/gateway', script: join(root, 'tests/bench/gateway/stock.mjs') },
+  { name: 'ours, stock executor', ...ours, env: { ...ourEnvironment, EXECUTOR: 'stock', COALESCE: 'false' } },
+  { name: 'ours, nothing shared', ...ours, env: { ...ourEnvironment, COALESCE: 'false' } },
+  { name: 'ours, fetches shared', ...ours, env: { ...ourEnvironment, COALESCE: 'true' } },
+  { name: 'bound: written for this query', script: bounds, args: ['handwritten'], graphs: ['narrow'] },
+  { name: 'bound: Apollo Server, constant', script: bounds, args: ['apollo'], graphs: ['narrow'] },
+  { name: 'bound: Fastify, constant bytes', script: bounds, args: ['fastify'], graphs: ['narrow'] },
+].filter(({ name }) => name.includes(only) || name.startsWith('stock'));
+const turns = [
+  { graph: 'narrow', connections: 32 },
+  { graph: 'wide', connections: 32 },
+  ...(only === '' ? [1, 256].flatMap((connections) => [{ graph: 'narrow', connections }, { graph: 'wide', connections }]) : []),
+];
+
+if (!existsSync('/usr/bin/wrk')) {
+  process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
+  process.exit(2);
+}
+const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
+const pinned = (cores, args, options) => spawn('taskset', ['-c', cores, ...args], options);
+const subgraphs = pinned(otherCores, [process.execPath, join(root, 'tests/bench/gateway/subgraphs.mjs')], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+const cleanUp = cleaningUp(async () => {
+  await endChild(subgraphs);
+  await rm(folder, { recursive: true, force: true });
+});
+try {
+  const supergraphs = JSON.parse(await nextLine(subgraphs));
+  for (const [graph, sdl] of Object.entries(supergraphs)) await writeFile(join(folder, `${graph}.graphql`), sdl);
+  const results = new Map();
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const turn of turns) {
+      for (const contestant of contestants) {
+        if (contestant.graphs && !contestant.graphs.includes(turn.graph)) continue;
+        const result = await takeTurn(contestant, turn, supergraphs);
+        const key = JSON.stringify([turn.graph, turn.connections, contestant.name]);
+        results.set(key, [...(results.get(key) ?? []), result]);
+        process.stdout.write(
+          `round ${round}  ${turn.graph} ${turn.connections}  ${contestant.name}: ${result.cpuMs.toFixed(3)} ms, ${Math.round(result.perSecond)}/s, ${result.fetches.toFixed(2)} fetches\n`,
+        );
+      }
+    }
+  }
+  if (only === '') writeReport(results);
+} finally {
+  await cleanUp();
+}
+
+async function nextLine(child) {
+  let output = '';
+  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    output += chunk;
+    if (output.endsWith('\n')) return output;
+  }
+  throw new Error('a process of the benchmark ended');
+}
+
+async function countFetches() {
+  const line = nextLine(subgraphs);
+  process.kill(subgraphs.pid, 'SIGUSR2');
+  return JSON.parse(await line).requests;
+}
+
+async function takeTurn({ script, args = [], env = {} }, { graph, connections }, supergraphs) {
+  const urls = [...supergraphs[graph].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
+  const gateway = pinned(gatewayCore, [process.execPath, script, ...args, ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : [])], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', SUPERGRAPH_PATH: join(folder, `${graph}.graphql`), ...env },
+  });
+  try {
+    const url = await urlOf(gateway);
+    const body = JSON.stringify({ query: queries[graph] });
+    await check(url, body);
+    await load(url, body, connections, Math.max(2, turnSeconds / 3));
+    const [cpu, fetches] = [cpuOf(gateway.pid), await countFetches()];
+    const measured = await load(url, body, connections, turnSeconds);
+    const cpuMs = (cpuOf(gateway.pid) - cpu) / measured.requests;
+    return {
+      ...measured,
+      cpuMs,
+      fetches: ((await countFetches()) - fetches) / measured.requests,
+      memoryMiB: memoryOf(gateway.pid),
+    };
+  } finally {
+    await endChild(gateway);
+  }
+}
+
+async function urlOf(child) {
+  let output = '';
+  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    output += chunk;
+    const found = /"url":"([^"]+)"/.exec(output)?.[1];
+    if (found) {
+      child.stdout.resume();
+      return found.endsWith('/graphql') ? found : `${found.replace(/\/$/, '')}/graphql`;
+    }
+  }
+  throw new Error(`a gateway did not start: ${output}`);
+}
+
+async function check(url, body) {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const { data, errors } = await response.json();
+  if (errors || !data) throw new Error(`${url}: ${JSON.stringify(errors)}`);
+}
+
+async function load(url, body, connections, forSeconds) {
+  const script = join(folder, 'request.lua');
+  await writeFile(
+    script,
+    `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = ${JSON.stringify(body)}\n` +
+      `done = function(summary, latency) io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.timeout + summary.errors.read)) end\n`,
+  );
+  const wrk = pinned(otherCores, ['wrk', '-t', '1', '--timeout', '60s', '-c', String(connections), '-d', `${forSeconds}s`, '-s', script, url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  for await (const chunk of wrk.stdout.setEncoding('utf8')) output += chunk;
+  const [, requests, duration, p50, p99, failed] = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(output) ?? [];
+  if (failed !== '0') throw new Error(`requests failed:\n${output}`);
+  return {
+    requests: Number(requests),
+    perSecond: Number(requests) / (Number(duration) / 1e6),
+    p50Ms: Number(p50) / 1_000,
+    p99Ms: Number(p99) / 1_000,
+  };
+}
+
+/** Returns the CPU time of a process with all its threads, user and system, in milliseconds. */
+function cpuOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function memoryOf(pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+}
+
+function writeReport(results) {
+  const median = (key, valueOf) => {
+    const values = results.get(key).map(valueOf).sort((left, right) => left - right);
+    return values[Math.floor(values.length / 2)];
+  };
+  const sections = turns.map(({ graph, connections }) => {
+    const keyOf = (name) => JSON.stringify([graph, connections, name]);
+    const present = contestants.filter(({ name }) => results.has(keyOf(name)));
+    const stock = median(keyOf(contestants[0].name), ({ cpuMs }) => cpuMs);
+    const rows = present.map(({ name }) => {
+      const figure = (property) => median(keyOf(name), (result) => result[property]);
+      return `| ${name} | ${figure('cpuMs').toFixed(3)} | ${(stock / figure('cpuMs')).toFixed(1)} | ${Math.round(figure('perSecond'))} | ${figure('p50Ms').toFixed(1)} | ${figure('p99Ms').toFixed(1)} | ${Math.round(figure('memoryMiB'))} | ${figure('fetches').toFixed(2)} |`;
+    });
+    const most = Math.max(...present.map(({ name }) => stock / median(keyOf(name), ({ cpuMs }) => cpuMs)));
+    const bars = present.map(({ name }) => bar(name, stock / median(keyOf(name), ({ cpuMs }) => cpuMs), most));
+    return `**${graph}, ${connections} connection${connections === 1 ? '' : 's'}**
+
+| gateway | CPU ms | × stock | requests/s | p50 ms | p99 ms | MiB | fetches |
+|---|---:|---:|---:|---:|---:|---:|---:|
+${rows.join('\n')}
+
+\`\`\`
+stock's CPU per request over theirs
+${bars.join('\n')}
+\`\`\``;
+  });
+  writeSection('CPU of the gateway for each request', 'npm run bench -- gateway', `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
+
+${sections.join('\n\n')}`);
+}
