@@ -158,7 +158,7 @@ export const createExecutor = (options: {
     // One entry for each request: a list may hold thousands of such values.
     const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
     if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
-    const withoutPath = execution.faults?.unreported() ?? [];
+    const withoutPath = execution.faults?.withoutPath() ?? [];
     return {
       data,
       errors: [...[...errors, ...withoutPath].map(toGraphQLError), ...(introspected?.errors ?? [])],

@@ -22,49 +22,46 @@ interface Fault {
 /**
  * The faults of one request: errors of subgraphs and failed fetches, each at the value of the merged data
  * that it left null. The projection asks for them where it meets a null, and reports them with the client's
- * path.
+ * path. A fault that it does not meet is about a value that the client did not ask for, or that another fault
+ * removed.
  */
 export interface Faults {
-  /** Adds an error at the value `key` of an object or list. */
+  /**
+   * Adds an error at the value `key` of an object or list. A field has one error: a second one at the same path,
+   * of another fetch, is left out.
+   */
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
   /** Adds an error that belongs to no value. */
   addWithoutPath(error: ResponseError): void;
   /** Returns the faults at a null. */
   at(container: object, key: PathStep): readonly Fault[];
-  /** Returns the faults at a null, and marks them as reported. */
-  take(container: object, key: PathStep): readonly Fault[];
-  /** Returns the errors that no null of the response stands for. */
-  unreported(): ResponseError[];
+  /** Returns the errors that belong to no value. */
+  withoutPath(): readonly ResponseError[];
 }
 
 const none: readonly Fault[] = [];
 
 export const createFaults = (): Faults => {
   const byContainer = new Map<object, Map<PathStep, Fault[]>>();
-  const all = new Set<ResponseError>();
-  const reported = new Set<ResponseError>();
-  const at: Faults['at'] = (container, key) => byContainer.get(container)?.get(key) ?? none;
+  const withoutPath: ResponseError[] = [];
   return {
     add: (container, key, error, rest = []) => {
-      all.add(error);
       const faults = byContainer.get(container) ?? new Map<PathStep, Fault[]>();
       byContainer.set(container, faults);
       const known = faults.get(key);
-      if (known) known.push({ error, rest });
-      else faults.set(key, [{ error, rest }]);
+      if (!known) faults.set(key, [{ error, rest }]);
+      else if (!known.some((fault) => isSamePath(fault.rest, rest))) known.push({ error, rest });
     },
     addWithoutPath: (error) => {
-      all.add(error);
+      withoutPath.push(error);
     },
-    at,
-    take: (container, key) => {
-      const faults = at(container, key);
-      for (const { error } of faults) reported.add(error);
-      return faults;
-    },
-    unreported: () => [...all].filter((error) => !reported.has(error)),
+    at: (container, key) => byContainer.get(container)?.get(key) ?? none,
+    withoutPath: () => withoutPath,
   };
 };
+
+const isSamePath = (one: readonly PathStep[], other: readonly PathStep[]): boolean =>
+  one.length === other.length && one.every((step, index) => step === other[index]);
 
 /** Converts an error of the response for Apollo Server, which masks and logs it. */
 export const toGraphQLError = ({ message, path, extensions, cause }: ResponseError): GraphQLError =>

@@ -2,14 +2,17 @@ import {
   doTypesOverlap,
   isAbstractType,
   isCompositeType,
+  isInterfaceType,
   isLeafType,
   Kind,
   getNamedType,
   typeFromAST,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLAbstractType,
   type GraphQLCompositeType,
   type GraphQLField,
+  type GraphQLInterfaceType,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionNode,
@@ -123,11 +126,26 @@ export const normalise = (
       if (condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never))) {
         visit(fragment.selectionSet);
       } else if (doTypesOverlap(schema, condition, type)) {
-        const known = byType.get(condition);
-        if (!known) byType.set(condition, [fragment.selectionSet]);
-        else if (!known.includes(fragment.selectionSet)) known.push(fragment.selectionSet);
+        for (const one of narrowed(type, condition)) {
+          const known = byType.get(one);
+          if (!known) byType.set(one, [fragment.selectionSet]);
+          else if (!known.includes(fragment.selectionSet)) known.push(fragment.selectionSet);
+        }
       }
     };
+    /**
+     * An interface may be an interface object of a subgraph. The planner cannot narrow that to an abstract type
+     * which does not implement the interface, so that the object types stand for it.
+     */
+    const narrowed = (
+      outer: GraphQLCompositeType,
+      condition: GraphQLCompositeType,
+    ): readonly GraphQLCompositeType[] =>
+      isInterfaceType(outer) && isAbstractType(condition) && !isSubtype(outer, condition)
+        ? schema.getPossibleTypes(condition).filter((one) => schema.isSubType(outer, one))
+        : [condition];
+    const isSubtype = (outer: GraphQLInterfaceType, condition: GraphQLAbstractType): boolean =>
+      isInterfaceType(condition) && schema.isSubType(outer, condition);
     const visit = (set: SelectionSetNode): void => {
       if (seen.has(set)) return;
       seen.add(set);

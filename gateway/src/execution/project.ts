@@ -161,7 +161,7 @@ export const compileProjection = (
         return text === undefined && !isNonNull ? 'null' : text;
       }
       // The rest is about a null: why it is there, and whether the schema accepts it.
-      const faults = projection.faults?.take(container, key) ?? [];
+      const faults = projection.faults?.at(container, key) ?? [];
       const here = projection.path.slice(0, depth + 1);
       for (const { error, rest } of faults) {
         projection.errors.push({ ...error, path: [...here, ...clientPath(rest)] });

@@ -70,16 +70,17 @@ export const startCompared = async (
       const result = { compared: 0, refused: 0, withErrors: 0, differences: [] as string[] };
       for (let n = 0; n < count && result.differences.length < maxDifferences; n += 1) {
         const operation = generateOperation(supergraph.schema, random);
-        const difference = await differenceOf(operation);
+        const t0 = performance.now(); const difference = await differenceOf(operation); const dt = performance.now() - t0; if (dt > 300) process.stderr.write(`SLOW ${n} ${Math.round(dt)} ms ${print(operation.document).length} ${difference?.slice(0,60)}\n`);
         if (difference === 'refused') result.refused += 1;
         else result.compared += 1;
         if (askMonolith(operation).paths.length > 0) result.withErrors += 1;
         if (difference === undefined || difference === 'refused') continue;
-        const smallest = await shrink(supergraph.schema, operation, async (candidate) => {
+        process.stderr.write(`DIFF ${n} ${difference.slice(0,200)}\n`); const smallest = await shrink(supergraph.schema, operation, async (candidate) => {
           const found = await differenceOf(candidate);
           return found !== undefined && found !== 'refused';
         });
         const text = (await differenceOf(smallest)) ?? difference;
+        process.stderr.write(`${printOperation(smallest)}\n${text}\n`);
         result.differences.push(`operation ${n + 1}:\n${printOperation(smallest)}\n${text}`);
       }
       return result;

@@ -93,10 +93,10 @@ export const everyDirective: Readonly<Record<string, string>> = {
       name: String! @external
       friends(first: Int = 2): [Person!]
       home: Address
-      favourite: Hit
+      favourite: Liked
       email: String @override(from: "prices", label: "percent(50)")
     }
-    union Hit = Item | Person
+    union Liked = Item | Person
     type Address { street: String! city(lang: String): String lines: [[String]!] owner: Person }`,
   lists: `
     type Query { saved: [Media] hidden: Hidden @inaccessible }

@@ -33,7 +33,7 @@ export interface GeneratedOperation {
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
-const maxDepth = 5;
+const maxDepth = 4;
 
 /** Aliases that are likely to meet: names of keys, of required fields, and of JavaScript. */
 const aliases = ['id', 'sku', 'title', 'name', 'x', 'y', '__typename', 'constructor', 'size', 'price', '_entities'];
@@ -144,7 +144,7 @@ const generateOnce = (schema: GraphQLSchema, random: SeededRandom): GeneratedOpe
     const fields = isObjectType(type) || 'getFields' in type ? Object.values(type.getFields()) : [];
     const leaves = fields.filter((field) => !isCompositeType(getNamedType(field.type)));
     const usable = depth >= maxDepth ? leaves : fields;
-    const parts = Array.from({ length: 1 + random.int(4) }, () => {
+    const parts = Array.from({ length: 1 + random.int(3) }, () => {
       const kind = random.int(100);
       if (kind < 6) return `${alias()}__typename${conditions()}`;
       if (kind < 16) {
@@ -268,7 +268,7 @@ export const shrink = async (
   schema: GraphQLSchema,
   failing: GeneratedOperation,
   fails: (operation: GeneratedOperation) => Promise<boolean>,
-  maxAttempts = 400,
+  maxAttempts = 150,
 ): Promise<GeneratedOperation> => {
   let smallest = failing;
   let attempts = 0;
