@@ -75,7 +75,7 @@ describe('planning', () => {
   });
 
   it('plans honest operations while a hostile one is being planned', async () => {
-    const planner = await start({ sdl: five, budgetMs: 60_000 });
+    const planner = await start({ sdl: five, budgetMs: 60_000, memoryMiB: 1_000 });
     let isPending = true;
     const hostile = planner.plan(doublingFragments(12)).finally(() => (isPending = false));
     hostile.catch(() => undefined);

@@ -59,7 +59,7 @@ const separated = (path: string): [name: string, text: string][] => {
 /** The message without the stack of the worker thread. */
 const firstLine = (error: unknown): string => reasonOf(error).split('\n')[0] ?? '';
 
-/** Returns e.g. "3 fetches (2 from metadata, 1 from rating)". */
+/** Returns e.g. "3 fetches (2 from products, 1 from reviews)". */
 const countFetches = (plan: QueryPlan): string => {
   const bySubgraph = new Map<string, number>();
   let total = 0;
