@@ -6,9 +6,12 @@ export interface TypeConditions {
   matches(typename: unknown, condition: string): boolean;
   /** Returns true if the name is one of an object type, and not of an interface. */
   isObjectType(typename: unknown): boolean;
-  /** Names of fields that a `@requires` asks for with arguments. */
-  readonly requiredWithArguments: ReadonlySet<string>;
+  /** Names of fields that the planner may fetch for itself: those of keys, `@requires` and `@provides`. */
+  readonly requiredNames: ReadonlySet<string>;
 }
+
+/** The arguments of `@join__field` and `@join__type` that hold field sets. */
+const fieldSetArguments: ReadonlySet<string> = new Set(['key', 'requires', 'provides']);
 
 /** Reads the types of a supergraph. */
 export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => {
@@ -31,18 +34,18 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
       for (const { name } of definition.types ?? []) add(definition.name.value, name.value);
     }
   }
-  const requiredWithArguments = new Set<string>();
+  const requiredNames = new Set<string>();
   visit(supergraph, {
-    Directive: ({ name, arguments: args = [] }) => {
-      if (name.value !== 'join__field') return;
-      for (const { name: argument, value } of args) {
-        if (argument.value !== 'requires' || value.kind !== Kind.STRING) continue;
-        for (const [, field = ''] of value.value.matchAll(/(\w+)\s*\(/g)) requiredWithArguments.add(field);
+    Directive: ({ name: directive, arguments: args = [] }) => {
+      if (directive.value !== 'join__field' && directive.value !== 'join__type') return;
+      for (const { name, value } of args) {
+        if (!fieldSetArguments.has(name.value) || value.kind !== Kind.STRING) continue;
+        for (const [word] of value.value.matchAll(/\w+/g)) requiredNames.add(word);
       }
     },
   });
   return {
-    requiredWithArguments,
+    requiredNames,
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,
     isObjectType: (typename) => objectTypes.has(typename as string),
