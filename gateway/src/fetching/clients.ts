@@ -42,6 +42,7 @@ export const createClientSet = (options: {
         name,
         url,
         logger,
+        clock,
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),
         passesRefusal: forwardsHeaders,
       });
