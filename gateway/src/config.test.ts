@@ -65,4 +65,15 @@ describe('the environment', () => {
 
     expect([...subgraphUrls]).toEqual([['SUBGRAPH_URL_A', 'http://a:1/graphql']]);
   });
+
+  it.each([
+    [{}, true, true],
+    [{ COALESCE: 'false' }, false, false],
+    [{ COALESCE_USER_REVIEWS: 'false' }, false, true],
+    [{ COALESCE: 'false', COALESCE_USER_REVIEWS: 'true' }, true, false],
+  ])('the variables %j decide whether user-reviews and others share requests', (env, reviews, others) => {
+    const { coalesces } = readConfig({ ...needed, ...env });
+
+    expect([coalesces('user-reviews'), coalesces('others')]).toEqual([reviews, others]);
+  });
 });

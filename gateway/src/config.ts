@@ -49,6 +49,10 @@ const listVariable = z
       .filter((item) => item !== ''),
   );
 
+const switchVariable = z
+  .enum(['true', 'false'], 'must be true or false')
+  .transform((text) => text === 'true');
+
 const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
 
 const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
@@ -60,8 +64,8 @@ const committedSupergraph = fileURLToPath(new URL('../supergraph.graphql', impor
 const committedExamples = fileURLToPath(new URL('../../examples', import.meta.url));
 
 /**
- * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>`. A test checks deployment files against
- * them.
+ * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>` and `COALESCE_<NAME>`. A test checks
+ * deployment files against them.
  */
 export const gatewayVariables = {
   ...serviceVariables,
@@ -80,6 +84,7 @@ export const gatewayVariables = {
       (names) => !names.some((name) => reservedHeaders.has(name)),
       'names a header that the gateway writes itself',
     ),
+  COALESCE: switchVariable.default(true),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
@@ -92,15 +97,21 @@ const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 export const subgraphUrlVariable = (subgraph: string): string =>
   subgraphVariable(subgraphUrlPrefix, subgraph);
 
+const coalescePrefix = 'COALESCE_';
+
 /**
  * Reads the gateway's environment, and throws a StartError that lists every problem. `subgraphUrls` has the
- * values of `SUBGRAPH_URL_<NAME>` by the variable's name.
+ * values of `SUBGRAPH_URL_<NAME>` by the variable's name. `coalesces` says whether concurrent queries of a
+ * subgraph share requests.
  */
 export const readConfig = (source: NodeJS.ProcessEnv) => {
-  const urlVariables = Object.keys(source).filter((name) => name.startsWith(subgraphUrlPrefix));
+  const names = Object.keys(source);
+  const urlVariables = names.filter((name) => name.startsWith(subgraphUrlPrefix));
+  const coalesceVariables = names.filter((name) => name.startsWith(coalescePrefix));
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
-  const env = readEnv({ ...urlShape, ...gatewayVariables }, source);
-  const urls = env as Readonly<Record<string, unknown>>;
+  const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
+  const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
     host: env.HOST,
@@ -112,9 +123,14 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,
+    coalesces: (subgraph: string): boolean =>
+      (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,
     corsOrigins: env.CORS_ORIGINS,
     subgraphUrls: new Map(
-      urlVariables.flatMap((name) => (typeof urls[name] === 'string' ? [[name, urls[name]] as const] : [])),
+      urlVariables.flatMap((name) => {
+        const url = ofSubgraphs[name];
+        return typeof url === 'string' ? [[name, url] as const] : [];
+      }),
     ),
   };
 };

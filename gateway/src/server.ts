@@ -32,6 +32,7 @@ export const startGateway = async (
     clock: systemClock,
     subgraphKey: config.subgraphKey,
     forwardsHeaders: forwardHeaders.length > 0,
+    coalesces: config.coalesces,
   });
   const supergraph = createCurrentSupergraph({
     path: config.supergraphPath,

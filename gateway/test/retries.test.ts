@@ -23,12 +23,15 @@ describe('a failed fetch that is sent again', () => {
   it('a subgraph that fails three of ten fetches receives at most a fifth more than is asked', async () => {
     const asked = 1_000;
     let count = 0;
-    const subgraph = await start((_request, response) => {
-      count += 1;
-      // 7 and 10 have no common factor, so that three in ten fail, never many in a row.
-      const fails = (count * 7) % 10 < 3;
-      sendJson(response, fails ? 'busy' : { data: { best: 1 } }, fails ? 503 : 200);
-    });
+    const subgraph = await start(
+      (_request, response) => {
+        count += 1;
+        // 7 and 10 have no common factor, so that three in ten fail, never many in a row.
+        const fails = (count * 7) % 10 < 3;
+        sendJson(response, fails ? 'busy' : { data: { best: 1 } }, fails ? 503 : 200);
+      },
+      { coalesces: false },
+    );
     let failed = 0;
     for (let round = 0; round < asked / 50; round += 1) {
       const results = await Promise.all(Array.from({ length: 50 }, () => ask(subgraph)));
@@ -97,7 +100,7 @@ describe('a failed fetch that is sent again', () => {
 describe('the breaker of a subgraph', () => {
   const startAt = async (answer: Parameters<typeof startClient>[0]) => {
     const time = { ms: 0 };
-    const subgraph = await start(answer, { clock: { now: () => new Date(time.ms) } });
+    const subgraph = await start(answer, { coalesces: false, clock: { now: () => new Date(time.ms) } });
     return { subgraph, time };
   };
   const askTimes = async (subgraph: Started, count: number) => {

@@ -5,6 +5,7 @@ import type { Viewer } from '@cinegraph/service/viewer';
 import { deadlineExceeded, meansFailure, subgraphUnavailable } from '../errors.js';
 import { createBreaker } from './breaker.js';
 import { cacheHintOf } from './cache-hint.js';
+import { shareFetches } from './coalesce.js';
 import { bodyOf, failedFetch, remainingMs, type Asker, type Fetch, type FetchResult } from './request.js';
 import { readResponse } from './response.js';
 import { createRetryBudget, isRetriedStatus } from './retries.js';
@@ -46,7 +47,7 @@ export const isHttpUrl = (text: string): boolean =>
 /**
  * Creates the client of one subgraph, over kept-alive connections. A fetch ends at its deadline, follows no
  * redirect and reads at most `maxResponseBytes`. A failed query is sent again within the retry budget. While
- * nearly all fetches fail, they fail without being sent.
+ * nearly all fetches fail, they fail without being sent. With `coalesces`, concurrent queries share requests.
  *
  * `sign` writes the viewer's identity; without it fetches are unsigned. `passesRefusal` is true if an HTTP
  * 401 or 403 concerns the client, whose headers are forwarded, and not the gateway.
@@ -58,10 +59,11 @@ export const createSubgraphClient = (options: {
   clock: Clock;
   sign?: ((viewer: Viewer) => string) | undefined;
   passesRefusal: boolean;
+  coalesces: boolean;
   maxResponseBytes?: number;
   maxConnections?: number;
 }): SubgraphClient => {
-  const { name, url, logger, clock, sign, passesRefusal } = options;
+  const { name, url, logger, clock, sign, passesRefusal, coalesces } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
   const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections });
@@ -149,8 +151,18 @@ export const createSubgraphClient = (options: {
     }
   };
 
+  const shared = shareFetches(send);
+
   return {
-    fetch: send,
+    fetch: async (request, asker) => {
+      const { deadline } = asker;
+      if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
+      if (request.kind === 'query') return coalesces ? shared.fetch(request, asker) : send(request, asker);
+      const result = await send(request, asker);
+      // What is read from now on must show what was written.
+      shared.forget();
+      return result;
+    },
     state: () => state,
     close: async () => transport?.close(),
   };

@@ -30,8 +30,9 @@ export const createClientSet = (options: {
   clock: Clock;
   subgraphKey: string | undefined;
   forwardsHeaders: boolean;
+  coalesces: (subgraph: string) => boolean;
 }): ClientSet => {
-  const { logger, clock, subgraphKey, forwardsHeaders } = options;
+  const { logger, clock, subgraphKey, forwardsHeaders, coalesces } = options;
   let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
@@ -45,6 +46,7 @@ export const createClientSet = (options: {
         clock,
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),
         passesRefusal: forwardsHeaders,
+        coalesces: coalesces(name),
       });
     },
     serve: (next) => {

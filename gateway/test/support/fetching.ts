@@ -19,7 +19,7 @@ export interface ReceivedRequest {
 /** Starts a subgraph that responds with `answer`, and opens a client of it. */
 export const startClient = async (
   answer: (request: ReceivedRequest, response: ServerResponse) => void,
-  options: { clock?: Clock } = {},
+  options: { coalesces?: boolean; clock?: Clock } = {},
 ) => {
   const received: ReceivedRequest[] = [];
   const read = async (
@@ -48,6 +48,7 @@ export const startClient = async (
     clock: options.clock ?? systemClock,
     sign: (viewer) => viewer?.id ?? 'nobody',
     passesRefusal: false,
+    coalesces: options.coalesces ?? true,
   });
   const close = async () => {
     const closed = once(server, 'close');
