@@ -41,6 +41,13 @@ describe('the environment', () => {
     );
   });
 
+  it.each(['set-cookie', 'Cache-Control', 'vary', 'content-length', 'access-control-allow-origin'])(
+    'RETURN_HEADERS may not list %s',
+    (name) => {
+      expect(() => readConfig({ ...needed, RETURN_HEADERS: `x-cost, ${name}` })).toThrow('RETURN_HEADERS');
+    },
+  );
+
   it('headers and origins are lists with commas, in any case', () => {
     const { forwardHeaders, corsOrigins } = readConfig({
       ...needed,

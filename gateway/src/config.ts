@@ -39,6 +39,24 @@ const reservedHeaders: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/**
+ * Headers of a subgraph's response that the gateway writes itself, or that concern one connection. A cookie
+ * of one client would reach every client that shares its fetch.
+ */
+const unreturnedHeaders: ReadonlySet<string> = new Set([
+  ...reservedHeaders,
+  'age',
+  'cache-control',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'pragma',
+  'server',
+  'set-cookie',
+  'vary',
+]);
+
 const listVariable = z
   .string()
   .default('')
@@ -47,6 +65,13 @@ const listVariable = z
       .split(',')
       .map((item) => item.trim())
       .filter((item) => item !== ''),
+  );
+
+const headersVariable = listVariable
+  .transform((names) => names.map((name) => name.toLowerCase()))
+  .refine(
+    (names) => names.every((name) => /^[a-z0-9-]+$/.test(name)),
+    'must be header names with commas between',
   );
 
 const switchVariable = z
@@ -74,16 +99,14 @@ export const gatewayVariables = {
   EXAMPLES_PATH: z.string().default(committedExamples),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
-  FORWARD_HEADERS: listVariable
-    .transform((names) => names.map((name) => name.toLowerCase()))
-    .refine(
-      (names) => names.every((name) => /^[a-z0-9-]+$/.test(name)),
-      'must be header names with commas between',
-    )
-    .refine(
-      (names) => !names.some((name) => reservedHeaders.has(name)),
-      'names a header that the gateway writes itself',
-    ),
+  FORWARD_HEADERS: headersVariable.refine(
+    (names) => !names.some((name) => reservedHeaders.has(name)),
+    'names a header that the gateway writes itself',
+  ),
+  RETURN_HEADERS: headersVariable.refine(
+    (names) => !names.some((name) => unreturnedHeaders.has(name) || name.startsWith('access-control-')),
+    'names a header that the gateway writes itself, or that concerns one client only',
+  ),
   COALESCE: switchVariable.default(true),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
@@ -123,6 +146,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,
+    returnHeaders: env.RETURN_HEADERS,
     coalesces: (subgraph: string): boolean =>
       (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,
     corsOrigins: env.CORS_ORIGINS,

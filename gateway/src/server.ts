@@ -33,6 +33,7 @@ export const startGateway = async (
     subgraphKey: config.subgraphKey,
     forwardsHeaders: forwardHeaders.length > 0,
     coalesces: config.coalesces,
+    returnHeaders: config.returnHeaders,
   });
   const supergraph = createCurrentSupergraph({
     path: config.supergraphPath,

@@ -49,6 +49,8 @@ export const isHttpUrl = (text: string): boolean =>
  * redirect and reads at most `maxResponseBytes`. A failed query is sent again within the retry budget. While
  * nearly all fetches fail, they fail without being sent. With `coalesces`, concurrent queries share requests.
  *
+ * Of the headers of a response, the client of the gateway gets those of `returnHeaders`.
+ *
  * `sign` writes the viewer's identity; without it fetches are unsigned. `passesRefusal` is true if an HTTP
  * 401 or 403 concerns the client, whose headers are forwarded, and not the gateway.
  */
@@ -60,10 +62,11 @@ export const createSubgraphClient = (options: {
   sign?: ((viewer: Viewer) => string) | undefined;
   passesRefusal: boolean;
   coalesces: boolean;
+  returnHeaders: readonly string[];
   maxResponseBytes?: number;
   maxConnections?: number;
 }): SubgraphClient => {
-  const { name, url, logger, clock, sign, passesRefusal, coalesces } = options;
+  const { name, url, logger, clock, sign, passesRefusal, coalesces, returnHeaders } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
   const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections });
@@ -123,7 +126,8 @@ export const createSubgraphClient = (options: {
     const { data, errors } = read;
     const failed = data === undefined && errors.every(({ extensions }) => meansFailure(extensions.code));
     const result = { data, errors, failure: undefined, cacheHint: cacheHintOf(headers) };
-    return { result, failed, mayRetry: false };
+    const returned = returnHeaders.length > 0 ? pickHeaders(headers, returnHeaders) : undefined;
+    return { result: returned ? { ...result, returned } : result, failed, mayRetry: false };
   };
 
   const send: Fetch = async (request, asker) => {
@@ -157,10 +161,11 @@ export const createSubgraphClient = (options: {
     fetch: async (request, asker) => {
       const { deadline } = asker;
       if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
-      if (request.kind === 'query') return coalesces ? shared.fetch(request, asker) : send(request, asker);
-      const result = await send(request, asker);
+      const isQuery = request.kind === 'query';
+      const result = await (isQuery && coalesces ? shared.fetch(request, asker) : send(request, asker));
       // What is read from now on must show what was written.
-      shared.forget();
+      if (!isQuery) shared.forget();
+      for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
       return result;
     },
     state: () => state,
@@ -186,6 +191,21 @@ const createHeaders =
     if (sign) headers.push(identityHeader, sign(viewer));
     return headers;
   };
+
+/** Returns those headers of a response that it has; undefined for none. */
+const pickHeaders = (
+  headers: HttpResponse['headers'],
+  names: readonly string[],
+): Readonly<Record<string, string>> | undefined => {
+  let picked: Record<string, string> | undefined;
+  for (const name of names) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    picked ??= {};
+    picked[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return picked;
+};
 
 /** Returns the Basic credentials that a URL holds, if any. */
 const basicCredentials = ({ username, password }: URL): string | undefined =>

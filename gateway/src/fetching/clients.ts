@@ -31,8 +31,9 @@ export const createClientSet = (options: {
   subgraphKey: string | undefined;
   forwardsHeaders: boolean;
   coalesces: (subgraph: string) => boolean;
+  returnHeaders: readonly string[];
 }): ClientSet => {
-  const { logger, clock, subgraphKey, forwardsHeaders, coalesces } = options;
+  const { logger, clock, subgraphKey, forwardsHeaders, coalesces, returnHeaders } = options;
   let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
@@ -47,6 +48,7 @@ export const createClientSet = (options: {
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),
         passesRefusal: forwardsHeaders,
         coalesces: coalesces(name),
+        returnHeaders,
       });
     },
     serve: (next) => {

@@ -17,6 +17,8 @@ export interface SubgraphRequest {
 /** For whom a subgraph is asked, and for how long. */
 export interface Asker extends Pick<RequestContext, 'viewer' | 'forwarded'> {
   readonly deadline: TimeLimit;
+  /** Passes a header of the subgraph's response on; absent for a fetch that several share. */
+  readonly returnHeader?: RequestContext['returnHeader'];
 }
 
 /** What a fetch brought. The caller owns `data` and may change it. */
@@ -27,6 +29,8 @@ export interface FetchResult extends SubgraphResponse {
    * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
    */
   readonly cacheHint: CacheHint;
+  /** The headers of the response that are returned to the client; absent if there are none. */
+  readonly returned?: Readonly<Record<string, string>>;
 }
 
 /** Asks a subgraph. Never rejects. */

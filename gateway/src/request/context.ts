@@ -8,6 +8,8 @@ export interface RequestContext extends Record<string, unknown> {
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
+  /** Sets a header of the response to the client, unless an earlier fetch has set it. */
+  readonly returnHeader: (name: string, value: string) => void;
 }
 
 /** Why a request's fetches were aborted before they had a response. */
@@ -77,15 +79,16 @@ export const createRequestContext = (options: {
   developmentViewers: boolean;
   forwardHeaders: readonly string[];
   deadlineMs: number;
+  returnHeader: RequestContext['returnHeader'];
 }): RequestContext => {
-  const { headers, developmentViewers, forwardHeaders, deadlineMs } = options;
+  const { headers, developmentViewers, forwardHeaders, deadlineMs, returnHeader } = options;
   const viewer = developmentViewers ? readDevelopmentViewer(headers) : null;
   const forwarded: Record<string, string> = {};
   for (const name of forwardHeaders) {
     const value = headers[name];
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
-  return { viewer, forwarded, deadline: startDeadline(deadlineMs) };
+  return { viewer, forwarded, deadline: startDeadline(deadlineMs), returnHeader };
 };
 
 /** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */

@@ -49,6 +49,7 @@ export const startClient = async (
     sign: (viewer) => viewer?.id ?? 'nobody',
     passesRefusal: false,
     coalesces: options.coalesces ?? true,
+    returnHeaders: [],
   });
   const close = async () => {
     const closed = once(server, 'close');
