@@ -41,6 +41,13 @@ describe('the environment', () => {
     );
   });
 
+  it.each(['set-cookie', 'Cache-Control', 'vary', 'content-length', 'access-control-allow-origin'])(
+    'RETURN_HEADERS may not list %s',
+    (name) => {
+      expect(() => readConfig({ ...needed, RETURN_HEADERS: `x-cost, ${name}` })).toThrow('RETURN_HEADERS');
+    },
+  );
+
   it('headers and origins are lists with commas, in any case', () => {
     const { forwardHeaders, corsOrigins } = readConfig({
       ...needed,
@@ -64,5 +71,16 @@ describe('the environment', () => {
     });
 
     expect([...subgraphUrls]).toEqual([['SUBGRAPH_URL_A', 'http://a:1/graphql']]);
+  });
+
+  it.each([
+    [{}, true, true],
+    [{ COALESCE: 'false' }, false, false],
+    [{ COALESCE_USER_REVIEWS: 'false' }, false, true],
+    [{ COALESCE: 'false', COALESCE_USER_REVIEWS: 'true' }, true, false],
+  ])('the variables %j decide whether user-reviews and others share requests', (env, reviews, others) => {
+    const { coalesces } = readConfig({ ...needed, ...env });
+
+    expect([coalesces('user-reviews'), coalesces('others')]).toEqual([reviews, others]);
   });
 });

@@ -39,6 +39,24 @@ const reservedHeaders: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/**
+ * Headers of a subgraph's response that the gateway writes itself, or that concern one connection. A cookie
+ * of one client would reach every client that shares its fetch.
+ */
+const unreturnedHeaders: ReadonlySet<string> = new Set([
+  ...reservedHeaders,
+  'age',
+  'cache-control',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'pragma',
+  'server',
+  'set-cookie',
+  'vary',
+]);
+
 const listVariable = z
   .string()
   .default('')
@@ -48,6 +66,17 @@ const listVariable = z
       .map((item) => item.trim())
       .filter((item) => item !== ''),
   );
+
+const headersVariable = listVariable
+  .transform((names) => names.map((name) => name.toLowerCase()))
+  .refine(
+    (names) => names.every((name) => /^[a-z0-9-]+$/.test(name)),
+    'must be header names with commas between',
+  );
+
+const switchVariable = z
+  .enum(['true', 'false'], 'must be true or false')
+  .transform((text) => text === 'true');
 
 const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
 
@@ -60,8 +89,8 @@ const committedSupergraph = fileURLToPath(new URL('../supergraph.graphql', impor
 const committedExamples = fileURLToPath(new URL('../../examples', import.meta.url));
 
 /**
- * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>`. A test checks deployment files against
- * them.
+ * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>` and `COALESCE_<NAME>`. A test checks
+ * deployment files against them.
  */
 export const gatewayVariables = {
   ...serviceVariables,
@@ -72,16 +101,15 @@ export const gatewayVariables = {
   OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
-  FORWARD_HEADERS: listVariable
-    .transform((names) => names.map((name) => name.toLowerCase()))
-    .refine(
-      (names) => names.every((name) => /^[a-z0-9-]+$/.test(name)),
-      'must be header names with commas between',
-    )
-    .refine(
-      (names) => !names.some((name) => reservedHeaders.has(name)),
-      'names a header that the gateway writes itself',
-    ),
+  FORWARD_HEADERS: headersVariable.refine(
+    (names) => !names.some((name) => reservedHeaders.has(name)),
+    'names a header that the gateway writes itself',
+  ),
+  RETURN_HEADERS: headersVariable.refine(
+    (names) => !names.some((name) => unreturnedHeaders.has(name) || name.startsWith('access-control-')),
+    'names a header that the gateway writes itself, or that concerns one client only',
+  ),
+  COALESCE: switchVariable.default(true),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
@@ -94,15 +122,21 @@ const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 export const subgraphUrlVariable = (subgraph: string): string =>
   subgraphVariable(subgraphUrlPrefix, subgraph);
 
+const coalescePrefix = 'COALESCE_';
+
 /**
  * Reads the gateway's environment, and throws a StartError that lists every problem. `subgraphUrls` has the
- * values of `SUBGRAPH_URL_<NAME>` by the variable's name.
+ * values of `SUBGRAPH_URL_<NAME>` by the variable's name. `coalesces` says whether concurrent queries of a
+ * subgraph share requests.
  */
 export const readConfig = (source: NodeJS.ProcessEnv) => {
-  const urlVariables = Object.keys(source).filter((name) => name.startsWith(subgraphUrlPrefix));
+  const names = Object.keys(source);
+  const urlVariables = names.filter((name) => name.startsWith(subgraphUrlPrefix));
+  const coalesceVariables = names.filter((name) => name.startsWith(coalescePrefix));
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
-  const env = readEnv({ ...urlShape, ...gatewayVariables }, source);
-  const urls = env as Readonly<Record<string, unknown>>;
+  const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
+  const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
     host: env.HOST,
@@ -116,9 +150,15 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,
+    returnHeaders: env.RETURN_HEADERS,
+    coalesces: (subgraph: string): boolean =>
+      (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,
     corsOrigins: env.CORS_ORIGINS,
     subgraphUrls: new Map(
-      urlVariables.flatMap((name) => (typeof urls[name] === 'string' ? [[name, urls[name]] as const] : [])),
+      urlVariables.flatMap((name) => {
+        const url = ofSubgraphs[name];
+        return typeof url === 'string' ? [[name, url] as const] : [];
+      }),
     ),
   };
 };

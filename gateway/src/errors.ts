@@ -40,6 +40,9 @@ const unavailableCodes: ReadonlySet<string> = new Set([
   'TIMEOUT',
 ]);
 
+/** Returns true for a code with which a subgraph says that it has failed, and not that it refuses. */
+export const meansFailure = (code: string): boolean => faultCode.test(code) || unavailableCodes.has(code);
+
 /**
  * Returns Apollo Server's `formatError`. An error passes with message, path, locations, code and flat details
  * if its code is known: for a subgraph's error, which carries `serviceName`, a common code or one of

@@ -32,6 +32,8 @@ export const startGateway = async (
     clock: systemClock,
     subgraphKey: config.subgraphKey,
     forwardsHeaders: forwardHeaders.length > 0,
+    coalesces: config.coalesces,
+    returnHeaders: config.returnHeaders,
   });
   const supergraph = createCurrentSupergraph({
     path: config.supergraphPath,

@@ -17,6 +17,11 @@ describe('a subgraph that fails', () => {
     world.things.misbehave(undefined);
     world.scores.misbehave(undefined);
     await world.scores.restart();
+    // The breakers of both subgraphs close, if they opened.
+    await until(async () => {
+      const answers = await Promise.all([world.ask('{ best { score } }'), world.ask('{ things { id } }')]);
+      return answers.every(({ body }) => body.errors === undefined);
+    });
     world.things.seen.length = 0;
     world.scores.seen.length = 0;
   });

@@ -75,7 +75,7 @@ describe('planning', () => {
   });
 
   it('plans honest operations while a hostile one is being planned', async () => {
-    const planner = await start({ sdl: five, budgetMs: 60_000 });
+    const planner = await start({ sdl: five, budgetMs: 60_000, memoryMiB: 1_000 });
     let isPending = true;
     const hostile = planner.plan(doublingFragments(12)).finally(() => (isPending = false));
     hostile.catch(() => undefined);
@@ -86,7 +86,7 @@ describe('planning', () => {
   });
 
   it('refuses an operation over the budget, also again without planning it, and plans the next one', async () => {
-    const planner = await start({ sdl: five, budgetMs: 2_000 });
+    const planner = await start({ sdl: five, budgetMs: 500 });
     await expect(planner.plan(doublingFragments(12))).rejects.toMatchObject(tooComplex);
     await expect(planner.plan(doublingFragments(12))).rejects.toMatchObject(tooComplex);
     expect(logged('an operation is too complex to plan')).toBe(1);

@@ -39,7 +39,7 @@ afterAll(async () => {
 
 describe('the gateway as a process', () => {
   it('as many fetches as one request may cause give no warning', async () => {
-    const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0' });
+    const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0', COALESCE: 'false' });
     const fields = Array.from({ length: 50 }, (_, n) => `a${n}: best(first: ${n + 1}) { name }`);
     const asked = stubs.things.seen.length;
     const { body } = await askAt(await gateway.url, `{ ${fields.join(' ')} }`);
@@ -110,7 +110,7 @@ describe('the gateway as a process', () => {
     stubs.things.misbehave((response) => {
       waiting.push(() => answers({ data: { things: [{ __typename: 'Thing', id: '1' }] } })(response));
     });
-    const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0' });
+    const gateway = run({ SUPERGRAPH_PATH: supergraphPath, PORT: '0', COALESCE: 'false' });
     const url = await gateway.url;
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const readiness = () =>

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
@@ -125,6 +126,26 @@ describe('headers of the client', () => {
       expect(sent[name]).toBeUndefined();
     }
     expect(Number(sent['x-deadline-ms'])).toBeGreaterThan(1);
+  });
+});
+
+describe('headers of subgraphs', () => {
+  const world = startedIn({ RETURN_HEADERS: 'X-Cost' });
+
+  it('the client receives headers of subgraphs only if RETURN_HEADERS lists them; the first one wins', async () => {
+    const respond = (cost: string, data: unknown) => (response: ServerResponse) =>
+      void response
+        .writeHead(200, { 'content-type': 'application/json', 'x-cost': cost, 'x-host': 'internal' })
+        .end(JSON.stringify({ data }));
+    world().things.misbehave(respond('1', { things: [{ __typename: 'Thing', id: '1' }] }));
+    world().scores.misbehave(respond('2', { _entities: [{ score: 1 }] }));
+    const answers = await Promise.all(
+      ['a', 'b'].map(async (name) => world().ask(`query ${name} { things { id score } }`)),
+    );
+
+    for (const { headers } of answers) {
+      expect([headers.get('x-cost'), headers.get('x-host')]).toEqual(['1', null]);
+    }
   });
 });
 

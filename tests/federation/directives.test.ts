@@ -49,7 +49,11 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
           lists: () => [[{ item: { id: '1', title: 'T1 of b' }, other: { id: '1' } }, null], null],
           now: () => 'now',
         },
-        Item: { ...asReference, moved: () => 'b', opened: ({ secret }: { secret?: string }) => `opened ${secret}` },
+        Item: {
+          ...asReference,
+          moved: () => 'b',
+          opened: ({ secret }: { secret?: string }) => `opened ${secret}`,
+        },
       },
     },
     c: {
@@ -58,12 +62,18 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
         type Item @key(fields: "id") { id: ID! title: String @shareable score: Int! }`,
       resolvers: {
         Query: { inC: () => ({ id: '2' }), now: () => 'now' },
-        Item: { ...asReference, title: ({ id }: Reference) => `T${id} of c`, score: ({ id }: Reference) => Number(id) * 10 },
+        Item: {
+          ...asReference,
+          title: ({ id }: Reference) => `T${id} of c`,
+          score: ({ id }: Reference) => Number(id) * 10,
+        },
       },
     },
   });
   const asked = () =>
-    Object.entries(supergraph.subgraphs).flatMap(([name, { seen }]) => seen.map(() => name)).join(' ');
+    Object.entries(supergraph.subgraphs)
+      .flatMap(([name, { seen }]) => seen.map(() => name))
+      .join(' ');
 
   it.each<[sentence: string, query: string, data: unknown, fetches: string]>([
     ['a provided field is not fetched again', '{ best { title } }', { best: { title: 'T1 of b' } }, 'b'],
@@ -76,7 +86,12 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
     [
       'a field is provided on one path and not on the other',
       '{ lists { item { title } other { title } } }',
-      { lists: [[{ item: { title: 'T1 of b' }, other: { title: expect.stringMatching(/^T1 of [ac]$/) } }, null], null] },
+      {
+        lists: [
+          [{ item: { title: 'T1 of b' }, other: { title: expect.stringMatching(/^T1 of [ac]$/) } }, null],
+          null,
+        ],
+      },
       'a b|b c',
     ],
     [
@@ -85,7 +100,12 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
       { inC: { title: 'T2 of c', score: 20 } },
       'c',
     ],
-    ['a shared root field is asked from one subgraph', '{ now best { id } }', { now: 'now', best: { id: '1' } }, 'b'],
+    [
+      'a shared root field is asked from one subgraph',
+      '{ now best { id } }',
+      { now: 'now', best: { id: '1' } },
+      'b',
+    ],
     [
       'a value type keeps its arguments',
       '{ shared { x y(of: 3) z: y } }',
@@ -95,7 +115,12 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
     [
       'an overridden field comes from the new subgraph',
       '{ items { stock moved } }',
-      { items: [{ stock: 1, moved: 'b' }, { stock: 2, moved: 'b' }] },
+      {
+        items: [
+          { stock: 1, moved: 'b' },
+          { stock: 2, moved: 'b' },
+        ],
+      },
       'a b',
     ],
     [
@@ -111,7 +136,11 @@ describe('@provides, @shareable, @override, @inaccessible, @tag and @composeDire
   });
 
   it('an inaccessible field does not exist for clients', async () => {
-    for (const query of ['{ items { secret } }', '{ items { sealed { x } } }', '{ __type(name: "Sealed") { name } }']) {
+    for (const query of [
+      '{ items { secret } }',
+      '{ items { sealed { x } } }',
+      '{ __type(name: "Sealed") { name } }',
+    ]) {
       const { data } = await supergraph.ask(query);
       expect(data ?? { __type: null }).toEqual({ __type: null });
     }
@@ -130,8 +159,14 @@ describe('a type that clients cannot see', () => {
         type Closed implements Node @inaccessible { id: ID! name: String }`,
       resolvers: {
         Query: {
-          hits: () => [{ __typename: 'Open', id: '1', name: 'o' }, { __typename: 'Closed', id: '2', name: 'c' }],
-          nodes: () => [{ __typename: 'Closed', id: '2' }, { __typename: 'Open', id: '1' }],
+          hits: () => [
+            { __typename: 'Open', id: '1', name: 'o' },
+            { __typename: 'Closed', id: '2', name: 'c' },
+          ],
+          nodes: () => [
+            { __typename: 'Closed', id: '2' },
+            { __typename: 'Open', id: '1' },
+          ],
           enums: () => ['A', 'B'],
         },
       },
@@ -139,7 +174,9 @@ describe('a type that clients cannot see', () => {
   });
 
   it('is no object of an answer, and no name in it', async () => {
-    const { data, text } = await supergraph.ask('{ hits { __typename ... on Open { name } } nodes { id t: __typename } enums }');
+    const { data, text } = await supergraph.ask(
+      '{ hits { __typename ... on Open { name } } nodes { id t: __typename } enums }',
+    );
     expect(data).toEqual({
       hits: [{ __typename: 'Open', name: 'o' }, null],
       nodes: [null, { id: '1', t: 'Open' }],
@@ -158,7 +195,12 @@ describe('interfaces that subgraphs implement differently', () => {
         type One implements Node @key(fields: "id") { id: ID! name: String }
         type Two implements Node @key(fields: "id") { id: ID! name: String @external }`,
       resolvers: {
-        Query: { nodes: () => [{ __typename: 'One', id: '1' }, { __typename: 'Two', id: '2' }] },
+        Query: {
+          nodes: () => [
+            { __typename: 'One', id: '1' },
+            { __typename: 'Two', id: '2' },
+          ],
+        },
         One: { ...asReference, name: () => 'one' },
         Two: asReference,
       },
@@ -278,7 +320,12 @@ inOwn('@context and @fromContext', () => {
       resolvers: {
         Query: {
           shop: () => ({ id: 's1', currency: 'EUR' }),
-          shops: () => [{ id: 's1', currency: 'EUR' }, null, { id: 's2', currency: null }, { id: 's3', currency: 'USD' }],
+          shops: () => [
+            { id: 's1', currency: 'EUR' },
+            null,
+            { id: 's2', currency: null },
+            { id: 's3', currency: 'USD' },
+          ],
         },
       },
     },
@@ -301,7 +348,11 @@ inOwn('@context and @fromContext', () => {
   });
 
   it.each([
-    ['the argument is the value of the context', '{ shop { offers { price } } }', { shop: { offers: [{ price: 'o1 EUR 2' }, { price: 'o2 EUR 2' }] } }],
+    [
+      'the argument is the value of the context',
+      '{ shop { offers { price } } }',
+      { shop: { offers: [{ price: 'o1 EUR 2' }, { price: 'o2 EUR 2' }] } },
+    ],
     [
       'an alias of the client does not change the context',
       '{ shop { currency: id best { price(digits: 3) p: price } } }',

@@ -105,7 +105,13 @@ export const compilePlan = (
       variables,
       path,
       represent: isEntityFetch
-        ? compileRepresentation(fetch.requires ?? [], fetch.inputRewrites, types, supergraph.requiredFields)
+        ? compileRepresentation(
+            fetch.serviceName,
+            fetch.requires ?? [],
+            fetch.inputRewrites,
+            types,
+            supergraph.requiredFields,
+          )
         : undefined,
       required: [...namesOf(fetch.requires ?? [])],
       fields: fieldsOfFetch(document, isEntityFetch),

@@ -80,7 +80,8 @@ const fetchEntities = async (
   for (const target of targetsAt(execution.data, step.path)) {
     if (execution.faults && inheritFaults(step, target, execution.faults)) continue;
     const text = represent(target);
-    if (text === undefined) continue;
+    if (text === null) setNull(target, step.fields);
+    if (text === undefined || text === null) continue;
     const index = indexes.get(text);
     if (index === undefined) {
       indexes.set(text, representations.length);

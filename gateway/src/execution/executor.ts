@@ -100,12 +100,7 @@ export const createExecutor = (options: {
     conditions: Conditions,
     labels: readonly string[],
   ): Promise<CompiledOperation> => {
-    const { text, placeholders, names } = normalise(
-      schema,
-      operation,
-      conditions,
-      types.requiredWithArguments,
-    );
+    const { text, placeholders, names } = normalise(schema, operation, conditions, types.requiredNames);
     const plan = text === '' ? undefined : await planner.plan(text, labels);
     return {
       step:

@@ -41,7 +41,7 @@ export const reportErrors = (
     for (const target of targets) {
       if (data !== undefined && hasFault.has(target)) continue;
       for (const { name } of step.fields) {
-        if (target[name] !== null) continue;
+        if (target[name] !== null || faults.at(target, name).length > 0) continue;
         faults.add(target, name, error);
         isReported = true;
       }

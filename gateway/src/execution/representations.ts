@@ -8,21 +8,23 @@ type JsonObject = Record<string, unknown>;
 
 /**
  * Writes the representation of an entity as JSON text. Returns undefined if the object is of none of the
- * types that the fetch is about, or lacks a required field.
+ * types that the fetch is about or lacks a required field, and null if its key is null.
  */
-export type WriteRepresentation = (object: JsonObject) => string | undefined;
+export type WriteRepresentation = (object: JsonObject) => string | null | undefined;
 
 /**
  * Compiles what a fetch requires of an object. `requiredFields` are the fields that exist for the planner
  * only: the subgraph gets their values under the names of the fields that they stand for.
  */
 export const compileRepresentation = (
+  subgraph: string,
   requires: readonly QueryPlanSelectionNode[],
   rewrites: readonly FetchDataRewrite[] | undefined,
   types: TypeConditions,
   requiredFields: ReadonlyMap<string, FieldNode>,
 ): WriteRepresentation => {
   const nameForSubgraph = (name: string): string => requiredFields.get(name)?.name.value ?? name;
+  const hasKey = compileKeyCheck(subgraph, requires, types);
   const [first, ...others] = requires;
   if (first?.kind === 'InlineFragment' && others.length === 0 && !rewrites?.length) {
     const { typeCondition, selections } = first;
@@ -30,12 +32,13 @@ export const compileRepresentation = (
       selection.kind === 'Field' && !selection.selections ? [selection.alias ?? selection.name] : [],
     );
     if (names.length === selections.length && typeCondition !== undefined) {
-      return writeFlat(typeCondition, names, types, nameForSubgraph);
+      return writeFlat(typeCondition, names, types, { nameForSubgraph, hasKey });
     }
   }
   return (object) => {
     const representation = pick(object, requires, types, nameForSubgraph);
     if (representation?.['__typename'] === undefined) return undefined;
+    if (!hasKey(object)) return null;
     if (rewrites) applyRewrites(rewrites, representation, types);
     return writeJson(representation);
   };
@@ -46,8 +49,9 @@ const writeFlat = (
   typeCondition: string,
   names: readonly string[],
   types: TypeConditions,
-  nameForSubgraph: (name: string) => string,
+  options: { nameForSubgraph: (name: string) => string; hasKey: (object: JsonObject) => boolean },
 ): WriteRepresentation => {
+  const { nameForSubgraph, hasKey } = options;
   const fields = names.map((name, index) => ({
     name,
     prefix: `${index === 0 ? '{' : ','}${quote(nameForSubgraph(name))}:`,
@@ -60,8 +64,27 @@ const writeFlat = (
       if (value === undefined) return undefined;
       text += prefix + (typeof value === 'string' ? quote(value) : writeJson(value));
     }
-    return `${text}}`;
+    return hasKey(object) ? `${text}}` : null;
   };
+};
+
+/** Returns how to see whether an object has a key of the subgraph among what is required of it. */
+const compileKeyCheck = (
+  subgraph: string,
+  requires: readonly QueryPlanSelectionNode[],
+  types: TypeConditions,
+): ((object: JsonObject) => boolean) => {
+  const keys = requires.flatMap((selection) => {
+    if (selection.kind === 'Field' || selection.typeCondition === undefined) return [];
+    const names = new Set(
+      selection.selections.flatMap((field) => (field.kind === 'Field' ? [field.name] : [])),
+    );
+    return types
+      .keysOf(subgraph, selection.typeCondition)
+      .filter((key) => key.every((name) => names.has(name)));
+  });
+  if (keys.length === 0) return () => true;
+  return (object) => keys.some((key) => key.every((name) => object[name] !== null));
 };
 
 /** Copies the required fields of an object; undefined if one is missing. */

@@ -1,4 +1,4 @@
-import { Kind, visit, type DocumentNode } from 'graphql';
+import { Kind, parse, visit, type DirectiveNode, type DocumentNode } from 'graphql';
 
 /** The object types that each type name stands for, in a supergraph with its inaccessible types. */
 export interface TypeConditions {
@@ -6,9 +6,14 @@ export interface TypeConditions {
   matches(typename: unknown, condition: string): boolean;
   /** Returns true if the name is one of an object type, and not of an interface. */
   isObjectType(typename: unknown): boolean;
-  /** Names of fields that a `@requires` asks for with arguments. */
-  readonly requiredWithArguments: ReadonlySet<string>;
+  /** Returns the keys of a type in a subgraph: for each, the names of its fields without those below them. */
+  keysOf(subgraph: string, type: string): readonly (readonly string[])[];
+  /** Names of fields that the planner may fetch for itself: those of keys, `@requires` and `@provides`. */
+  readonly requiredNames: ReadonlySet<string>;
 }
+
+/** The arguments of `@join__field` and `@join__type` that hold field sets. */
+const fieldSetArguments: ReadonlySet<string> = new Set(['key', 'requires', 'provides']);
 
 /** Reads the types of a supergraph. */
 export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => {
@@ -31,20 +36,60 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
       for (const { name } of definition.types ?? []) add(definition.name.value, name.value);
     }
   }
-  const requiredWithArguments = new Set<string>();
+  const keys = readKeys(supergraph);
+  const requiredNames = new Set<string>();
   visit(supergraph, {
-    Directive: ({ name, arguments: args = [] }) => {
-      if (name.value !== 'join__field') return;
-      for (const { name: argument, value } of args) {
-        if (argument.value !== 'requires' || value.kind !== Kind.STRING) continue;
-        for (const [, field = ''] of value.value.matchAll(/(\w+)\s*\(/g)) requiredWithArguments.add(field);
+    Directive: ({ name: directive, arguments: args = [] }) => {
+      if (directive.value !== 'join__field' && directive.value !== 'join__type') return;
+      for (const { name, value } of args) {
+        if (!fieldSetArguments.has(name.value) || value.kind !== Kind.STRING) continue;
+        for (const [word] of value.value.matchAll(/\w+/g)) requiredNames.add(word);
       }
     },
   });
   return {
-    requiredWithArguments,
+    requiredNames,
+    keysOf: (subgraph, type) => keys.get(`${subgraph} ${type}`) ?? [],
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,
     isObjectType: (typename) => objectTypes.has(typename as string),
   };
+};
+
+/** Reads the keys of all types, by the names of the subgraph and of the type. */
+const readKeys = (supergraph: DocumentNode): Map<string, string[][]> => {
+  const subgraphs = new Map<string, string>();
+  const keys = new Map<string, string[][]>();
+  visit(supergraph, {
+    EnumValueDefinition: ({ name, directives = [] }) => {
+      const graph = directives.find((directive) => directive.name.value === 'join__graph');
+      const subgraph = graph && textOf(graph, 'name');
+      if (subgraph !== undefined) subgraphs.set(name.value, subgraph);
+    },
+  });
+  for (const definition of supergraph.definitions) {
+    if (!('directives' in definition) || !('name' in definition) || !definition.name) continue;
+    for (const directive of definition.directives ?? []) {
+      const key = directive.name.value === 'join__type' ? textOf(directive, 'key') : undefined;
+      if (key === undefined) continue;
+      const coordinate = `${subgraphs.get(textOf(directive, 'graph') ?? '') ?? ''} ${definition.name.value}`;
+      const names = topLevelNames(key);
+      keys.set(coordinate, [...(keys.get(coordinate) ?? []), names]);
+    }
+  }
+  return keys;
+};
+
+const textOf = ({ arguments: args = [] }: DirectiveNode, name: string): string | undefined => {
+  const value = args.find((argument) => argument.name.value === name)?.value;
+  return value?.kind === Kind.STRING || value?.kind === Kind.ENUM ? value.value : undefined;
+};
+
+/** Returns the names of a field set, as id and owner of `id owner { name }`. */
+const topLevelNames = (fieldSet: string): string[] => {
+  const [definition] = parse(`{${fieldSet}}`, { noLocation: true }).definitions;
+  if (definition?.kind !== Kind.OPERATION_DEFINITION) return [];
+  return definition.selectionSet.selections.flatMap((selection) =>
+    selection.kind === Kind.FIELD ? [selection.name.value] : [],
+  );
 };

@@ -1,12 +1,17 @@
+import type { Clock } from '@cinegraph/service/clock';
 import { identityHeader } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Viewer } from '@cinegraph/service/viewer';
-import type { GraphQLError } from 'graphql';
-import { deadlineExceeded, subgraphUnavailable } from '../errors.js';
-import type { AbortReason, Deadline, RequestContext } from '../request/context.js';
-import { cacheHintOf, type CacheHint } from './cache-hint.js';
-import { readResponse, type SubgraphResponse } from './response.js';
-import { createTransport, type HttpResponse } from './transport.js';
+import { deadlineExceeded, meansFailure, subgraphUnavailable } from '../errors.js';
+import { createBreaker } from './breaker.js';
+import { cacheHintOf } from './cache-hint.js';
+import { shareFetches } from './coalesce.js';
+import { bodyOf, failedFetch, remainingMs, type Asker, type Fetch, type FetchResult } from './request.js';
+import { readResponse } from './response.js';
+import { createRetryBudget, isRetriedStatus } from './retries.js';
+import { createTransport, type HttpResponse, type TransportFailure } from './transport.js';
+
+export type { FetchResult, SubgraphRequest } from './request.js';
 
 /** The header that carries how many milliseconds of the request's time are left. */
 export const deadlineHeader = 'x-deadline-ms';
@@ -14,60 +19,58 @@ export const deadlineHeader = 'x-deadline-ms';
 /** Whether the last fetch from a subgraph had a response. */
 export type SubgraphState = 'unknown' | 'reachable' | 'unreachable';
 
-/** What a subgraph is asked. */
-export interface SubgraphRequest {
-  readonly kind: 'query' | 'mutation';
-  /** The document as JSON text with its quotes, as `"query($representations:[_Any!]!){…}"`. */
-  readonly query: string;
-  /** The other variables as JSON members without braces, in a fixed order, as `"id":"1","first":2`. */
-  readonly variables: string;
-  /** For a fetch of entities: the JSON text of each representation. */
-  readonly representations?: readonly string[];
-}
-
-/** What a fetch brought. */
-export interface FetchResult extends SubgraphResponse {
-  /** Why there is no usable response; `data` is then undefined, and `errors` is empty. */
-  readonly failure: GraphQLError | undefined;
-  /**
-   * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
-   */
-  readonly cacheHint: CacheHint;
-}
-
 /** Sends requests to one subgraph. */
 export interface SubgraphClient {
   /** Never rejects. A failure is logged with its cause, and returned as an error without internals. */
-  fetch(request: SubgraphRequest, context: RequestContext): Promise<FetchResult>;
+  readonly fetch: Fetch;
   state(): SubgraphState;
   /** Waits for the fetches under way, then closes the connections. */
   close(): Promise<void>;
 }
+
+/** How one attempt of a fetch ended. */
+interface Attempt {
+  readonly result: FetchResult;
+  /** Whether the subgraph has failed; undefined if the attempt does not show it. */
+  readonly failed: boolean | undefined;
+  /** True if a query may be sent again. */
+  readonly mayRetry: boolean;
+}
+
+/** A deadline that ends a fetch sooner than this may have been used up by others, and proves no failure. */
+const fairWaitMs = 500;
 
 /** Returns true for an http or https URL. */
 export const isHttpUrl = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
 /**
- * Creates the client of one subgraph, over kept-alive connections. A fetch ends at the request's deadline,
- * follows no redirect and reads at most `maxResponseBytes`. `sign` writes the viewer's identity; without it
- * fetches are unsigned. `passesRefusal` is true if an HTTP 401 or 403 concerns the client, whose headers are
- * forwarded, and not the gateway.
+ * Creates the client of one subgraph, over kept-alive connections. A fetch ends at its deadline, follows no
+ * redirect and reads at most `maxResponseBytes`. A failed query is sent again within the retry budget. While
+ * nearly all fetches fail, they fail without being sent. With `coalesces`, concurrent queries share requests.
+ *
+ * Of the headers of a response, the client of the gateway gets those of `returnHeaders`.
+ *
+ * `sign` writes the viewer's identity; without it fetches are unsigned. `passesRefusal` is true if an HTTP
+ * 401 or 403 concerns the client, whose headers are forwarded, and not the gateway.
  */
 export const createSubgraphClient = (options: {
   name: string;
   url: string;
   logger: Logger;
+  clock: Clock;
   sign?: ((viewer: Viewer) => string) | undefined;
   passesRefusal: boolean;
+  coalesces: boolean;
+  returnHeaders: readonly string[];
   maxResponseBytes?: number;
   maxConnections?: number;
 }): SubgraphClient => {
-  const { name, url, logger, sign, passesRefusal } = options;
+  const { name, url, logger, clock, sign, passesRefusal, coalesces, returnHeaders } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
   const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections });
-  const authorization = target && basicCredentials(target);
+  const headersOf = createHeaders(target && basicCredentials(target), sign);
   let state: SubgraphState = 'unknown';
 
   const setState = (next: SubgraphState, reason?: unknown): void => {
@@ -77,76 +80,132 @@ export const createSubgraphClient = (options: {
     else logger.info({ subgraph: name }, 'a subgraph responds');
   };
 
-  const headersOf = ({ forwarded, viewer, deadline }: RequestContext) => {
-    const headers: Record<string, string> = {
-      ...(authorization !== undefined && { authorization }),
-      ...forwarded,
-      'content-type': 'application/json',
-      accept: 'application/json, application/graphql-response+json;q=0.9',
-      [deadlineHeader]: String(remainingMs(deadline)),
+  const breaker = createBreaker(clock, (open) => {
+    if (open)
+      logger.warn({ subgraph: name }, 'a subgraph fails; it gets one fetch a second until one succeeds');
+    else logger.info({ subgraph: name }, 'a subgraph works again; it gets all fetches');
+  });
+  const retries = createRetryBudget();
+
+  const afterFailure = (
+    { error, hasBegun }: TransportFailure,
+    { deadline }: Asker,
+    sentAtMs: number,
+  ): Attempt => {
+    if (deadline.aborted !== undefined) {
+      if (deadline.aborted === 'deadline')
+        setState('unreachable', new Error('no response within the deadline'));
+      const isFair = deadline.aborted === 'deadline' && clock.now().getTime() - sentAtMs >= fairWaitMs;
+      return { result: failedFetch(deadlineExceeded()), failed: isFair || undefined, mayRetry: false };
+    }
+    setState('unreachable', error);
+    logger.warn({ subgraph: name, err: error }, 'a fetch failed');
+    // After a part of a response, the fault may be in what was asked, as a response beyond the limit is.
+    return {
+      result: failedFetch(subgraphUnavailable()),
+      failed: !hasBegun || undefined,
+      mayRetry: !hasBegun,
     };
-    if (sign) headers[identityHeader] = sign(viewer);
-    return headers;
   };
 
-  const fetch = async (request: SubgraphRequest, context: RequestContext): Promise<FetchResult> => {
-    const { signal } = context.deadline;
-    const abortReason = () => (signal.aborted ? (signal.reason as AbortReason) : undefined);
-    if (remainingMs(context.deadline) < 1 || abortReason() !== undefined) return failed(deadlineExceeded());
-    if (!transport) {
-      logger.error({ subgraph: name }, 'a subgraph has no usable URL');
-      return failed(subgraphUnavailable());
-    }
-    let response: HttpResponse;
-    try {
-      response = await transport.send({
-        body: bodyOf(request),
-        headers: () => headersOf(context),
-        isQuery: request.kind === 'query',
-        signal,
-      });
-    } catch (error) {
-      const reason = abortReason();
-      if (reason === 'deadline') setState('unreachable', new Error('no response within the deadline'));
-      if (reason !== undefined) return failed(deadlineExceeded());
-      setState('unreachable', error);
-      logger.warn({ subgraph: name, err: error }, 'a fetch failed');
-      return failed(subgraphUnavailable());
-    }
+  const afterResponse = (response: HttpResponse, representations: number | undefined): Attempt => {
     setState('reachable');
     const { status, headers, text } = response;
     const read =
       !passesRefusal && (status === 401 || status === 403)
         ? 'the subgraph refuses the gateway'
-        : readResponse(text, status, request.representations?.length);
+        : readResponse(text, status, representations);
     if (typeof read === 'string') {
       logger.error(
         { subgraph: name, status, reason: read, body: text.slice(0, 500) },
         'a response is not usable',
       );
-      return failed(subgraphUnavailable());
+      const result = failedFetch(subgraphUnavailable());
+      return { result, failed: true, mayRetry: isRetriedStatus(status) };
     }
-    return { data: read.data, errors: read.errors, failure: undefined, cacheHint: cacheHintOf(headers) };
+    const { data, errors } = read;
+    const failed = data === undefined && errors.every(({ extensions }) => meansFailure(extensions.code));
+    const result = { data, errors, failure: undefined, cacheHint: cacheHintOf(headers) };
+    const returned = returnHeaders.length > 0 ? pickHeaders(headers, returnHeaders) : undefined;
+    return { result: returned ? { ...result, returned } : result, failed, mayRetry: false };
   };
 
-  return { fetch, state: () => state, close: async () => transport?.close() };
+  const send: Fetch = async (request, asker) => {
+    const { deadline } = asker;
+    const isQuery = request.kind === 'query';
+    if (!transport) {
+      logger.error({ subgraph: name }, 'a subgraph has no usable URL');
+      return failedFetch(subgraphUnavailable());
+    }
+    const outgoing = { body: bodyOf(request), headers: () => headersOf(asker), isQuery, deadline };
+    for (let isRetry = false; ; isRetry = true) {
+      if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
+      const admission = breaker.admit();
+      if (admission === undefined) return failedFetch(subgraphUnavailable());
+      const sentAtMs = clock.now().getTime();
+      if (!isRetry) retries.earn();
+      const outcome = await transport.send(outgoing);
+      const attempt =
+        'error' in outcome
+          ? afterFailure(outcome, asker, sentAtMs)
+          : afterResponse(outcome, request.representations?.length);
+      if (attempt.failed !== undefined) breaker.record(admission, attempt.failed);
+      const retried = isQuery && !isRetry && attempt.mayRetry && (await retries.spend(deadline));
+      if (!retried) return attempt.result;
+    }
+  };
+
+  const shared = shareFetches(send);
+
+  return {
+    fetch: async (request, asker) => {
+      const { deadline } = asker;
+      if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
+      const isQuery = request.kind === 'query';
+      const result = await (isQuery && coalesces ? shared.fetch(request, asker) : send(request, asker));
+      // What is read from now on must show what was written.
+      if (!isQuery) shared.forget();
+      for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
+      return result;
+    },
+    state: () => state,
+    close: async () => transport?.close(),
+  };
 };
 
-/** Returns how many whole milliseconds are left until the response is due. */
-const remainingMs = ({ dueAtMs }: Deadline): number => Math.floor(dueAtMs - performance.now());
+/** Creates the function that writes the headers of a fetch, as names and values in turn. */
+const createHeaders =
+  (authorization: string | undefined, sign: ((viewer: Viewer) => string) | undefined) =>
+  ({ forwarded, viewer, deadline }: Asker): string[] => {
+    const headers = [
+      'content-type',
+      'application/json',
+      'accept',
+      'application/json, application/graphql-response+json;q=0.9',
+      deadlineHeader,
+      String(Math.max(1, remainingMs(deadline))),
+    ];
+    if (authorization !== undefined && forwarded['authorization'] === undefined)
+      headers.push('authorization', authorization);
+    for (const name in forwarded) headers.push(name, forwarded[name] ?? '');
+    if (sign) headers.push(identityHeader, sign(viewer));
+    return headers;
+  };
 
-const bodyOf = ({ query, variables, representations }: SubgraphRequest): string => {
-  if (representations === undefined) return `{"query":${query},"variables":{${variables}}}`;
-  const separator = variables === '' ? '' : ',';
-  return `{"query":${query},"variables":{${variables}${separator}"representations":[${representations.join()}]}}`;
+/** Returns those headers of a response that it has; undefined for none. */
+const pickHeaders = (
+  headers: HttpResponse['headers'],
+  names: readonly string[],
+): Readonly<Record<string, string>> | undefined => {
+  let picked: Record<string, string> | undefined;
+  for (const name of names) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    picked ??= {};
+    picked[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return picked;
 };
-
-const failed = (failure: GraphQLError): FetchResult => ({
-  data: undefined,
-  errors: [],
-  failure,
-  cacheHint: { maxAge: 0, scope: 'PUBLIC' },
-});
 
 /** Returns the Basic credentials that a URL holds, if any. */
 const basicCredentials = ({ username, password }: URL): string | undefined =>

@@ -30,8 +30,10 @@ export const createClientSet = (options: {
   clock: Clock;
   subgraphKey: string | undefined;
   forwardsHeaders: boolean;
+  coalesces: (subgraph: string) => boolean;
+  returnHeaders: readonly string[];
 }): ClientSet => {
-  const { logger, clock, subgraphKey, forwardsHeaders } = options;
+  const { logger, clock, subgraphKey, forwardsHeaders, coalesces, returnHeaders } = options;
   let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
@@ -42,8 +44,11 @@ export const createClientSet = (options: {
         name,
         url,
         logger,
+        clock,
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),
         passesRefusal: forwardsHeaders,
+        coalesces: coalesces(name),
+        returnHeaders,
       });
     },
     serve: (next) => {

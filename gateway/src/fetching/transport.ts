@@ -1,28 +1,42 @@
 import { subscribe } from 'node:diagnostics_channel';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { Client, Pool, type Dispatcher } from 'undici';
-import { acceptedEncodings, readText } from './decoding.js';
+import type { TimeLimit } from '../request/context.js';
+import { acceptedEncodings, createDecoder, type Decoder } from './decoding.js';
 
 /** An HTTP response that was read whole. */
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: Dispatcher.ResponseData['headers'];
+  readonly headers: IncomingHttpHeaders;
   readonly text: string;
+}
+
+/** Why there is no complete response. */
+export interface TransportFailure {
+  readonly error: Error;
+  /** True if a part of a response arrived, so that the subgraph may have done what it was asked. */
+  readonly hasBegun: boolean;
+}
+
+/** One POST request. */
+export interface OutgoingRequest {
+  readonly body: string;
+  /** Returns names and values in turn, for the time at which it is called. */
+  readonly headers: () => string[];
+  readonly isQuery: boolean;
+  readonly deadline: TimeLimit;
 }
 
 /** Sends POST requests to one URL over kept-alive connections. */
 export interface Transport {
   /**
-   * Rejects if there is no complete response, if its encoding is not supported, or if it has more bytes than
-   * the limit, before or after decompression. A query whose kept-alive connection the subgraph closed at the
-   * same moment, before any byte of the response, is sent again at once, with headers for that time; once.
+   * Never rejects. It is a failure if there is no complete response when the request is aborted, if its
+   * encoding is not supported, or if it has more bytes than the limit, before or after decompression. A query
+   * whose kept-alive connection the subgraph closed at the same moment, before any byte of the response, is
+   * sent again at once, with headers for that time; once.
    */
-  send(request: {
-    body: string;
-    headers: () => Record<string, string>;
-    isQuery: boolean;
-    signal: AbortSignal;
-  }): Promise<HttpResponse>;
+  send(request: OutgoingRequest): Promise<HttpResponse | TransportFailure>;
   /** Waits for the requests under way, then closes the connections. */
   close(): Promise<void>;
 }
@@ -61,35 +75,88 @@ export const createTransport = (options: {
   const queries = openPool(idleQueriesMs);
   const mutations = openPool(idleMutationsMs);
 
+  const sendOver = (dispatcher: Dispatcher, bytes: Buffer, request: OutgoingRequest) =>
+    new Promise<HttpResponse | TransportFailure>((resolve) => {
+      const headers = request.headers();
+      headers.push('accept-encoding', acceptedEncodings);
+      dispatcher.dispatch(
+        { method: 'POST', path, headers, body: bytes },
+        createHandler({ bytes, deadline: request.deadline, maxResponseBytes, resolve }),
+      );
+    });
+
   return {
-    send: async ({ body, headers, isQuery, signal }) => {
-      const sendOver = async (dispatcher: Dispatcher, bytes: Buffer): Promise<HttpResponse> => {
-        const response = await dispatcher.request({
-          method: 'POST',
-          path,
-          headers: { ...headers(), 'accept-encoding': acceptedEncodings },
-          body: bytes,
-          signal,
-        });
-        const text = await readText(response.body, response.headers['content-encoding'], maxResponseBytes);
-        return { status: response.statusCode, headers: response.headers, text };
-      };
-      const bytes = Buffer.from(body);
-      try {
-        return await sendOver(isQuery ? queries : mutations, bytes);
-      } catch (error) {
-        if (!isQuery || signal.aborted || !wasClosedWhileIdle(bytes)) throw error;
-        // A connection of the pool might be closed as well.
-        const client = new Client(url.origin, clientOptions);
-        try {
-          return await sendOver(client, bytes);
-        } finally {
-          void client.destroy();
-        }
-      }
+    send: async (request) => {
+      const { isQuery, deadline } = request;
+      const bytes = Buffer.from(request.body);
+      const first = await sendOver(isQuery ? queries : mutations, bytes, request);
+      const isDone = !('error' in first) || !isQuery || deadline.aborted !== undefined;
+      if (isDone || first.hasBegun || !wasReused(bytes)) return first;
+      // A connection of the pool might be closed as well.
+      const client = new Client(url.origin, clientOptions);
+      const second = await sendOver(client, bytes, request);
+      void client.destroy();
+      return second;
     },
     close: async () => {
       await Promise.all([queries.close(), mutations.close()]);
+    },
+  };
+};
+
+/**
+ * Creates the handler of one response. Hot: undici's `request` would add a stream, an AbortSignal and their
+ * listeners to each fetch.
+ */
+const createHandler = (options: {
+  bytes: Buffer;
+  deadline: TimeLimit;
+  maxResponseBytes: number;
+  resolve: (outcome: HttpResponse | TransportFailure) => void;
+}): Dispatcher.DispatchHandler => {
+  const { bytes, deadline, maxResponseBytes, resolve } = options;
+  let controller: Dispatcher.DispatchController | undefined;
+  let decoder: Decoder | undefined;
+  let status = 0;
+  let headers: IncomingHttpHeaders = {};
+  let isDone = false;
+
+  const fail = (error: Error): void => {
+    if (isDone) return;
+    isDone = true;
+    deadline.offAbort(abort);
+    decoder?.destroy();
+    resolve({ error, hasBegun: hasResponseBegun(bytes) });
+    controller?.abort(error);
+  };
+  const abort = (): void => fail(new Error(`aborted: ${deadline.aborted}`));
+  deadline.onAbort(abort);
+
+  return {
+    onRequestStart: (started) => {
+      controller = started;
+      // It was aborted while it waited for a connection.
+      if (isDone) started.abort(new Error('aborted'));
+    },
+    onResponseStart: (_controller, statusCode, responseHeaders) => {
+      status = statusCode;
+      headers = responseHeaders;
+      decoder = createDecoder(headers['content-encoding'], maxResponseBytes, (result) => {
+        if (typeof result !== 'string') {
+          fail(result);
+          return;
+        }
+        if (isDone) return;
+        isDone = true;
+        deadline.offAbort(abort);
+        resolve({ status, headers, text: result });
+      });
+    },
+    onResponseData: (_controller, chunk) => decoder?.write(chunk),
+    onResponseEnd: () => decoder?.end(),
+    onResponseError: (_controller, error) => {
+      controller = undefined;
+      fail(error);
     },
   };
 };
@@ -103,8 +170,11 @@ subscribe('undici:client:sendHeaders', (message) => {
   if (Buffer.isBuffer(body)) sentOn.set(body, { socket, receivedBefore: socket.bytesRead });
 });
 
-/** Returns true if a failed request was sent on a used connection and no byte of its response arrived. */
-const wasClosedWhileIdle = (body: Buffer): boolean => {
+/** Returns true if bytes arrived on the connection of a request after it was sent. */
+const hasResponseBegun = (body: Buffer): boolean => {
   const sent = sentOn.get(body);
-  return sent !== undefined && sent.receivedBefore > 0 && sent.socket.bytesRead === sent.receivedBefore;
+  return sent !== undefined && sent.socket.bytesRead > sent.receivedBefore;
 };
+
+/** Returns true if a request was sent on a connection that had served another one. */
+const wasReused = (body: Buffer): boolean => (sentOn.get(body)?.receivedBefore ?? 0) > 0;

@@ -28,15 +28,19 @@ const developmentOrigins = [
 export const addRoutes = async (
   app: FastifyInstance,
   apollo: ApolloServer<RequestContext>,
-  config: Pick<Config, 'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders' | 'examplesPath'>,
+  config: Pick<
+    Config,
+    'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders' | 'returnHeaders' | 'examplesPath'
+  >,
   schema: () => GraphQLSchema | undefined,
 ): Promise<void> => {
-  const { environment, corsOrigins, deadlineMs, forwardHeaders, examplesPath } = config;
+  const { environment, corsOrigins, deadlineMs, forwardHeaders, returnHeaders, examplesPath } = config;
   const inProduction = environment === 'production';
   const hasExplorer = environment === 'development';
   await app.register(cors, {
     origin: [...corsOrigins, ...(inProduction ? [] : developmentOrigins)],
     methods: ['GET', 'POST'],
+    exposedHeaders: [...returnHeaders],
     maxAge: 3_600,
   });
   addCompression(app);
@@ -48,6 +52,9 @@ export const addRoutes = async (
       forwardHeaders,
       deadlineMs,
       exactVariables: exactVariablesOf(request),
+      returnHeader: (name, value) => {
+        if (!reply.hasHeader(name)) reply.header(name, value);
+      },
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
     return context;

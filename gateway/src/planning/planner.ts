@@ -34,6 +34,18 @@ const maxOperationLength = 500_000;
 /** A plan of more characters is refused: parsing it takes about 10 ms, in which nothing else is served. */
 const maxPlanLength = 1_000_000;
 
+/** What one plan may use. The planner's hot code is compiled after some plans; the first ones take 0.2 s. */
+const defaultBudgetMs = 1_000;
+
+/**
+ * Also bounds the size of what the planner allocates at once: V8 ends a worker if a small allocation exceeds
+ * the heap limit, but the whole process if one of more than 16 MiB does. The lists of the planner are that
+ * long only after their items have filled far more than 40 MiB.
+ */
+const defaultMemoryMiB = 40;
+
+const defaultCacheBytes = 16 * 2 ** 20;
+
 /** Refusals that are remembered, by hash, and for how long: a machine that was busy is not busy for good. */
 const maxRefusals = 10_000;
 const refusalTtlMs = 10 * 60_000;
@@ -51,12 +63,12 @@ export const createPlanner = async (options: {
   cacheBytes?: number;
   workerUrl?: URL;
 }): Promise<Planner> => {
-  const { sdl, logger, budgetMs = 1_000, memoryMiB = 40, cacheBytes = 16 * 2 ** 20 } = options;
+  const { sdl, logger, budgetMs = defaultBudgetMs, memoryMiB = defaultMemoryMiB } = options;
   const workers = await startWorkers({
     url: options.workerUrl ?? compiledWorker,
     ...{ sdl, budgetMs, memoryMiB, logger },
   });
-  const known = createPlanCache(cacheBytes);
+  const known = createPlanCache(options.cacheBytes ?? defaultCacheBytes);
   const refusals = new LRUCache<string, true>({ max: maxRefusals, ttl: refusalTtlMs });
   const inFlight = new Map<string, Promise<QueryPlan>>();
 

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/service/viewer';
 import { GraphQLError } from 'graphql';
@@ -11,20 +10,26 @@ export interface RequestContext extends Record<string, unknown> {
   readonly deadline: Deadline;
   /** The client's variables with numbers as it wrote them; undefined if the parsed ones are the same. */
   readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
+  /** Sets a header of the response to the client, unless an earlier fetch has set it. */
+  readonly returnHeader: (name: string, value: string) => void;
 }
 
 /** Why a request's fetches were aborted before they had a response. */
 export type AbortReason = 'deadline' | 'client left';
 
-/** The time limit of one client request. */
-export interface Deadline {
+/** The time limit of work for one request or for several. */
+export interface TimeLimit {
   /** The time at which the response is due, on the clock of `performance.now()`. */
   readonly dueAtMs: number;
-  /**
-   * Aborted with an {@link AbortReason}: at the deadline, or when the client of an abortable request has
-   * left.
-   */
-  readonly signal: AbortSignal;
+  /** Why the work was aborted: at the deadline, or when the client has left; undefined while it goes on. */
+  readonly aborted: AbortReason | undefined;
+  /** Calls the listener when the work is aborted, unless `offAbort` removes it before. */
+  readonly onAbort: (listener: () => void) => void;
+  readonly offAbort: (listener: () => void) => void;
+}
+
+/** The time limit of one client request. */
+export interface Deadline extends TimeLimit {
   /** Lets the request end when its client leaves. Call it for queries, never for mutations. */
   readonly abortWithClient: () => void;
   /**
@@ -33,6 +38,32 @@ export interface Deadline {
    */
   readonly end: (responded: boolean) => void;
 }
+
+/** A time limit that its owner ends with `abort`; further calls of `abort` do nothing. */
+export interface AbortableLimit extends TimeLimit {
+  dueAtMs: number;
+  readonly abort: (reason: AbortReason) => void;
+}
+
+/** Creates a time limit. It has no timer: its owner aborts it. */
+export const createTimeLimit = (dueAtMs: number): AbortableLimit => {
+  // An AbortSignal costs several times as much, and each fetch has a listener.
+  const listeners = new Set<() => void>();
+  let aborted: AbortReason | undefined;
+  return {
+    dueAtMs,
+    get aborted() {
+      return aborted;
+    },
+    onAbort: (listener) => void listeners.add(listener),
+    offAbort: (listener) => void listeners.delete(listener),
+    abort: (reason) => {
+      if (aborted !== undefined) return;
+      aborted = reason;
+      for (const listener of listeners) listener();
+    },
+  };
+};
 
 /**
  * Returns true if the response is for this client only: it depends on the viewer or on a forwarded header.
@@ -51,35 +82,32 @@ export const createRequestContext = (options: {
   forwardHeaders: readonly string[];
   deadlineMs: number;
   exactVariables?: RequestContext['exactVariables'];
+  returnHeader: RequestContext['returnHeader'];
 }): RequestContext => {
-  const { headers, developmentViewers, forwardHeaders, deadlineMs, exactVariables } = options;
+  const { headers, developmentViewers, forwardHeaders, deadlineMs, exactVariables, returnHeader } = options;
   const viewer = developmentViewers ? readDevelopmentViewer(headers) : null;
   const forwarded: Record<string, string> = {};
   for (const name of forwardHeaders) {
     const value = headers[name];
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
-  return { viewer, forwarded, deadline: startDeadline(deadlineMs), exactVariables };
+  return { viewer, forwarded, deadline: startDeadline(deadlineMs), exactVariables, returnHeader };
 };
 
 /** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */
 const startDeadline = (deadlineMs: number): Deadline => {
-  const controller = new AbortController();
-  // Each fetch under way listens, and a request may have hundreds; Node warns of a leak from the eleventh on.
-  setMaxListeners(0, controller.signal);
-  const timer = setTimeout(() => controller.abort('deadline' satisfies AbortReason), deadlineMs).unref();
+  const limit = createTimeLimit(performance.now() + deadlineMs);
+  const timer = setTimeout(limit.abort, deadlineMs, 'deadline' satisfies AbortReason).unref();
   let endsWithClient = false;
-  return {
-    dueAtMs: performance.now() + deadlineMs,
-    signal: controller.signal,
+  return Object.assign(limit, {
     abortWithClient: () => {
       endsWithClient = true;
     },
-    end: (responded) => {
+    end: (responded: boolean) => {
       if (responded || endsWithClient) clearTimeout(timer);
-      if (!responded && endsWithClient) controller.abort('client left' satisfies AbortReason);
+      if (!responded && endsWithClient) limit.abort('client left');
     },
-  };
+  });
 };
 
 /**

@@ -94,7 +94,7 @@ const readDefinitions = (supergraph: DocumentNode): Definitions =>
     ),
   );
 
-/** Calls back for each field with arguments that a `@requires` asks for of an object type. */
+/** Calls back for each field that a `@requires` asks for, with the coordinate of the field. */
 const visitRequired = (
   supergraph: DocumentNode,
   definitions: Definitions,
@@ -106,7 +106,7 @@ const visitRequired = (
         const text = requiresOf(directive);
         if (text !== undefined)
           mapFields(fieldSet(text), typeNameOf(ancestors), definitions, (type, node) => {
-            if (node.arguments?.length) found(`${type}.${node.name.value}`, node);
+            found(`${type}.${node.name.value}`, node);
             return node;
           });
       }

@@ -100,6 +100,13 @@ It needs Docker, or Java 17 or later and Maven, which downloads Kafka once (abou
                      --output <file>    … or to this file; published.graphql is expected next to it, the YAML files
                                         and examples/ next to the list
 `,
+  plan: `Prints the query plan of each operation in a file, and the number of its fetches, offline.
+
+  npm run plan -- <operation.graphql>   on gateway/supergraph.graphql
+                  --supergraph <file>   on another supergraph
+
+The operation is planned as it is written, within the gateway's budget.
+`,
   bench: `Runs a benchmark and writes its section of docs/benchmarks.md.
 
   npm run bench [-- graph [seconds per turn]]     queries and mutations through the gateway
@@ -129,6 +136,7 @@ npm run ratings -- <word>       rebuild, produce, key: work on the ratings
 npm run events -- <word>        lag, outbox, dlq, backfill: show and repair the events of all subgraphs
 npm run kafka                   a real Apache Kafka on this machine
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
+npm run plan -- <file>          the query plan of an operation
 npm run build                   generate and build what is stale, and check the types
 npm run generate                only generate
 npm run bench                   run a benchmark

@@ -15,6 +15,8 @@ export const perform = async (
       return (await import('./import/import.js')).importSource(args, signal);
     case 'compose':
       return (await import('./compose/command.js')).compose(args, { signal });
+    case 'plan':
+      return (await import('./plan.js')).plan(args, signal);
     case 'kafka':
       return (await import('./kafka.js')).kafka(args, signal);
     case 'events':

@@ -14,6 +14,20 @@ describe('createIdentityReader', () => {
     expect(read(sign(null))).toBeNull();
   });
 
+  it('an identity that is signed again within a second, or in a later one, is that of its viewer', () => {
+    let time = '2026-11-21T12:00:00.000Z';
+    const clock = { now: () => new Date(time) };
+    const sign = createIdentitySigner(secret, 'rating', clock);
+    const read = createIdentityReader(secret, 'rating', clock);
+    const viewers = [{ id: 'ann' }, { id: 'bob' }, null];
+    const first = viewers.map(sign);
+    time = '2026-11-21T12:00:00.999Z';
+    expect(viewers.map(sign)).toEqual(first);
+
+    time = '2026-11-21T12:01:00.500Z';
+    expect(viewers.map((viewer) => read(sign(viewer)))).toEqual(viewers);
+  });
+
   it('rejects an identity of another subgraph, of another secret, or older than a minute', () => {
     const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
     expect(createIdentityReader(secret, 'metadata', noon)(header)).toBe('invalid');

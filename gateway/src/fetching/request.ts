@@ -1,0 +1,55 @@
+import type { GraphQLError } from 'graphql';
+import type { RequestContext, TimeLimit } from '../request/context.js';
+import type { CacheHint } from './cache-hint.js';
+import type { SubgraphResponse } from './response.js';
+
+/** What a subgraph is asked. */
+export interface SubgraphRequest {
+  readonly kind: 'query' | 'mutation';
+  /** The document as JSON text with its quotes, as `"query($representations:[_Any!]!){…}"`. */
+  readonly query: string;
+  /** The other variables as JSON members without braces, in a fixed order, as `"id":"1","first":2`. */
+  readonly variables: string;
+  /** For a fetch of entities: the JSON text of each representation. */
+  readonly representations?: readonly string[];
+}
+
+/** For whom a subgraph is asked, and for how long. */
+export interface Asker extends Pick<RequestContext, 'viewer' | 'forwarded'> {
+  readonly deadline: TimeLimit;
+  /** Passes a header of the subgraph's response on; absent for a fetch that several share. */
+  readonly returnHeader?: RequestContext['returnHeader'];
+}
+
+/** What a fetch brought. The caller owns `data` and may change it. */
+export interface FetchResult extends SubgraphResponse {
+  /** Why there is no usable response; `data` is then undefined, and `errors` is empty. */
+  readonly failure: GraphQLError | undefined;
+  /**
+   * How long the response may be cached, in seconds, and by whom: 0 if it says nothing or the fetch failed.
+   */
+  readonly cacheHint: CacheHint;
+  /** The headers of the response that are returned to the client; absent if there are none. */
+  readonly returned?: Readonly<Record<string, string>>;
+}
+
+/** Asks a subgraph. Never rejects. */
+export type Fetch = (request: SubgraphRequest, asker: Asker) => Promise<FetchResult>;
+
+/** Returns the result of a fetch without a usable response. */
+export const failedFetch = (failure: GraphQLError): FetchResult => ({
+  data: undefined,
+  errors: [],
+  failure,
+  cacheHint: { maxAge: 0, scope: 'PUBLIC' },
+});
+
+/** Returns the body of the HTTP request. */
+export const bodyOf = ({ query, variables, representations }: SubgraphRequest): string => {
+  if (representations === undefined) return `{"query":${query},"variables":{${variables}}}`;
+  const separator = variables === '' ? '' : ',';
+  return `{"query":${query},"variables":{${variables}${separator}"representations":[${representations.join()}]}}`;
+};
+
+/** Returns how many whole milliseconds are left until the response is due. */
+export const remainingMs = ({ dueAtMs }: TimeLimit): number => Math.floor(dueAtMs - performance.now());
