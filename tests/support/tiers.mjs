@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '../..');
 const startsMore = /from 'node:child_process'|from '@cinegraph\/testing\/kafka|from '@cinegraph\/local\//;
 /** Files that load or break a database or subgraph for seconds, or ask thousands of times, by their names. */
 const takesLong =
-  /\/(race|faults|search-load|long-running|reload|lost-log|connections|movie-list|null-.+|.+-parallel)\.test\.ts$/;
+  /\/(race|faults|search-load|long-running|reload|lost-log|connections|movie-list|differential|server-suite|null-.+|.+-parallel)\.test\.ts$/;
 
 /** Packages whose sources start processes. */
 const startsProcesses = /\/packages\/(cli|local)\/test\//;

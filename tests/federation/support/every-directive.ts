@@ -71,7 +71,7 @@ export const everyDirective: Readonly<Record<string, string>> = {
     type Size @external { w: Int unit: String! }
     type Media @key(fields: "id") @interfaceObject {
       id: ID!
-      rating: Float!
+      rating: Float
       note(lang: String = "en"): String
       next: Media
     }
