@@ -5,7 +5,7 @@ import { startCompared, type Compared } from './support/differential.js';
 import { everyDirective, everyDirectiveRules } from './support/every-directive.js';
 
 /** How many operations are compared on each supergraph. A longer run finds more. */
-const count = Number(process.env['TEST_OPERATIONS'] ?? 600);
+const count = Number(process.env['TEST_OPERATIONS'] ?? 500);
 
 const schemaOf = (subgraph: string): string =>
   readFileSync(join(import.meta.dirname, '../../subgraphs', subgraph, 'schema.graphql'), 'utf8');

@@ -19,7 +19,7 @@ import {
   type VariableDefinitionNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
-import { fetchedFields, type FetchedField } from './merge.js';
+import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type WriteRepresentation } from './representations.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
@@ -126,8 +126,13 @@ export const compilePlan = (
 
   if (!plan.node) return undefined;
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
-  return compileNode(plan.node, []);
+  const compiled = compileNode(plan.node, []);
+  markFieldsOfOneFetch(fetchesIn(compiled));
+  return compiled;
 };
+
+const fetchesIn = (step: Step): readonly FetchStep[] =>
+  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesIn);
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(

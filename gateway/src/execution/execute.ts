@@ -138,7 +138,9 @@ const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boo
 
 /** Sets the fields of a fetch that brought nothing for an object. */
 const setNull = (target: JsonObject, fields: readonly FetchedField[]): void => {
-  for (const { name } of fields) if (name !== '__typename' && target[name] === undefined) target[name] = null;
+  for (const { name, isOnlyHere } of fields) {
+    if (name !== '__typename' && (isOnlyHere || target[name] === undefined)) target[name] = null;
+  }
 };
 
 /** Returns the objects at a path of the merged data; nulls on the way are left out. */

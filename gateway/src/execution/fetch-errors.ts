@@ -41,8 +41,9 @@ export const reportErrors = (
     for (const target of targets) {
       if (data !== undefined && hasFault.has(target)) continue;
       for (const { name } of step.fields) {
-        if (target[name] !== null || faults.at(target, name).length > 0) continue;
-        faults.add(target, name, error);
+        if (target[name] !== null) continue;
+        // The path of an error may lead below this field.
+        if (faults.at(target, name).length === 0) faults.add(target, name, error);
         isReported = true;
       }
     }

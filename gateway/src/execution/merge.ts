@@ -9,6 +9,8 @@ export interface FetchedField {
   readonly name: string;
   /** Undefined for a leaf. */
   readonly fields: readonly FetchedField[] | undefined;
+  /** True if no other fetch of the plan asks for it, so that whatever else has its name was not asked for. */
+  isOnlyHere: boolean;
 }
 
 /** Returns the response names of a selection set; those of all its type conditions together. */
@@ -33,12 +35,37 @@ export const fetchedFields = (
     }
   };
   sets.forEach(visit);
-  return [...found].map(([name, below]) => ({ name, fields: below && fetchedFields(below, fragments) }));
+  return [...found].map(([name, below]) => ({
+    name,
+    fields: below && fetchedFields(below, fragments),
+    isOnlyHere: false,
+  }));
+};
+
+/** Finds the fields that only one fetch of a plan asks for. */
+export const markFieldsOfOneFetch = (
+  fetches: readonly {
+    readonly path: readonly (string | number)[];
+    readonly fields: readonly FetchedField[];
+  }[],
+): void => {
+  const known = new Map<string, FetchedField | undefined>();
+  const visit = (path: string, fields: readonly FetchedField[]): void => {
+    for (const field of fields) {
+      const key = `${path}.${field.name}`;
+      known.set(key, known.has(key) ? undefined : field);
+      if (field.fields) visit(key, field.fields);
+    }
+  };
+  for (const { path, fields } of fetches) visit(path.filter((step) => step !== '@').join('.'), fields);
+  for (const field of known.values()) if (field) field.isOnlyHere = true;
 };
 
 /**
- * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect. Null
- * replaces nothing, and the name of an interface object's type does not replace that of the object.
+ * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect: an
+ * object is taken with all its members, and those that were not asked for are replaced by the fetch that asks
+ * for them. Null replaces no value of another fetch, and the name of an interface object's type does not replace
+ * that of the object.
  */
 export const mergeFetched = (
   target: JsonObject,
@@ -46,11 +73,12 @@ export const mergeFetched = (
   fields: readonly FetchedField[],
   types: TypeConditions,
 ): void => {
-  for (const { name, fields: below } of fields) {
+  for (const { name, fields: below, isOnlyHere } of fields) {
     const value = source[name];
-    if (value === undefined) continue;
     const known = target[name];
-    if (known === undefined || known === null) target[name] = value;
+    if (value === undefined) {
+      if (isOnlyHere && known !== undefined) target[name] = undefined;
+    } else if (isOnlyHere || known === undefined || known === null) target[name] = value;
     else if (value === null || value === known) continue;
     else if (below) mergeValue(known, value, below, types);
     else if (name !== '__typename' || !types.isObjectType(known)) target[name] = value;

@@ -36,7 +36,19 @@ export interface GeneratedOperation {
 const maxDepth = 4;
 
 /** Aliases that are likely to meet: names of keys, of required fields, and of JavaScript. */
-const aliases = ['id', 'sku', 'title', 'name', 'x', 'y', '__typename', 'constructor', 'size', 'price', '_entities'];
+const aliases = [
+  'id',
+  'sku',
+  'title',
+  'name',
+  'x',
+  'y',
+  '__typename',
+  'constructor',
+  'size',
+  'price',
+  '_entities',
+];
 
 /**
  * Generates a valid operation: aliases that meet, fragments on every kind of type, `@skip` and `@include`
@@ -72,8 +84,13 @@ const generateOnce = (schema: GraphQLSchema, random: SeededRandom): GeneratedOpe
     if (!isNonNullType(type) && chance(8)) return { json: null, literal: 'null' };
     const nullable = getNullableType(type);
     if (isListType(nullable)) {
-      const items = Array.from({ length: random.int(3) }, () => valueOf(nullable.ofType as GraphQLInputType, depth + 1));
-      return { json: items.map(({ json }) => json), literal: `[${items.map(({ literal }) => literal).join(', ')}]` };
+      const items = Array.from({ length: random.int(3) }, () =>
+        valueOf(nullable.ofType as GraphQLInputType, depth + 1),
+      );
+      return {
+        json: items.map(({ json }) => json),
+        literal: `[${items.map(({ literal }) => literal).join(', ')}]`,
+      };
     }
     if (isInputObjectType(nullable)) {
       const all = Object.values(nullable.getFields());
@@ -154,7 +171,9 @@ const generateOnce = (schema: GraphQLSchema, random: SeededRandom): GeneratedOpe
       if ((kind < 34 || usable.length === 0) && depth < maxDepth) {
         if (chance(10)) return `...${conditions()} { ${selection(type, depth + 1)} }`;
         const overlapping = compositeTypes.filter((one) => doTypesOverlap(schema, one, type));
-        const abstract = isAbstractType(type) ? overlapping : overlapping.filter((one) => one === type || chance(30));
+        const abstract = isAbstractType(type)
+          ? overlapping
+          : overlapping.filter((one) => one === type || chance(30));
         const condition = abstract.length > 0 ? random.pick(abstract) : type;
         return `... on ${condition.name}${conditions()} { ${selection(condition, depth + 1)} }`;
       }
@@ -281,9 +300,9 @@ export const shrink = async (
 ): Promise<GeneratedOperation> => {
   let smallest = failing;
   let attempts = 0;
-  for (let progress = true; progress && attempts < maxAttempts; ) {
+  for (let progress = true; progress && attempts < maxAttempts;) {
     progress = false;
-    for (let index = 0, candidates = smallerOnes(smallest.document); index < candidates.length; ) {
+    for (let index = 0, candidates = smallerOnes(smallest.document); index < candidates.length;) {
       const document = candidates[index]?.();
       const isCandidate = document && attempts < maxAttempts && validate(schema, document).length === 0;
       if (isCandidate) attempts += 1;
@@ -306,7 +325,11 @@ const smallerOnes = (document: DocumentNode): (() => DocumentNode | undefined)[]
   visit(document, {
     enter: (node) => {
       if (node.kind === Kind.FRAGMENT_DEFINITION) fragments.set(node.name.value, node);
-      if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD)
+      if (
+        node.kind === Kind.FIELD ||
+        node.kind === Kind.INLINE_FRAGMENT ||
+        node.kind === Kind.FRAGMENT_SPREAD
+      )
         selections.push(node);
       if (node.kind === Kind.DIRECTIVE || node.kind === Kind.ARGUMENT) details.push(node);
     },

@@ -36,7 +36,9 @@ export interface WorldRules {
   /** The selections of `@requires`; such a field is a text that holds the values of the selection. */
   readonly requires?: Readonly<Record<string, string>>;
   /** The arguments from `@fromContext`, with the type and field from which they come. */
-  readonly contexts?: Readonly<Record<string, Readonly<Record<string, readonly [type: string, field: string]>>>>;
+  readonly contexts?: Readonly<
+    Record<string, Readonly<Record<string, readonly [type: string, field: string]>>>
+  >;
 }
 
 /**
@@ -76,7 +78,10 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
   const { keys = [], stable = [], requires = {}, contexts = {} } = rules;
   const required = new Set<string>(stable);
   const selectionOf = new Map(
-    Object.entries(requires).map(([name, text]) => [name, (parse(`{${text}}`).definitions[0] as { selectionSet: SelectionSetNode }).selectionSet]),
+    Object.entries(requires).map(([name, text]) => [
+      name,
+      (parse(`{${text}}`).definitions[0] as { selectionSet: SelectionSetNode }).selectionSet,
+    ]),
   );
   const collect = ({ selections }: SelectionSetNode): void => {
     for (const selection of selections) {
@@ -88,7 +93,9 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
 
   const fieldTypeOf = (typename: string, field: string): GraphQLOutputType | undefined => {
     const type = api.getType(typename);
-    return type && 'getFields' in type ? (type.getFields()[field]?.type as GraphQLOutputType | undefined) : undefined;
+    return type && 'getFields' in type
+      ? (type.getFields()[field]?.type as GraphQLOutputType | undefined)
+      : undefined;
   };
 
   const resolve: World['resolve'] = (source, field, args, type) => {
@@ -124,7 +131,9 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
     if (!isNonNullType(type) && seed % 9 === 2) return null;
     const nullable = getNullableType(type);
     if (isListType(nullable)) {
-      return Array.from({ length: seed % 4 }, (_, index) => itemOf(`${text}|${index}`, nullable.ofType as GraphQLOutputType, source));
+      return Array.from({ length: seed % 4 }, (_, index) =>
+        itemOf(`${text}|${index}`, nullable.ofType as GraphQLOutputType, source),
+      );
     }
     return oneOf(text, seed >>> 3, getNamedType(nullable).name, source);
   };
@@ -171,9 +180,17 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
         const field = selection.name.value;
         const declared = fieldTypeOf((source as Source).__typename, field) ?? hiddenType;
         const args = Object.fromEntries(
-          (selection.arguments ?? []).map(({ name, value }) => [name.value, 'value' in value ? value.value : null]),
+          (selection.arguments ?? []).map(({ name, value }) => [
+            name.value,
+            'value' in value ? value.value : null,
+          ]),
         );
-        const value = resolve(source as Source, field, { ...defaultsOf(source as Source, field), ...args }, declared);
+        const value = resolve(
+          source as Source,
+          field,
+          { ...defaultsOf(source as Source, field), ...args },
+          declared,
+        );
         return [[field, selection.selectionSet ? read(selection.selectionSet, value) : value]];
       }),
     );
@@ -193,13 +210,19 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
   const resolversOf: World['resolversOf'] = (sdl) => {
     const resolvers: Record<string, Record<string, unknown>> = {};
     for (const definition of parse(sdl).definitions) {
-      if (definition.kind === Kind.UNION_TYPE_DEFINITION || definition.kind === Kind.INTERFACE_TYPE_DEFINITION) {
+      if (
+        definition.kind === Kind.UNION_TYPE_DEFINITION ||
+        definition.kind === Kind.INTERFACE_TYPE_DEFINITION
+      ) {
         resolvers[definition.name.value] = {
           __resolveType: ({ __typename }: Source) => __typename,
-          ...(definition.directives?.some(({ name }) => name.value === 'key') && { __resolveReference: fromReference }),
+          ...(definition.directives?.some(({ name }) => name.value === 'key') && {
+            __resolveReference: fromReference,
+          }),
         };
       }
-      if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.OBJECT_TYPE_EXTENSION) continue;
+      if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.OBJECT_TYPE_EXTENSION)
+        continue;
       const typename = definition.name.value;
       const own = (resolvers[typename] ??= { __resolveReference: fromReference });
       if (['Query', 'Mutation'].includes(typename)) delete own['__resolveReference'];
@@ -244,7 +267,7 @@ const fromReference = (representation: Json): Source => {
   const id =
     typeof representation['id'] === 'string'
       ? representation['id']
-      : /"sku-([^"]+)"/.exec(text)?.[1] ?? /"code-Ref:([^"|]+)\|/.exec(text)?.[1];
+      : (/"sku-([^"]+)"/.exec(text)?.[1] ?? /"code-Ref:([^"|]+)\|/.exec(text)?.[1]);
   if (id === undefined) throw new Error(`no key is in ${text}`);
   return { __typename: id.split(':')[0] ?? '', id, parent: undefined, representation };
 };
