@@ -19,6 +19,7 @@ import {
   type VariableDefinitionNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
+import { compileContexts, type ContextVariable } from './contexts.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type WriteRepresentation } from './representations.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
@@ -44,6 +45,8 @@ export interface FetchStep {
   readonly represent: WriteRepresentation | undefined;
   /** The response names that the representation is made of, without those below them. */
   readonly required: readonly string[];
+  /** Variables whose values stand above each of its objects (`@fromContext`); empty for most fetches. */
+  readonly contexts: readonly ContextVariable[];
   /** What it fetches for each of its objects. */
   readonly fields: readonly FetchedField[];
   /** Response names that the planner replaced, by the name in the subgraph's response. */
@@ -114,6 +117,7 @@ export const compilePlan = (
           )
         : undefined,
       required: [...namesOf(fetch.requires ?? [])],
+      contexts: compileContexts(fetch.contextRewrites ?? []),
       fields: fieldsOfFetch(document, isEntityFetch),
       renamed: new Map(
         (fetch.outputRewrites ?? []).flatMap((rewrite) =>

@@ -1,6 +1,7 @@
 import type { CacheHint } from '../fetching/cache-hint.js';
 import type { RequestContext } from '../request/context.js';
 import type { FetchStep, Step } from './compile.js';
+import { contextOf, nestedObjectsAt } from './contexts.js';
 import type { Faults } from './faults.js';
 import { reportErrors } from './fetch-errors.js';
 import { isObject, mergeFetched, type FetchedField } from './merge.js';
@@ -68,16 +69,42 @@ const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> =
   }
 };
 
-const fetchEntities = async (
-  step: FetchStep,
-  represent: NonNullable<FetchStep['represent']>,
-  execution: Execution,
-): Promise<void> => {
+const fetchEntities = (step: FetchStep, represent: Represent, execution: Execution): Promise<void> => {
+  const variables = variablesOf(step, execution);
+  if (step.contexts.length === 0) {
+    const objects = targetsAt(execution.data, step.path);
+    return fetchEntitiesOf({ step, represent, execution, objects, variables });
+  }
+  // Objects with the same context share a fetch.
+  const byContext = new Map<string, JsonObject[]>();
+  for (const nested of nestedObjectsAt(execution.data, step.path)) {
+    const context = contextOf(nested, step.contexts, execution.types);
+    byContext.set(context, [...(byContext.get(context) ?? []), nested.object]);
+  }
+  const fetches = [...byContext].map(([context, objects]) =>
+    fetchEntitiesOf({
+      ...{ step, represent, execution, objects },
+      variables: variables === '' ? context : `${variables},${context}`,
+    }),
+  );
+  return Promise.all(fetches).then(nothing);
+};
+
+type Represent = NonNullable<FetchStep['represent']>;
+
+const fetchEntitiesOf = async (options: {
+  step: FetchStep;
+  represent: Represent;
+  execution: Execution;
+  objects: readonly JsonObject[];
+  variables: string;
+}): Promise<void> => {
+  const { step, represent, execution, objects, variables } = options;
   const representations: string[] = [];
   /** The objects of each representation, in its order. */
   const targets: JsonObject[][] = [];
   const indexes = new Map<string, number>();
-  for (const target of targetsAt(execution.data, step.path)) {
+  for (const target of objects) {
     if (execution.faults && inheritFaults(step, target, execution.faults)) continue;
     const text = represent(target);
     if (text === null) setNull(target, step.fields);
@@ -91,7 +118,6 @@ const fetchEntities = async (
   }
   if (representations.length === 0) return;
   const { operation, query, client } = step;
-  const variables = variablesOf(step, execution);
   const result = await client.fetch(
     { kind: operation, query, variables, representations },
     execution.context,

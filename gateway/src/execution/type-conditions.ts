@@ -68,7 +68,8 @@ const readKeys = (supergraph: DocumentNode): Map<string, string[][]> => {
     },
   });
   for (const definition of supergraph.definitions) {
-    if (!('directives' in definition) || !('name' in definition) || !definition.name) continue;
+    if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.INTERFACE_TYPE_DEFINITION)
+      continue;
     for (const directive of definition.directives ?? []) {
       const key = directive.name.value === 'join__type' ? textOf(directive, 'key') : undefined;
       if (key === undefined) continue;

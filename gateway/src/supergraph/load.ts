@@ -9,6 +9,7 @@ import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
+import { loadableSdl } from './features.js';
 import { readFieldRules } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
@@ -44,9 +45,11 @@ export const loadSupergraph = async (options: {
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
   const { executor, subgraphUrls, overrideLabels } = settings;
+  const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
-    sdl,
+    // The stock executor refuses what it does not execute itself.
+    sdl: executor === 'stock' ? sdl : loadableSdl(sdl, document),
     validate,
     logger,
     clientOf: ({ name, url: routingUrl }) => {
@@ -57,7 +60,6 @@ export const loadSupergraph = async (options: {
     },
   });
   const { schema } = stock;
-  const document = parse(sdl, { noLocation: true });
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
