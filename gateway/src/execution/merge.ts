@@ -57,7 +57,8 @@ export const markFieldsOfOneFetch = (
       if (field.fields) visit(key, field.fields);
     }
   };
-  for (const { path, fields } of fetches) visit(path.filter((step) => step !== '@').join('.'), fields);
+  for (const { path, fields } of fetches)
+    visit(path.map((step) => (step === '@' ? '' : `.${step}`)).join(''), fields);
   for (const field of known.values()) if (field) field.isOnlyHere = true;
 };
 
