@@ -27,8 +27,8 @@ interface Fault {
  */
 export interface Faults {
   /**
-   * Adds an error at the value `key` of an object or list. A field has one error: a second one at the same path,
-   * of another fetch, is left out.
+   * Adds an error at the value `key` of an object or list. A field has one error: a second one at the same
+   * path, of another fetch, is left out.
    */
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
   /** Adds an error that belongs to no value. */

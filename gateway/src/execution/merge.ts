@@ -65,8 +65,8 @@ export const markFieldsOfOneFetch = (
 /**
  * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect: an
  * object is taken with all its members, and those that were not asked for are replaced by the fetch that asks
- * for them. Null replaces no value of another fetch, and the name of an interface object's type does not replace
- * that of the object.
+ * for them. Null replaces no value of another fetch, and the name of an interface object's type does not
+ * replace that of the object.
  */
 export const mergeFetched = (
   target: JsonObject,

@@ -134,8 +134,8 @@ export const normalise = (
       }
     };
     /**
-     * An interface may be an interface object of a subgraph. The planner cannot narrow that to an abstract type
-     * which does not implement the interface, so that the object types stand for it.
+     * An interface may be an interface object of a subgraph. The planner cannot narrow that to an abstract
+     * type which does not implement the interface, so that the object types stand for it.
      */
     const narrowed = (
       outer: GraphQLCompositeType,

@@ -62,7 +62,7 @@ const findProduct = (key: ProductKey) =>
 const findDeprecated = (key: { sku: string; package: string }) =>
   key.sku === deprecatedProduct.sku && key.package === deprecatedProduct.package ? deprecatedProduct : null;
 
-/** Returns the subgraph `products` that the suite tests; the schema and the data are those that it expects. */
+/** Returns the subgraph `products` that the suite tests. Schema and data are those that it expects. */
 export const productsSubgraph = (suite: string): SubgraphDefinition<object> => ({
   name: 'products',
   schema: pathToFileURL(join(suite, 'products.graphql')),

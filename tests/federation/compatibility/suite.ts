@@ -16,9 +16,9 @@ const version = '1.2.1';
 const integrity = 'aR8+SS8lgMa+DEc1Gjn7d1IeqJGxegfwdFhDiF2eT6T0fGujCYEgJQXqPKMXRViIiFtoqxGktvpjJmILrC5coA==';
 
 /**
- * Unpacks the suite into `.data`, once for each clone, and returns its folder. The package is no dependency of
- * ours: it brings a process manager and a second Jest, which its tests do not need. Undefined if the registry
- * cannot be reached; with `CI` set it throws then.
+ * Unpacks the suite into `.data`, once for each clone, and returns its folder. The package is no dependency
+ * of ours: it brings a process manager and a second Jest, which its tests do not need. Undefined if the
+ * registry cannot be reached; with `CI` set it throws then.
  */
 export const unpackSuite = async (): Promise<string | undefined> => {
   const folder = join(root, '.data', 'compatibility', version);

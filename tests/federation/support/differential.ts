@@ -10,7 +10,8 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { seededRandom } from '@cinegraph/testing/seed';
-import { generateOperation, printOperation, shrink, type GeneratedOperation } from './generator.js';
+import { generateOperation } from './generator.js';
+import { printOperation, shrink, type GeneratedOperation } from './shrink.js';
 import { composeSubgraphs, linked, startSupergraph, type Answer } from './supergraph.js';
 import { createWorld, type Source, type World, type WorldRules } from './world.js';
 
@@ -102,8 +103,12 @@ interface Expected {
 /** Executes operations with graphql-js on one schema over the world. */
 const createMonolith = (schema: GraphQLSchema, world: World) => {
   const nullable = withNullableFields(schema);
-  const fieldResolver: GraphQLFieldResolver<Source | undefined, unknown> = (source, args, _, info) =>
-    world.resolve(source ?? world.root(info.parentType.name), info.fieldName, args, info.returnType);
+  const fieldResolver: GraphQLFieldResolver<Source | undefined, unknown> = (
+    source,
+    args: Readonly<Record<string, unknown>>,
+    _,
+    info,
+  ) => world.resolve(source ?? world.root(info.parentType.name), info.fieldName, args, info.returnType);
   const run = (on: GraphQLSchema, { document, variables }: GeneratedOperation): ExecutionResult =>
     execute({
       schema: on,
