@@ -34,19 +34,15 @@ export const prune = (document: DocumentNode): DocumentNode | undefined => {
     const names = new Set(
       current.definitions.flatMap((one) => (one.kind === Kind.FRAGMENT_DEFINITION ? [one.name.value] : [])),
     );
-    let changed = false;
-    const drop = () => {
-      changed = true;
-      return null;
-    };
     const next: DocumentNode = visit(current, {
-      FragmentDefinition: (node) => (spreads.has(node.name.value) ? undefined : drop()),
-      VariableDefinition: (node) => (used.has(node.variable.name.value) ? false : drop()),
-      FragmentSpread: (node) => (names.has(node.name.value) ? undefined : drop()),
-      Field: { leave: (node) => (node.selectionSet?.selections.length === 0 ? drop() : undefined) },
-      InlineFragment: { leave: (node) => (node.selectionSet.selections.length === 0 ? drop() : undefined) },
+      FragmentDefinition: (node) => (spreads.has(node.name.value) ? undefined : null),
+      VariableDefinition: (node) => (used.has(node.variable.name.value) ? false : null),
+      FragmentSpread: (node) => (names.has(node.name.value) ? undefined : null),
+      Field: { leave: (node) => (node.selectionSet?.selections.length === 0 ? null : undefined) },
+      InlineFragment: { leave: (node) => (node.selectionSet.selections.length === 0 ? null : undefined) },
     });
-    if (!changed) {
+    // `visit` returns the same document if it changed nothing.
+    if (next === current) {
       const rest = current.definitions.filter(
         (one) =>
           (one.kind !== Kind.OPERATION_DEFINITION && one.kind !== Kind.FRAGMENT_DEFINITION) ||
