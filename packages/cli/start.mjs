@@ -74,7 +74,8 @@ const perform = async (command, args, signal) => {
     return 0;
   }
   const { ensureInstalled } = await import('./bootstrap/install.mjs');
-  const { commandLine, ensureBuilt, everything, generate } = await import('./bootstrap/build.mjs');
+  const { commandLine, ensureBuilt, everything, generate, workspaces } =
+    await import('./bootstrap/build.mjs');
   if (command === 'start') {
     const { assertPortFree, readStartOptions } = await import('./bootstrap/options.mjs');
     await assertPortFree(readStartOptions(args, root).port, process.env.HOST || '127.0.0.1');
@@ -88,7 +89,10 @@ const perform = async (command, args, signal) => {
   switch (command) {
     case 'build':
       // The other commands run what was built without this check, which takes longer than the build.
-      return runNode([join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], signal);
+      return runNode(
+        [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b', ...workspaces(root)],
+        signal,
+      );
     case 'test':
       return test(args, signal);
     case 'test:unit':

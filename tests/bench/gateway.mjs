@@ -43,7 +43,12 @@ const contestants = [
 const turns = [
   { graph: 'narrow', connections: 32 },
   { graph: 'wide', connections: 32 },
-  ...(only === '' ? [1, 256].flatMap((connections) => [{ graph: 'narrow', connections }, { graph: 'wide', connections }]) : []),
+  ...(only === ''
+    ? [1, 256].flatMap((connections) => [
+        { graph: 'narrow', connections },
+        { graph: 'wide', connections },
+      ])
+    : []),
 ];
 
 if (!existsSync('/usr/bin/wrk')) {
@@ -61,7 +66,8 @@ const cleanUp = cleaningUp(async () => {
 });
 try {
   const supergraphs = JSON.parse(await nextLine(subgraphs));
-  for (const [graph, sdl] of Object.entries(supergraphs)) await writeFile(join(folder, `${graph}.graphql`), sdl);
+  for (const [graph, sdl] of Object.entries(supergraphs))
+    await writeFile(join(folder, `${graph}.graphql`), sdl);
   const results = new Map();
   for (let round = 1; round <= rounds; round += 1) {
     for (const turn of turns) {
@@ -98,10 +104,24 @@ async function countFetches() {
 
 async function takeTurn({ script, args = [], env = {} }, { graph, connections }, supergraphs) {
   const urls = [...supergraphs[graph].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
-  const gateway = pinned(gatewayCore, [process.execPath, script, ...args, ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : [])], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH: process.env.PATH, NODE_ENV: 'production', SUPERGRAPH_PATH: join(folder, `${graph}.graphql`), ...env },
-  });
+  const gateway = pinned(
+    gatewayCore,
+    [
+      process.execPath,
+      script,
+      ...args,
+      ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : []),
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: {
+        PATH: process.env.PATH,
+        NODE_ENV: 'production',
+        SUPERGRAPH_PATH: join(folder, `${graph}.graphql`),
+        ...env,
+      },
+    },
+  );
   try {
     const url = await urlOf(gateway);
     const body = JSON.stringify({ query: queries[graph] });
@@ -135,7 +155,11 @@ async function urlOf(child) {
 }
 
 async function check(url, body) {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
   const { data, errors } = await response.json();
   if (errors || !data) throw new Error(`${url}: ${JSON.stringify(errors)}`);
 }
@@ -147,9 +171,26 @@ async function load(url, body, connections, forSeconds) {
     `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = ${JSON.stringify(body)}\n` +
       `done = function(summary, latency) io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.timeout + summary.errors.read)) end\n`,
   );
-  const wrk = pinned(otherCores, ['wrk', '-t', '1', '--timeout', '60s', '-c', String(connections), '-d', `${forSeconds}s`, '-s', script, url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const wrk = pinned(
+    otherCores,
+    [
+      'wrk',
+      '-t',
+      '1',
+      '--timeout',
+      '60s',
+      '-c',
+      String(connections),
+      '-d',
+      `${forSeconds}s`,
+      '-s',
+      script,
+      url,
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   let output = '';
   for await (const chunk of wrk.stdout.setEncoding('utf8')) output += chunk;
   const [, requests, duration, p50, p99, failed] = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(output) ?? [];
@@ -174,7 +215,10 @@ function memoryOf(pid) {
 
 function writeReport(results) {
   const median = (key, valueOf) => {
-    const values = results.get(key).map(valueOf).sort((left, right) => left - right);
+    const values = results
+      .get(key)
+      .map(valueOf)
+      .sort((left, right) => left - right);
     return values[Math.floor(values.length / 2)];
   };
   const sections = turns.map(({ graph, connections }) => {
@@ -186,7 +230,9 @@ function writeReport(results) {
       return `| ${name} | ${figure('cpuMs').toFixed(3)} | ${(stock / figure('cpuMs')).toFixed(1)} | ${Math.round(figure('perSecond'))} | ${figure('p50Ms').toFixed(1)} | ${figure('p99Ms').toFixed(1)} | ${Math.round(figure('memoryMiB'))} | ${figure('fetches').toFixed(2)} |`;
     });
     const most = Math.max(...present.map(({ name }) => stock / median(keyOf(name), ({ cpuMs }) => cpuMs)));
-    const bars = present.map(({ name }) => bar(name, stock / median(keyOf(name), ({ cpuMs }) => cpuMs), most));
+    const bars = present.map(({ name }) =>
+      bar(name, stock / median(keyOf(name), ({ cpuMs }) => cpuMs), most),
+    );
     return `**${graph}, ${connections} connection${connections === 1 ? '' : 's'}**
 
 | gateway | CPU ms | × stock | requests/s | p50 ms | p99 ms | MiB | fetches |
@@ -198,7 +244,11 @@ stock's CPU per request over theirs
 ${bars.join('\n')}
 \`\`\``;
   });
-  writeSection('CPU of the gateway for each request', 'npm run bench -- gateway', `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
+  writeSection(
+    'CPU of the gateway for each request',
+    'npm run bench -- gateway',
+    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
 
-${sections.join('\n\n')}`);
+${sections.join('\n\n')}`,
+  );
 }

@@ -47,7 +47,8 @@ describe('the codes of errors', () => {
       const sources = sourcesIn(join(dirname(schemaPath ?? '').slice(root.length), 'src'));
       const common: readonly string[] = Object.values(refusalCode);
       const neverSent = values.filter((code) => !common.includes(code) && !sources.includes(`'${code}'`));
-      expect({ values: values.length > 0, neverSent }).toEqual({ values: true, neverSent: [] });
+      expect(values.length > 0).toBe(sdl.includes('enum ErrorCode'));
+      expect(neverSent).toEqual([]);
     },
   );
 

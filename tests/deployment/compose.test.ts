@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
 import { brokerVariables, readBrokerAddress } from '@cinegraph/messaging/open-broker';
@@ -7,13 +7,26 @@ import { readSubgraphSettings, subgraphVariables } from '@cinegraph/subgraph/set
 import { ingestVariables } from '@cinegraph/rating/consumers/ratings-topic';
 import { readTelemetrySettings } from '@cinegraph/service/telemetry/settings';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
-import { composeText, expand, readComposeFile, type ComposeService } from '../support/compose-file.js';
+import {
+  composeText,
+  expand,
+  missingOf,
+  readComposeFile,
+  type ComposeService,
+} from '../support/compose-file.js';
 import { readImage, root } from '../support/image.js';
 
 const key = 'k'.repeat(32);
 const services = readComposeFile({ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key });
 const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
-const { subgraphs } = readSupergraphYaml(`${root}supergraph.yaml`, {});
+const listed = readSupergraphYaml(`${root}supergraph.yaml`, {}).subgraphs.map((subgraph) => {
+  const folder = dirname(subgraph.schemaPath ?? '').slice(root.length);
+  const imports = existsSync(`${root}${folder}/src/import/catalogue.ts`);
+  return { ...subgraph, port: new URL(subgraph.routingUrl).port, folder, imports };
+});
+/** One test says what docker-compose.yml lacks; the others look at the subgraphs that it has. */
+const subgraphs = listed.filter(({ name }) => name in services);
+const importing = subgraphs.filter(({ imports }) => imports);
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
 /** OpenTelemetry's own variables, as far as the document for operators has them. */
 const telemetry = readFileSync(`${root}docs/operations.md`, 'utf8').match(/\bOTEL_\w+/g) ?? [];
@@ -35,6 +48,29 @@ const imageEnvironment = readImage().env;
 const wholeEnvironmentOf = (name: string) => ({ ...imageEnvironment, ...environmentOf(name) });
 
 describe('docker-compose.yml beside supergraph.yaml', () => {
+  it('has all lines that the subgraphs of the list need; those that it lacks are printed here', () => {
+    const names = listed.map(({ name }) => name);
+    const missing = new Set(listed.flatMap((subgraph) => missingOf(subgraph, names, version)));
+    expect([...missing].join('\n\n')).toBe('');
+  });
+
+  it('prints a service, an importer, a database and an address for a subgraph that it lacks', () => {
+    const subgraph = { name: 'reviews', port: '4003', folder: 'subgraphs/reviews', imports: true };
+    const lines = missingOf(subgraph, ['metadata', 'rating', 'reviews'], version).join('\n').split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        ...[
+          'x-reviews-image: &reviews-image',
+          '  reviews: &reviews-database',
+          '  reviews:',
+          '      PORT: 4003',
+        ],
+        ...['  import-reviews:', '      SUBGRAPH_URL_REVIEWS: http://reviews:4003/graphql'],
+        '      for name in metadata rating reviews events; do',
+      ]),
+    );
+  });
+
   it('runs the gateway and each subgraph of the list, and nothing else, in the profile apps', () => {
     const apps = Object.keys(services).filter((name) => of(name).profiles.includes('apps'));
     expect(apps.sort()).toEqual(['gateway', ...subgraphs.map(({ name }) => name)].sort());
@@ -46,10 +82,15 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
   it('reads the variables and has the profiles that deployment.md lists, and no other', () => {
     const document = readFileSync(`${root}docs/deployment.md`, 'utf8');
     // `$$` is a dollar sign for the shell of a container.
-    const read = new Set([...composeText.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, variable]) => variable));
+    const databases = listed.map(({ name }) => `DATABASE_URL_${name.toUpperCase()}`);
+    const read = new Set(
+      [...composeText.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, variable = '']) =>
+        databases.includes(variable) ? 'DATABASE_URL_<NAME>' : variable,
+      ),
+    );
     const section = /^## Variables$([^]*?)^## /m.exec(document)?.[1] ?? '';
-    const listed = [...section.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, variable]) => variable);
-    expect([...new Set(listed)].sort()).toEqual([...read].sort());
+    const documented = [...section.matchAll(/`([A-Z][A-Z_]+(?:<NAME>)?)`/g)].map(([, variable]) => variable);
+    expect([...new Set(documented)].sort()).toEqual([...read].sort());
     expect(document.match(/^\| `(infra|apps|import)` \|/gm)).toHaveLength(3);
   });
 
@@ -71,16 +112,17 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
 
   it.each(subgraphs)(
     'builds $name, its importer and its database by the same names',
-    ({ name, schemaPath = '' }) => {
+    ({ name, folder, imports }) => {
       const image = {
         image: `cinegraph/${name}:${version}`,
-        build: { context: '.', args: { SERVICE: dirname(schemaPath).slice(root.length) } },
+        build: { context: '.', args: { SERVICE: folder } },
       };
-      expect(of(name)).toMatchObject(image);
-      expect(of(`import-${name}`)).toMatchObject(image);
-      const database = `DATABASE_URL_${name.toUpperCase()}`;
-      const url = `postgresql://${name}:p4ss@postgres:5432/${name}`;
-      expect([environmentOf(name)[database], environmentOf(`import-${name}`)[database]]).toEqual([url, url]);
+      for (const container of imports ? [name, `import-${name}`] : [name]) {
+        expect(of(container)).toMatchObject(image);
+        expect(environmentOf(container)[`DATABASE_URL_${name.toUpperCase()}`]).toBe(
+          `postgresql://${name}:p4ss@postgres:5432/${name}`,
+        );
+      }
       expect(/for name in (.*); do/.exec(composeText)?.[1]?.split(' ')).toContain(name);
     },
   );
@@ -120,7 +162,7 @@ describe('the variables of docker-compose.yml', () => {
     });
   });
 
-  it.each(subgraphs)('give the importer of $name its database, the broker and nothing else', ({ name }) => {
+  it.each(importing)('give the importer of $name its database, the broker and nothing else', ({ name }) => {
     expect(Object.keys(environmentOf(`import-${name}`)).sort()).toEqual(
       [`DATABASE_URL_${name.toUpperCase()}`, ...Object.keys(brokerVariables({}))].sort(),
     );
@@ -138,20 +180,20 @@ describe('the variables of docker-compose.yml', () => {
     expect(/for name in (.*); do/.exec(composeText)?.[1]?.split(' ')).toContain('events');
   });
 
-  it.each(subgraphs)('hand $name the password of a Kafka outside, over TLS only', ({ name }) => {
+  it.each(subgraphs)('hand $name the password of a Kafka outside, over TLS only', ({ name, imports }) => {
     const given = {
       ...{ POSTGRES_PASSWORD: 'p4ss', SUBGRAPH_KEY: key, KAFKA_BROKERS: 'b-1.example.org:9096' },
       ...{ KAFKA_USERNAME: 'writer', KAFKA_PASSWORD: 'k4fka', KAFKA_SASL_MECHANISM: 'scram-sha-256' },
     };
     const brokerOf = (changed: Record<string, string>) =>
-      [name, `import-${name}`].map((container) =>
+      (imports ? [name, `import-${name}`] : [name]).map((container) =>
         readBrokerAddress(
           (readComposeFile({ ...given, ...changed })[container]?.environment ?? {}) as NodeJS.ProcessEnv,
         ),
       );
     const sasl = { mechanism: 'scram-sha-256', username: 'writer', password: 'k4fka' };
     const address = { kafka: ['b-1.example.org:9096'], tls: { ca: undefined }, sasl };
-    expect(brokerOf({ KAFKA_TLS: 'true' })).toEqual([address, address]);
+    expect(brokerOf({ KAFKA_TLS: 'true' })).toEqual(imports ? [address, address] : [address]);
     expect(() => brokerOf({})).toThrow(/KAFKA_TLS: is not set, but needed/);
   });
 
@@ -222,8 +264,8 @@ describe('the containers of docker-compose.yml', () => {
     for (const { image } of Object.values(services)) expect(image).toMatch(/:\d+\.\d+(\.\d+)?$/);
   });
 
-  it.each(subgraphs)('$name and its importer wait for a database that answers', ({ name }) => {
-    for (const one of [name, `import-${name}`]) {
+  it.each(subgraphs)('$name and its importer wait for a database that answers', ({ name, imports }) => {
+    for (const one of imports ? [name, `import-${name}`] : [name]) {
       expect(of(one).depends_on?.['postgres']?.condition).toBe('service_healthy');
     }
   });
@@ -241,7 +283,7 @@ describe('the containers of docker-compose.yml', () => {
   });
 
   it('of an import end by themselves, and rating waits for the movies', () => {
-    for (const { name } of subgraphs) expect(of(`import-${name}`)['restart']).toBe('no');
+    for (const { name } of importing) expect(of(`import-${name}`)['restart']).toBe('no');
     expect(of('import-rating').depends_on?.['import-metadata']?.condition).toBe(
       'service_completed_successfully',
     );

@@ -294,14 +294,19 @@ describe.each(brokerKinds)('the outbox, %s', (kind) => {
       const change = async (query: string, variables: Record<string, unknown>): Promise<string> => {
         const { data, errors } = await world.ask(metadataUrl, query, variables, 'curator', 'metadata');
         if (!data || errors) throw new Error(errors?.[0]?.message ?? 'The response has no data.');
-        return String(data['id'] ?? (data['createMovie'] as { id?: unknown } | undefined)?.id);
+        const created = data['createMovie'] as { readonly movie?: { readonly id?: unknown } } | undefined;
+        return String(created?.movie?.id);
       };
       const addMovies = async (count: number): Promise<void> => {
         for (let at = 0; at < count; at += 1) {
-          const id = await change('mutation ($input: MovieInput!) { createMovie(input: $input) { id } }', {
-            input: { title: `Lost and found ${at}` },
-          });
-          if (random.percent(30)) await change('mutation ($id: ID!) { deleteMovie(id: $id) }', { id });
+          const id = await change(
+            'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
+            {
+              input: { title: `Lost and found ${at}` },
+            },
+          );
+          if (random.percent(30))
+            await change('mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }', { id });
         }
       };
       await know(world.pool, numbered('f9-incoming', 10));

@@ -11,12 +11,12 @@ afterAll(() => graph.stop());
 
 const create = async (title: string): Promise<string> => {
   const { data, errors } = await graph.ask(
-    'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+    'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
     { input: { title } },
     { 'x-viewer-id': 'editor' },
   );
   if (errors) throw new Error(JSON.stringify(errors));
-  const { id } = (data as { createMovie: { id: string } }).createMovie;
+  const { id } = (data as { createMovie: { movie: { id: string } } }).createMovie.movie;
   // No broker runs here.
   await know(graph.subgraphs.rating.pool, [id]);
   return id;
@@ -65,8 +65,10 @@ describe('gateway and subgraphs', () => {
     let statements: readonly string[] = [];
     const fetches = await graph.fetchesDuring(async () => {
       statements = await statementsDuring(async () => {
-        const { data } = await graph.ask('{ topRated(first: 100) { title aggregatedRating { average } } }');
-        expect((data as { topRated: unknown[] }).topRated).toHaveLength(100);
+        const { data } = await graph.ask(
+          '{ topRated(first: 100) { nodes { title aggregatedRating { average } } } }',
+        );
+        expect((data as { topRated: { nodes: unknown[] } }).topRated.nodes).toHaveLength(100);
       });
     });
     expect(fetches).toEqual(['rating', 'metadata']);
@@ -101,6 +103,13 @@ describe('gateway and subgraphs', () => {
     expect(nobody.errors).toMatchObject([{ path: ['myRatings'], extensions: { code: 'UNAUTHENTICATED' } }]);
   });
 
+  it('introspection names the public specification of a scalar', async () => {
+    const { data } = await graph.ask('{ __type(name: "DateTime") { specifiedByURL } }');
+    expect(data).toEqual({
+      __type: { specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html' },
+    });
+  });
+
   it('an unknown movie is null without an error', async () => {
     expect(await graph.ask('{ movie(id: "unknown") { title aggregatedRating { count } } }')).toEqual({
       status: 200,
@@ -112,7 +121,7 @@ describe('gateway and subgraphs', () => {
     const movieId = await create('The Deleted');
     await rate(movieId, 'ann', 10);
     await graph.ask(
-      'mutation ($id: ID!) { deleteMovie(id: $id) }',
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
       { id: movieId },
       { 'x-viewer-id': 'editor' },
     );
@@ -125,6 +134,26 @@ describe('gateway and subgraphs', () => {
       score: 10,
       movie: { title: null },
     });
+    expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
+  });
+
+  it('a movie that was deleted a moment ago costs the list of the best rated nothing but its own fields', async () => {
+    const movieId = await create('The Best');
+    await graph.subgraphs.rating.pool.query(
+      'UPDATE aggregated_rating SET sum = 10000, count = 1000, s10 = 1000 WHERE movie_id = $1',
+      [movieId],
+    );
+    await graph.ask(
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
+      { id: movieId },
+      { 'x-viewer-id': 'editor' },
+    );
+    const { data, errors } = await graph.ask(
+      '{ topRated(first: 2) { nodes { id title aggregatedRating { count } } } }',
+    );
+    const { nodes } = (data as { topRated: { nodes: unknown[] } }).topRated;
+    expect(nodes).toHaveLength(2);
+    expect(nodes[0]).toEqual({ id: movieId, title: null, aggregatedRating: { count: 1000 } });
     expect(errors?.map(({ extensions }) => extensions?.['code'])).toContain('MOVIE_DELETED');
   });
 

@@ -60,7 +60,7 @@ beforeAll(async () => {
   const { errors } = await graph.ask(
     `mutation { upsertMovie(id: "vega:1", input: { title: "Shawshank", releaseDate: "2010-05-01", genres: ["Drama"],
        languages: ["en"], cast: [{ person: { name: "Ada" }, character: "Eve" }],
-       externalIds: [{ source: "tmdb", value: "7" }, { source: "imdb", value: "tt9999999" }] }) { id } }`,
+       externalIds: [{ source: "tmdb", value: "7" }, { source: "imdb", value: "tt9999999" }] }) { movie { id } } }`,
     {},
     editor,
   );
@@ -200,7 +200,7 @@ describe.each(names)('while %s is down', (down) => {
   });
 
   it('root fields of both subgraphs in one operation fail one by one', async () => {
-    const query = `{ movie(id: "vega:1") { title } topRated(first: 1) { id } genres(first: 1) { id }
+    const query = `{ movie(id: "vega:1") { title } topRated(first: 1) { nodes { id } } genres(first: 1) { id }
       movies(first: 1) { totalCount } search(text: "shaw") { hasMore } myRatings(first: 1) { totalCount } }`;
     const answer = await askGraphQL(`${gateways[down].url}/graphql`, { query }, { 'x-viewer-id': 'ann' });
 
@@ -222,7 +222,7 @@ describe('one bad argument', () => {
     ['genres(first: -1) { id }', 'genres'],
     ['movies(first: 101) { totalCount }', 'movies'],
     ['search(text: " ") { hasMore }', 'search'],
-    ['topRated(first: -1) { id }', 'topRated'],
+    ['topRated(first: -1) { nodes { id } }', 'topRated'],
     ['myRatings(after: "?") { totalCount }', 'myRatings'],
   ])('%s costs that root field only', async (field, name) => {
     const { data, errors } = await graph.ask(

@@ -1,27 +1,26 @@
-import type { MigrationSet } from '@cinegraph/database/migrate';
-import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
+import { subgraphVariable } from '@cinegraph/service/env';
+import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
-import { metadata } from '@cinegraph/metadata/subgraph';
-import { rating } from '@cinegraph/rating/subgraph';
 import { until } from '@cinegraph/testing/until';
+import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
 
-const events = { name: 'events', migrations: [brokerMigrations] };
+const names = readSupergraphYaml(`${root}supergraph.yaml`, {}).subgraphs.map(({ name }) => name);
 const databases: TestDatabase[] = [];
 let composed: Composed;
 
-/** Creates a database without tables, as at the first start of the services. */
-const emptyDatabase = async (definition: { name: string; migrations: readonly MigrationSet[] }) => {
-  const database = await testDatabase(definition);
-  databases.push(database);
-  const pool = testPool(database.url);
-  await pool.query('DROP SCHEMA public, messaging CASCADE; CREATE SCHEMA public');
-  await pool.end();
-  return database.url;
+/** Creates databases without tables, as at the first start; returns their URLs by variable. */
+const createDatabases = async () => {
+  const urls: Record<string, string> = {};
+  for (const name of [...names, 'events']) {
+    const database = await testDatabase({ name, migrations: [] });
+    databases.push(database);
+    urls[subgraphVariable('DATABASE_URL_', name)] = database.url;
+  }
+  return urls;
 };
 
 beforeAll(async () => {
@@ -29,10 +28,8 @@ beforeAll(async () => {
     variables: {
       POSTGRES_PASSWORD: 'not used: the databases are outside',
       SUBGRAPH_KEY: testSubgraphKey,
-      DATABASE_URL_METADATA: await emptyDatabase(metadata),
-      DATABASE_URL_RATING: await emptyDatabase(rating),
       KAFKA_BROKERS: '',
-      DATABASE_URL_EVENTS: await emptyDatabase(events),
+      ...(await createDatabases()),
     },
     outside: ['postgres', 'kafka'],
   });
@@ -56,11 +53,11 @@ const ask = (query: string, headers?: Record<string, string>) =>
 describe('the services of docker-compose.yml, as plain processes', () => {
   it('docker-compose.yml becomes ready on empty databases', async () => {
     await composed.up('infra', 'apps');
-    for (const name of ['metadata', 'rating', 'gateway']) {
+    for (const name of [...names, 'gateway']) {
       expect((await fetch(`${composed.addressOf(name)}/health/ready`)).status).toBe(200);
     }
     // The migrations in the images were applied to the database of events.
-    for (const name of ['metadata', 'rating']) {
+    for (const name of names) {
       await until(
         async () => {
           const health = await fetch(`${composed.addressOf(name)}/health/ready`);
@@ -97,7 +94,7 @@ describe('the services of docker-compose.yml, as plain processes', () => {
 
   it('the stop signal ends each service with 0, the gateway first', async () => {
     const codes = await composed.down();
-    expect(codes).toMatchObject({ gateway: 0, metadata: 0, rating: 0 });
+    expect(codes).toMatchObject(Object.fromEntries(['gateway', ...names].map((name) => [name, 0])));
     expect(Object.keys(codes).indexOf('gateway')).toBeLessThan(Object.keys(codes).indexOf('rating'));
   });
 });

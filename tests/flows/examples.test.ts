@@ -18,12 +18,12 @@ afterAll(() => graph.stop());
 const editor = { 'x-viewer-id': 'editor' };
 const create = async (input: Record<string, unknown>): Promise<string> => {
   const { data, errors } = await graph.ask(
-    'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+    'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
     { input },
     editor,
   );
   if (errors) throw new Error(JSON.stringify(errors));
-  const { id } = (data as { createMovie: { id: string } }).createMovie;
+  const { id } = (data as { createMovie: { movie: { id: string } } }).createMovie.movie;
   // No broker runs here.
   await know(graph.subgraphs.rating.pool, [id]);
   return id;
@@ -114,8 +114,8 @@ describe('the saved operations', () => {
   beforeAll(async () => {
     const { errors } = await graph.ask(
       `mutation {
-         upsertMovie(id: "vega:1", input: { title: "The First", genres: ["Drama"] }) { id }
-         imdb: upsertMovie(externalId: { source: "imdb", value: "tt9999999" }, input: { title: "The Second" }) { id }
+         upsertMovie(id: "vega:1", input: { title: "The First", genres: ["Drama"] }) { movie { id } }
+         imdb: upsertMovie(externalId: { source: "imdb", value: "tt9999999" }, input: { title: "The Second" }) { movie { id } }
        }`,
       {},
       editor,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
 import { until } from '@cinegraph/testing/until';
+import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import {
   ask,
   listProcesses,
@@ -16,6 +17,8 @@ import {
 } from './running-start.js';
 
 jest.setTimeout(60_000);
+
+const { subgraphs } = readSupergraphYaml(join(import.meta.dirname, '../../supergraph.yaml'), {});
 
 /** A query for both subgraphs: the first movies of the catalogue with their aggregated ratings. */
 const query = `{ movies(first: 3) { nodes { id title aggregatedRating { count average } } } }`;
@@ -68,7 +71,8 @@ describe('npm start', () => {
     expect({ status, errors: body.errors }).toEqual({ status: 200, errors: undefined });
     expect(JSON.stringify(body.data)).toMatch(/"title":"[^"]+","aggregatedRating":\{"count":\d+/);
     const processes = await run.processes();
-    expect(processes).toHaveLength(4);
+    // PostgreSQL, the gateway and the subgraphs.
+    expect(processes).toHaveLength(2 + subgraphs.length);
     const lag = await printedBy('events', 'lag', '--data', data);
     expect(lag).toMatch(/^metadata .*\nrating /m);
     run.signal('SIGTERM');

@@ -108,10 +108,10 @@ describe('the trace of a request through gateway and subgraphs', () => {
     const trace = '1bf7651916cd43dd8448eb211c80319d';
     const answer = await askGraphQL(
       url,
-      { query: 'mutation Told { createMovie(input: { title: "Told" }) { id } }' },
+      { query: 'mutation Told { createMovie(input: { title: "Told" }) { movie { id } } }' },
       { traceparent: `00-${trace}-${clientSpan}-01`, 'x-viewer-id': 'ann' },
     );
-    expect(answer).toMatchObject({ data: { createMovie: { id: expect.any(String) } } });
+    expect(answer).toMatchObject({ data: { createMovie: { movie: { id: expect.any(String) } } } });
     const takenIn = () => named('rating', 'process metadata.movies.v1', trace);
     const published = () => named('metadata', 'publish metadata.movies.v1', trace);
     await until(
@@ -133,7 +133,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     expect(
       above.filter(({ service, name }) => service === 'metadata' && name === 'POST /graphql'),
     ).toHaveLength(1);
-    const { id } = answer.data?.['createMovie'] as { id: string };
+    const { id } = (answer.data?.['createMovie'] as { movie: { id: string } }).movie;
     const pool = testPool(services.databases.rating.url);
     const { rows } = await pool.query('SELECT version::int, deleted FROM known_movie WHERE id = $1', [id]);
     await pool.end();

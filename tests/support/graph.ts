@@ -10,17 +10,23 @@ import {
   type GraphQLAnswer,
   type TestSubgraph,
 } from '@cinegraph/testing/subgraph';
-import { metadata } from '@cinegraph/metadata/subgraph';
-import { rating } from '@cinegraph/rating/subgraph';
+import { subgraphVariable } from '@cinegraph/service/env';
+import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
+import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
+
+const names = readSupergraphYaml(
+  fileURLToPath(new URL('../../supergraph.yaml', import.meta.url)),
+  {},
+).subgraphs.map(({ name }) => name);
 
 /** The committed supergraph. CI verifies that it equals a new composition. */
 const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url));
 
-/** The gateway and both subgraphs in the test's process, each subgraph on a database of its own. */
+/** The gateway and all subgraphs in the test's process, each subgraph on a database of its own. */
 export interface TestGraph {
   readonly url: string;
-  readonly subgraphs: { readonly metadata: TestSubgraph; readonly rating: TestSubgraph };
+  readonly subgraphs: Readonly<Record<'metadata' | 'rating', TestSubgraph>>;
   readonly ask: (
     query: string,
     variables?: Record<string, unknown>,
@@ -33,22 +39,24 @@ export interface TestGraph {
 
 /** Starts them. Without a broker, events wait in the outboxes. */
 export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): Promise<TestGraph> => {
-  const subgraphs = {
-    metadata: await startTestSubgraph(metadata, options),
-    rating: await startTestSubgraph(rating, options),
-  };
+  const subgraphs = {} as Record<'metadata' | 'rating', TestSubgraph> & Record<string, TestSubgraph>;
+  for (const name of names) subgraphs[name] = await startTestSubgraph(await definitionOf(name), options);
   const gateway = await startGateway(
     readConfig({
       NODE_ENV: 'test',
       PORT: '0',
       SUPERGRAPH_PATH: supergraphPath,
       SUBGRAPH_KEY: testSubgraphKey,
-      SUBGRAPH_URL_METADATA: `${subgraphs.metadata.url}/graphql`,
-      SUBGRAPH_URL_RATING: `${subgraphs.rating.url}/graphql`,
+      ...Object.fromEntries(
+        Object.entries(subgraphs).map(([name, { url }]) => [
+          subgraphVariable('SUBGRAPH_URL_', name),
+          `${url}/graphql`,
+        ]),
+      ),
     }),
     silentLogger,
   );
-  const names = new Map(Object.entries(subgraphs).map(([name, { url }]) => [url, name]));
+  const nameOf = new Map(Object.entries(subgraphs).map(([name, { url }]) => [url, name]));
   return {
     url: gateway.url,
     subgraphs,
@@ -58,7 +66,7 @@ export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): 
       const asked: string[] = [];
       const count = (message: unknown): void => {
         const { request } = message as { request: { origin: string | URL } };
-        const name = names.get(String(request.origin).replace(/\/$/, ''));
+        const name = nameOf.get(String(request.origin).replace(/\/$/, ''));
         if (name) asked.push(name);
       };
       subscribe('undici:request:create', count);
@@ -71,7 +79,17 @@ export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): 
     },
     stop: async () => {
       await gateway.stop();
-      await Promise.all([subgraphs.metadata.stop(), subgraphs.rating.stop()]);
+      await Promise.all(Object.values(subgraphs).map(({ stop }) => stop()));
     },
   };
+};
+
+/** A subgraph exports its definition by its name. */
+const definitionOf = async (name: string) => {
+  const exported = (await import(`../../subgraphs/${name}/src/subgraph.js`)) as Readonly<
+    Record<string, SubgraphDefinition<object>>
+  >;
+  const definition = exported[name];
+  if (!definition) throw new Error(`subgraphs/${name}/src/subgraph.ts exports no ${name}`);
+  return definition;
 };

@@ -71,10 +71,15 @@ const isBuilt = (root, scope, state = undefined) =>
   workspaces(root, scope).every((folder) => existsSync(join(root, folder, 'dist'))) &&
   readFileSync(stampPath(root, scope), 'utf8') === (state ?? stateOf(root, scope));
 
-const workspaces = (root, { within }) =>
+/**
+ * Returns the folders of the workspaces in a scope that have sources, relative to `root`.
+ * @param {string} root
+ * @param {Scope} scope
+ */
+export const workspaces = (root, { within } = everything) =>
   manifests(root)
-    .filter((path) => path !== 'package.json' && path.startsWith(within))
-    .map((path) => dirname(path));
+    .map((path) => dirname(path))
+    .filter((folder) => folder.startsWith(within) && existsSync(join(root, folder, 'src')));
 
 const stateOf = (root, scope) =>
   stateOfSources(root, ['package-lock.json', ...workspaces(root, scope), ...scope.sources]);

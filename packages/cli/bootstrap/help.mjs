@@ -42,6 +42,15 @@ TEST_SEED repeats a run.
                                          rating events (JSON array, JSON lines or CSV; gzip or not)
                    --data <folder>       use the embedded databases in this folder instead of those in .data
 `,
+  movies: `Works on the database of the subgraph metadata.
+
+  npm run movies -- twice                list the pairs of movies that may be one film, with the commands that join them
+  npm run movies -- join <kept id> <other id>
+                                         join the second movie into the first: its id, its external ids and its ratings
+                                         lead to the first from then on
+  npm run movies -- part <other id>      undo a join: the movie shows again, with its external ids and its ratings
+                    --data <folder>      use the embedded databases in this folder instead of those in .data
+`,
   ratings: `Works on the database of the subgraph rating.
 
   npm run ratings -- rebuild             recompute every aggregated rating from the ratings; repair and list those that
@@ -132,6 +141,7 @@ helpOf['test:integration'] = helpOf.test;
 export const overview = `npm start                       the whole graph on this machine
 npm test                        all tests; test:unit and test:integration are parts of them
 npm run import -- <source>      read a source into the databases
+npm run movies -- <word>        twice, join, part: movies of several sources that are one film
 npm run ratings -- <word>       rebuild, produce, key: work on the ratings
 npm run events -- <word>        lag, outbox, dlq, backfill: show and repair the events of all subgraphs
 npm run kafka                   a real Apache Kafka on this machine
@@ -144,5 +154,5 @@ npm run test:faults             run the fault tests
 npm run lint, npm run types     checks that run nothing
 
 Each of the commands up to test:faults prints its help with: npm run <command> -- --help
-start, import, ratings and events keep their data in .data, or in the folder of --data <folder>.
+start, import, movies, ratings and events keep their data in .data, or in the folder of --data <folder>.
 `;

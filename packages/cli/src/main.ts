@@ -21,6 +21,8 @@ export const perform = async (
       return (await import('./kafka.js')).kafka(args, signal);
     case 'events':
       return (await import('./events.js')).events(args, signal);
+    case 'movies':
+      return (await import('./jobs.js')).runSubgraphCommand('metadata', args, signal);
     case 'ratings':
       return (await import('./jobs.js')).runSubgraphCommand('rating', args, signal);
     default:

@@ -32,6 +32,7 @@ describe('--help', () => {
   it.each([
     ...['start', 'test', 'test:unit', 'test:integration', 'test:faults', 'bench', 'build', 'generate'],
     ...['import', 'import catalogue', 'import movielens', 'import imdb', 'import ratings'],
+    ...['movies', 'movies twice', 'movies join a b', 'movies part b'],
     ...['ratings', 'ratings rebuild', 'ratings produce -', 'ratings key cinema'],
     ...['events', 'events lag', 'events outbox', 'events outbox resend --all'],
     ...['events dlq', 'events dlq replay --all', 'events dlq drop 1', 'events backfill'],
@@ -82,12 +83,12 @@ describe('--help', () => {
     for (const source of sources) expect(stdout).toContain(`npm run import -- ${source} `);
   });
 
-  it.each(['rating main', 'rating events', 'metadata events'])(
+  it.each(['rating main', 'rating events', 'metadata main', 'metadata events'])(
     'the entry of %s prints its usage with --help and needs no database for it',
     async (words) => {
       const [subgraph = '', entry = ''] = words.split(' ');
       const file = join(root, 'subgraphs', subgraph, 'dist', 'command-line', `${entry}.js`);
-      const command = entry === 'main' ? 'ratings' : 'events';
+      const command = entry === 'events' ? 'events' : subgraph === 'rating' ? 'ratings' : 'movies';
       const help = (await run(clone, 'packages/cli/start.mjs', command, '--help')).stdout;
       for (const args of [['--help'], ['dlq', 'replay', '--all', '--help'], ['backfill', '-h']]) {
         const { stdout } = await run(root, file, ...args);

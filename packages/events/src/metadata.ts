@@ -44,3 +44,17 @@ export const movieDeleted = defineEvent({
   version: 1,
   schemas: { 1: state },
 });
+
+/** A movie was joined into another one, because the two are one film. */
+export const movieJoined = defineEvent({
+  type: 'MovieJoined',
+  topic: movies,
+  description:
+    'A movie was joined into another one, because the two are one film. Its id stands for that movie from now on, until a MovieChanged says that the two were parted.',
+  version: 1,
+  schemas: {
+    1: state.extend({
+      into: z.string().min(1).max(200).describe('The movie that is kept, which is not joined itself.'),
+    }),
+  },
+});

@@ -4,6 +4,7 @@ import { movieHandoverEntry, type MovieHandoverEntry } from './movie-handover.js
 const entries: readonly MovieHandoverEntry[] = [
   { movie: 'vega:1', version: 3, deleted: false },
   { movie: 'imdb:tt0000001', version: 1, deleted: true },
+  { movie: 'movielens:318', version: 2, deleted: false, joinedInto: 'vega:1' },
   { alias: 'movielens:1', movie: 'vega:1' },
 ];
 

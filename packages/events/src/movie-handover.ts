@@ -1,7 +1,13 @@
 import { z } from 'zod';
 
 /** The state of a movie in metadata. `version` is higher with each change of the movie. */
-const movieEntry = z.object({ movie: z.string(), version: z.int(), deleted: z.boolean() });
+const movieEntry = z.object({
+  movie: z.string(),
+  version: z.int(),
+  deleted: z.boolean(),
+  /** The movie that it is joined into; left out if it is not joined. */
+  joinedInto: z.string().optional(),
+});
 
 /** Another name of a movie, `<source>:<value>`, and the id under which metadata knows the movie. */
 const aliasEntry = z.object({ alias: z.string(), movie: z.string() });

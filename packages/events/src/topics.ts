@@ -9,7 +9,7 @@ export const ratings: TopicDefinition = { name: 'rating.ratings.v1', retention: 
 /** The exact aggregate of each movie: AggregatedRatingChanged, keyed by movie. */
 export const aggregatedRatings: TopicDefinition = { name: 'rating.aggregates.v1', retention: 'compact' };
 
-/** The movies: MovieCreated, MovieChanged and MovieDeleted, keyed by movie. */
+/** The movies: MovieCreated, MovieChanged, MovieDeleted and MovieJoined, keyed by movie. */
 export const movies: TopicDefinition = { name: 'metadata.movies.v1', retention: 'compact' };
 
 /** Returns the topic of a topic's dead letters. It allows larger messages, because headers are added. */

@@ -90,17 +90,19 @@ export const answerBatch = async <Command extends { readonly keyed: KeyedCommand
 
 /**
  * Executes one command under its key, as `answerBatch` does. A refusal that `run` throws before it wrote
- * anything is stored as the outcome and returned. Any other error undoes the claim of the key.
+ * anything is stored as the outcome and returned. Any other error undoes the claim of the key, and so does a
+ * refusal for which `isFinal` returns false: it is thrown.
  */
 export const withIdempotency = async <Answer>(
   tx: RawTransaction,
   command: KeyedCommand,
   now: Date,
   run: () => Promise<Answer>,
+  { isFinal = () => true }: { readonly isFinal?: (refusal: Refusal) => boolean } = {},
 ): Promise<Answer | Refusal> => {
   const [outcome] = await answerBatch(tx, [{ keyed: command }], now, async () => [
     await run().catch((error: unknown) => {
-      if (error instanceof Refusal) return error;
+      if (error instanceof Refusal && isFinal(error)) return error;
       throw error;
     }),
   ]);

@@ -16,6 +16,7 @@ export interface Page {
   readonly cursor: SortValues | null;
 }
 
+/** A list that is read in both directions has no default in its schema: it would stand beside `last`. */
 const defaultPageSize = 20;
 const maxPageSize = 100;
 
@@ -37,7 +38,7 @@ export const readPage = (
       { field: last == null ? 'before' : 'last' },
     );
   }
-  const size = readPageSize(backward ? last : first, backward ? 'last' : 'first');
+  const size = readPageSize((backward ? last : first) ?? defaultPageSize, backward ? 'last' : 'first');
   const cursor = backward ? before : after;
   return {
     size,
@@ -46,17 +47,16 @@ export const readPage = (
   };
 };
 
-/** Returns the page size that the client requested, 20 by default. Refuses a size below 0 or above 100. */
-export const readPageSize = (size: number | null | undefined, name: string): number => {
-  const requested = size ?? defaultPageSize;
-  if (requested < 0 || requested > maxPageSize) {
+/** Returns the size of a page, which the argument `name` holds. Refuses a size below 0 or above 100. */
+export const readPageSize = (size: number, name: string): number => {
+  if (size < 0 || size > maxPageSize) {
     throw new Refusal(
       refusalCode.badUserInput,
-      `"${name}" is ${requested}, but must be from 0 to ${maxPageSize}.`,
+      `"${name}" is ${size}, but must be from 0 to ${maxPageSize}.`,
       { field: name },
     );
   }
-  return requested;
+  return size;
 };
 
 /** A Relay connection over `Node`, without its total, which is counted only if the client selects it. */

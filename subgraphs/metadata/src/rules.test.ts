@@ -98,9 +98,12 @@ describe('checkMovieId', () => {
   it('a movie id may have any of our own forms', () => {
     for (const id of ['vega:1', 'imdb:tt0111161', '0193-a']) expect(() => checkMovieId(id)).not.toThrow();
   });
-  it.each(['', ' ', 'a b', ':x', 'a/b', 'x'.repeat(129)])('a movie id is never "%s"', (id) => {
-    expect(() => checkMovieId(id)).toThrow(refusal('id'));
-  });
+  it.each(['', ' ', 'a b', ':x', 'a/b', 'x'.repeat(129), 'person:a', 'rating:a'])(
+    'a movie id is never "%s"',
+    (id) => {
+      expect(() => checkMovieId(id)).toThrow(refusal('id'));
+    },
+  );
 });
 
 describe('a release', () => {

@@ -85,10 +85,24 @@ const externalIdShapes: ReadonlyMap<string, RegExp> = new Map([
   ['tmdb', /^[1-9]\d{0,9}$/],
 ]);
 
-/** Throws BAD_USER_INPUT for an id that a caller or a source may not give a movie. */
+/**
+ * Throws BAD_USER_INPUT for an id that a caller or a source may not give a movie. `node(id)` and the caches
+ * of clients need ids that differ between types, so the beginnings of ids of people and ratings are refused.
+ */
 export const checkMovieId = (id: string): void => {
-  if (/^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$/.test(id)) return;
-  throw refused('id', 'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).');
+  if (!/^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$/.test(id)) {
+    throw refused(
+      'id',
+      'It must be 1 to 128 letters, digits or any of : . _ - (the first a letter or digit).',
+    );
+  }
+  if (/^(person|rating):/.test(id)) throw refused('id', 'It must not begin with "person:" or "rating:".');
+};
+
+/** Returns the external id that a movie id `<source>:<value>` contains; empty for a UUID. */
+export const sourceIdOf = (id: string): readonly { source: string; value: string }[] => {
+  const [, source, value] = /^([a-z][a-z0-9]*):(.+)$/s.exec(id) ?? [];
+  return source === undefined || value === undefined ? [] : [{ source, value }];
 };
 
 /** Throws BAD_USER_INPUT for an empty or overlong title, and for a range that ends before it begins. */

@@ -22,16 +22,35 @@ describe('a refusal of an argument', () => {
     ['filter.title', '{ movies(filter: { title: "" }) { totalCount } }'],
     ['filter.ratingCount', '{ movies(filter: { ratingCount: { from: 2, to: 1 } }) { totalCount } }'],
     ['ids', `{ nodes(ids: [${'"x" '.repeat(101)}]) { id } }`],
-    ['title', 'mutation { createMovie(input: { title: " " }) { id } }'],
-    ['idempotencyKey', 'mutation { createMovie(input: { title: "T" }, idempotencyKey: "") { id } }'],
-    ['id', 'mutation { upsertMovie(input: { title: "T" }) { id } }'],
-    ['id', 'mutation { upsertMovie(id: "a b", input: { title: "T" }) { id } }'],
+    ['title', 'mutation { createMovie(input: { title: " " }) { movie { id } } }'],
+    [
+      'idempotencyKey',
+      'mutation { createMovie(input: { title: "T" }, idempotencyKey: "") { movie { id } } }',
+    ],
+    ['id', 'mutation { upsertMovie(input: { title: "T" }) { movie { id } } }'],
+    ['id', 'mutation { upsertMovie(id: "a b", input: { title: "T" }) { movie { id } } }'],
+    ['id', 'mutation { upsertMovie(id: "person:a", input: { title: "T" }) { __typename } }'],
+    ['id', 'mutation { upsertMovie(id: "rating:a", input: { title: "T" }) { __typename } }'],
     [
       'externalId',
-      'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { id } }',
+      'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { movie { id } } }',
     ],
   ])('a refusal names the field %s in its details: %s', async (field, query) => {
     const { errors } = await subgraph.ask(query, {}, { viewer: 'ann' });
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
+  });
+
+  it('a new movie never gets the id of a genre or a person, which Query.node returns', async () => {
+    const create = `mutation { createMovie(input: { title: "T", genres: ["Drama"], directors: [{ name: "Ann" }] }) { __typename } }`;
+    expect((await subgraph.ask(create, {}, { viewer: 'ann' })).errors).toBeUndefined();
+    const { data } = await subgraph.ask('{ search(text: "ann") { hits { node { ... on Person { id } } } } }');
+    const { search } = data as { search: { hits: { node: { id: string } }[] } };
+    const person = search.hits[0]?.node.id;
+    expect(person).toEqual(expect.any(String));
+    for (const id of ['drama', person]) {
+      const upsert = `mutation ($id: ID) { upsertMovie(id: $id, input: { title: "T" }) { __typename } }`;
+      const { errors } = await subgraph.ask(upsert, { id }, { viewer: 'ann' });
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'id' } });
+    }
   });
 });

@@ -149,11 +149,11 @@ describe('the import of the default catalogue', () => {
   it('an import writes only what its source changed and keeps what people edited', async () => {
     const update = await subgraph.ask(
       `mutation { updateMovie(id: "vega:1", version: 1, input: {
-         title: "The Land Girls (edited)", genres: ["War"], productionBudget: null }) { version } }`,
+         title: "The Land Girls (edited)", genres: ["War"], productionBudget: null }) { movie { version } } }`,
       {},
       { viewer: 'ana' },
     );
-    expect(update.data).toEqual({ updateMovie: { version: 2 } });
+    expect(update.data).toEqual({ updateMovie: { movie: { version: 2 } } });
     const row = {
       Title: 'THE LAND GIRLS',
       'Release Date': 'Jun 13 1998',
@@ -187,7 +187,7 @@ describe('the import of the default catalogue', () => {
   });
 
   it('an import does not restore a deleted movie', async () => {
-    await subgraph.ask('mutation { deleteMovie(id: "vega:2") }', {}, { viewer: 'ana' });
+    await subgraph.ask('mutation { deleteMovie(id: "vega:2") { deletedMovieId } }', {}, { viewer: 'ana' });
     const report = await importRows([{ Title: 'x', 'Release Date': null }, { Title: 'Another title' }]);
     expect(report).toMatchObject({ written: 1, unchanged: 1 });
     expect(await movieOf('vega:2')).toBeNull();
@@ -286,7 +286,7 @@ describe('the import of a source with casts and external ids', () => {
 
   it('an import fills a movie that people added under its id, and keeps what they wrote', async () => {
     const upsert = await subgraph.ask(
-      'mutation { upsertMovie(id: "elsewhere:9", input: { title: "Ours" }) { id } }',
+      'mutation { upsertMovie(id: "elsewhere:9", input: { title: "Ours" }) { movie { id } } }',
       {},
       { viewer: 'ana' },
     );

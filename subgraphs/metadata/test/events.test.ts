@@ -44,21 +44,21 @@ const asAna = { viewer: 'ana' };
 const create = async (title: string, input: object = {}, key?: string) => {
   const { data, errors } = await subgraph.ask(
     `mutation ($input: MovieInput!, $key: String) {
-       createMovie(input: $input, idempotencyKey: $key) { id version } }`,
+       createMovie(input: $input, idempotencyKey: $key) { movie { id version } } }`,
     { input: { title, ...input }, key: key ?? null },
     asAna,
   );
-  return { errors, id: (data?.['createMovie'] as { id: string } | undefined)?.id ?? '' };
+  return { errors, id: (data?.['createMovie'] as { movie: { id: string } } | undefined)?.movie.id ?? '' };
 };
 const update = (id: string, version: number, input: object) =>
   subgraph.ask(
-    'mutation ($id: ID!, $version: Int!, $input: MovieChanges!) { updateMovie(id: $id, version: $version, input: $input) { id } }',
+    'mutation ($id: ID!, $version: Int!, $input: MovieChanges!) { updateMovie(id: $id, version: $version, input: $input) { movie { id } } }',
     { id, version, input },
     asAna,
   );
 const remove = (id: string, version?: number) =>
   subgraph.ask(
-    'mutation ($id: ID!, $version: Int) { deleteMovie(id: $id, version: $version) }',
+    'mutation ($id: ID!, $version: Int) { deleteMovie(id: $id, version: $version) { deletedMovieId } }',
     { id, version: version ?? null },
     asAna,
   );
@@ -68,7 +68,7 @@ describe('the events of metadata', () => {
     const { id } = await create('Brazil', { releaseDate: '1985-02-20' });
     await update(id, 1, { title: 'Brazil!' });
     await subgraph.ask(
-      'mutation ($id: ID!) { upsertMovie(id: $id, input: { title: "Brazil", releaseDate: null, releaseYear: null }) { id } }',
+      'mutation ($id: ID!) { upsertMovie(id: $id, input: { title: "Brazil", releaseDate: null, releaseYear: null }) { movie { id } } }',
       { id },
       asAna,
     );
@@ -110,7 +110,7 @@ describe('the events of metadata', () => {
     await Promise.all(
       Array.from({ length: 40 }, (_, n) =>
         subgraph.ask(
-          'mutation ($id: ID!, $title: String!) { upsertMovie(id: $id, input: { title: $title }) { id } }',
+          'mutation ($id: ID!, $title: String!) { upsertMovie(id: $id, input: { title: $title }) { movie { id } } }',
           { id, title: `Brazil ${n}` },
           asAna,
         ),

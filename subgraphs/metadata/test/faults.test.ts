@@ -14,7 +14,7 @@ beforeAll(async () => {
   wire = await openWire(new URL(database.url));
   subgraph = await startTestSubgraph(metadata, { databaseUrl: wire.url });
   const { errors } = await subgraph.ask(
-    'mutation { upsertMovie(id: "m:1", input: { title: "Here" }) { id } }',
+    'mutation { upsertMovie(id: "m:1", input: { title: "Here" }) { movie { id } } }',
     {},
     { viewer: 'ana' },
   );
@@ -73,11 +73,11 @@ describe('while the store is unavailable', () => {
     '{ genres { id movieCount } }',
     '{ person(id: "p:1") { name } }',
     '{ _entities(representations: [{ __typename: "Movie", id: "m:1" }]) { ... on Movie { title } } }',
-    'mutation { createMovie(input: { title: "Lost" }) { id } }',
-    'mutation { createMovie(input: { title: "Lost" }, idempotencyKey: "k") { id } }',
-    'mutation { updateMovie(id: "m:1", version: 1, input: { title: "Lost" }) { id } }',
-    'mutation { upsertMovie(id: "m:1", input: { title: "Lost" }) { id } }',
-    'mutation { deleteMovie(id: "m:1") }',
+    'mutation { createMovie(input: { title: "Lost" }) { movie { id } } }',
+    'mutation { createMovie(input: { title: "Lost" }, idempotencyKey: "k") { movie { id } } }',
+    'mutation { updateMovie(id: "m:1", version: 1, input: { title: "Lost" }) { movie { id } } }',
+    'mutation { upsertMovie(id: "m:1", input: { title: "Lost" }) { movie { id } } }',
+    'mutation { deleteMovie(id: "m:1") { deletedMovieId } }',
   ];
 
   it('every operation fails with STORE_UNAVAILABLE and readiness with 503 until the store is back', async () => {
@@ -146,7 +146,7 @@ describe('while one table cannot be read', () => {
 
 describe('an arbitrary request body', () => {
   const valid = JSON.stringify({
-    query: 'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+    query: 'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
     variables: { input: { title: 'x', cast: [{ person: { name: 'n' }, character: null }] } },
   });
 

@@ -35,7 +35,11 @@ describe('the hand-over to rating', () => {
   it('the hand-over has every movie with its version, deleted or not, and its aliases', async () => {
     await imports.imdbFolder();
     await imports.importImdb();
-    await imports.subgraph.ask('mutation { deleteMovie(id: "imdb:tt9999999") }', {}, { viewer: 'ana' });
+    await imports.subgraph.ask(
+      'mutation { deleteMovie(id: "imdb:tt9999999") { deletedMovieId } }',
+      {},
+      { viewer: 'ana' },
+    );
     await imports.movieLensFolder([toyStory, '77,Nine (2009),Drama'], ['77,0875034,']);
     await imports.importMovieLens();
     await importInto(handoverOnly, imports.subgraph.pool, { folder: imports.folder });

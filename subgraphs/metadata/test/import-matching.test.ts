@@ -74,6 +74,7 @@ describe('a film of two sources', () => {
       '2 matched with films of other sources, 2 new, 1 ambiguous',
       'ambiguous, so left apart: line 5, Solaris (2002), may be vega:4 or vega:5',
       `the ambiguous are listed in ${join(imports.folder, 'movielens-metadata-ambiguous.jsonl')}`,
+      '2 pairs of movies may be one film each: npm run movies -- twice lists them',
     ]);
     expect(await films()).toEqual(expected);
     const listed = await readFile(join(imports.folder, 'movielens-metadata-ambiguous.jsonl'), 'utf8');

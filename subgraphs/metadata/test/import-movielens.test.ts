@@ -2,7 +2,7 @@ import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { until } from '@cinegraph/testing/until';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { lockImports } from '../src/import/write-sql.js';
+import { lockImports } from '../src/commands/join-movies.js';
 import { startImports, toyStory } from './support/imports.js';
 
 let imports: Awaited<ReturnType<typeof startImports>>;

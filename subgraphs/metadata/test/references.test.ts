@@ -13,7 +13,7 @@ let subgraph: TestSubgraph;
 beforeAll(async () => {
   subgraph = await startTestSubgraph(metadata);
   await importInto(catalogue, subgraph.pool);
-  await subgraph.ask('mutation { deleteMovie(id: "vega:7") }', {}, { viewer: 'ana' });
+  await subgraph.ask('mutation { deleteMovie(id: "vega:7") { deletedMovieId } }', {}, { viewer: 'ana' });
 });
 afterAll(() => subgraph.stop());
 

@@ -8,7 +8,7 @@ beforeAll(async () => {
   ({ subgraph, namesFor } = await startSearch());
   for (const [title, director, imdbId] of added) {
     const { errors } = await subgraph.ask(
-      'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+      'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
       {
         input: {
           title,
@@ -69,13 +69,17 @@ describe('the first hit of a search', () => {
 
   it('the id of a deleted movie and an id that nothing has find no movie by their id', async () => {
     const { data } = await subgraph.ask(
-      'mutation ($input: MovieInput!) { createMovie(input: $input) { id } }',
+      'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
       { input: { title: 'Gone', externalIds: [{ source: 'imdb', value: 'tt7654321' }] } },
       { viewer: 'ann' },
     );
     expect((await namesFor('tt7654321'))[0]).toBe('Gone');
-    const { id } = data?.['createMovie'] as { id: string };
-    await subgraph.ask('mutation ($id: ID!) { deleteMovie(id: $id) }', { id }, { viewer: 'ann' });
+    const { id } = (data?.['createMovie'] as { movie: { id: string } }).movie;
+    await subgraph.ask(
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
+      { id },
+      { viewer: 'ann' },
+    );
     expect(await namesFor('tt7654321')).not.toContain('Gone');
     expect(await namesFor(id)).not.toContain('Gone');
   });

@@ -25,12 +25,12 @@ const refusalOf = async (variables: Record<string, unknown>) => {
 
 const addMovie = async (title: string, viewer = 'ann'): Promise<string> => {
   const { data, errors } = await subgraph.ask(
-    'mutation ($title: String!) { createMovie(input: { title: $title }) { id } }',
+    'mutation ($title: String!) { createMovie(input: { title: $title }) { movie { id } } }',
     { title },
     { viewer },
   );
   expect(errors).toBeUndefined();
-  return (data?.['createMovie'] as { id: string }).id;
+  return (data?.['createMovie'] as { movie: { id: string } }).movie.id;
 };
 
 describe('a search', () => {
@@ -114,21 +114,25 @@ describe('a search', () => {
 
   it('a search finds new titles and names at once, and deleted or changed ones no longer', async () => {
     const { data } = await subgraph.ask(
-      'mutation { createMovie(input: { title: "Quixotry Zyzzyva", directors: [{ name: "Wilhelmina Xylander" }] }) { id version } }',
+      'mutation { createMovie(input: { title: "Quixotry Zyzzyva", directors: [{ name: "Wilhelmina Xylander" }] }) { movie { id version } } }',
       {},
       { viewer: 'ann' },
     );
-    const { id, version } = data?.['createMovie'] as { id: string; version: number };
+    const { id, version } = (data?.['createMovie'] as { movie: { id: string; version: number } }).movie;
     expect((await search('quixotri')).hits[0]?.node.id).toBe(id);
     expect(await namesFor('xilander')).toContain('Wilhelmina Xylander');
     await subgraph.ask(
-      'mutation ($id: ID!, $version: Int!) { updateMovie(id: $id, version: $version, input: { title: "Wabbling Vuvuzela" }) { id } }',
+      'mutation ($id: ID!, $version: Int!) { updateMovie(id: $id, version: $version, input: { title: "Wabbling Vuvuzela" }) { movie { id } } }',
       { id, version },
       { viewer: 'ann' },
     );
     expect(await namesFor('zyzzyva')).toEqual([]);
     expect(await namesFor('vuvuzella')).toEqual(['Wabbling Vuvuzela']);
-    await subgraph.ask('mutation ($id: ID!) { deleteMovie(id: $id) }', { id }, { viewer: 'ann' });
+    await subgraph.ask(
+      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
+      { id },
+      { viewer: 'ann' },
+    );
     for (const text of ['wabbling vuvuzela', 'wabbling', 'vuvuzella', 'uvuzel']) {
       expect(await namesFor(text)).toEqual([]);
     }

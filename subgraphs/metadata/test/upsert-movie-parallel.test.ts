@@ -1,6 +1,6 @@
 import type { GraphQLAnswer } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { asAna, codeOf, startMutations } from './support/mutations.js';
+import { asAna, codeOf, movieOf, startMutations } from './support/mutations.js';
 
 let mutations: Awaited<ReturnType<typeof startMutations>>;
 beforeAll(async () => {
@@ -15,7 +15,7 @@ const times = <Result>(count: number, work: (index: number) => Promise<Result>) 
 const upsert = (externalId: { source: string; value: string }, input: unknown) =>
   mutations.subgraph.ask(
     `mutation ($externalId: ExternalIdInput, $input: MovieInput!) {
-       upsertMovie(externalId: $externalId, input: $input) { id version description } }`,
+       upsertMovie(externalId: $externalId, input: $input) { movie { id version description } } }`,
     { externalId, input },
     asAna,
   );
@@ -30,7 +30,7 @@ interface Upserted {
   readonly description: string | null;
 }
 const upserted = (answers: readonly GraphQLAnswer[]) =>
-  answers.flatMap(({ data }) => (data?.['upsertMovie'] as Upserted | null) ?? []);
+  answers.flatMap((answer) => (movieOf(answer) as Upserted | undefined) ?? []);
 
 /** Expects that each successful upsert made one version of one movie, and that the last one is stored. */
 const expectNoneLost = async (answers: readonly GraphQLAnswer[], title: string) => {

@@ -46,6 +46,11 @@ export interface RatingConnectionModel extends Connection<RatingModel> {
   readonly total: () => Promise<number>;
 }
 
+/** A page of the movies rated best. The total is read only if the client selects it. */
+export interface TopRatedConnectionModel extends Connection<MovieModel> {
+  readonly total: () => Promise<number>;
+}
+
 /** The TypeScript types of the scalars that the schema defines. */
 export interface ScalarTypes {
   readonly Score: number;

@@ -32,6 +32,22 @@ export const isLater = (event: EventOrder, other: EventOrder): boolean => {
   );
 };
 
+/**
+ * Returns the movie to which the votes of a movie belong: the end of the chain of movies that are joined into
+ * each other. Events of two movies may arrive in any order, so that for a moment a chain may lead back to its
+ * beginning; then the movie keeps its votes.
+ */
+export const keptIdOf = (movieId: string, joinedInto: ReadonlyMap<string, string | null>): string => {
+  const passed = new Set([movieId]);
+  for (let id = movieId; ;) {
+    const next = joinedInto.get(id) ?? null;
+    if (next === null) return id;
+    if (passed.has(next)) return movieId;
+    passed.add(next);
+    id = next;
+  }
+};
+
 /** What metadata says of a movie, as far as rating has heard of it. */
 export type MovieState = 'unknown' | 'known' | 'deleted';
 

@@ -11,6 +11,7 @@ import type { Context } from './context.js';
 import { PrismaClient } from './generated/prisma/client.js';
 import { createLoaders } from './loaders.js';
 import { migrations } from './migrations.js';
+import { createVoteMoving } from './move-votes.js';
 import { resolvers } from './resolvers/index.js';
 
 /** The subgraph `rating`: who rated what, and the exact aggregate of it. */
@@ -34,6 +35,7 @@ export const rating: SubgraphDefinition<Context> = {
       parts: [
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
+        createVoteMoving(prisma, logger),
         createInboxPruning(prisma, clock, logger),
         createDeadLetterPruning(prisma, clock, logger),
       ],

@@ -1,5 +1,6 @@
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { Refusal } from '@cinegraph/service/refusal';
+import { lockRatedMovies, type RatedMovies } from './joined-movies.js';
 import { noVotes, ratingKeyOf, type AggregatedRatingModel, type RatingModel } from './models.js';
 import {
   decideEvent,
@@ -10,14 +11,7 @@ import {
   type MovieState,
   type RatingCommand,
 } from './rules.js';
-import {
-  createAggregates,
-  lockAggregates,
-  mergeEvents,
-  mergeRatings,
-  readAggregates,
-  type SourceRow,
-} from './sql/merge.js';
+import { createAggregates, mergeEvents, mergeRatings, readAggregates, type SourceRow } from './sql/merge.js';
 
 /** A rating command of a viewer, and the `traceparent` of its request. */
 export interface Submission {
@@ -26,11 +20,14 @@ export interface Submission {
 }
 
 /**
- * The result of a rating command: the rating as submitted (null for a retraction), whether a rating was
- * retracted, and the aggregate of the movie after the batch, or null if the movie is deleted or unknown.
- * Times are RFC 3339 text, because the answer is stored as plain JSON for its idempotency key.
+ * The result of a rating command: the id of the movie, which is another one if the movie of the command is
+ * joined into it; the rating as submitted (null for a retraction), whether a rating was retracted, and the
+ * aggregate of the movie after the batch, or null if the movie is deleted or unknown. Times are RFC 3339
+ * text, because the answer is stored as plain JSON for its idempotency key.
  */
 export interface RatingAnswer {
+  /** Left out by an earlier release, whose stored answer may be returned again. */
+  readonly movieId?: string;
   readonly rating:
     | (Omit<RatingModel, 'createdAt' | 'updatedAt'> & {
         readonly createdAt: string;
@@ -52,19 +49,21 @@ export const writeRatings = async (
   submissions: readonly Submission[],
   now: Date,
 ): Promise<readonly (RatingAnswer | Refusal)[]> => {
-  const commands = submissions.map(({ command }) => command);
+  const named = submissions.map(({ command }) => command);
   // Every known movie has an aggregate. None is created here, or anybody could fill the table with ids.
-  const states = await lockMovies(tx, commands);
-  const stateOf = ({ movieId }: RatingCommand): MovieState => states.get(movieId) ?? 'unknown';
+  const movies = await lockRatedMovies(tx, movieIdsOf(named), () => viewerIdsOf(named));
+  const stateOf = ({ movieId }: RatingCommand): MovieState => movies.stateOf(movieId) ?? 'unknown';
+  const commands = named.map((command) => toKept(command, movies));
   const refusals = commands.map((command) => decideRating(stateOf(command), command));
   const last = new Map<string, SourceRow>();
   const writtenAt = now.toISOString();
-  submissions.forEach(({ command, trace }, index) => {
-    if (refusals[index] || !states.has(command.movieId)) return;
+  submissions.forEach(({ trace }, index) => {
+    const command = commands[index];
+    if (!command || refusals[index] || movies.stateOf(command.movieId) === undefined) return;
     last.set(ratingKeyOf(command), toSourceRow(command, 'mutation', trace, writtenAt));
   });
   const rows = await tx.$queryRawUnsafe<readonly MergedRow[]>(
-    mergeRatings,
+    mergeRatings[movies.form],
     JSON.stringify([...last.values()]),
   );
   const merged = new Map(rows.map((row) => [ratingKeyOf(row), row]));
@@ -76,6 +75,7 @@ export const writeRatings = async (
     if (!row && stateOf(command) === 'unknown') return movieNotFound(command);
     const { movieId, viewerId, score, review } = command;
     return {
+      movieId,
       rating:
         score === null
           ? null
@@ -115,12 +115,14 @@ export const applyEvents = async (
   events: readonly IncomingRating[],
   now: Date,
 ): Promise<readonly (Refusal | null)[]> => {
-  await tx.$executeRawUnsafe(createAggregates, movieIdsOf(events));
-  const states = await lockMovies(tx, events);
-  const refusals = events.map((event) => decideEvent(states.get(event.movieId) ?? 'unknown', event));
-  const latest = new Map<string, IncomingRating>();
-  events.forEach((event, index) => {
+  const movieIds = movieIdsOf(events);
+  await tx.$executeRawUnsafe(createAggregates, movieIds);
+  const movies = await lockRatedMovies(tx, movieIds, () => viewerIdsOf(events));
+  const refusals = events.map((event) => decideEvent(movies.stateOf(event.movieId) ?? 'unknown', event));
+  const latest = new Map<string, IncomingRating & KeptRating>();
+  events.forEach((named, index) => {
     if (refusals[index]) return;
+    const event = toKept(named, movies);
     const other = latest.get(ratingKeyOf(event));
     if (!other || isLater(event.order, other.order)) latest.set(ratingKeyOf(event), event);
   });
@@ -134,29 +136,36 @@ export const applyEvents = async (
         event.provider !== null && { provider: event.provider },
       ),
     );
-    await tx.$queryRawUnsafe(mergeEvents, JSON.stringify(source));
+    await tx.$queryRawUnsafe(mergeEvents[movies.form], JSON.stringify(source));
   }
   return refusals;
 };
 
-/** Locks the aggregates of the commands' movies, in order, and returns the state of each that has one. */
-const lockMovies = async (
-  tx: RawTransaction,
-  commands: readonly RatingCommand[],
-): Promise<ReadonlyMap<string, MovieState>> => {
-  const rows = await tx.$queryRawUnsafe<readonly { movie_id: string; movie_state: MovieState }[]>(
-    lockAggregates,
-    movieIdsOf(commands),
-  );
-  return new Map(rows.map(({ movie_id, movie_state }) => [movie_id, movie_state]));
+/**
+ * A rating of the movie whose votes it belongs to, and the movie that it was given for, if that is another.
+ */
+interface KeptRating extends RatingCommand {
+  readonly namedId?: string;
+}
+
+const toKept = <Rating extends RatingCommand>(
+  rating: Rating,
+  { keptIdOf }: RatedMovies,
+): Rating & KeptRating => {
+  const movieId = keptIdOf(rating.movieId);
+  return movieId === rating.movieId ? rating : { ...rating, movieId, namedId: rating.movieId };
 };
+
+const viewerIdsOf = (commands: readonly RatingCommand[]): readonly string[] => [
+  ...new Set(commands.map(({ viewerId }) => viewerId)),
+];
 
 const movieIdsOf = (commands: readonly RatingCommand[]): readonly string[] => [
   ...new Set(commands.map(({ movieId }) => movieId)),
 ];
 
 const toSourceRow = (
-  { movieId, viewerId, score, review }: RatingCommand,
+  { movieId, viewerId, score, review, namedId }: KeptRating,
   origin: 'mutation' | 'event',
   trace: string | null,
   writtenAt: string,
@@ -168,6 +177,7 @@ const toSourceRow = (
   origin,
   written_at: writtenAt,
   trace,
+  ...(namedId !== undefined && { given_for: namedId }),
 });
 
 const orderColumns = (order: EventOrder): SourceRow =>

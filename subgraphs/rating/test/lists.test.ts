@@ -161,7 +161,7 @@ describe('myRatings', () => {
 describe('an operation whose lists multiply', () => {
   it('an operation whose lists multiply is refused before anything is read', async () => {
     const text =
-      '{topRated(first:100){ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}';
+      '{topRated(first:100){nodes{ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}}';
     let answer: Awaited<ReturnType<typeof world.subgraph.ask>> | undefined;
     const statements = await statementsDuring(async () => {
       answer = await world.subgraph.ask(text);
@@ -175,11 +175,31 @@ describe('an operation whose lists multiply', () => {
 describe('topRated', () => {
   const top = async (first: number) => {
     const { data, errors } = await world.subgraph.ask(
-      'query ($first: Int) { topRated(first: $first) { id } }',
+      'query ($first: Int) { topRated(first: $first) { nodes { id } } }',
       { first },
     );
     if (errors) throw new Error(JSON.stringify(errors));
-    return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
+    return (data as { topRated: { nodes: { id: string }[] } }).topRated.nodes.map(({ id }) => id);
+  };
+
+  interface TopRatedPage {
+    readonly edges: readonly { readonly node: { readonly id: string } }[];
+    readonly pageInfo: {
+      readonly hasNextPage: boolean;
+      readonly hasPreviousPage: boolean;
+      readonly endCursor: string | null;
+    };
+    readonly totalCount: number;
+  }
+
+  const topPage = async (first: number, after: string | null) => {
+    const { data, errors } = await world.subgraph.ask(
+      `query ($first: Int!, $after: String) { topRated(first: $first, after: $after) {
+         edges { node { id } } pageInfo { hasNextPage hasPreviousPage endCursor } totalCount } }`,
+      { first, after },
+    );
+    if (errors) throw new Error(JSON.stringify(errors));
+    return (data as { topRated: TopRatedPage }).topRated;
   };
 
   it('topRated ranks many good votes before a single perfect one, and leaves out deleted and unknown movies', async () => {
@@ -202,6 +222,31 @@ describe('topRated', () => {
     expect(rows).toEqual([{ weighted: (50 * 6.5 + 9000) / (50 + 1000) }]);
   });
 
+  it('topRated pages through all movies, none twice and none missing, also those of equal score', async () => {
+    await world.subgraph.pool.query(`
+      INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s7)
+      SELECT 'equal ' || n, 'known', 7, 1, 1 FROM generate_series(1, 9) n`);
+    const all = await top(100);
+    const seen: string[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const page: TopRatedPage = await topPage(4, after);
+      seen.push(...page.edges.map(({ node }) => node.id));
+      expect(page.totalCount).toBe(all.length);
+      expect(page.pageInfo.hasPreviousPage).toBe(after !== null);
+      after = page.pageInfo.endCursor;
+      if (!page.pageInfo.hasNextPage) break;
+    }
+    expect(seen).toEqual(all);
+    expect(seen.filter((id) => id.startsWith('equal '))).toHaveLength(9);
+  });
+
+  it('topRated refuses a cursor that is forged or of another list', async () => {
+    const { pageInfo } = await pageOf('paged', 1);
+    for (const after of ['nonsense', String(pageInfo['endCursor'])])
+      await expect(topPage(1, after)).rejects.toThrow('BAD_USER_INPUT');
+  });
+
   it.each([-1, 101])('topRated refuses to list %p movies', async (first) => {
     await expect(top(first)).rejects.toThrow('BAD_USER_INPUT');
   });
@@ -211,10 +256,20 @@ describe('topRated', () => {
       INSERT INTO aggregated_rating (movie_id, movie_state, sum, count, s5)
       SELECT 'filler ' || n, 'known', 5 * n, n, n FROM generate_series(1, 20000) n;
       ANALYZE aggregated_rating`);
+    const { pageInfo } = await topPage(100, null);
     const [statement = ''] = await statementsDuring(() => top(20));
-    const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${statement}`, [20]);
-    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
-    expect(plan).toContain('aggregated_rating_top');
-    expect(plan).not.toContain('Sort');
+    const [following = ''] = await statementsDuring(() => topPage(20, pageInfo.endCursor));
+    for (const [text, values, scan] of [
+      [statement, [21], 'Index'],
+      [following, [21, 5.1, 'filler 100'], 'Index Cond: (weighted <='],
+    ] as const) {
+      const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, [
+        ...values,
+      ]);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(plan).toContain('aggregated_rating_top');
+      expect(plan).toContain(scan);
+      expect(plan).not.toContain('Sort');
+    }
   });
 });

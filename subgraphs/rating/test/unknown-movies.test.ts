@@ -31,8 +31,8 @@ const codesOf = (answer: { errors?: readonly { extensions?: Readonly<Record<stri
   answer.errors?.map(({ extensions }) => extensions?.['code']);
 
 const topRated = async () => {
-  const { data } = await world.subgraph.ask('{ topRated { id } }');
-  return (data as { topRated: { id: string }[] }).topRated.map(({ id }) => id);
+  const { data } = await world.subgraph.ask('{ topRated { nodes { id } } }');
+  return (data as { topRated: { nodes: { id: string }[] } }).topRated.nodes.map(({ id }) => id);
 };
 
 /** Returns how many votes each published aggregate of the movie had, in order. */

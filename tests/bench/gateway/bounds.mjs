@@ -1,6 +1,6 @@
 /*
- * What a gateway could cost at least: `handwritten` knows the one narrow query, `apollo` is Apollo Server with
- * a constant executor, `fastify` sends constant bytes. URLS names the subgraphs movies and ratings.
+ * What a gateway could cost at least: `handwritten` knows the one narrow query, `apollo` is Apollo Server
+ * with a constant executor, `fastify` sends constant bytes. The arguments name the subgraphs movies, ratings.
  */
 import { createServer } from 'node:http';
 import { ApolloServer } from '@apollo/server';

@@ -13,8 +13,18 @@ const federation = `extend schema @link(url: "https://specs.apollo.dev/federatio
 const range = (length, of) => Array.from({ length }, (_, index) => of(index));
 
 const movies = range(10, (n) => ({ id: `m${n}`, title: `The movie number ${n}`, year: 1990 + n }));
-const users = range(6, (n) => ({ id: `u${n}`, name: `User number ${n}`, username: `user${n}`, birthday: 1_000 + n }));
-const products = range(9, (n) => ({ upc: `${n + 1}`, name: `Product number ${n}`, price: 100 * n + 54, weight: 50 * n + 100 }));
+const users = range(6, (n) => ({
+  id: `u${n}`,
+  name: `User number ${n}`,
+  username: `user${n}`,
+  birthday: 1_000 + n,
+}));
+const products = range(9, (n) => ({
+  upc: `${n + 1}`,
+  name: `Product number ${n}`,
+  price: 100 * n + 54,
+  weight: 50 * n + 100,
+}));
 const reviews = range(28, (n) => ({
   id: `r${n}`,
   body: `The review number ${n} says in some words what its author thinks of the product.`,

@@ -1,5 +1,5 @@
 import { eventOf, type EventDefinition } from '@cinegraph/events/event';
-import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { movieChanged, movieCreated, movieDeleted, movieJoined } from '@cinegraph/events/metadata';
 import { appendToOutbox } from '@cinegraph/messaging/outbox/append';
 import { currentTrace } from '@cinegraph/service/telemetry/tracing';
 import type { Prisma } from '../generated/prisma/client.js';
@@ -26,19 +26,23 @@ const header = ({ type, version, topic }: Pick<EventDefinition, 'type' | 'versio
 /**
  * Returns a statement that locks many movies and appends an event of the present state of each to the outbox.
  * `which` is a query with the rows (id, added). A movie with `added` gets MovieCreated, another one
- * MovieChanged or MovieDeleted.
+ * MovieChanged, MovieDeleted or MovieJoined.
  */
 export const appendMovieStates = (which: string): string => `
   WITH locked AS (
-    SELECT movie.id, version, title, release_year, deleted_at IS NOT NULL AS deleted, which.added
+    SELECT movie.id, version, title, release_year, joined_into,
+      CASE WHEN joined_into IS NOT NULL THEN 'joined' WHEN deleted_at IS NOT NULL THEN 'deleted'
+        WHEN which.added THEN 'added' ELSE 'changed' END AS state
     FROM movie JOIN (${which}) AS which ON which.id = movie.id
     ORDER BY movie.id COLLATE "C" FOR UPDATE OF movie
   )
   INSERT INTO messaging.outbox (type, version, topic, key, payload)
   SELECT event.type, event.version, event.topic, id,
-    jsonb_build_object('movieId', id, 'version', locked.version) || CASE WHEN deleted THEN '{}'
+    jsonb_build_object('movieId', id, 'version', locked.version) || CASE state
+      WHEN 'deleted' THEN '{}'
+      WHEN 'joined' THEN jsonb_build_object('into', joined_into)
       ELSE jsonb_build_object('title', title, 'releaseYear', release_year) END
-  FROM locked JOIN (VALUES (true, true, ${header(movieDeleted)}), (true, false, ${header(movieDeleted)}),
-    (false, true, ${header(movieCreated)}), (false, false, ${header(movieChanged)})
-  ) AS event (deleted, added, type, version, topic) USING (deleted, added)
+  FROM locked JOIN (VALUES ('joined', ${header(movieJoined)}), ('deleted', ${header(movieDeleted)}),
+    ('added', ${header(movieCreated)}), ('changed', ${header(movieChanged)})
+  ) AS event (state, type, version, topic) USING (state)
   ORDER BY id COLLATE "C"`;

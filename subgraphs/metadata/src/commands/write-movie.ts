@@ -4,7 +4,7 @@ import { codes } from '../codes.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import type { ExternalIdInput, MovieChanges, MovieInput } from '../generated/resolvers.js';
 import type { MoneyModel, MovieModel } from '../models.js';
-import { findMovieIn } from '../queries/movies.js';
+import { externalIdKeyOf, findMovieIn } from '../queries/movies.js';
 import { genresOf, settleRelease } from '../rules.js';
 import { appendMovieEvent } from './movie-events.js';
 import { prepareCredits, replaceCredits, type PreparedCredits } from './write-credits.js';
@@ -131,9 +131,15 @@ const replaceLists = async (
   }
   await replaceCredits(tx, movieId, credits);
   if (externalIds !== undefined) {
+    // An id that came from a joined movie goes back to it when the two are parted.
+    const before = await tx.externalId.findMany({ where: { movieId, joinedFrom: { not: null } } });
+    const joinedFrom = new Map(before.map((id) => [externalIdKeyOf(id), id.joinedFrom]));
     await tx.externalId.deleteMany({ where: { movieId } });
     await tx.externalId.createMany({
-      data: (externalIds ?? []).map(({ source, value }) => ({ source, value, movieId })),
+      data: (externalIds ?? []).map(({ source, value }) => ({
+        ...{ source, value, movieId },
+        joinedFrom: joinedFrom.get(externalIdKeyOf({ source, value })) ?? null,
+      })),
     });
   }
 };

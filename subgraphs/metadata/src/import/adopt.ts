@@ -1,7 +1,8 @@
 import type { OpenedSource, SourceRecord } from '@cinegraph/subgraph/import/importer';
 import type pg from 'pg';
 import type { Prisma } from '../generated/prisma/client.js';
-import { matchFilm, sourceIdOf, titleKeysOf, type Film } from './matching.js';
+import { sourceIdOf } from '../rules.js';
+import { matchFilm, titleKeysOf, type Film } from './matching.js';
 import type { SourceMovie } from './source-movie.js';
 import * as sql from './write-sql.js';
 
@@ -77,7 +78,7 @@ export const createMatcher = (pool: pg.Pool): Matcher => {
 };
 
 /** Films by the keys of their titles. */
-type FilmIndex = Map<string, Film[]>;
+export type FilmIndex = Map<string, Film[]>;
 
 const addTo = (index: FilmIndex, film: Film): void => {
   for (const key of titleKeysOf(film.title)) {
@@ -109,8 +110,8 @@ const filmPage = `
      FROM external_id e WHERE e.movie_id = m.id) AS "externalIds"
   FROM movie m WHERE m.id > $2 AND m.deleted_at IS NULL ORDER BY m.id LIMIT $1`;
 
-/** Reads the films of the tables, without deleted ones. */
-const readFilms = async (pool: pg.Pool): Promise<FilmIndex> => {
+/** Reads the films of the tables, without deleted and joined ones. */
+export const readFilms = async (pool: pg.Pool): Promise<FilmIndex> => {
   const index: FilmIndex = new Map();
   for (let after = ''; ;) {
     const { rows } = await pool.query<Film>(filmPage, [pageSize, after]);

@@ -11,7 +11,9 @@ export const handOverMovies = async function* (
   names: Iterable<readonly [name: string, imdbId: string]> = [],
 ): AsyncGenerator<MovieHandoverEntry> {
   const movies = rowsOf(pool, moviePage, [''], ({ id }: MovieState) => [id]);
-  for await (const { id, version, deleted } of movies) yield { movie: id, version, deleted };
+  for await (const { id, version, deleted, joinedInto } of movies) {
+    yield { movie: id, version, deleted, ...(joinedInto !== null && { joinedInto }) };
+  }
   const externalIds = rowsOf(pool, externalIdPage, ['', ''], ({ source, value }: ExternalName) => [
     source,
     value,
@@ -24,7 +26,7 @@ export const handOverMovies = async function* (
   for (let at = 0; at < all.length; at += pageSize) {
     const page = all.slice(at, at + pageSize);
     const { rows } = await pool.query<{ value: string; movie: string }>(
-      `SELECT value, movie_id AS movie FROM external_id WHERE source = 'imdb' AND value = ANY ($1::text[])`,
+      `SELECT value, coalesce(joined_from, movie_id) AS movie FROM external_id WHERE source = 'imdb' AND value = ANY ($1::text[])`,
       [page.map(([, imdbId]) => imdbId)],
     );
     const owners = new Map(rows.map(({ value, movie }) => [value, movie]));
@@ -41,11 +43,13 @@ interface MovieState {
   readonly id: string;
   readonly version: number;
   readonly deleted: boolean;
+  readonly joinedInto: string | null;
 }
 
 /** The first $1 movies after the id $2, in the order of the primary key, so that a page is an index scan. */
 export const moviePage = `
-  SELECT id, version, deleted_at IS NOT NULL AS deleted FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
+  SELECT id, version, deleted_at IS NOT NULL AND joined_into IS NULL AS deleted, joined_into AS "joinedInto"
+  FROM movie WHERE id > $2 ORDER BY id LIMIT $1`;
 
 interface ExternalName {
   readonly source: string;
@@ -53,9 +57,12 @@ interface ExternalName {
   readonly movie: string;
 }
 
-/** The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. */
+/**
+ * The first $1 external ids after the one with source $2 and value $3, in the order of the primary key. An id
+ * that came from a joined movie is an alias of that one: rating itself knows where its votes go.
+ */
 export const externalIdPage = `
-  SELECT source, value, movie_id AS movie FROM external_id
+  SELECT source, value, coalesce(joined_from, movie_id) AS movie FROM external_id
   WHERE (source, value) > ($2, $3) ORDER BY source, value LIMIT $1`;
 
 /** Yields the rows of a paged statement. `first` is a key that sorts before every other key. */

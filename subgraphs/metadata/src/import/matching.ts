@@ -1,3 +1,5 @@
+import { sourceIdOf } from '../rules.js';
+
 /** What films of different sources are compared by. */
 export interface Film {
   readonly id: string;
@@ -41,13 +43,25 @@ const bestOf = (film: Film, others: readonly Film[]): readonly Film[] => {
  * different directors, or with different ids of one source are different films.
  */
 export const agreementOf = (one: Film, other: Film): 0 | 1 | 2 => {
-  if (one.year === null || other.year === null) return 0;
-  const apart = Math.abs(one.year - other.year);
-  if (apart > 1 || !shareTitle(one, other) || contradict(one, other)) return 0;
+  if (!mayBeOne(one, other)) return 0;
+  if (one.year === other.year) return 2;
+  return one.directors.length > 0 && other.directors.length > 0 ? 1 : 0;
+};
+
+/**
+ * Returns whether two films may be one: whether they have a title in common, years at most one apart, and
+ * neither different directors nor different ids of one source. A person decides about those that do not
+ * agree.
+ */
+export const mayBeOne = (one: Film, other: Film): boolean => {
+  if (one.year === null || other.year === null || Math.abs(one.year - other.year) > 1) return false;
+  if (!shareTitle(one, other) || contradict(one, other)) return false;
   const directors = new Set(one.directors.map(nameKeyOf));
-  const sameDirector = other.directors.some((name) => directors.has(nameKeyOf(name)));
-  if (apart === 1) return sameDirector ? 1 : 0;
-  return sameDirector || directors.size === 0 || other.directors.length === 0 ? 2 : 0;
+  return (
+    directors.size === 0 ||
+    other.directors.length === 0 ||
+    other.directors.some((name) => directors.has(nameKeyOf(name)))
+  );
 };
 
 const shareTitle = (one: Film, other: Film): boolean => {
@@ -71,12 +85,6 @@ const namesOf = ({ id, externalIds }: Film): ReadonlyMap<string, readonly string
     names.set(source, [...(names.get(source) ?? []), value]);
   }
   return names;
-};
-
-/** Returns the external id that a movie id `<source>:<value>` contains; empty for a UUID. */
-export const sourceIdOf = (id: string): readonly { source: string; value: string }[] => {
-  const [, source, value] = /^([a-z][a-z0-9]*):(.+)$/s.exec(id) ?? [];
-  return source === undefined || value === undefined ? [] : [{ source, value }];
 };
 
 /**

@@ -20,9 +20,6 @@ export const run = async (
   if (rows.length > 0) await tx.$executeRawUnsafe(statement, JSON.stringify(rows));
 };
 
-/** Takes the lock of metadata's importers until the transaction ends. The number is arbitrary. */
-export const lockImports = 'SELECT pg_advisory_xact_lock(4203001)';
-
 /** Updates the planner's statistics of every table that an import writes. */
 export const gatherStatistics =
   'ANALYZE movie, external_id, external_rating, person, credit, genre, movie_genre, source_record';

@@ -3,6 +3,7 @@ import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { isConflict, isDuplicate } from '@cinegraph/database/store-errors';
 import type { ChunkResult, Importer, ImportTables } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
+import { lockImports } from '../commands/join-movies.js';
 import { PrismaClient, type Prisma } from '../generated/prisma/client.js';
 import type { CreditRole } from '../generated/resolvers.js';
 import { adoptIds, createMatcher, type AdoptedChunk, type Entry, type Matcher } from './adopt.js';
@@ -52,7 +53,7 @@ export const openMovieTables =
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const seen = new Set<string>();
     const matcher = createMatcher(pool);
-    const matches = openMatchReport(source, folder);
+    const matches = openMatchReport(pool, source, folder);
     let changed = false;
     return {
       matcher,
@@ -89,7 +90,7 @@ const writeChunk = async (
   const { source, seen, matcher } = options;
   // Importers take turns, chunk by chunk; mutations wait only for the movies of a chunk. The ids are looked
   // up after the lock, because another importer may be adding the same movies.
-  await tx.$executeRawUnsafe(sql.lockImports);
+  await tx.$executeRawUnsafe(lockImports);
   const refused: RefusedRecord[] = [];
   const ids = new Set<string>();
   const adopted = await adoptIds(tx, chunk, matcher);

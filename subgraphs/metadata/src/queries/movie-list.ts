@@ -1,3 +1,4 @@
+import { weightedScorePrior as prior } from '@cinegraph/events/weighted-score';
 import type { Page } from '@cinegraph/subgraph/pagination';
 import type pg from 'pg';
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js';
@@ -13,7 +14,7 @@ export interface ListedMovie {
 
 /** The mean of the scores, and the weighted score that rating's `Query.topRated` documents. */
 const averageRating = 'r.sum::float8 / r.count';
-const weightedScore = '(325 + r.sum)::float8 / (50 + r.count)';
+const weightedScore = `(${prior.sum} + r.sum)::float8 / (${prior.count} + r.count)`;
 
 const rated = { type: 'float8', ofRatings: true } as const;
 

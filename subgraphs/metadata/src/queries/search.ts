@@ -129,7 +129,8 @@ term AS MATERIALIZED (
   FROM asked, string_to_table(text, ' ') WITH ORDINALITY AS w (word, ordinal) GROUP BY word
 ),
 identified AS MATERIALIZED (
-  SELECT 'movie' AS kind, m.id FROM movie m WHERE m.id = btrim($1::text) AND m.deleted_at IS NULL
+  SELECT 'movie' AS kind, m.id FROM movie named JOIN movie m ON m.id = coalesce(named.joined_into, named.id)
+    WHERE named.id = btrim($1::text) AND m.deleted_at IS NULL
   UNION SELECT 'movie', m.id FROM external_id e JOIN movie m ON m.id = e.movie_id
     WHERE e.source = 'imdb' AND e.value = lower(btrim($1::text)) AND m.deleted_at IS NULL
   UNION SELECT 'person', p.id FROM person p WHERE p.id = btrim($1::text)

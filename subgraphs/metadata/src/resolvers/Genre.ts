@@ -7,7 +7,7 @@ export const Genre: GenreResolvers = {
 
   movies: async ({ id }, { sort, first, after }, { loaders, cursors }) => {
     const scope = `Genre.movies:${JSON.stringify([id, sort])}`;
-    const page = readPage({ first: first ?? null, after: after ?? null }, cursors, scope);
+    const page = readPage({ first, after: after ?? null }, cursors, scope);
     const listed = await loaders.moviesByGenre.load({ genreId: id, sort, page });
     const { edges, pageInfo } = toConnection(listed, page, ({ sortValues }) =>
       cursors.seal(scope, sortValues),

@@ -18,7 +18,7 @@ export const Movie: MovieResolvers = {
     return credits.map((credit) => ({ ...credit, movie }));
   },
 
-  credits: async (movie, { role = null, first = null, after = null }, { loaders, cursors }) => {
+  credits: async (movie, { role = null, first, after = null }, { loaders, cursors }) => {
     const { id } = movie;
     const scope = `Movie.credits:${JSON.stringify([id, role])}`;
     const page = readPage({ first, after }, cursors, scope);

@@ -1,22 +1,36 @@
 import { viewerIdOf } from '@cinegraph/service/viewer';
+import type { Sender } from '../commands/commands.js';
+import type { Context } from '../context.js';
 import type { MutationResolvers } from '../generated/resolvers.js';
 
 export const Mutation: MutationResolvers = {
-  createMovie: (_root, { input, idempotencyKey }, context) =>
-    context.commands.createMovie(viewerIdOf(context), input, idempotencyKey ?? null),
+  createMovie: async (_root, { input, idempotencyKey }, context) => ({
+    movie: await context.commands.createMovie(senderOf(context, idempotencyKey), input),
+  }),
 
-  updateMovie: async (_root, { id, version, input }, context) => {
-    viewerIdOf(context);
-    return context.commands.updateMovie(id, version, input);
-  },
+  updateMovie: async (_root, { id, version, input, idempotencyKey }, context) => ({
+    movie: await context.commands.updateMovie(senderOf(context, idempotencyKey), id, version, input),
+  }),
 
-  upsertMovie: async (_root, { id, externalId, input }, context) => {
-    viewerIdOf(context);
-    return context.commands.upsertMovie({ id: id ?? null, externalId: externalId ?? null }, input);
-  },
+  upsertMovie: async (_root, { id, externalId, input, idempotencyKey }, context) => ({
+    movie: await context.commands.upsertMovie(
+      senderOf(context, idempotencyKey),
+      { id: id ?? null, externalId: externalId ?? null },
+      input,
+    ),
+  }),
 
-  deleteMovie: async (_root, { id, version }, context) => {
-    viewerIdOf(context);
-    return context.commands.deleteMovie(id, version ?? null);
-  },
+  deleteMovie: async (_root, { id, version, idempotencyKey }, context) => ({
+    deletedMovieId: await context.commands.deleteMovie(
+      senderOf(context, idempotencyKey),
+      id,
+      version ?? null,
+    ),
+  }),
 };
+
+/** Refuses a request without a viewer. */
+const senderOf = (context: Context, idempotencyKey: string | null | undefined): Sender => ({
+  viewerId: viewerIdOf(context),
+  idempotencyKey: idempotencyKey ?? null,
+});

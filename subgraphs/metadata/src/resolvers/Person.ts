@@ -6,7 +6,7 @@ export const Person: PersonResolvers = {
 
   filmography: async ({ id }, { first, after }, { loaders, cursors }) => {
     const scope = `Person.filmography:${id}`;
-    const page = readPage({ first: first ?? null, after: after ?? null }, cursors, scope);
+    const page = readPage({ first, after: after ?? null }, cursors, scope);
     const credits = await loaders.filmographyByPerson.load({
       personId: id,
       size: page.size,

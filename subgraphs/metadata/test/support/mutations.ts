@@ -11,6 +11,9 @@ const fields = `id title description releaseDate releaseYear runtimeMinutes cert
 export const asAna = { viewer: 'ana' };
 
 export const codeOf = ({ errors }: GraphQLAnswer) => errors?.[0]?.extensions?.['code'];
+/** The movie in the payload of an answer's only mutation; undefined if the mutation failed. */
+export const movieOf = ({ data }: GraphQLAnswer) =>
+  (Object.values(data ?? {})[0] as { readonly movie?: unknown } | null | undefined)?.movie;
 export const detailsOf = ({ errors }: GraphQLAnswer) => errors?.[0]?.extensions?.['details'];
 
 /** The input of a movie that has most fields. */
@@ -40,7 +43,7 @@ export const startMutations = async () => {
   const create = (input: unknown, idempotencyKey?: string, viewer = 'ana') =>
     subgraph.ask(
       `mutation ($input: MovieInput!, $idempotencyKey: String) {
-         createMovie(input: $input, idempotencyKey: $idempotencyKey) { ${fields} } }`,
+         createMovie(input: $input, idempotencyKey: $idempotencyKey) { movie { ${fields} } } }`,
       { input, ...(idempotencyKey !== undefined && { idempotencyKey }) },
       { viewer },
     );
@@ -54,26 +57,33 @@ export const startMutations = async () => {
     created: async (input: unknown) => {
       const answer = await create(input);
       expect(answer.errors).toBeUndefined();
-      return answer.data?.['createMovie'] as Record<string, unknown> & { id: string; version: number };
+      return movieOf(answer) as Record<string, unknown> & { id: string; version: number };
     },
-    update: (id: string, version: number, input: unknown) =>
+    update: (id: string, version: number, input: unknown, idempotencyKey: string | null = null) =>
       subgraph.ask(
-        `mutation ($id: ID!, $version: Int!, $input: MovieChanges!) {
-           updateMovie(id: $id, version: $version, input: $input) { ${fields} } }`,
-        { id, version, input },
+        `mutation ($id: ID!, $version: Int!, $input: MovieChanges!, $idempotencyKey: String) {
+           updateMovie(id: $id, version: $version, input: $input, idempotencyKey: $idempotencyKey) {
+             movie { ${fields} } } }`,
+        { id, version, input, idempotencyKey },
         asAna,
       ),
-    upsert: (by: { id?: string; externalId?: unknown }, input: unknown) =>
+    upsert: (
+      by: { id?: string; externalId?: unknown },
+      input: unknown,
+      idempotencyKey: string | null = null,
+    ) =>
       subgraph.ask(
-        `mutation ($id: ID, $externalId: ExternalIdInput, $input: MovieInput!) {
-           upsertMovie(id: $id, externalId: $externalId, input: $input) { ${fields} } }`,
-        { ...by, input },
+        `mutation ($id: ID, $externalId: ExternalIdInput, $input: MovieInput!, $idempotencyKey: String) {
+           upsertMovie(id: $id, externalId: $externalId, input: $input, idempotencyKey: $idempotencyKey) {
+             movie { ${fields} } } }`,
+        { ...by, input, idempotencyKey },
         asAna,
       ),
-    remove: (id: string, version?: number) =>
+    remove: (id: string, version?: number, idempotencyKey: string | null = null) =>
       subgraph.ask(
-        'mutation ($id: ID!, $version: Int) { deleteMovie(id: $id, version: $version) }',
-        { id, ...(version !== undefined && { version }) },
+        `mutation ($id: ID!, $version: Int, $idempotencyKey: String) {
+           deleteMovie(id: $id, version: $version, idempotencyKey: $idempotencyKey) { deletedMovieId } }`,
+        { id, ...(version !== undefined && { version }), idempotencyKey },
         asAna,
       ),
     read: async (id: string) =>

@@ -46,7 +46,7 @@ export const rebuild: Command = {
 export interface Total {
   readonly sum: number;
   readonly count: number;
-  readonly movie: MovieState;
+  readonly movie: MovieState | 'joined';
 }
 
 /** A movie whose stored aggregate differs from what its ratings and its known movie give. */
@@ -68,11 +68,11 @@ export const findDrift = async (prisma: PrismaClient): Promise<readonly Drift[]>
         SELECT movie_id AS "movieId",
           coalesce(stored.sum, 0)::float8 AS "storedSum", coalesce(stored.count, 0)::float8 AS "storedCount",
           coalesce(fresh.sum, 0)::float8 AS "freshSum", coalesce(fresh.count, 0)::float8 AS "freshCount",
-          coalesce(stored.movie_state, 'unknown') AS "storedMovie", ${stateOfKnown} AS "freshMovie"
+          coalesce(stored.movie_state, 'unknown') AS "storedMovie", ${stateOf('known.deleted')} AS "freshMovie"
         FROM aggregated_rating AS stored FULL JOIN (
           SELECT movie_id, ${recomputed} FROM rating GROUP BY movie_id
         ) AS fresh USING (movie_id) FULL JOIN (SELECT id AS movie_id, deleted FROM known_movie) AS known USING (movie_id)
-        WHERE ${differs} OR coalesce(stored.movie_state, 'unknown') <> ${stateOfKnown}
+        WHERE ${differs} OR coalesce(stored.movie_state, 'unknown') <> ${stateOf('known.deleted')}
         ORDER BY movie_id COLLATE "C"`);
   return rows.map((row) => ({
     movieId: row.movieId,
@@ -97,9 +97,9 @@ export const rebuildAggregates = async (prisma: PrismaClient): Promise<readonly 
           `WITH moved AS (
              UPDATE aggregated_rating AS stored SET
                sum = fresh.sum, count = fresh.count, ${scoreColumns.map((s) => `${s} = fresh.${s}`).join(', ')},
-               movie_state = fresh.movie_state, version = stored.version + 1
+               movie_state = ${stateOf('fresh.deleted')}, version = stored.version + 1
              FROM (
-               SELECT requested.movie_id, ${recomputed}, ${stateOfKnown} AS movie_state
+               SELECT requested.movie_id, ${recomputed}, known.deleted
                FROM unnest($1::text[]) AS requested (movie_id) LEFT JOIN rating USING (movie_id)
                  LEFT JOIN known_movie AS known ON known.id = requested.movie_id
                GROUP BY requested.movie_id, known.deleted
@@ -123,12 +123,16 @@ interface DriftRow {
   readonly storedCount: number;
   readonly freshSum: number;
   readonly freshCount: number;
-  readonly storedMovie: MovieState;
-  readonly freshMovie: MovieState;
+  readonly storedMovie: Total['movie'];
+  readonly freshMovie: Total['movie'];
 }
 
-/** The state of a movie, from the row `known` of its known movie, if there is one. */
-const stateOfKnown = `CASE known.deleted WHEN true THEN 'deleted' WHEN false THEN 'known' ELSE 'unknown' END`;
+/**
+ * Returns the state of a movie, from its aggregate `stored`, which alone says whether its votes go to another
+ * movie, and from `deleted` of its known movie, which is null if there is none.
+ */
+const stateOf = (deleted: string): string => `CASE WHEN stored.joined_into IS NOT NULL THEN 'joined'
+  WHEN ${deleted} THEN 'deleted' WHEN ${deleted} IS NULL THEN 'unknown' ELSE 'known' END`;
 
 const recomputed = `coalesce(sum(score), 0) AS sum, count(score) AS count, ${scoreCounts('score')}`;
 

@@ -1,4 +1,4 @@
-import { movieChanged, movieCreated, movieDeleted } from '@cinegraph/events/metadata';
+import { movieChanged, movieCreated, movieDeleted, movieJoined } from '@cinegraph/events/metadata';
 import { createEventReader } from '@cinegraph/events/reader';
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
@@ -6,10 +6,10 @@ import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inb
 import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
 
 /**
- * Defines the consumer of metadata's topic of movies. It stores which movies exist and which are deleted,
- * and ignores an older version than the stored one. Ratings that came before their movie show from then on.
- * Event types that this release does not know are skipped, because metadata may add types. An unknown
- * version of a known type becomes a dead letter, which a later release can replay.
+ * Defines the consumer of metadata's topic of movies. It stores which movies exist, are deleted, or are
+ * joined, and ignores an older version than the stored one. Ratings that came before their movie show from
+ * then on. Event types that this release does not know are skipped, because metadata may add types. An
+ * unknown version of a known type becomes a dead letter, which a later release can replay.
  */
 export const createKnownMovies = ({
   secret,
@@ -20,7 +20,7 @@ export const createKnownMovies = ({
   const read = createEventReader({
     secret,
     owner: 'metadata',
-    definitions: [movieCreated, movieChanged, movieDeleted],
+    definitions: [movieCreated, movieChanged, movieDeleted, movieJoined],
   });
   return {
     name: 'known-movies',
@@ -34,7 +34,10 @@ export const createKnownMovies = ({
       const { movieId, version } = event.data;
       return {
         dedupKey,
-        event: { movie: movieId, version, deleted: event.of === movieDeleted },
+        event: {
+          ...{ movie: movieId, version, deleted: event.of === movieDeleted },
+          joinedInto: 'into' in event.data ? event.data.into : null,
+        },
         trace: event.envelope.trace ?? null,
       };
     },

@@ -1,11 +1,10 @@
 import { copyRows } from '@cinegraph/subgraph/import/copy';
-import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import { StartError } from '@cinegraph/service/start-error';
 import type { ImportContext, ImportTables } from '@cinegraph/subgraph/import/importer';
 import type { ImportReport } from '@cinegraph/subgraph/import/report';
 import type pg from 'pg';
-import { createAggregates, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
 import { readHandover } from './handover.js';
+import { isAfter, mergeChunk, type SortKey } from './merge-chunk.js';
 
 /**
  * A rating of a file. A null `score` retracts it. `eventTime` is when it was given, or null if the file has
@@ -119,9 +118,6 @@ interface Run {
   readonly mergedThrough: SortKey;
 }
 
-/** The key in whose order ratings are merged. The viewer '' sorts before all others of the movie. */
-type SortKey = readonly [movieId: string, viewerId: string];
-
 const start: SortKey = ['', ''];
 
 /**
@@ -201,10 +197,6 @@ const mergeStaged = async (
   }
 };
 
-const sortKey = '(movie_id COLLATE "C", viewer_id COLLATE "C")';
-const isAfter = `${sortKey} > (($1::text[])[1], ($1::text[])[2])`;
-const inChunk = `${isAfter} AND ${sortKey} <= (($2::text[])[1], ($2::text[])[2])`;
-
 /**
  * Returns the last key of the chunk after `after`; undefined if nothing is left. A chunk ends before the
  * first movie that does not fit into it completely, or within a movie that does not fit into any chunk.
@@ -229,52 +221,3 @@ const chunkEnds = `
       ORDER BY movie_id COLLATE "C" DESC, viewer_id COLLATE "C" DESC LIMIT 1) AS last
     LEFT JOIN (SELECT ARRAY[movie_id, viewer_id] AS key FROM staged_rating WHERE ${isAfter}
       ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C" OFFSET $2 LIMIT 1) AS beyond ON true`;
-
-/** How often a chunk is merged at most if it keeps losing deadlocks. */
-const mergeAttempts = 5;
-
-const stagedSource = `
-  SELECT DISTINCT ON (movie_id COLLATE "C", viewer_id COLLATE "C") movie_id, viewer_id, score, NULL::text AS review, 'import' AS origin, provider,
-    NULL::bigint AS rating_version, event_time, NULL::integer AS event_partition, NULL::bigint AS event_offset,
-    coalesce(event_time, $3::timestamptz) AS written_at, NULL::text AS trace
-  FROM staged_rating WHERE ${inChunk}
-  ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C", event_time DESC NULLS LAST, line DESC`;
-
-/** Merges one chunk in one transaction, and returns how many staged ratings it had. */
-const mergeChunk = (
-  client: pg.PoolClient,
-  { after, last, startedAt }: { readonly after: SortKey; readonly last: SortKey; readonly startedAt: Date },
-): Promise<number> =>
-  retryOnConflict(
-    async () => {
-      try {
-        await client.query('BEGIN');
-        // While a table grows, the planner underestimates it and would scan all of it for each chunk.
-        await client.query('SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off');
-        const { rows } = await client.query<{ id: string; ratings: number }>(
-          `SELECT movie_id AS id, count(*)::int AS ratings FROM staged_rating WHERE ${inChunk} GROUP BY movie_id`,
-          [after, last],
-        );
-        const ids = rows.map(({ id }) => id);
-        await client.query(createAggregates, [ids]);
-        await client.query(lockAggregates, [ids]);
-        const result = await client.query<{ written: number; merged: number }>(
-          mergeChangedRatings(stagedSource),
-          [after, last, startedAt],
-        );
-        const { written = 0, merged = 0 } = result.rows[0] ?? {};
-        // In the same transaction, so that a chunk is both merged and counted, or neither.
-        await client.query(
-          `UPDATE import_run
-           SET merged_through = $1, merged_through_viewer = $2, written = written + $3, merged = merged + $4`,
-          [...last, written, merged],
-        );
-        await client.query('COMMIT');
-        return rows.reduce((sum, { ratings }) => sum + ratings, 0);
-      } catch (error) {
-        await client.query('ROLLBACK');
-        throw error;
-      }
-    },
-    { attempts: mergeAttempts },
-  );

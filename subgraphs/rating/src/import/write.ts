@@ -2,7 +2,9 @@ import type { Importer } from '@cinegraph/subgraph/import/importer';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.js';
 import { readHandover } from './handover.js';
-import { createAggregates, jsonSource, lockAggregates, mergeChangedRatings } from '../sql/merge.js';
+import { lockRatedMovies } from '../joined-movies.js';
+import { ratingKeyOf } from '../models.js';
+import { createAggregates, jsonSource, mergeChangedRatings, type SourceRow } from '../sql/merge.js';
 
 /** A rating of a source, with a score from 1 to 10. */
 export interface ImportedRating {
@@ -11,6 +13,8 @@ export interface ImportedRating {
   readonly score: number;
   readonly writtenAt: Date;
 }
+
+const mergeSource = mergeChangedRatings(jsonSource);
 
 /**
  * Opens the tables of rating for a small import. A chunk is one transaction with the locks and the merge of a
@@ -26,22 +30,29 @@ export const openRatingTables: Importer<ImportedRating>['open'] = async (pool, {
     isEmpty: async () => (await prisma.rating.findFirst({ select: { movieId: true } })) === null,
     write: async (chunk) => {
       const movieIds = [...new Set(chunk.map(({ item }) => movieIdOf(item)))];
-      const last = new Map(chunk.map(({ item }) => [`${movieIdOf(item)}\n${item.viewerId}`, item]));
-      const source = [...last.values()].map((item) => ({
-        movie_id: movieIdOf(item),
-        viewer_id: item.viewerId,
-        score: item.score,
-        review: null,
-        origin: 'import',
-        written_at: item.writtenAt.toISOString(),
-      }));
+      const viewerIds = () => [...new Set(chunk.map(({ item }) => item.viewerId))];
       const written = await prisma.$transaction(
         async (tx) => {
           await tx.$executeRawUnsafe(createAggregates, movieIds);
-          await tx.$queryRawUnsafe(lockAggregates, movieIds);
+          const movies = await lockRatedMovies(tx, movieIds, viewerIds);
+          const last = new Map<string, SourceRow>();
+          for (const { item } of chunk) {
+            const { viewerId, score, writtenAt } = item;
+            const named = movieIdOf(item);
+            const movieId = movies.keptIdOf(named);
+            last.set(ratingKeyOf({ movieId, viewerId }), {
+              movie_id: movieId,
+              viewer_id: viewerId,
+              ...(movieId !== named && { given_for: named }),
+              score,
+              review: null,
+              origin: 'import',
+              written_at: writtenAt.toISOString(),
+            });
+          }
           const [result] = await tx.$queryRawUnsafe<readonly { written: number }[]>(
-            mergeChangedRatings(jsonSource),
-            JSON.stringify(source),
+            mergeSource[movies.form],
+            JSON.stringify([...last.values()]),
           );
           return result?.written ?? 0;
         },

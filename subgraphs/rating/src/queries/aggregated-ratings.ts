@@ -1,3 +1,4 @@
+import type { SortValues } from '@cinegraph/subgraph/cursors';
 import type pg from 'pg';
 import type { PrismaClient } from '../generated/prisma/client.js';
 import type { AggregatedRatingModel } from '../models.js';
@@ -32,21 +33,33 @@ const toAggregatedRating = (row: AggregateRow): AggregatedRatingModel => ({
   histogram: scoreColumns.map((column) => Number(row[column])),
 });
 
-/** Returns the ids of the `first` movies with the highest weighted score, best first, by an index scan. */
-export const findTopRated = async (prisma: PrismaClient, first: number): Promise<readonly string[]> => {
-  const rows = await prisma.$queryRawUnsafe<{ movie_id: string }[]>(findTopRatedStatement, first);
-  return rows.map(({ movie_id }) => movie_id);
-};
+/** A movie in the list of those rated best: its id and its weighted score. */
+export interface TopRatedRow {
+  readonly id: string;
+  readonly weighted: number;
+}
 
 /**
- * The statement of `findTopRated`, exported for the test of its plan. Its index has no unknown or deleted
- * movie.
+ * Returns `size + 1` movies with the highest weighted score after the cursor ([weighted, id]), best first, by
+ * a scan of an index that has no unknown or deleted movie.
  */
-export const findTopRatedStatement = `
-  SELECT movie_id FROM aggregated_rating
-  WHERE count > 0 AND movie_state = 'known'
-  ORDER BY weighted DESC, movie_id
-  LIMIT $1::int`;
+export const findTopRated = (
+  prisma: PrismaClient,
+  { size, cursor }: { readonly size: number; readonly cursor: SortValues | null },
+): Promise<readonly TopRatedRow[]> =>
+  prisma.$queryRawUnsafe<TopRatedRow[]>(
+    `SELECT movie_id AS id, weighted FROM aggregated_rating
+     WHERE count > 0 AND movie_state = 'known'
+       ${cursor === null ? '' : 'AND weighted <= $2::float8 AND (weighted < $2::float8 OR movie_id > $3)'}
+     ORDER BY weighted DESC, movie_id
+     LIMIT $1::int`,
+    size + 1,
+    ...(cursor ?? []),
+  );
+
+/** Returns how many movies `findTopRated` lists on all pages. */
+export const countTopRated = (prisma: PrismaClient): Promise<number> =>
+  prisma.aggregatedRating.count({ where: { count: { gt: 0 }, movieState: 'known' } });
 
 /** Returns which of the movies are known and not deleted. */
 export const findKnownMovies = async (

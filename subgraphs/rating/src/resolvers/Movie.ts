@@ -14,7 +14,7 @@ export const Movie: MovieResolvers = {
 
   ratings: async ({ id }, { first, after }, { loaders, cursors }) => {
     const scope = `Movie.ratings:${id}`;
-    const page = readPage({ first: first ?? null, after: after ?? null }, cursors, scope);
+    const page = readPage({ first, after: after ?? null }, cursors, scope);
     const rows = await loaders.ratingsByMovie.load({ movieId: id, ...page });
     return {
       ...toConnection(rows, page, ({ createdAt, viewerId }) =>

@@ -4,10 +4,11 @@ import type { MutationResolvers } from '../generated/resolvers.js';
 export const Mutation: MutationResolvers = {
   submitRating: async (_root, { movieId, score, review, idempotencyKey }, context) => {
     const viewerId = viewerIdOf(context);
-    const { rating, aggregatedRating } = await context.commands.rate(
-      { movieId, viewerId, score, review: review ?? null },
-      idempotencyKey,
-    );
+    const {
+      rating,
+      aggregatedRating,
+      movieId: keptId = movieId,
+    } = await context.commands.rate({ movieId, viewerId, score, review: review ?? null }, idempotencyKey);
     if (!rating) throw new Error('the answer to a submission has no rating');
     return {
       rating: {
@@ -15,16 +16,17 @@ export const Mutation: MutationResolvers = {
         createdAt: new Date(rating.createdAt),
         updatedAt: new Date(rating.updatedAt),
       },
-      movie: aggregatedRating && { id: movieId, aggregatedRating },
+      movie: aggregatedRating && { id: keptId, aggregatedRating },
     };
   },
 
   retractRating: async (_root, { movieId, idempotencyKey }, context) => {
     const viewerId = viewerIdOf(context);
-    const { retracted, aggregatedRating } = await context.commands.rate(
-      { movieId, viewerId, score: null, review: null },
-      idempotencyKey,
-    );
-    return { retracted, movie: aggregatedRating && { id: movieId, aggregatedRating } };
+    const {
+      retracted,
+      aggregatedRating,
+      movieId: keptId = movieId,
+    } = await context.commands.rate({ movieId, viewerId, score: null, review: null }, idempotencyKey);
+    return { retracted, movie: aggregatedRating && { id: keptId, aggregatedRating } };
   },
 };

@@ -1,13 +1,18 @@
-import { readPage, readPageSize, toConnection } from '@cinegraph/subgraph/pagination';
+import { readPage, toConnection } from '@cinegraph/subgraph/pagination';
 import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { QueryResolvers } from '../generated/resolvers.js';
-import { findTopRated } from '../queries/aggregated-ratings.js';
+import { countTopRated, findTopRated } from '../queries/aggregated-ratings.js';
 import { countRatingsOfViewer, findRatingsOfViewer } from '../queries/ratings.js';
 
 export const Query: QueryResolvers = {
-  topRated: async (_root, { first }, { prisma }) => {
-    const ids = await findTopRated(prisma, readPageSize(first, 'first'));
-    return ids.map((id) => ({ id }));
+  topRated: async (_root, { first, after }, { prisma, cursors }) => {
+    const scope = 'Query.topRated';
+    const page = readPage({ first, after: after ?? null }, cursors, scope);
+    const rows = await findTopRated(prisma, page);
+    return {
+      ...toConnection(rows, page, ({ weighted, id }) => cursors.seal(scope, [weighted, id])),
+      total: () => countTopRated(prisma),
+    };
   },
 
   myRatings: async (_root, { first, after, last, before }, context) => {

@@ -7,6 +7,7 @@ import { Node } from './Node.js';
 import { Query } from './Query.js';
 import { Rating } from './Rating.js';
 import { RatingConnection } from './RatingConnection.js';
+import { TopRatedConnection } from './TopRatedConnection.js';
 
 /** The resolvers of every GraphQL type, by its name. */
 export const resolvers: Resolvers = {
@@ -19,4 +20,5 @@ export const resolvers: Resolvers = {
   Rating,
   RatingConnection,
   Score,
+  TopRatedConnection,
 };

@@ -5,11 +5,13 @@ import { bundled, insertBundles } from '@cinegraph/messaging/outbox/append';
  * There is one way to count a rating: the three statements of this file, in one transaction, in this order.
  * They read a source with these columns and at most one row for each movie and viewer. A null score
  * retracts. The rating of an external event has the order of that event: the version of the rating, or the
- * append time, partition and offset of the broker.
+ * append time, partition and offset of the broker. `given_for` is the movie that the rating named, if that
+ * one is joined into `movie_id`.
  */
 const sourceColumns = {
   movie_id: 'text',
   viewer_id: 'text',
+  given_for: 'text',
   score: 'smallint',
   review: 'text',
   origin: 'text',
@@ -47,10 +49,13 @@ export const createAggregates = `
  * of each movie. Two batches with a movie in common wait for each other here. After the lock, the old scores
  * that the merge reads are the committed ones. Without it, two first votes of one viewer would both see no
  * old score and count twice. The state is a column of the locked row, so that it is the committed one, too.
+ *
+ * Of a joined movie, the movie that it is joined into is locked with it. While votes are moved between
+ * movies, all of these are locked. Hence the locks of a batch are taken in one order (joined-movies.ts).
  */
 export const lockAggregates = `
-  SELECT movie_id, movie_state FROM aggregated_rating
-  WHERE movie_id = ANY ($1::text[])
+  SELECT movie_id, movie_state, joined_into, joined FROM aggregated_rating
+  WHERE movie_id = ANY ((SELECT movies_to_lock($1::text[]))::text[])
   ORDER BY movie_id COLLATE "C"
   FOR UPDATE`;
 
@@ -86,7 +91,7 @@ export const asShown = (from: string): string => `(
   FROM ${from}) AS shown`;
 
 /** The events of the aggregates that a merge moved. Those that nobody sees are published when they show. */
-const movedEvents = aggregateEvents(`(SELECT * FROM moved WHERE movie_state = 'known') AS shown`);
+export const movedEvents = aggregateEvents(`(SELECT * FROM moved WHERE movie_state = 'known') AS shown`);
 
 const ratingEvents = [
   bundled(
@@ -104,12 +109,49 @@ const ratingEvents = [
   ),
 ];
 
+/** Changes the aggregates by the rows of `difference`: movie_id, trace, and the difference of each column. */
+export const moveAggregates = `
+    UPDATE aggregated_rating AS aggregate SET
+      sum = aggregate.sum + difference.sum,
+      count = aggregate.count + difference.count,
+      ${scoreColumns.map((s) => `${s} = aggregate.${s} + difference.${s}`).join(', ')},
+      version = aggregate.version + 1
+    FROM difference WHERE aggregate.movie_id = difference.movie_id
+    RETURNING aggregate.*, difference.trace`;
+
+/**
+ * The part of the merge that only a batch with joined movies needs: it deletes superseded votes that do
+ * not come back. These are the viewer's for the same movie, and after a retraction those for the whole film.
+ */
+const outdated = `outdated AS (
+    DELETE FROM superseded_rating AS earlier USING incoming
+    WHERE earlier.viewer_id = incoming.viewer_id AND (
+      earlier.movie_id = coalesce(incoming.given_for, incoming.movie_id)
+      OR (incoming.score IS NULL AND EXISTS (
+        SELECT FROM aggregated_rating AS home
+        WHERE home.movie_id = earlier.movie_id AND incoming.movie_id IN (home.movie_id, home.joined_into))))
+  ),`;
+
+/**
+ * A merge in two forms: for a batch without joined movies, and for one with a movie whose aggregate is
+ * `joined`. The first is planned in less time.
+ */
+export interface MergeStatement {
+  readonly plain: string;
+  readonly joined: string;
+}
+
+const inBothForms = (merged: (outdatedVotes: string) => string): MergeStatement => ({
+  plain: merged(''),
+  joined: merged(outdated),
+});
+
 /**
  * Third statement, the only write of ratings: it replaces ratings, changes the aggregates by exactly the
  * difference, and appends the events of both to the outbox. After the lock no other transaction writes
  * ratings of these movies, so that new ones are inserted without ON CONFLICT, which costs a fifth less.
  */
-const merge = (source: string, condition: string, events: readonly string[]) => `
+const merge = (outdatedVotes: string, source: string, condition: string, events: readonly string[]) => `
   WITH source AS (${source}),
   incoming AS (
     SELECT source.*, present.score AS old_score, present.movie_id IS NOT NULL AS existed,
@@ -119,20 +161,21 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     WHERE ${condition}
   ),
   inserted AS (
-    INSERT INTO rating (movie_id, viewer_id, score, review, version, origin, provider,
+    INSERT INTO rating (movie_id, viewer_id, given_for, score, review, version, origin, provider,
       event_time, event_partition, event_offset, created_at, updated_at)
-    SELECT movie_id, viewer_id, score, review, new_version, origin, provider,
+    SELECT movie_id, viewer_id, given_for, score, review, new_version, origin, provider,
       event_time, event_partition, event_offset, new_created_at, written_at
     FROM incoming WHERE NOT existed ORDER BY movie_id COLLATE "C", viewer_id COLLATE "C"
   ),
   updated AS (
     UPDATE rating AS present SET
-      score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
+      given_for = incoming.given_for, score = incoming.score, review = incoming.review, version = incoming.new_version, origin = incoming.origin,
       provider = incoming.provider, event_time = incoming.event_time, event_partition = incoming.event_partition,
       event_offset = incoming.event_offset, created_at = incoming.new_created_at, updated_at = incoming.written_at
     FROM incoming
     WHERE incoming.existed AND present.movie_id = incoming.movie_id AND present.viewer_id = incoming.viewer_id
   ),
+  ${outdatedVotes}
   difference AS (
     SELECT movie_id, min(trace) AS trace,
       coalesce(sum(score), 0) - coalesce(sum(old_score), 0) AS sum,
@@ -145,13 +188,7 @@ const merge = (source: string, condition: string, events: readonly string[]) => 
     FROM incoming WHERE score IS DISTINCT FROM old_score GROUP BY movie_id
   ),
   moved AS (
-    UPDATE aggregated_rating AS aggregate SET
-      sum = aggregate.sum + difference.sum,
-      count = aggregate.count + difference.count,
-      ${scoreColumns.map((s) => `${s} = aggregate.${s} + difference.${s}`).join(', ')},
-      version = aggregate.version + 1
-    FROM difference WHERE aggregate.movie_id = difference.movie_id
-    RETURNING aggregate.*, difference.trace
+    ${moveAggregates}
   ),
   published AS (
     ${insertBundles(...events)}
@@ -175,43 +212,55 @@ export const readAggregates = `
  * the new aggregate of its movie, or null if the aggregate did not change or does not show. A retraction of
  * a rating that does not exist writes nothing and has no row.
  */
-export const mergeRatings = `${merge(jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
-  ...ratingEvents,
-  movedEvents,
-])}
+export const mergeRatings = inBothForms(
+  (votes) => `${merge(votes, jsonSource, 'source.score IS NOT NULL OR present.score IS NOT NULL', [
+    ...ratingEvents,
+    movedEvents,
+  ])}
   SELECT incoming.movie_id AS "movieId", incoming.viewer_id AS "viewerId",
     incoming.new_created_at AS "createdAt", incoming.written_at AS "updatedAt", incoming.old_score AS "oldScore",
     CASE WHEN moved.movie_state = 'known' THEN ${aggregateJson('moved')} END AS aggregate
-  FROM incoming LEFT JOIN moved USING (movie_id)`;
+  FROM incoming LEFT JOIN moved USING (movie_id)`,
+);
 
 /**
  * Merges the JSON array $1 of ratings from external events. Only an event that is later than the stored one
  * is written, so that the order of arrival has no effect. A retraction of a rating that does not exist is
  * stored, so that an earlier event which arrives after it is ignored.
  */
-export const mergeEvents = `${merge(
-  jsonSource,
-  `present.movie_id IS NULL OR CASE WHEN source.rating_version IS NULL
+export const mergeEvents = inBothForms(
+  (votes) => `${merge(
+    votes,
+    jsonSource,
+    `present.movie_id IS NULL OR CASE WHEN source.rating_version IS NULL
       THEN (source.event_time, source.event_partition, source.event_offset) > (coalesce(present.event_time, '-infinity'),
         coalesce(present.event_partition, -1), coalesce(present.event_offset, -1))
       ELSE source.rating_version > present.version END`,
-  [...ratingEvents, movedEvents],
-)}
-  SELECT count(*)::int AS written FROM incoming`;
+    [...ratingEvents, movedEvents],
+  )}
+  SELECT count(*)::int AS written FROM incoming`,
+);
 
 /**
  * Returns the statement that merges the source of an import. A rating is written if its score or provider
  * differs from the stored one or its event is later, so that a second run writes nothing. A rating with an
- * earlier event than the stored one is left out, so that files may come in any order. Only the aggregates
- * are published, once for each movie. The statement returns one row: the numbers of ratings that were
+ * earlier event than the stored one is left out, so that files may come in any order. If a viewer rated two
+ * movies that are joined, the later event wins, and of equal ones the stored one. Only the aggregates are
+ * published, once for each movie. The statement returns one row: the numbers of ratings that were
  * written and looked at.
  */
-export const mergeChangedRatings = (source: string): string => `${merge(
-  source,
-  `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time
+export const mergeChangedRatings = (source: string): MergeStatement =>
+  inBothForms(
+    (votes) => `${merge(
+      votes,
+      source,
+      `(source.score IS DISTINCT FROM present.score OR source.event_time > present.event_time
       OR (source.score IS NOT NULL AND source.provider IS DISTINCT FROM present.provider))
-      AND (source.event_time < present.event_time) IS NOT TRUE`,
-  [movedEvents],
-)}
+      AND (source.event_time < present.event_time) IS NOT TRUE
+      AND (present.movie_id IS NULL OR source.given_for IS NOT DISTINCT FROM present.given_for
+        OR source.event_time > present.event_time)`,
+      [movedEvents],
+    )}
   SELECT (SELECT count(*) FROM incoming)::int AS written, (SELECT count(*) FROM source)::int AS merged,
-    (SELECT count(*) FROM moved)::int AS movies`;
+    (SELECT count(*) FROM moved)::int AS movies`,
+  );

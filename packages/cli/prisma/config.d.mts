@@ -1,0 +1,3 @@
+import type { PrismaConfig } from 'prisma/config';
+
+export const prismaConfig: (name: string) => Promise<PrismaConfig>;
