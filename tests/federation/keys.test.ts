@@ -19,8 +19,7 @@ type Reference = Partial<Omit<Item, 'code'>> & { readonly code?: Partial<Item['c
 
 const found = (reference: Reference): Item | null =>
   items.find(
-    ({ id, sku, code }) =>
-      id === reference.id || sku === reference.sku || (reference.code && code.two === reference.code.two),
+    ({ id, sku, code }) => id === reference.id || sku === reference.sku || code.two === reference.code?.two,
   ) ?? null;
 
 /** Fails if the representation has not exactly one of the keys. */

@@ -65,9 +65,12 @@ const addAtPath = (
     return missing.length > 0;
   }
   let container: object = target;
+  let asked: readonly FetchedField[] | undefined = fields;
   for (const [index, key] of path.entries()) {
     const value: unknown = Object.hasOwn(container, key) ? (container as JsonObject)[key] : undefined;
-    if (value === null || value === undefined) {
+    const field: FetchedField | undefined = asked?.find(({ name }) => name === key);
+    if (typeof key === 'string') asked = field?.fields;
+    if (value === null || (value === undefined && field)) {
       faults.add(container, key, error, path.slice(index + 1));
       return true;
     }

@@ -57,15 +57,16 @@ export const markFieldsOfOneFetch = (
       if (field.fields) visit(key, field.fields);
     }
   };
-  for (const { path, fields } of fetches) visit(path.filter((step) => step !== '@').join('.'), fields);
+  for (const { path, fields } of fetches)
+    visit(path.map((step) => (step === '@' ? '' : `.${step}`)).join(''), fields);
   for (const field of known.values()) if (field) field.isOnlyHere = true;
 };
 
 /**
  * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect: an
- * object is taken with all its members, and those that were not asked for are replaced by the fetch that
- * asks for them. Null replaces no value of another fetch, and the name of an interface object's type does
- * not replace that of the object.
+ * object is taken with all its members, and those that were not asked for are replaced by the fetch that asks
+ * for them. Null replaces no value of another fetch, and the name of an interface object's type does not
+ * replace that of the object.
  */
 export const mergeFetched = (
   target: JsonObject,

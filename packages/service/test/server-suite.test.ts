@@ -4,8 +4,8 @@ import fastify from 'fastify';
 import { graphqlHandler } from '../src/http/graphql.js';
 
 // Apollo's suite for integrations of Apollo Server, on the handler that gateway and subgraphs have. Its
-// version must be that of Apollo Server. It runs on Fastify alone: createHttpServer has errors and a
-// `Cache-Control` of its own, of which the suite expects Fastify's.
+// version must be that of Apollo Server. It runs on Fastify alone, because the suite expects Fastify's errors
+// and no `Cache-Control`; createHttpServer has both of its own.
 defineIntegrationTestSuite(async (config, options = {}) => {
   const server = new ApolloServer<BaseContext>(config);
   await server.start();

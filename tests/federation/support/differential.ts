@@ -10,7 +10,8 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { seededRandom } from '@cinegraph/testing/seed';
-import { generateOperation, printOperation, shrink, type GeneratedOperation } from './generator.js';
+import { generateOperation } from './generator.js';
+import { printOperation, shrink, type GeneratedOperation } from './shrink.js';
 import { composeSubgraphs, linked, startSupergraph, type Answer } from './supergraph.js';
 import { createWorld, type Source, type World, type WorldRules } from './world.js';
 
@@ -64,23 +65,29 @@ export const startCompared = async (
     const answer = await supergraph.ask(print(operation.document), operation.variables);
     return compare(answer, askMonolith(operation));
   };
+  const explain = async (operation: GeneratedOperation, difference: string): Promise<string> => {
+    const smallest = await shrink(supergraph.schema, operation, async (candidate) => {
+      const found = await differenceOf(candidate);
+      return found !== undefined && found !== 'refused';
+    });
+    return `${printOperation(smallest)}\n${(await differenceOf(smallest)) ?? difference}`;
+  };
   return {
     stop: supergraph.stop,
     run: async (count) => {
       const result = { compared: 0, refused: 0, withErrors: 0, differences: [] as string[] };
-      for (let n = 0; n < count && result.differences.length < maxDifferences; n += 1) {
-        const operation = generateOperation(supergraph.schema, random);
-        const difference = await differenceOf(operation);
-        if (difference === 'refused') result.refused += 1;
-        else result.compared += 1;
-        if (askMonolith(operation).paths.length > 0) result.withErrors += 1;
-        if (difference === undefined || difference === 'refused') continue;
-        const smallest = await shrink(supergraph.schema, operation, async (candidate) => {
-          const found = await differenceOf(candidate);
-          return found !== undefined && found !== 'refused';
-        });
-        const text = (await differenceOf(smallest)) ?? difference;
-        result.differences.push(`operation ${n + 1}:\n${printOperation(smallest)}\n${text}`);
+      while (result.compared + result.refused < count && result.differences.length < maxDifferences) {
+        // Several at a time: the gateway plans in another thread.
+        const operations = Array.from({ length: 5 }, () => generateOperation(supergraph.schema, random));
+        const found = await Promise.all(operations.map(differenceOf));
+        for (const [index, operation] of operations.entries()) {
+          const difference = found[index];
+          if (difference === 'refused') result.refused += 1;
+          else result.compared += 1;
+          if (askMonolith(operation).paths.length > 0) result.withErrors += 1;
+          if (difference === undefined || difference === 'refused') continue;
+          result.differences.push(await explain(operation, difference));
+        }
       }
       return result;
     },
@@ -102,8 +109,12 @@ interface Expected {
 /** Executes operations with graphql-js on one schema over the world. */
 const createMonolith = (schema: GraphQLSchema, world: World) => {
   const nullable = withNullableFields(schema);
-  const fieldResolver: GraphQLFieldResolver<Source | undefined, unknown> = (source, args, _, info) =>
-    world.resolve(source ?? world.root(info.parentType.name), info.fieldName, args, info.returnType);
+  const fieldResolver: GraphQLFieldResolver<Source | undefined, unknown> = (
+    source,
+    args: Readonly<Record<string, unknown>>,
+    _,
+    info,
+  ) => world.resolve(source ?? world.root(info.parentType.name), info.fieldName, args, info.returnType);
   const run = (on: GraphQLSchema, { document, variables }: GeneratedOperation): ExecutionResult =>
     execute({
       schema: on,

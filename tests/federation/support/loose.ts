@@ -4,6 +4,7 @@ import {
   valueFromASTUntyped,
   type DocumentNode,
   type FieldNode,
+  type FragmentDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
 import type { SeenRequest } from '../../../gateway/test/support/stub-subgraph.js';
@@ -70,13 +71,14 @@ const select = (value: unknown, selectionSet: SelectionSetNode | undefined, requ
         selection.kind === Kind.INLINE_FRAGMENT
           ? selection
           : request.document.definitions.find(
-              (one) => one.kind === Kind.FRAGMENT_DEFINITION && one.name.value === selection.name.value,
+              (one): one is FragmentDefinitionNode =>
+                one.kind === Kind.FRAGMENT_DEFINITION && one.name.value === selection.name.value,
             );
-      if (!fragment || !('typeCondition' in fragment)) continue;
+      if (!fragment) continue;
       const type = fragment.typeCondition?.name.value;
       const types = [source['__typename'], ...((source['__implements'] as string[] | undefined) ?? [])];
       const matches = type === undefined || source['__typename'] === undefined || types.includes(type);
-      if (matches && 'selectionSet' in fragment) visit(fragment.selectionSet);
+      if (matches) visit(fragment.selectionSet);
     }
   };
   visit(selectionSet);

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '@cinegraph/gateway/config';
@@ -14,9 +13,13 @@ import {
   type StubSubgraph,
 } from '../../../gateway/test/support/stub-subgraph.js';
 import { composeSupergraph } from '../../../packages/cli/src/compose/schemas.js';
+import { readSupergraphYaml } from '../../../packages/cli/src/supergraph-yaml.js';
 
-const require = createRequire(import.meta.url);
-const { version } = require('@apollo/composition/package.json') as { version: string };
+/** Our own list of subgraphs names the version of composition. */
+const { federationVersion } = readSupergraphYaml(
+  join(import.meta.dirname, '../../../supergraph.yaml'),
+  process.env,
+);
 
 /** A subgraph of a test. It answers what its resolvers do, or the text that `answer` returns. */
 export interface TestedSubgraph {
@@ -69,7 +72,7 @@ export const composeSubgraphs = (
 ) =>
   composeSupergraph(
     {
-      federationVersion: `=${version}`,
+      federationVersion,
       subgraphs: subgraphs.map(({ name, url, typeDefs }) => ({ name, routingUrl: url, sdl: typeDefs })),
     },
     (path) => path,

@@ -86,7 +86,7 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
   const collect = ({ selections }: SelectionSetNode): void => {
     for (const selection of selections) {
       if (selection.kind === Kind.FIELD) required.add(selection.name.value);
-      if ('selectionSet' in selection && selection.selectionSet) collect(selection.selectionSet);
+      if (selection.kind !== Kind.FRAGMENT_SPREAD && selection.selectionSet) collect(selection.selectionSet);
     }
   };
   for (const selectionSet of selectionOf.values()) collect(selectionSet);
@@ -132,7 +132,7 @@ export const createWorld = (api: GraphQLSchema, rules: WorldRules = {}): World =
     const nullable = getNullableType(type);
     if (isListType(nullable)) {
       return Array.from({ length: seed % 4 }, (_, index) =>
-        itemOf(`${text}|${index}`, nullable.ofType as GraphQLOutputType, source),
+        itemOf(`${text}|${index}`, nullable.ofType, source),
       );
     }
     return oneOf(text, seed >>> 3, getNamedType(nullable).name, source);
