@@ -81,7 +81,8 @@ export const createNaming = (schema: GraphQLSchema, reservedNames: ReadonlySet<s
   const of: InternalNames['of'] = (parent, field, isMutation = false) => {
     const name = field.name.value;
     const kept = keptDirectives(field);
-    if (!isMutation && kept.length === 0 && !withArguments.has(name) && !objectNames.has(name)) return name;
+    const isPlain = !withArguments.has(name) && !objectNames.has(name) && !field.selectionSet;
+    if (!isMutation && kept.length === 0 && isPlain) return name;
     const definition = fieldOf(parent, name);
     const texts = (field.arguments ?? [])
       .map((argument) => {
@@ -89,14 +90,14 @@ export const createNaming = (schema: GraphQLSchema, reservedNames: ReadonlySet<s
         return `${argument.name.value}:${String(type)}:${print(argument.value)}`;
       })
       .sort();
-    // A mutation runs once for each response name, even if two have the same arguments.
-    const key = [name, ...texts, ...kept.map(print), isMutation ? (field.alias?.value ?? name) : ''].join(
-      '\n',
-    );
+    // A mutation runs once for each response name. An object is fetched once for each: a null that one of its
+    // fields causes must not remove the fields of another selection.
+    const responseName = isMutation || field.selectionSet ? (field.alias?.value ?? name) : '';
+    const key = [name, ...texts, ...kept.map(print), responseName].join('\n');
     const known = byKey.get(key);
     if (known !== undefined) return known;
-    const isFree =
-      kept.length === 0 && !taken.has(name) && !objectNames.has(name) && !reservedNames.has(name);
+    const isReserved = withArguments.has(name) && reservedNames.has(name);
+    const isFree = kept.length === 0 && !taken.has(name) && !objectNames.has(name) && !isReserved;
     const internal = isFree ? name : freeName(name);
     taken.add(internal);
     byKey.set(key, internal);

@@ -50,7 +50,7 @@ describe('an operation as the planner sees it', () => {
   it.each([
     ['{ item { id: legacyId title } }', 'query{item{legacyId title}}'],
     ['{ item { __typename: title } }', 'query{item{title}}'],
-    ['{ a: item { title } b: item { legacyId } }', 'query{item{title legacyId}}'],
+    ['{ a: item { t: title } a: item { legacyId } }', 'query{item{title legacyId}}'],
     ['{ item { __typename } }', 'query{item{__typename}}'],
     ['{ __typename }', ''],
     ['{ __schema { queryType { name } } item { id } }', 'query{item{id}}'],
@@ -63,7 +63,7 @@ describe('an operation as the planner sees it', () => {
       'query($n: Int) { hits { ... on Book { by { x: bio(length: 10) } } ... on Film { by { x: bio(length: $n) y: bio } } } }',
     );
     expect(text).toBe(
-      'query($p0:Int$p1:Int){hits{__typename ...on Book{by{bio(length:$p0)}}...on Film{by{bio__1:bio(length:$p1)bio__2:bio}}}}',
+      'query($p0:Int$p1:Int){hits{__typename ...on Book{by{bio(length:$p0)}}...on Film{by{bio__3:bio(length:$p1)bio__4:bio}}}}',
     );
     expect(values).toEqual({ p0: '10', p1: '$n' });
   });
@@ -115,11 +115,16 @@ describe('an operation as the planner sees it', () => {
     );
   });
 
+  it('an object under two names is fetched twice, because null in one must not remove the other', () => {
+    expect(normalised('{ item { title } b: item { legacyId } }').text).toBe(
+      'query{item{title}item__1:item{legacyId}}',
+    );
+  });
+
   it('fragments that repeat a field do not multiply it', () => {
     const levels = Array.from(
       { length: 30 },
-      (_, level) =>
-        `fragment F${level} on Item { a: next { ...F${level + 1} } b: next { ...F${level + 1} } }`,
+      (_, level) => `fragment F${level} on Item { next { ...F${level + 1} } next { ...F${level + 1} } }`,
     );
     const { text } = normalised(`{ item { ...F0 } } ${levels.join(' ')} fragment F30 on Item { id }`);
     expect(text).toBe(`query{item{${'next{'.repeat(30)}id${'}'.repeat(30)}}}`);

@@ -108,11 +108,13 @@ describe('two movies that are one film', () => {
     expect(
       (
         await mutate(
-          'mutation { updateMovie(id: "movielens:4226", version: 2, input: { runtimeMinutes: 113 }) { id runtimeMinutes } }',
+          'mutation { updateMovie(id: "movielens:4226", version: 2, input: { runtimeMinutes: 113 }) { movie { id runtimeMinutes } } }',
         )
       ).data,
-    ).toEqual({ updateMovie: { id: 'vega:1', runtimeMinutes: 113 } });
-    expect((await mutate('mutation { deleteMovie(id: "movielens:4226") }')).errors).toBeUndefined();
+    ).toEqual({ updateMovie: { movie: { id: 'vega:1', runtimeMinutes: 113 } } });
+    expect(
+      (await mutate('mutation { deleteMovie(id: "movielens:4226") { deletedMovieId } }')).errors,
+    ).toBeUndefined();
     expect(await imports.movieOf('vega:1')).toMatchObject({ id: 'vega:1', version: 3 });
   });
 
@@ -146,7 +148,7 @@ describe('two movies that are one film', () => {
     await run(join, 'vega:1', 'movielens:4226');
     const externalIds = memento.filter(({ source }) => source !== 'tmdb');
     await imports.subgraph.ask(
-      'mutation ($input: MovieChanges!) { updateMovie(id: "vega:1", version: 2, input: $input) { id } }',
+      'mutation ($input: MovieChanges!) { updateMovie(id: "vega:1", version: 2, input: $input) { movie { id } } }',
       { input: { externalIds } },
       { viewer: 'ana' },
     );
@@ -191,7 +193,11 @@ describe('two movies that are one film', () => {
   it('a join of unknown, deleted, joined or equal movies is refused with a code and advice', async () => {
     await importCatalogue();
     await importMovieLens();
-    await imports.subgraph.ask('mutation { deleteMovie(id: "vega:2") }', {}, { viewer: 'ana' });
+    await imports.subgraph.ask(
+      'mutation { deleteMovie(id: "vega:2") { deletedMovieId } }',
+      {},
+      { viewer: 'ana' },
+    );
     await run(join, 'vega:1', 'movielens:4226');
     expect(await run(join, 'vega:1', 'movielens:4226')).toEqual([
       0,

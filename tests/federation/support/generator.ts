@@ -169,18 +169,9 @@ const generateOnce = (schema: GraphQLSchema, random: SeededRandom): GeneratedOpe
       const field = random.pick(usable);
       const inner = getNamedType(field.type);
       if (!isCompositeType(inner)) return `${alias()}${field.name}${argumentsOf(field)}${conditions()}`;
-      return `${aliasOfObject(field.name)}${field.name}${argumentsOf(field)}${conditions()} { ${selection(inner, depth + 1)} }`;
+      return `${alias()}${field.name}${argumentsOf(field)}${conditions()} { ${selection(inner, depth + 1)} }`;
     });
     return parts.join(' ');
-  };
-
-  // An object has one response name in an operation: the gateway fetches it once, whichever names it has, and
-  // a null that a non-null field causes would be in all of them.
-  const aliasesOfObjects = new Map<string, string>();
-  const aliasOfObject = (field: string): string => {
-    const known = aliasesOfObjects.get(field) ?? alias();
-    aliasesOfObjects.set(field, known);
-    return known;
   };
 
   const alias = (): string => (chance(35) ? `${random.pick(aliases)}: ` : '');
