@@ -131,12 +131,13 @@ export const compilePlan = (
   if (!plan.node) return undefined;
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   const compiled = compileNode(plan.node, []);
-  markFieldsOfOneFetch(fetchesIn(compiled));
+  markFieldsOfOneFetch(fetchesOf(compiled));
   return compiled;
 };
 
-const fetchesIn = (step: Step): readonly FetchStep[] =>
-  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesIn);
+/** Returns all fetches of a compiled plan. */
+export const fetchesOf = (step: Step): readonly FetchStep[] =>
+  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesOf);
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(

@@ -1,6 +1,7 @@
 import type { CacheHint } from '../fetching/cache-hint.js';
 import type { FetchResult, SubgraphRequest } from '../fetching/request.js';
 import type { RequestContext } from '../request/context.js';
+import { copyOf } from '../fetching/copy.js';
 import type { FetchStep, Step } from './compile.js';
 import { contextOf, nestedObjectsAt } from './contexts.js';
 import type { Faults } from './faults.js';
@@ -20,6 +21,13 @@ export interface Execution {
   readonly types: TypeConditions;
   /** The merged data, in internal response names. */
   readonly data: JsonObject;
+  /**
+   * Whether equal entities share the objects below them. They do not if a field below depends on what is
+   * above it (`@fromContext`).
+   */
+  readonly shares: boolean;
+  /** The objects and lists that stand in `data` more than once; undefined if there is none. */
+  shared: Set<object> | undefined;
   /** Undefined until a fetch fails or a subgraph returns an error. */
   faults: Faults | undefined;
   /** The strictest hint of all responses; undefined without a fetch. */
@@ -67,7 +75,7 @@ const executeInOrder = async (steps: readonly Step[], execution: Execution): Pro
 };
 
 const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> => {
-  const targets = targetsAt(execution.data, step.path);
+  const targets = targetsAt(execution, step.path);
   if (targets.length === 0) return;
   const variables = variablesOf(step, execution);
   const result = await ask(
@@ -97,7 +105,7 @@ const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> =
 const fetchEntities = (step: FetchStep, represent: Represent, execution: Execution): Promise<void> => {
   const variables = variablesOf(step, execution);
   if (step.contexts.length === 0) {
-    const objects = targetsAt(execution.data, step.path);
+    const objects = targetsAt(execution, step.path);
     return fetchEntitiesOf({ step, represent, execution, objects, variables });
   }
   // Objects with the same context share a fetch.
@@ -150,10 +158,18 @@ const fetchEntitiesOf = async (options: {
   for (let index = 0; index < targets.length; index += 1) {
     const entity = entities?.[index];
     if (step.outputRewrites) applyRewrites(step.outputRewrites, entity, execution.types);
-    for (const target of targets[index] ?? []) {
-      if (isObject(entity)) mergeFetched(target, entity, step.fields, execution.types);
-      else setNull(target, step.fields);
+    const ofEntity = targets[index] ?? [];
+    if (!isObject(entity)) {
+      for (const target of ofEntity) setNull(target, step.fields);
+      continue;
     }
+    const [first, ...others] = ofEntity;
+    if (first) mergeFetched(first, entity, step.fields, execution.types);
+    for (const other of others) {
+      const source = execution.shares ? entity : copyOf(entity);
+      mergeFetched(other, source, step.fields, execution.types);
+    }
+    if (others.length > 0 && execution.shares) addShared(execution, entity, step.fields);
   }
   if (result.errors.length > 0 || result.failure) {
     reportErrors(
@@ -166,6 +182,14 @@ const fetchEntitiesOf = async (options: {
           : [],
       targets.flat(),
     );
+  }
+};
+
+/** Remembers the objects and lists of an entity that stand in the merged data more than once. */
+const addShared = (execution: Execution, entity: JsonObject, fields: readonly FetchedField[]): void => {
+  for (const { name, fields: below } of fields) {
+    const value = below && entity[name];
+    if (typeof value === 'object' && value !== null) (execution.shared ??= new Set()).add(value);
   }
 };
 
@@ -217,27 +241,35 @@ const setNull = (target: JsonObject, fields: readonly FetchedField[]): void => {
   }
 };
 
-/** Returns the objects at a path of the merged data; nulls on the way are left out. */
-const targetsAt = (data: JsonObject, path: FetchStep['path']): readonly JsonObject[] => {
+/** Returns the objects at a path of the merged data, each once; nulls on the way are left out. */
+const targetsAt = ({ data, shared }: Execution, path: FetchStep['path']): readonly JsonObject[] => {
   if (path.length === 0) return [data];
   const targets: JsonObject[] = [];
-  collectTargets(data, path, 0, targets);
+  collectTargets(data, { path, targets, shared, seen: new Set() }, 0);
   return targets;
 };
 
 const collectTargets = (
   value: unknown,
-  path: FetchStep['path'],
+  search: {
+    readonly path: FetchStep['path'];
+    readonly targets: JsonObject[];
+    readonly shared: ReadonlySet<object> | undefined;
+    readonly seen: Set<object>;
+  },
   depth: number,
-  targets: JsonObject[],
 ): void => {
   if (typeof value !== 'object' || value === null) return;
-  const step = path[depth];
+  if (search.shared?.has(value)) {
+    if (search.seen.has(value)) return;
+    search.seen.add(value);
+  }
+  const step = search.path[depth];
   if (Array.isArray(value)) {
     const next = step === '@' ? depth + 1 : depth;
-    for (const item of value) collectTargets(item, path, next, targets);
-  } else if (step === undefined) targets.push(value as JsonObject);
-  else if (step !== '@') collectTargets((value as JsonObject)[step], path, depth + 1, targets);
+    for (const item of value) collectTargets(item, search, next);
+  } else if (step === undefined) search.targets.push(value as JsonObject);
+  else if (step !== '@') collectTargets((value as JsonObject)[step], search, depth + 1);
 };
 
 const variablesOf = ({ variables }: FetchStep, execution: Execution): string => {

@@ -16,7 +16,7 @@ import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
-import { compilePlan, type Step } from './compile.js';
+import { compilePlan, fetchesOf, type Step } from './compile.js';
 import { executeStep, type Execution, type FetchReport } from './execute.js';
 import { toGraphQLError, type ResponseError } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
@@ -69,6 +69,8 @@ interface KnownOperation extends ClientOperation {
 
 interface CompiledOperation {
   readonly step: Step | undefined;
+  /** Whether equal entities may share the objects below them. */
+  readonly shares: boolean;
   readonly project: Project;
 }
 
@@ -118,10 +120,12 @@ export const createExecutor = (options: {
   ): Promise<CompiledOperation> => {
     const { text, placeholders, names } = normalise(schema, operation, conditions, types.requiredNames);
     const plan = text === '' ? undefined : await planner.plan(text, labels);
+    const step =
+      plan &&
+      compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph });
     return {
-      step:
-        plan &&
-        compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph }),
+      step,
+      shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),
       project: compileProjection(schema, operation, conditions, names),
     };
   };
@@ -156,12 +160,14 @@ export const createExecutor = (options: {
     const { operation, coerced } = checkOperation(schema, document, named, variables);
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const found = knownOperation(document, operation);
-    const { step, project } = await compiledOperation(found, coerced);
+    const { step, shares, project } = await compiledOperation(found, coerced);
     const execution: Execution = {
       context,
       variables: context.exactVariables ?? variables,
       types,
       data: {},
+      shares,
+      shared: undefined,
       faults: undefined,
       cacheHint: undefined,
       variableTexts: new Map(),
@@ -174,6 +180,8 @@ export const createExecutor = (options: {
     const projection: Projection = {
       faults: execution.faults,
       introspected: textsOf(introspected?.data),
+      shared: execution.shared,
+      texts: new Map(),
       errors,
       path: [],
     };

@@ -6,23 +6,20 @@ import {
   isListType,
   isNonNullType,
   isObjectType,
-  Kind,
-  typeFromAST,
-  type FieldNode,
   type GraphQLAbstractType,
   type GraphQLCompositeType,
   type GraphQLLeafType,
   type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLSchema,
-  type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
+import { collectFields } from './collect-fields.js';
 import type { Faults, PathStep, ResponseError } from './faults.js';
 import { leafText } from './leaves.js';
 import { fieldOf, type InternalNames } from './naming.js';
-import { isIncluded, type ClientOperation, type Conditions } from './normalise.js';
+import type { ClientOperation, Conditions } from './normalise.js';
 import { NumberText, quote } from './numbers.js';
 
 /** What the projection of one response knows and collects. */
@@ -31,6 +28,10 @@ export interface Projection {
   readonly faults: Faults | undefined;
   /** The JSON texts of the root fields `__schema` and `__type`, by response name. */
   readonly introspected: Readonly<Record<string, string>>;
+  /** The objects and lists that stand in the merged data more than once. */
+  readonly shared: ReadonlySet<object> | undefined;
+  /** What was written of them, by writer. */
+  readonly texts: Map<Write, Map<object, string>>;
   readonly errors: ResponseError[];
   /** The client's path of the value that is being written, up to the current depth. */
   readonly path: PathStep[];
@@ -81,67 +82,37 @@ export const compileProjection = (
   if (!rootType) throw new Error('the schema has no root type for this operation');
   const isMutation = operation.operation === 'mutation';
 
-  /** Groups the selections of an object by response name, in the order of the document. */
-  const collectFields = (
-    type: GraphQLObjectType,
-    sets: readonly SelectionSetNode[],
-  ): Map<string, FieldNode[]> => {
-    const fields = new Map<string, FieldNode[]>();
-    const seen = new Set<SelectionSetNode>();
-    const visit = (set: SelectionSetNode): void => {
-      if (seen.has(set)) return;
-      seen.add(set);
-      set.selections.forEach(add);
-    };
-    const add = (selection: SelectionNode): void => {
-      if (!isIncluded(selection, conditions)) return;
-      if (selection.kind === Kind.FIELD) {
-        const responseName = selection.alias?.value ?? selection.name.value;
-        const known = fields.get(responseName);
-        if (known) known.push(selection);
-        else fields.set(responseName, [selection]);
-        return;
-      }
-      const fragment =
-        selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value);
-      if (!fragment) return;
-      const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
-      const applies = condition === type || (isAbstractType(condition) && schema.isSubType(condition, type));
-      if (applies) visit(fragment.selectionSet);
-    };
-    sets.forEach(visit);
-    return fields;
-  };
-
   const compileFields = (type: GraphQLObjectType, sets: readonly SelectionSetNode[]): WrittenField[] =>
-    [...collectFields(type, sets)].flatMap(([responseName, nodes]): WrittenField[] => {
-      const [node] = nodes;
-      if (!node) return [];
-      const prefix = `${quote(responseName)}:`;
-      const isRoot = type === rootType;
-      const definition = fieldOf(type, node.name.value);
-      if (!definition) {
-        const text = quote(type.name);
-        const write: Write =
-          node.name.value === '__typename'
-            ? () => text
-            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
+    [...collectFields({ schema, fragments, conditions }, type, sets)].flatMap(
+      ([responseName, nodes]): WrittenField[] => {
+        const [node] = nodes;
+        if (!node) return [];
+        const prefix = `${quote(responseName)}:`;
+        const isRoot = type === rootType;
+        const definition = fieldOf(type, node.name.value);
+        if (!definition) {
+          const text = quote(type.name);
+          const write: Write =
+            node.name.value === '__typename'
+              ? () => text
+              : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
+          return [
+            { responseName, internalName: '', prefix, writer: { write, clientPath: (path) => [...path] } },
+          ];
+        }
+        const internalName = names.of(type, node, isMutation && isRoot);
+        const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
+        const coordinate = `${type.name}.${definition.name}`;
         return [
-          { responseName, internalName: '', prefix, writer: { write, clientPath: (path) => [...path] } },
+          {
+            responseName,
+            internalName,
+            prefix,
+            writer: compileType(definition.type, selectionSets, coordinate),
+          },
         ];
-      }
-      const internalName = names.of(type, node, isMutation && isRoot);
-      const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
-      const coordinate = `${type.name}.${definition.name}`;
-      return [
-        {
-          responseName,
-          internalName,
-          prefix,
-          writer: compileType(definition.type, selectionSets, coordinate),
-        },
-      ];
-    });
+      },
+    );
 
   const compileType = (
     type: GraphQLOutputType,
@@ -157,7 +128,10 @@ export const compileProjection = (
     const { write: writeValue, clientPath } = inner;
     const write: Write = (value, container, key, projection, depth) => {
       if (value !== null && value !== undefined) {
-        const text = writeValue(value, container, key, projection, depth);
+        const text =
+          typeof value === 'object' && projection.shared?.has(value) === true
+            ? writeShared(writeValue, value, container, key, projection, depth)
+            : writeValue(value, container, key, projection, depth);
         return text === undefined && !isNonNull ? 'null' : text;
       }
       // The rest is about a null: why it is there, and whether the schema accepts it.
@@ -233,6 +207,22 @@ export const compileProjection = (
 
   const fields = compileFields(rootType, [operation.selectionSet]);
   return (data, projection) => writeFields(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
+};
+
+/** Writes an object or a list that stands in the merged data more than once; without errors, only once. */
+const writeShared = (
+  write: Write,
+  ...[value, container, key, projection, depth]: [object, object, PathStep, Projection, number]
+): string | undefined => {
+  const texts = projection.texts.get(write) ?? new Map<object, string>();
+  const known = texts.get(value);
+  if (known !== undefined) return known;
+  const before = projection.errors.length;
+  const text = write(value, container, key, projection, depth);
+  // The errors of a value have its path, so that it is written again at the next one.
+  if (text === undefined || projection.errors.length > before) return text;
+  projection.texts.set(write, texts.set(value, text));
+  return text;
 };
 
 const writeFields = (
