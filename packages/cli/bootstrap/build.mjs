@@ -72,14 +72,14 @@ const isBuilt = (root, scope, state = undefined) =>
   readFileSync(stampPath(root, scope), 'utf8') === (state ?? stateOf(root, scope));
 
 /**
- * Returns the folders of the workspaces in a scope that have sources, relative to `root`.
+ * Returns the folders of the workspaces in a scope, relative to `root`.
  * @param {string} root
  * @param {Scope} scope
  */
 export const workspaces = (root, { within } = everything) =>
   manifests(root)
-    .map((path) => dirname(path))
-    .filter((folder) => folder.startsWith(within) && existsSync(join(root, folder, 'src')));
+    .filter((path) => path !== 'package.json' && path.startsWith(within))
+    .map((path) => dirname(path));
 
 const stateOf = (root, scope) =>
   stateOfSources(root, ['package-lock.json', ...workspaces(root, scope), ...scope.sources]);
