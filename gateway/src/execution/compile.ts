@@ -70,6 +70,11 @@ export const compilePlan = (
 ): Step | undefined => {
   const { operation, placeholders, types, clientOf, supergraph } = options;
 
+  let fetchCount = 0;
+  /** Subgraphs see in their logs and traces which operation a fetch belongs to. */
+  const nameOfNextFetch = (subgraph: string): string | undefined =>
+    operation.name && `${operation.name.value}__${subgraph.replaceAll(/\W/g, '_')}__${fetchCount++}`;
+
   const compileNode = (node: PlanNode, path: readonly (string | number)[]): Step => {
     switch (node.kind) {
       case 'Sequence':
@@ -95,6 +100,7 @@ export const compilePlan = (
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
     const { document, variables } = withClientValues(
       withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
+      nameOfNextFetch(fetch.serviceName),
       operation,
       placeholders,
     );
@@ -159,11 +165,12 @@ const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedF
 };
 
 /**
- * Replaces the placeholders of a fetch by the client's values: literals as they were written, and the
- * client's variables with their definitions.
+ * Names a fetch, and replaces its placeholders by the client's values: literals as they were written, and
+ * the client's variables with their definitions.
  */
 const withClientValues = (
   document: DocumentNode,
+  fetchName: string | undefined,
   operation: OperationDefinitionNode,
   placeholders: ReadonlyMap<string, ValueNode>,
 ): { document: DocumentNode; variables: FetchStep['variables'] } => {
@@ -202,6 +209,7 @@ const withClientValues = (
     document: visit(filled, {
       OperationDefinition: (node) => ({
         ...node,
+        ...(fetchName !== undefined && { name: { kind: Kind.NAME, value: fetchName } }),
         variableDefinitions: [...(node.variableDefinitions ?? []), ...definitions],
       }),
     }),

@@ -1,3 +1,4 @@
+import { tracing } from '@cinegraph/service/telemetry/tracing';
 import type { CacheHint } from '../fetching/cache-hint.js';
 import type { FetchResult, SubgraphRequest } from '../fetching/request.js';
 import type { RequestContext } from '../request/context.js';
@@ -200,9 +201,12 @@ const ask = async (
   { context, reports, startedAt }: Execution,
   objects: number,
 ): Promise<FetchResult> => {
-  if (!reports) return client.fetch(request, context);
-  const sentAt = performance.now();
-  const result = await client.fetch(request, context);
+  const traced = tracing();
+  const sentAt = reports ? performance.now() : 0;
+  const fetch = () => client.fetch(request, context);
+  const fetching = traced ? traced.inSpan('gateway.fetch', { service: subgraph }, fetch) : fetch();
+  if (!reports) return fetching;
+  const result = await fetching;
   reports.push({
     subgraph,
     path: path.join('.'),

@@ -8,6 +8,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { prettyFormatQueryPlan } from '@apollo/query-planner';
+import { tracing } from '@cinegraph/service/telemetry/tracing';
 import type { Logger } from '@cinegraph/service/logger';
 import { gatewayCode } from '../errors.js';
 import type { CacheHint } from '../fetching/cache-hint.js';
@@ -119,7 +120,9 @@ export const createExecutor = (options: {
     labels: readonly string[],
   ): Promise<CompiledOperation> => {
     const { text, placeholders, names } = normalise(schema, operation, conditions, types.requiredNames);
-    const plan = text === '' ? undefined : await planner.plan(text, labels);
+    const makePlan = () => planner.plan(text, labels);
+    const plan =
+      text === '' ? undefined : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
     const step =
       plan &&
       compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph });

@@ -149,6 +149,7 @@ describe('a trace', () => {
         const ended: string[] = [];
         setTracing({
           ...untraced,
+          inSpan: (_name, _attributes, work) => work(),
           openSpan: (trace, name, kind) => ({
             trace,
             within: (work) => work(),
@@ -171,6 +172,7 @@ const untraced: Tracing = {
   ids: () => undefined,
   traceparent: () => undefined,
   openSpan: () => undefined,
+  inSpan: (_name, _attributes, work) => work(),
   headers: [],
   stop: async () => undefined,
 };

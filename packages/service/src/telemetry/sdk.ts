@@ -67,6 +67,17 @@ export const startTelemetry = (
       return context && traceparentOf(context);
     },
     openSpan: messageSpans(api),
+    inSpan: (name, attributes, work) =>
+      trace.getTracer('cinegraph').startActiveSpan(name, { attributes }, async (span) => {
+        try {
+          return await work();
+        } catch (error) {
+          span.setStatus({ code: api.SpanStatusCode.ERROR });
+          throw error;
+        } finally {
+          span.end();
+        }
+      }),
     stop: async () => {
       const timeout = new Promise<void>((resolve) => setTimeout(resolve, stopWithinMs));
       // The exporter's warning says why spans were not accepted.

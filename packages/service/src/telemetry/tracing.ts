@@ -6,6 +6,12 @@ export interface Tracing {
   traceparent(): string | undefined;
   /** Opens a child of the span that `traceparent` names; `undefined` if it is invalid or not sampled. */
   openSpan(traceparent: string, name: string, kind: MessageSpanKind): MessageSpan | undefined;
+  /** Runs `work` in a child of the active span, which ends when `work` has ended. */
+  inSpan<Result>(
+    name: string,
+    attributes: Readonly<Record<string, string>>,
+    work: () => Promise<Result>,
+  ): Promise<Result>;
   /** Lower-case names of the headers that carry the trace to other services. */
   readonly headers: readonly string[];
   /** Sends the spans that are queued, for at most a second. Never rejects. */
