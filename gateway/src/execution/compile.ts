@@ -21,7 +21,7 @@ import {
 import type { SubgraphClient } from '../fetching/client.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
-import { compileRepresentation, type WriteRepresentation } from './representations.js';
+import { compileRepresentation, type Representation } from './representations.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
@@ -42,7 +42,7 @@ export interface FetchStep {
   /** Where its objects stand in the merged data; `@` stands for each item of a list. */
   readonly path: readonly (string | number)[];
   /** Undefined for a fetch of root fields. */
-  readonly represent: WriteRepresentation | undefined;
+  readonly representation: Representation | undefined;
   /** The response names that the representation is made of, without those below them. */
   readonly required: readonly string[];
   /** Variables whose values stand above each of its objects (`@fromContext`); empty for most fetches. */
@@ -113,7 +113,7 @@ export const compilePlan = (
       query: JSON.stringify(stripIgnoredCharacters(print(document))),
       variables,
       path,
-      represent: isEntityFetch
+      representation: isEntityFetch
         ? compileRepresentation(
             fetch.serviceName,
             fetch.requires ?? [],

@@ -5,11 +5,13 @@ import type { RequestContext } from '../request/context.js';
 import { copyOf } from '../fetching/copy.js';
 import type { FetchStep, Step } from './compile.js';
 import { contextOf, nestedObjectsAt } from './contexts.js';
-import type { Faults } from './faults.js';
+import type { Faults, PathStep } from './faults.js';
 import { reportErrors } from './fetch-errors.js';
 import { isObject, mergeFetched, type FetchedField } from './merge.js';
 import { writeJson } from './numbers.js';
+import type { Representation } from './representations.js';
 import { applyRewrites } from './rewrites.js';
+import { targetsAt, type Target } from './targets.js';
 import type { TypeConditions } from './type-conditions.js';
 
 type JsonObject = Record<string, unknown>;
@@ -61,7 +63,9 @@ export interface FetchReport {
 export const executeStep = (step: Step, execution: Execution): Promise<void> => {
   switch (step.kind) {
     case 'fetch':
-      return step.represent ? fetchEntities(step, step.represent, execution) : fetchRoot(step, execution);
+      return step.representation
+        ? fetchEntities(step, step.representation, execution)
+        : fetchRoot(step, execution);
     case 'sequence':
       return executeInOrder(step.steps, execution);
     case 'parallel':
@@ -76,7 +80,7 @@ const executeInOrder = async (steps: readonly Step[], execution: Execution): Pro
 };
 
 const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> => {
-  const targets = targetsAt(execution, step.path);
+  const targets = targetsAt(execution.data, step.path, execution.shared).map(({ object }) => object);
   if (targets.length === 0) return;
   const variables = variablesOf(step, execution);
   const result = await ask(
@@ -103,52 +107,56 @@ const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> =
   }
 };
 
-const fetchEntities = (step: FetchStep, represent: Represent, execution: Execution): Promise<void> => {
+const fetchEntities = (
+  step: FetchStep,
+  representation: Representation,
+  execution: Execution,
+): Promise<void> => {
   const variables = variablesOf(step, execution);
   if (step.contexts.length === 0) {
-    const objects = targetsAt(execution, step.path);
-    return fetchEntitiesOf({ step, represent, execution, objects, variables });
+    const objects = targetsAt(execution.data, step.path, execution.shared);
+    return fetchEntitiesOf({ step, representation, execution, objects, variables });
   }
   // Objects with the same context share a fetch.
-  const byContext = new Map<string, JsonObject[]>();
+  const byContext = new Map<string, Target[]>();
   for (const nested of nestedObjectsAt(execution.data, step.path)) {
     const context = contextOf(nested, step.contexts, execution.types);
-    byContext.set(context, [...(byContext.get(context) ?? []), nested.object]);
+    byContext.set(context, [...(byContext.get(context) ?? []), { object: nested.object }]);
   }
   const fetches = [...byContext].map(([context, objects]) =>
     fetchEntitiesOf({
-      ...{ step, represent, execution, objects },
+      ...{ step, representation, execution, objects },
       variables: variables === '' ? context : `${variables},${context}`,
     }),
   );
   return Promise.all(fetches).then(nothing);
 };
 
-type Represent = NonNullable<FetchStep['represent']>;
-
 const fetchEntitiesOf = async (options: {
   step: FetchStep;
-  represent: Represent;
+  representation: Representation;
   execution: Execution;
-  objects: readonly JsonObject[];
+  objects: readonly Target[];
   variables: string;
 }): Promise<void> => {
-  const { step, represent, execution, objects, variables } = options;
+  const { step, representation, execution, objects, variables } = options;
   const representations: string[] = [];
   /** The objects of each representation, in its order. */
   const targets: JsonObject[][] = [];
   const indexes = new Map<string, number>();
   for (const target of objects) {
-    if (execution.faults && inheritFaults(step, target, execution.faults)) continue;
-    const text = represent(target);
-    if (text === null) setNull(target, step.fields);
+    const { object } = target;
+    if (execution.faults && inheritFaults(step, object, execution.faults)) continue;
+    const text = representation.write(object);
+    if (text === null) setNull(object, step.fields);
     if (text === undefined || text === null) continue;
     const index = indexes.get(text);
-    if (index === undefined) {
+    const ofEntity = index === undefined ? undefined : targets[index];
+    if (!ofEntity) {
       indexes.set(text, representations.length);
       representations.push(text);
-      targets.push([target]);
-    } else targets[index]?.push(target);
+      targets.push([object]);
+    } else if (!replaceByFirst(target, ofEntity, representation, execution)) ofEntity.push(object);
   }
   if (representations.length === 0) return;
   const { operation, query } = step;
@@ -184,6 +192,24 @@ const fetchEntitiesOf = async (options: {
       targets.flat(),
     );
   }
+};
+
+/**
+ * Puts the first object of an entity where another one of it is, if both have nothing but the same
+ * representation: what is fetched for the entity is then merged, searched and written once.
+ */
+const replaceByFirst = (
+  { object, container, key }: Target,
+  [first]: readonly JsonObject[],
+  { memberCount }: Representation,
+  execution: Execution,
+): boolean => {
+  if (!first || !container || key === undefined || memberCount === undefined || !execution.shares)
+    return false;
+  if (Object.keys(object).length !== memberCount || Object.keys(first).length !== memberCount) return false;
+  (container as Record<PathStep, unknown>)[key] = first;
+  (execution.shared ??= new Set()).add(first);
+  return true;
 };
 
 /** Remembers the objects and lists of an entity that stand in the merged data more than once. */
@@ -243,37 +269,6 @@ const setNull = (target: JsonObject, fields: readonly FetchedField[]): void => {
   for (const { name, isOnlyHere } of fields) {
     if (name !== '__typename' && (isOnlyHere || target[name] === undefined)) target[name] = null;
   }
-};
-
-/** Returns the objects at a path of the merged data, each once; nulls on the way are left out. */
-const targetsAt = ({ data, shared }: Execution, path: FetchStep['path']): readonly JsonObject[] => {
-  if (path.length === 0) return [data];
-  const targets: JsonObject[] = [];
-  collectTargets(data, { path, targets, shared, seen: new Set() }, 0);
-  return targets;
-};
-
-const collectTargets = (
-  value: unknown,
-  search: {
-    readonly path: FetchStep['path'];
-    readonly targets: JsonObject[];
-    readonly shared: ReadonlySet<object> | undefined;
-    readonly seen: Set<object>;
-  },
-  depth: number,
-): void => {
-  if (typeof value !== 'object' || value === null) return;
-  if (search.shared?.has(value)) {
-    if (search.seen.has(value)) return;
-    search.seen.add(value);
-  }
-  const step = search.path[depth];
-  if (Array.isArray(value)) {
-    const next = step === '@' ? depth + 1 : depth;
-    for (const item of value) collectTargets(item, search, next);
-  } else if (step === undefined) search.targets.push(value as JsonObject);
-  else if (step !== '@') collectTargets((value as JsonObject)[step], search, depth + 1);
 };
 
 const variablesOf = ({ variables }: FetchStep, execution: Execution): string => {

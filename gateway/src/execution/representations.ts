@@ -12,6 +12,15 @@ type JsonObject = Record<string, unknown>;
  */
 export type WriteRepresentation = (object: JsonObject) => string | null | undefined;
 
+/** How a fetch asks for its entities. */
+export interface Representation {
+  readonly write: WriteRepresentation;
+  /**
+   * How many members an object has that has nothing but the representation; undefined if some are objects.
+   */
+  readonly memberCount: number | undefined;
+}
+
 /**
  * Compiles what a fetch requires of an object. `requiredFields` are the fields that exist for the planner
  * only: the subgraph gets their values under the names of the fields that they stand for.
@@ -22,7 +31,7 @@ export const compileRepresentation = (
   rewrites: readonly FetchDataRewrite[] | undefined,
   types: TypeConditions,
   requiredFields: ReadonlyMap<string, FieldNode>,
-): WriteRepresentation => {
+): Representation => {
   const nameForSubgraph = (name: string): string => requiredFields.get(name)?.name.value ?? name;
   const hasKey = compileKeyCheck(subgraph, requires, types);
   const [first, ...others] = requires;
@@ -32,16 +41,18 @@ export const compileRepresentation = (
       selection.kind === 'Field' && !selection.selections ? [selection.alias ?? selection.name] : [],
     );
     if (names.length === selections.length && typeCondition !== undefined) {
-      return writeFlat(typeCondition, names, types, { nameForSubgraph, hasKey });
+      const write = writeFlat(typeCondition, names, types, { nameForSubgraph, hasKey });
+      return { write, memberCount: names.length };
     }
   }
-  return (object) => {
+  const write: WriteRepresentation = (object) => {
     const representation = pick(object, requires, types, nameForSubgraph);
     if (representation?.['__typename'] === undefined) return undefined;
     if (!hasKey(object)) return null;
     if (rewrites) applyRewrites(rewrites, representation, types);
     return writeJson(representation);
   };
+  return { write, memberCount: undefined };
 };
 
 /** The usual representation: a type and its key, all of them leaves. */
