@@ -103,16 +103,21 @@ export const askGraphQL = async (
 
 /**
  * Runs `work` and returns the SQL statements that this process sent meanwhile over any pool, in order. They
- * include BEGIN, COMMIT and ROLLBACK.
+ * include BEGIN, COMMIT and ROLLBACK. Statements that match `except` are left out: those of parts that look
+ * for work from time to time.
  */
-export const statementsDuring = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
+export const statementsDuring = async (
+  work: () => Promise<unknown>,
+  except?: RegExp,
+): Promise<readonly string[]> => {
   const texts: string[] = [];
   const { prototype } = pg.Client;
 
   const original = prototype.query;
   const counting = function (this: pg.Client, ...args: unknown[]): unknown {
     const [first] = args;
-    texts.push(typeof first === 'string' ? first : String((first as { text?: unknown }).text));
+    const text = typeof first === 'string' ? first : String((first as { text?: unknown }).text);
+    if (!except?.test(text)) texts.push(text);
     return Reflect.apply(original, this, args);
   };
   prototype.query = counting as typeof original;

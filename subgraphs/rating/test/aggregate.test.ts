@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { statementsDuring } from '@cinegraph/testing/subgraph';
-import { entities, ratingWorld } from './world.js';
+import { entities, ratingWorld, requestStatements } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 beforeAll(async () => {
@@ -49,7 +48,7 @@ describe('an aggregated rating', () => {
     await fill('few', 10, 7);
     await fill('many', 100_000, 7);
     await world.subgraph.pool.query('ANALYZE aggregated_rating, rating');
-    const [statement = ''] = await statementsDuring(() => world.aggregateOf('many'));
+    const [statement = ''] = await requestStatements(() => world.aggregateOf('many'));
     const readBuffers = async (movie: string) => {
       const { rows } = await world.subgraph.pool.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
         `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement}`,
@@ -66,7 +65,7 @@ describe('an aggregated rating', () => {
 
   it('the aggregates of a hundred movies are read by one SQL statement', async () => {
     const ids = Array.from({ length: 100 }, (_, n) => ({ __typename: 'Movie', id: `movie ${n}` }));
-    const statements = await statementsDuring(async () => {
+    const statements = await requestStatements(async () => {
       await world.subgraph.ask(entities, { ids });
     });
     expect(statements).toHaveLength(1);

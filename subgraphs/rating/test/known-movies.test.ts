@@ -7,12 +7,12 @@ import { systemClock } from '@cinegraph/service/clock';
 import { listDeadLetters } from '@cinegraph/messaging/consumer/dead-letters';
 import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { seededRandom } from '@cinegraph/testing/seed';
-import { statementsDuring, testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { inTransaction } from '@cinegraph/database/transaction';
 import { createIngest } from '../src/consumers/ratings-topic.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
 import { externalEvent, signed, testLog } from './messages.js';
-import { ratingWorld } from './world.js';
+import { ratingWorld, requestStatements } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 let consumer: Deliveries;
@@ -122,7 +122,7 @@ describe('what metadata says of movies', () => {
     expect(await topRated()).toEqual(['m30000', 'm29999', 'm29998']);
     await consumer.deliver([appended(deleted('m29999', 2)), appended(deleted('m30000', 2))]);
     expect(await topRated()).toEqual(['m29998', 'm29997', 'm29996']);
-    const [statement = ''] = await statementsDuring(topRated);
+    const [statement = ''] = await requestStatements(topRated);
     const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
       `EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) ${statement}`,
       [50],

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { statementsDuring } from '@cinegraph/testing/subgraph';
-import { ratingWorld } from './world.js';
+import { ratingWorld, requestStatements } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 beforeAll(async () => {
@@ -67,7 +66,7 @@ describe("a movie's ratings", () => {
 
   it('Movie.ratings of many movies, each with its own page, takes one statement', async () => {
     for (const movie of ['a', 'b', 'c']) await fill(`many ${movie}`, 3);
-    const statements = await statementsDuring(async () => {
+    const statements = await requestStatements(async () => {
       const ids = ['a', 'b', 'c'].map((movie) => ({ __typename: 'Movie', id: `many ${movie}` }));
       const { data } = await world.subgraph.ask(
         `query ($ids: [_Any!]!) { _entities(representations: $ids) { ... on Movie {
@@ -163,7 +162,7 @@ describe('an operation whose lists multiply', () => {
     const text =
       '{topRated(first:100){nodes{ratings(first:100){nodes{movie{ratings(first:100){nodes{movie{id}}}}}}}}}';
     let answer: Awaited<ReturnType<typeof world.subgraph.ask>> | undefined;
-    const statements = await statementsDuring(async () => {
+    const statements = await requestStatements(async () => {
       answer = await world.subgraph.ask(text);
     });
     expect(answer?.status).toBe(400);
@@ -257,8 +256,8 @@ describe('topRated', () => {
       SELECT 'filler ' || n, 'known', 5 * n, n, n FROM generate_series(1, 20000) n;
       ANALYZE aggregated_rating`);
     const { pageInfo } = await topPage(100, null);
-    const [statement = ''] = await statementsDuring(() => top(20));
-    const [following = ''] = await statementsDuring(() => topPage(20, pageInfo.endCursor));
+    const [statement = ''] = await requestStatements(() => top(20));
+    const [following = ''] = await requestStatements(() => topPage(20, pageInfo.endCursor));
     for (const [text, values, scan] of [
       [statement, [21], 'Index'],
       [following, [21, 5.1, 'filler 100'], 'Index Cond: (weighted <='],

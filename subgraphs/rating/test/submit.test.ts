@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
-import { statementsDuring } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { createRatingCommands } from '../src/commands.js';
 import { PrismaClient } from '../src/generated/prisma/client.js';
-import { ratingWorld, submit, retract } from './world.js';
+import { ratingWorld, submit, retract, requestStatements } from './world.js';
 
 let world: Awaited<ReturnType<typeof ratingWorld>>;
 beforeAll(async () => {
@@ -187,7 +186,7 @@ describe('concurrent submissions', () => {
       logger: silentLogger,
     });
     await world.know(...[0, 1, 2, 3, 4].map((n) => `batched ${n}`));
-    const statements = await statementsDuring(() =>
+    const statements = await requestStatements(() =>
       Promise.all(
         Array.from({ length: 50 }, (_, n) =>
           rate({ movieId: `batched ${n % 5}`, viewerId: `s${n}`, score: 5, review: null }),

@@ -1,4 +1,4 @@
-import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
+import { startTestSubgraph, statementsDuring, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../src/generated/prisma/client.js';
 import { countUnknown } from '../src/queries/aggregated-ratings.js';
@@ -110,3 +110,7 @@ const actions = ({ ask, pool }: TestSubgraph, once = knowOnce(pool)) => ({
     return rows.map(({ id }) => id);
   },
 });
+
+/** Returns the SQL statements of requests, without those that look for votes to move. */
+export const requestStatements = (work: () => Promise<unknown>): Promise<readonly string[]> =>
+  statementsDuring(work, /"vote_move"/);
