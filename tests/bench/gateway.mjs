@@ -2,7 +2,8 @@
  * Compares gateways by the CPU of their process for each request. The gateway has one core; the load (wrk)
  * and the subgraphs have the other. Contestants take turns in one run. Each is started for its turn.
  *
- * npm run bench -- gateway [seconds per turn, by default 5] [part of the contestants' names]
+ * npm run bench -- gateway [seconds per turn, by default 5] [numbers of connections, by default 32,1,256]
+ *   [part of the contestants' names: then nothing is written]
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const [, , seconds = '5', only = ''] = process.argv;
+const [, , seconds = '5', connectionCounts = '32,1,256', only = ''] = process.argv;
 const turnSeconds = Number(seconds);
 const rounds = 3;
 const gatewayCore = '0';
@@ -40,16 +41,10 @@ const contestants = [
   { name: 'bound: Apollo Server, constant', script: bounds, args: ['apollo'], graphs: ['narrow'] },
   { name: 'bound: Fastify, constant bytes', script: bounds, args: ['fastify'], graphs: ['narrow'] },
 ].filter(({ name }) => name.includes(only) || name.startsWith('stock'));
-const turns = [
-  { graph: 'narrow', connections: 32 },
-  { graph: 'wide', connections: 32 },
-  ...(only === ''
-    ? [1, 256].flatMap((connections) => [
-        { graph: 'narrow', connections },
-        { graph: 'wide', connections },
-      ])
-    : []),
-];
+const turns = connectionCounts
+  .split(',')
+  .map(Number)
+  .flatMap((connections) => ['narrow', 'wide'].map((graph) => ({ graph, connections })));
 
 if (!existsSync('/usr/bin/wrk')) {
   process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
