@@ -73,6 +73,8 @@ interface CompiledOperation {
   /** Whether equal entities may share the objects below them. */
   readonly shares: boolean;
   readonly project: Project;
+  /** Returns its plan as text. */
+  readonly planText: () => Promise<string>;
 }
 
 /**
@@ -130,6 +132,7 @@ export const createExecutor = (options: {
       step,
       shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),
       project: compileProjection(schema, operation, conditions, names),
+      planText: async () => (text === '' ? '' : prettyFormatQueryPlan(await makePlan())),
     };
   };
 
@@ -149,21 +152,11 @@ export const createExecutor = (options: {
     return compiling;
   };
 
-  const explain = async (
-    operation: KnownOperation,
-    conditions: Conditions,
-    fetches: readonly FetchReport[],
-  ): Promise<Explanation> => {
-    const { text } = normalise(schema, operation, conditions, types.requiredNames);
-    const plan = text === '' ? '' : prettyFormatQueryPlan(await planner.plan(text, overrideLabels()));
-    return { plan, fetches };
-  };
-
   return async ({ document, operation: named, variables, context, explains }) => {
     const { operation, coerced } = checkOperation(schema, document, named, variables);
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const found = knownOperation(document, operation);
-    const { step, shares, project } = await compiledOperation(found, coerced);
+    const { step, shares, project, planText } = await compiledOperation(found, coerced);
     const execution: Execution = {
       context,
       variables: context.exactVariables ?? variables,
@@ -191,14 +184,14 @@ export const createExecutor = (options: {
     const data = project(execution.data, projection);
     // One entry for each request: a list may hold thousands of such values.
     const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
-    if (invalid) logger.error({ err: invalid.cause, path: invalid.path }, 'a value does not fit its type');
+    if (invalid) logger.error({ reason: invalid.cause, path: invalid.path }, 'a value does not fit its type');
     const withoutPath = execution.faults?.withoutPath() ?? [];
     const reported = [...errors, ...withoutPath].slice(0, maxErrors).map(toGraphQLError);
     return {
       data,
       errors: introspected?.errors ? [...reported, ...introspected.errors] : reported,
       cacheHint: execution.cacheHint,
-      explanation: execution.reports && (await explain(found, coerced, execution.reports)),
+      explanation: execution.reports && { plan: await planText(), fetches: execution.reports },
     };
   };
 };

@@ -268,7 +268,8 @@ const invalidValue = (path: readonly PathStep[], what: string): ResponseError =>
   message: 'This field has no value that fits its type.',
   path,
   extensions: { code: gatewayCode.subgraphValueInvalid },
-  cause: new Error(`a subgraph returned ${what}`),
+  // A text: a list may hold thousands of such values, and a stack for each would hold up other requests.
+  cause: `a subgraph returned ${what}`,
 });
 
 /** Reports a value that does not fit its type, and becomes null. */
