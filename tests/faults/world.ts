@@ -148,7 +148,7 @@ export const startFaultWorld = async (options: {
       askGraphQL(
         `${url}/graphql`,
         { query, variables },
-        { [identityHeader]: signers[subgraph]({ id: viewer }) },
+        { [identityHeader]: signers[subgraph]({ id: viewer, scopes: [] }) },
       ),
     publish: async (messages) => {
       for (let at = 0; at < messages.length; at += 1_000)

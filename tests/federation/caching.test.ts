@@ -84,7 +84,7 @@ describe('caching of a response of the gateway', () => {
 
 describe('caching of a response of a subgraph', () => {
   const ask = async (name: 'metadata' | 'rating', query: string) => {
-    const identity = createIdentitySigner(testSubgraphKey, name, systemClock)({ id: 'editor' });
+    const identity = createIdentitySigner(testSubgraphKey, name, systemClock)({ id: 'editor', scopes: [] });
     const response = await fetch(`${graph.subgraphs[name].url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', [identityHeader]: identity },

@@ -51,7 +51,7 @@ const submit = (url: string, viewer: string, movieId: string, score: number, key
       }`,
       variables: { movieId, score, key },
     },
-    { [identityHeader]: sign({ id: viewer }) },
+    { [identityHeader]: sign({ id: viewer, scopes: [] }) },
   );
 
 describe('a subgraph started alone from its build', () => {

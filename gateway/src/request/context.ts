@@ -5,6 +5,8 @@ import { GraphQLError } from 'graphql';
 /** What one client request carries through planning and fetching; also Apollo Server's context value. */
 export interface RequestContext extends Record<string, unknown> {
   readonly viewer: Viewer;
+  /** The names of the policies of `@policy` that the viewer satisfies. */
+  readonly policies: readonly string[];
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
@@ -91,7 +93,14 @@ export const createRequestContext = (options: {
     const value = headers[name];
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
-  return { viewer, forwarded, deadline: startDeadline(deadlineMs), exactVariables, returnHeader };
+  return {
+    viewer,
+    policies: [],
+    forwarded,
+    deadline: startDeadline(deadlineMs),
+    exactVariables,
+    returnHeader,
+  };
 };
 
 /** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */
@@ -117,7 +126,7 @@ const startDeadline = (deadlineMs: number): Deadline => {
 const readDevelopmentViewer = (headers: IncomingHttpHeaders): Viewer => {
   const id = headers[developmentViewerHeader];
   if (id === undefined) return null;
-  if (typeof id === 'string' && isViewerId(id)) return { id };
+  if (typeof id === 'string' && isViewerId(id)) return { id, scopes: [] };
   throw new GraphQLError(
     `The header ${developmentViewerHeader} must be 1 to 128 printable ASCII characters without spaces.`,
     { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },

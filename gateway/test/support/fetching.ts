@@ -76,7 +76,7 @@ export const askerOf = (
   id?: string,
   forwarded: Readonly<Record<string, string>> = {},
 ): { viewer: Viewer; forwarded: Readonly<Record<string, string>>; deadline: AbortableLimit } => ({
-  viewer: id === undefined ? null : { id },
+  viewer: id === undefined ? null : { id, scopes: [] },
   forwarded,
   deadline: createTimeLimit(performance.now() + 10_000),
 });

@@ -10,7 +10,10 @@ describe('createIdentityReader', () => {
   it('returns the viewer to the subgraph that the identity was signed for, or null for nobody', () => {
     const read = createIdentityReader(secret, 'rating', noon);
     const sign = createIdentitySigner(secret, 'rating', noon);
-    expect(read(sign({ id: 'ann@example.org' }))).toEqual({ id: 'ann@example.org' });
+    expect(read(sign({ id: 'ann@example.org', scopes: ['x'] }))).toEqual({
+      id: 'ann@example.org',
+      scopes: ['x'],
+    });
     expect(read(sign(null))).toBeNull();
   });
 
@@ -19,7 +22,7 @@ describe('createIdentityReader', () => {
     const clock = { now: () => new Date(time) };
     const sign = createIdentitySigner(secret, 'rating', clock);
     const read = createIdentityReader(secret, 'rating', clock);
-    const viewers = [{ id: 'ann' }, { id: 'bob' }, null];
+    const viewers = [{ id: 'ann', scopes: [] }, { id: 'ann', scopes: ['a', 'b:c'] }, null];
     const first = viewers.map(sign);
     time = '2026-11-21T12:00:00.999Z';
     expect(viewers.map(sign)).toEqual(first);
@@ -29,17 +32,18 @@ describe('createIdentityReader', () => {
   });
 
   it('rejects an identity of another subgraph, of another secret, or older than a minute', () => {
-    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
+    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann', scopes: [] });
     expect(createIdentityReader(secret, 'metadata', noon)(header)).toBe('invalid');
     expect(createIdentityReader('x'.repeat(40), 'rating', noon)(header)).toBe('invalid');
     expect(createIdentityReader(secret, 'rating', at('2026-11-21T12:00:59Z'))(header)).toEqual({
       id: 'ann',
+      scopes: [],
     });
     expect(createIdentityReader(secret, 'rating', at('2026-11-21T12:01:01Z'))(header)).toBe('invalid');
   });
 
   it('rejects an identity of which any part was changed', () => {
-    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann' });
+    const header = createIdentitySigner(secret, 'rating', noon)({ id: 'ann', scopes: [] });
     const read = createIdentityReader(secret, 'rating', noon);
     const [version, expiry, viewer, mac] = header.split('.');
     const bob = Buffer.from('bob').toString('base64url');

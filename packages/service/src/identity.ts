@@ -11,9 +11,10 @@ const identityLifetimeSeconds = 60;
 const identityKey = (secret: string, subgraph: string) => deriveKey(secret, `identity:${subgraph}`);
 
 /**
- * Creates a function that signs a viewer for one subgraph. The identity is `v1.<expiry>.<viewer>.<mac>`, with
- * the expiry in Unix seconds and the viewer in base64url, empty for nobody. The key is derived per subgraph,
- * so that no subgraph can replay an identity to another one. A viewer is signed once a second.
+ * Creates a function that signs a viewer for one subgraph. The identity is `v2.<expiry>.<viewer>.<mac>`, with
+ * the expiry in Unix seconds. The viewer is the base64url of id and scopes with spaces between them, empty
+ * for nobody. The key is derived per subgraph, so that no subgraph can replay an identity to another one. A
+ * viewer is signed once a second.
  */
 export const createIdentitySigner = (secret: string, subgraph: string, clock: Clock) => {
   const key = identityKey(secret, subgraph);
@@ -24,11 +25,12 @@ export const createIdentitySigner = (secret: string, subgraph: string, clock: Cl
     const expiry = Math.floor(clock.now().getTime() / 1000) + identityLifetimeSeconds;
     if (expiry !== signedExpiry) signed.clear();
     signedExpiry = expiry;
-    const known = signed.get(viewer?.id ?? '');
+    const text = viewer === null ? '' : [viewer.id, ...viewer.scopes].join(' ');
+    const known = signed.get(text);
     if (known !== undefined) return known;
-    const claim = `v1.${expiry}.${viewer === null ? '' : Buffer.from(viewer.id).toString('base64url')}`;
+    const claim = `v2.${expiry}.${Buffer.from(text).toString('base64url')}`;
     const identity = `${claim}.${mac(key, claim)}`;
-    signed.set(viewer?.id ?? '', identity);
+    signed.set(text, identity);
     return identity;
   };
 };
@@ -40,11 +42,13 @@ export const createIdentitySigner = (secret: string, subgraph: string, clock: Cl
 export const createIdentityReader = (secret: string, subgraph: string, clock: Clock) => {
   const key = identityKey(secret, subgraph);
   return (header: string): Viewer | 'invalid' => {
-    const match = /^(v1\.(\d{1,12})\.([\w-]*))\.([\w-]+)$/.exec(header);
+    const match = /^(v2\.(\d{1,12})\.([\w-]*))\.([\w-]+)$/.exec(header);
     if (!match) return 'invalid';
     const [, claim = '', expiry = '', viewer = '', claimedMac = ''] = match;
     if (!isMac(key, claim, claimedMac)) return 'invalid';
     if (Number(expiry) * 1000 < clock.now().getTime()) return 'invalid';
-    return viewer === '' ? null : { id: Buffer.from(viewer, 'base64url').toString() };
+    if (viewer === '') return null;
+    const [id = '', ...scopes] = Buffer.from(viewer, 'base64url').toString().split(' ');
+    return { id, scopes };
   };
 };

@@ -25,11 +25,11 @@ export interface TestSubgraph {
   readonly databaseUrl: string;
   /** A pool for the test's own queries. The subgraph has another one. */
   readonly pool: pg.Pool;
-  /** Sends a request as the gateway does, with the signed identity of `viewer` or of nobody. */
+  /** Sends a request as the gateway does, with the signed identity of the viewer or of nobody. */
   readonly ask: (
     query: string,
     variables?: Record<string, unknown>,
-    options?: { viewer?: string; signed?: boolean },
+    options?: { viewer?: string; scopes?: readonly string[]; signed?: boolean },
   ) => Promise<GraphQLAnswer>;
   readonly stop: () => Promise<void>;
 }
@@ -73,11 +73,11 @@ export const startTestSubgraph = async <Context extends BaseContext>(
     url: running.url,
     databaseUrl,
     pool,
-    ask: async (query, variables = {}, { viewer, signed = true } = {}) =>
+    ask: async (query, variables = {}, { viewer, scopes = [], signed = true } = {}) =>
       askGraphQL(
         `${running.url}/graphql`,
         { query, variables },
-        signed ? { [identityHeader]: sign(viewer === undefined ? null : { id: viewer }) } : {},
+        signed ? { [identityHeader]: sign(viewer === undefined ? null : { id: viewer, scopes }) } : {},
       ),
     stop: () =>
       (stopped ??= running

@@ -201,7 +201,7 @@ describe('an arbitrary request body', () => {
     for (const body of bodies) {
       const response = await fetch(`${subgraph.url}/graphql`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', [identityHeader]: sign({ id: 'ana' }) },
+        headers: { 'content-type': 'application/json', [identityHeader]: sign({ id: 'ana', scopes: [] }) },
         body,
       });
       const text = await response.text();

@@ -114,7 +114,7 @@ describe('in production', () => {
       const body = {
         query: '{ _entities(representations: [{ __typename: "Movie", id: "vega:1" }]) { __typename } }',
       };
-      for (const headers of [{}, { 'x-cinegraph-identity': 'v1.9999999999..AAAAAAAAAAAAAAAAAAAAAA' }]) {
+      for (const headers of [{}, { 'x-cinegraph-identity': 'v2.9999999999..AAAAAAAAAAAAAAAAAAAAAA' }]) {
         const { status, data, errors } = await askGraphQL(`${production.url}/graphql`, body, headers);
         expect({ status, data, code: errors?.[0]?.extensions?.['code'] }).toEqual({
           status: 401,
