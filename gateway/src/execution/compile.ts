@@ -13,6 +13,7 @@ import {
   visit,
   type DocumentNode,
   type FragmentDefinitionNode,
+  type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
   type ValueNode,
@@ -20,14 +21,28 @@ import {
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
+import { findSharedEntities, type CompiledFetch, type ProvidedEntities } from './known-entities.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type Representation } from './representations.js';
+import { schedule } from './schedule.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
 
 /** A compiled plan: what is done in which order. */
-export type Step = FetchStep | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] };
+export type Step =
+  | FetchStep
+  | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] }
+  | { readonly kind: 'schedule'; readonly fetches: readonly ScheduledFetch[] };
+
+/** A fetch that starts when others have ended. */
+export interface ScheduledFetch {
+  readonly step: FetchStep;
+  /** How many fetches it waits for. */
+  readonly inputs: number;
+  /** The indexes of those that wait for it. */
+  readonly next: number[];
+}
 
 /** One fetch from a subgraph, compiled once for all requests. */
 export interface FetchStep {
@@ -52,6 +67,10 @@ export interface FetchStep {
   /** Response names that the planner replaced, by the name in the subgraph's response. */
   readonly renamed: ReadonlyMap<string, string>;
   readonly outputRewrites: readonly FetchDataRewrite[] | undefined;
+  /** Equal for fetches that ask one subgraph for the same fields of entities; undefined if none other does. */
+  group: number | undefined;
+  /** The objects of this fetch that have what a group of fetches asks for. */
+  readonly provides: ProvidedEntities[];
 }
 
 /**
@@ -60,6 +79,7 @@ export interface FetchStep {
 export const compilePlan = (
   plan: QueryPlan,
   options: {
+    schema: GraphQLSchema;
     operation: OperationDefinitionNode;
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
@@ -68,7 +88,8 @@ export const compilePlan = (
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
 ): Step | undefined => {
-  const { operation, placeholders, types, clientOf, supergraph } = options;
+  const { schema, operation, placeholders, types, clientOf, supergraph } = options;
+  const compiledFetches: CompiledFetch[] = [];
 
   let fetchCount = 0;
   /** Subgraphs see in their logs and traces which operation a fetch belongs to. */
@@ -98,14 +119,15 @@ export const compilePlan = (
   };
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
+    const fetchName = nameOfNextFetch(fetch.serviceName);
     const { document, variables } = withClientValues(
       withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
-      nameOfNextFetch(fetch.serviceName),
+      fetchName,
       operation,
       placeholders,
     );
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
-    return {
+    const step: FetchStep = {
       kind: 'fetch',
       client: clientOf(fetch.serviceName),
       subgraph: fetch.serviceName,
@@ -131,19 +153,33 @@ export const compilePlan = (
         ),
       ),
       outputRewrites: fetch.outputRewrites,
+      group: undefined,
+      provides: [],
     };
+    compiledFetches.push({
+      step,
+      document,
+      text: fetchName === undefined ? step.query : step.query.replace(fetchName, ''),
+    });
+    return step;
   };
 
   if (!plan.node) return undefined;
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   const compiled = compileNode(plan.node, []);
   markFieldsOfOneFetch(fetchesOf(compiled));
-  return compiled;
+  if (operation.operation === 'mutation') return compiled;
+  findSharedEntities(compiledFetches, schema);
+  return schedule(compiled);
 };
 
 /** Returns all fetches of a compiled plan. */
 export const fetchesOf = (step: Step): readonly FetchStep[] =>
-  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesOf);
+  step.kind === 'fetch'
+    ? [step]
+    : step.kind === 'schedule'
+      ? step.fetches.map((fetch) => fetch.step)
+      : step.steps.flatMap(fetchesOf);
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(

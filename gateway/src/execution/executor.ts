@@ -18,7 +18,8 @@ import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, fetchesOf, type Step } from './compile.js';
-import { executeStep, type Execution, type FetchReport } from './execute.js';
+import { executeStep } from './execute.js';
+import type { Execution, FetchReport } from './execution.js';
 import { toGraphQLError, type ResponseError } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
 import { normalise, type ClientOperation, type Conditions } from './normalise.js';
@@ -127,7 +128,14 @@ export const createExecutor = (options: {
       text === '' ? undefined : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
     const step =
       plan &&
-      compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph });
+      compilePlan(plan, {
+        schema,
+        operation: operation.operation,
+        placeholders,
+        types,
+        clientOf,
+        supergraph,
+      });
     return {
       step,
       shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),
@@ -164,6 +172,7 @@ export const createExecutor = (options: {
       data: {},
       shares,
       shared: undefined,
+      known: undefined,
       faults: undefined,
       cacheHint: undefined,
       variableTexts: new Map(),
