@@ -67,8 +67,12 @@ export interface FetchStep {
   /** Response names that the planner replaced, by the name in the subgraph's response. */
   readonly renamed: ReadonlyMap<string, string>;
   readonly outputRewrites: readonly FetchDataRewrite[] | undefined;
-  /** Equal for fetches that ask one subgraph for the same fields of entities; undefined if none other does. */
+  /**
+   * Equal for fetches that ask one subgraph for the same fields of entities; undefined if none other does.
+   */
   group: number | undefined;
+  /** Equal for fetches whose objects are the same; undefined if no other fetch has the same ones. */
+  search: number | undefined;
   /** The objects of this fetch that have what a group of fetches asks for. */
   readonly provides: ProvidedEntities[];
 }
@@ -154,6 +158,7 @@ export const compilePlan = (
       ),
       outputRewrites: fetch.outputRewrites,
       group: undefined,
+      search: undefined,
       provides: [],
     };
     compiledFetches.push({

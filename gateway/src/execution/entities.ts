@@ -43,8 +43,11 @@ export const fetchEntities = async (
   const variables = variablesOf(step, execution);
   const { data, shared } = execution;
   if (step.contexts.length === 0) {
-    const search = (visit: VisitTarget) => visitTargets(data, step.path, shared, visit);
-    await fetchAt({ step, representation, execution, variables }, search);
+    const found = step.search === undefined ? undefined : execution.searches?.get(step.search);
+    await fetchAt({ step, representation, execution, variables }, (visit) => {
+      if (found) found.forEach((object) => visit(object));
+      else visitTargets(data, step.path, shared, visit);
+    });
     return;
   }
   // Objects with the same context share a fetch.
@@ -90,6 +93,7 @@ const requestedEntities = (
   const byText = new Map<string, RequestedEntity>();
   /** By type and single key: most objects need no text then. */
   const byKey = new Map<unknown, Map<string, RequestedEntity>>();
+  const remaining: JsonObject[] = [];
   let objects = 0;
 
   const find = (object: JsonObject): RequestedEntity | undefined => {
@@ -115,6 +119,7 @@ const requestedEntities = (
 
   search((object, container, key) => {
     objects += 1;
+    remaining.push(object);
     if (faults && inheritFaults(step, object, faults)) return;
     const entity = find(object);
     const first = entity?.objects[0];
@@ -124,8 +129,10 @@ const requestedEntities = (
     if (isReplaced && hasMembers(object, memberCount)) {
       (container as Record<PathStep, unknown>)[key] = first;
       (execution.shared ??= new Set()).add(first);
+      remaining.pop();
     } else entity.objects.push(object);
   });
+  if (step.search !== undefined) (execution.searches ??= new Map()).set(step.search, remaining);
   return { entities, objects };
 };
 

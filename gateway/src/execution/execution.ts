@@ -26,6 +26,8 @@ export interface Execution {
   readonly shares: boolean;
   /** The objects and lists that stand in `data` more than once; undefined if there is none. */
   shared: Set<object> | undefined;
+  /** The objects that searches found, by the number of the search; see {@link FetchStep.search}. */
+  searches: Map<number, readonly JsonObject[]> | undefined;
   /** The entities that fetches brought, by group of fetches; undefined until a fetch may share one. */
   known: Map<number, KnownEntities> | undefined;
   /** Undefined until a fetch fails or a subgraph returns an error. */
@@ -50,8 +52,8 @@ export interface FetchReport {
   /** How many objects of the response need it. */
   readonly objects: number;
   /**
-   * How many entities it asked for, without duplicates and without those that the subgraph had returned before
-   * in this request; undefined for a fetch of root fields.
+   * How many entities it asked for, without duplicates and without those that the subgraph had returned
+   * before in this request; undefined for a fetch of root fields.
    */
   readonly entities: number | undefined;
   /** How many entities it needed that another fetch of this request brought. */

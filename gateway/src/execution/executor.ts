@@ -172,6 +172,7 @@ export const createExecutor = (options: {
       data: {},
       shares,
       shared: undefined,
+      searches: undefined,
       known: undefined,
       faults: undefined,
       cacheHint: undefined,

@@ -8,6 +8,8 @@ import type { FetchedField } from './merge.js';
  */
 export const schedule = (root: Step): Step => {
   const fetches: ScheduledFetch[] = [];
+  /** By path, and by the fetches that bring the objects on it. */
+  const searches = new Map<string, FetchStep[]>();
   /** Adds the fetches of a step, which come after those of `before`, and returns their indexes. */
   const add = (step: Step, before: readonly number[]): number[] => {
     if (step.kind === 'fetch') {
@@ -15,10 +17,13 @@ export const schedule = (root: Step): Step => {
         const earlier = fetches[index];
         return earlier !== undefined && isNeeded(earlier.step, step);
       });
-      const own = fetches.length;
+      const bringers = inputs.filter((index) => isAbove(fetches[index]?.step, step));
+      const search = `${step.path.join('.')} ${bringers.join()}`;
+      if (step.contexts.length === 0) searches.set(search, [...(searches.get(search) ?? []), step]);
+      const current = fetches.length;
       fetches.push({ step, inputs: inputs.length, next: [] });
-      for (const index of inputs) fetches[index]?.next.push(own);
-      return [own];
+      for (const index of inputs) fetches[index]?.next.push(current);
+      return [current];
     }
     if (step.kind === 'schedule') throw new Error('a plan is scheduled once');
     const added: number[] = [];
@@ -28,6 +33,9 @@ export const schedule = (root: Step): Step => {
     return added;
   };
   add(root, []);
+  for (const [search, steps] of [...searches.values()].entries()) {
+    if (steps.length > 1) for (const step of steps) step.search = search;
+  }
   const [first] = fetches;
   return first && fetches.length === 1 ? first.step : { kind: 'schedule', fetches };
 };
@@ -44,6 +52,10 @@ const isNeeded = (earlier: FetchStep, later: FetchStep): boolean => {
   if (from.length === to.length) return hasAny(earlier.fields, later.required);
   return hasAny(earlier.fields, [to[from.length] ?? '']);
 };
+
+/** Returns true if a fetch that another one needs is about objects above the other's. */
+const isAbove = (earlier: FetchStep | undefined, later: FetchStep): boolean =>
+  earlier !== undefined && namesOf(earlier).length < namesOf(later).length;
 
 /** The path of a fetch without its lists. */
 const namesOf = ({ path }: FetchStep): readonly string[] =>
