@@ -4,6 +4,7 @@ import { subgraphVariable } from '@cinegraph/service/env';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
@@ -86,7 +87,7 @@ describe('the services of docker-compose.yml, as plain processes', () => {
 
   it('in production the development header is ignored, and subgraphs answer only the gateway', async () => {
     const vote = 'mutation { submitRating(movieId: "vega:1", score: 9) { rating { score } } }';
-    const { errors = [] } = await ask(vote, { 'x-viewer-id': 'ann' });
+    const { errors = [] } = await ask(vote, bearerOf('ann'));
     expect(errors[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
     const direct = await askGraphQL(`${composed.addressOf('rating')}/graphql`, { query: '{ __typename }' });
     expect(direct.status).toBe(401);

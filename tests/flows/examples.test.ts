@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => graph.stop());
 
-const editor = { 'x-viewer-id': 'editor' };
+const editor = bearerOf('editor', { scopes: ['catalogue:write'] });
 const create = async (input: Record<string, unknown>): Promise<string> => {
   const { data, errors } = await graph.ask(
     'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
@@ -32,7 +33,7 @@ const rate = (movieId: string, viewer: string, score: number) =>
   graph.ask(
     'mutation ($movieId: ID!, $score: Score!) { submitRating(movieId: $movieId, score: $score) { rating { score } } }',
     { movieId, score },
-    { 'x-viewer-id': viewer },
+    bearerOf(viewer),
   );
 
 describe('the typed client, as a process', () => {
