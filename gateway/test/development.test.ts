@@ -44,7 +44,7 @@ interface PageElement {
 /** Runs the script of GraphiQL's page, and returns what it renders and the elements that it changes. */
 const openGraphiql = async (
   search = '',
-  respond: unknown = undefined,
+  respond?: unknown,
   demoLogin?: string,
 ): Promise<{
   rendered: unknown[];

@@ -1,3 +1,4 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
 
 /** An issuer of access tokens that the gateway trusts: one item of `JWT_ISSUERS`. */
@@ -6,11 +7,12 @@ export type Issuer = z.output<typeof issuer>;
 /** A public key as a JWK (RFC 7517); unknown members are kept. */
 export type PublicKey = z.output<typeof publicKey>;
 
-const text = z.string().min(1).max(2_048);
+const text = z.string('must be a text').min(1, 'must not be empty');
 
 const publicKey = z
   .looseObject({ kty: z.enum(['OKP', 'EC', 'RSA'], 'must be OKP, EC or RSA') })
-  .refine((key) => !('d' in key), 'is a private key; list public keys only');
+  .refine((key) => !('d' in key), 'is a private key; list public keys only')
+  .refine((key) => isUsable(key), 'is no public key that can be used');
 
 const jwksUrl = z.string().refine((value) => {
   if (!URL.canParse(value)) return false;
@@ -18,18 +20,27 @@ const jwksUrl = z.string().refine((value) => {
   return /^https?:$/.test(protocol) && username === '' && password === '';
 }, 'must be an http or https URL without a password');
 
+const isUsable = (key: JsonWebKey): boolean => {
+  try {
+    const { modulusLength = 2_048 } = createPublicKey({ key, format: 'jwk' }).asymmetricKeyDetails ?? {};
+    return modulusLength >= 2_048;
+  } catch {
+    return false;
+  }
+};
+
 const issuer = z
   .strictObject({
     /** The claim `iss` of its tokens. */
     issuer: text,
     /** Tokens for at least one of these audiences are accepted: the claim `aud`. */
     audience: z.union(
-      [text.transform((value) => [value]), z.array(text).min(1)],
+      [text.transform((value) => [value]), z.array(text).min(1, 'must not be empty')],
       'must be a text or a list of texts',
     ),
     /** Where its public keys are. Either this or `jwks` is set. */
     jwksUrl: jwksUrl.optional(),
-    jwks: z.looseObject({ keys: z.array(publicKey).min(1) }).optional(),
+    jwks: z.looseObject({ keys: z.array(publicKey).min(1, 'must not be empty') }).optional(),
     /** If it is set, the header `typ` of a token must be `at+jwt` (RFC 9068). */
     typ: z.literal('at+jwt').optional(),
   })
@@ -39,7 +50,7 @@ const issuer = z
   );
 
 const issuers = z
-  .array(issuer)
+  .array(issuer, 'must be a JSON array of issuers')
   .refine(
     (list) => new Set(list.map((one) => one.issuer)).size === list.length,
     'names an issuer twice; list its audiences in one item',
