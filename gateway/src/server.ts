@@ -16,8 +16,8 @@ const drainMarginMs = 5_000;
 
 /**
  * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, access
- * token and deadline, parsing within limits, validation, planning, fetches, error masking; its response passes
- * `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
+ * token and deadline, parsing within limits, validation, planning, fetches, error masking; its response
+ * passes `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
  * Stopping waits for the requests under way.
  */
 export const startGateway = async (

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -48,7 +49,7 @@ const folder = await mkdtemp(join(tmpdir(), 'bench-graph-'));
 const graph = spawn(
   process.execPath,
   [join(root, 'packages/cli/start.mjs'), 'start', '--port', '0', '--data', folder],
-  { stdio: ['ignore', 'pipe', 'inherit'] },
+  { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, JWT_ISSUERS: testIssuer } },
 );
 const cleanUp = cleaningUp(async () => {
   await endChild(graph);
@@ -113,7 +114,7 @@ async function takeTurn(url, services, { connections, request }, forMs) {
         const sentAt = performance.now();
         const response = await fetch(url, {
           method: 'POST',
-          headers: { 'content-type': 'application/json', ...(viewer && { 'x-viewer-id': viewer }) },
+          headers: { 'content-type': 'application/json', ...(viewer && bearerOf(viewer)) },
           body: JSON.stringify(body),
         });
         const { errors } = await response.json();

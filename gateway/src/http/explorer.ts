@@ -87,8 +87,8 @@ const assets: Readonly<Record<string, readonly [name: string, file: string, type
  * Adds the pages for people who try the graph: `/` says what this server is, and `/graphiql` is GraphiQL with
  * the saved operations of the folder `examplesPath` that are valid on the current schema. Everything is
  * served from local files, without any network access. The files of GraphiQL are development dependencies:
- * without them the page's scripts cannot be served. `demoLogin` is a login and a password with a colon between,
- * which anyone who reaches the gateway can read.
+ * without them the page's scripts cannot be served. `demoLogin` is a login and a password with a colon
+ * between, which anyone who reaches the gateway can read.
  */
 export const addExplorer = (
   app: FastifyInstance,
