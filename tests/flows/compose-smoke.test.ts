@@ -88,7 +88,9 @@ describe('the services of docker-compose.yml, as plain processes', () => {
 
   it('in production a viewer needs a token of an issuer, and subgraphs answer only the gateway', async () => {
     const vote = 'mutation { submitRating(movieId: "vega:1", score: 9) { rating { score } } }';
-    expect(await ask(vote, bearerOf('ann'))).toMatchObject({ data: { submitRating: { rating: { score: 9 } } } });
+    expect(await ask(vote, bearerOf('ann'))).toMatchObject({
+      data: { submitRating: { rating: { score: 9 } } },
+    });
     for (const headers of [{}, { 'x-viewer-id': 'ann' }, { authorization: 'Bearer ann' }]) {
       const { errors = [] } = await ask(vote, headers);
       expect(errors[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');

@@ -81,7 +81,9 @@ describe('the typed client, as a process', () => {
     const { code, stdout } = await ofGraph('--from', '2005');
     expect(code).toBe(0);
     expect(stdout).toContain('3 movies on 1 page\n  Sea 5 (2005), 6.00 of 1 vote\n');
-    expect(stdout).toContain('Sea 5 was not rated 9: UNAUTHENTICATED, log in, and pass the access token with --token.');
+    expect(stdout).toContain(
+      'Sea 5 was not rated 9: UNAUTHENTICATED, log in, and pass the access token with --token.',
+    );
   });
 
   it.each([
