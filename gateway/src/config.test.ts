@@ -87,16 +87,15 @@ describe('JWT_ISSUERS', () => {
   const read = (issuers: unknown, NODE_ENV = 'production') =>
     readConfig({ ...needed, NODE_ENV, JWT_ISSUERS: JSON.stringify(issuers) }).jwtIssuers;
   const withKeys = { issuer: 'a', audience: 'graph', jwks: { keys: [key] } };
+  const other = {
+    ...{ issuer: 'b', audience: ['c', 'd'], jwksUrl: 'https://b.example/k' },
+    ...{ typ: 'at+jwt', viewerPrefix: 'b:' },
+  };
   const at = (jwksUrl: string) => [{ issuer: 'a', audience: 'graph', jwksUrl }];
 
   it('JWT_ISSUERS lists issuers, each with one or several audiences; nobody is trusted without it', () => {
     expect(readConfig(needed).jwtIssuers).toEqual([]);
-    expect(
-      read([withKeys, { issuer: 'b', audience: ['c', 'd'], jwksUrl: 'https://b.example/k', typ: 'at+jwt' }]),
-    ).toEqual([
-      { ...withKeys, audience: ['graph'] },
-      { issuer: 'b', audience: ['c', 'd'], jwksUrl: 'https://b.example/k', typ: 'at+jwt' },
-    ]);
+    expect(read([withKeys, other])).toEqual([{ ...withKeys, audience: ['graph'] }, other]);
   });
 
   it.each([
@@ -117,6 +116,8 @@ describe('JWT_ISSUERS', () => {
     ['a file', at('file:///etc/keys'), '[0].jwksUrl must be an http or https URL without a password'],
     ['a URL with a password', at('https://u:p@a.example'), 'without a password'],
     ['an issuer twice', [withKeys, withKeys], 'names an issuer twice'],
+    ['viewers that two name', [withKeys, { ...withKeys, issuer: 'b' }], 'give all but one a viewerPrefix'],
+    ['an open prefix', [{ ...withKeys, viewerPrefix: 'b' }], '[0].viewerPrefix must be'],
     ['an unknown type', [{ ...withKeys, typ: 'jwt' }], '[0].typ'],
   ])('JWT_ISSUERS with %s is refused with its position', (_what, issuers, problem) => {
     expect(() => read(issuers)).toThrow(problem);

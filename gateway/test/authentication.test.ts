@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { systemClock } from '@cinegraph/service/clock';
+import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import { sendRaw } from './support/raw-http.js';
 import {
   claimsOf,
@@ -21,6 +23,9 @@ import {
 } from './support/tokens.js';
 import { askAt, startWorld } from './support/world.js';
 
+const subgraphKey = 'a-key-for-tests-that-is-long-enough-to-be-taken';
+const identityOf = createIdentityReader(subgraphKey, 'things', systemClock);
+
 let world: Awaited<ReturnType<typeof startWorld>>;
 /** Counts the requests that a forged token could cause. */
 let requests: string[];
@@ -30,7 +35,7 @@ const listener = createServer(({ url = '' }, response) => {
 });
 let listenerUrl: string;
 beforeAll(async () => {
-  world = await startWorld({ JWT_ISSUERS: issuers });
+  world = await startWorld({ JWT_ISSUERS: issuers, SUBGRAPH_KEY: subgraphKey });
   await once(listener.listen(0, '127.0.0.1'), 'listening');
   listenerUrl = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
   requests = [];
@@ -81,6 +86,19 @@ describe('a valid access token', () => {
     expect((await ask(make())).status).toBe(200);
   });
 
+  it('the same subject of two issuers is two viewers', async () => {
+    const { seen } = world.things;
+    await Promise.all([ask(tokenOf()), ask(theirToken())]);
+
+    const identities = seen.map(({ headers }) => identityOf(String(headers[identityHeader])));
+    expect(identities).toEqual(
+      expect.arrayContaining([
+        { id: 'ann', scopes: [] },
+        { id: 'their:ann', scopes: [] },
+      ]),
+    );
+  });
+
   it('the scheme Bearer may be written in any case', async () => {
     const headers = { authorization: `bEARER ${tokenOf()}` };
     expect((await askAt(world.url, '{ things { id } }', { headers })).status).toBe(200);
@@ -120,6 +138,8 @@ const forgeries: readonly (readonly [string, () => string])[] = [
   ['without a subject', () => tokenOf(claimsOf({ sub: undefined }))],
   ['whose subject is no viewer id', () => tokenOf(claimsOf({ sub: 'ann admin' }))],
   ['whose subject is empty', () => tokenOf(claimsOf({ sub: '' }))],
+  ['whose subject looks like a viewer of another issuer', () => tokenOf(claimsOf({ sub: 'their:ann' }))],
+  ['whose subject is a number', () => theirToken({ sub: 7 })],
   ['whose scope hides another scope', () => tokenOf(claimsOf({ scp: ['read write'] }))],
   ['whose policies are no list', () => tokenOf(claimsOf({ policies: { admin: true } }))],
   ['of another type', () => tokenOf(claimsOf(), { typ: 'logout+jwt' })],

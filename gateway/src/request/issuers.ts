@@ -43,6 +43,11 @@ const issuer = z
     jwks: z.looseObject({ keys: z.array(publicKey).min(1, 'must not be empty') }).optional(),
     /** If it is set, the header `typ` of a token must be `at+jwt` (RFC 9068). */
     typ: z.literal('at+jwt').optional(),
+    /** Is put before the claim `sub`, which names a viewer only among those of the issuer. */
+    viewerPrefix: z
+      .string()
+      .regex(/^[\w.-]{1,32}:$/, 'must be 1 to 32 letters, digits or ._- with a colon at the end')
+      .optional(),
   })
   .refine(
     (value) => (value.jwksUrl === undefined) !== (value.jwks === undefined),
@@ -54,6 +59,10 @@ const issuers = z
   .refine(
     (list) => new Set(list.map((one) => one.issuer)).size === list.length,
     'names an issuer twice; list its audiences in one item',
+  )
+  .refine(
+    (list) => new Set(list.map((one) => one.viewerPrefix)).size === list.length,
+    'lets two issuers name the same viewer; give all but one a viewerPrefix of its own',
   );
 
 /** The variable `JWT_ISSUERS`: a JSON array of issuers. Each problem has the path of its position. */

@@ -22,6 +22,7 @@ export const issuers = JSON.stringify([
     issuer: theirs,
     audience: 'graph',
     typ: 'at+jwt',
+    viewerPrefix: 'their:',
     jwks: { keys: [jwk(rsa.publicKey, 'rsa'), jwk(ec.publicKey, 'ec')] },
   },
 ]);
