@@ -155,6 +155,19 @@ describe('the keys of an issuer', () => {
     expect(await viewerOf(token)).toBe('UNAUTHENTICATED');
   });
 
+  it('old keys that could not be read again are read a second later', async () => {
+    await viewerOf(tokenOf());
+    nowMs += 300_001;
+    answer = (response) => response.writeHead(500).end();
+    const failures = () => log.filter(({ msg }) => msg === 'the keys of an issuer cannot be read').length;
+    expect(await viewerOf(tokenOf())).toBe('ann');
+    await until(() => requests === 2 && failures() === 1);
+    expect([await viewerOf(tokenOf(claimsOf({ jti: '1' }))), requests]).toEqual(['ann', 2]);
+    nowMs += 1_000;
+    expect(await viewerOf(tokenOf(claimsOf({ jti: '2' })))).toBe('ann');
+    await until(() => requests === 3);
+  });
+
   it('without its server known keys work, and a token with another key is refused for the time being', async () => {
     await viewerOf(tokenOf());
     await stopServer();

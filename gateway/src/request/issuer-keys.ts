@@ -38,7 +38,7 @@ export const maxKeyAgeMs = 300_000;
  * Opens the keys of an issuer. Keys at a URL are read when the first token needs them, and again:
  *
  * - in the background, by the next token that needs a key when they are older than five minutes. If that
- *   fails, the known keys stay in use;
+ *   fails, the known keys stay in use, and the next token tries again;
  * - when a token names a key that is not known, but at most every ten seconds, or every second after a
  *   failure. All tokens wait for the same request, at most three seconds.
  *
@@ -56,6 +56,7 @@ export const openIssuerKeys = (
   );
   let keys: { find: KeyFinder; kids: ReadonlySet<unknown> } | undefined;
   let triedAtMs = -Infinity;
+  let readAtMs = -Infinity;
   let hasFailed = true;
   let reading: Promise<void> | undefined;
 
@@ -65,6 +66,7 @@ export const openIssuerKeys = (
       const set = JSON.parse(await fetchText(jwksUrl)) as JSONWebKeySet;
       keys = { find: createLocalJWKSet(set), kids: new Set(set.keys.map(({ kid }) => kid)) };
       hasFailed = false;
+      readAtMs = triedAtMs;
       outage.over();
     } catch (error) {
       hasFailed = true;
@@ -73,10 +75,10 @@ export const openIssuerKeys = (
       reading = undefined;
     }
   };
-  const ageMs = (): number => clock.now().getTime() - triedAtMs;
+  const since = (timeMs: number): number => clock.now().getTime() - timeMs;
   /** Reads the keys, unless they were read a moment ago. */
   const readAgain = async (): Promise<void> => {
-    if (!reading && ageMs() < (hasFailed ? coolDownAfterFailureMs : coolDownMs)) return;
+    if (!reading && since(triedAtMs) < (hasFailed ? coolDownAfterFailureMs : coolDownMs)) return;
     await (reading ??= read());
   };
 
@@ -85,7 +87,7 @@ export const openIssuerKeys = (
       const { kid } = header;
       const isUnknown = (): boolean => typeof kid === 'string' && keys?.kids.has(kid) !== true;
       if (!keys || isUnknown()) await readAgain();
-      else if (ageMs() > maxKeyAgeMs) void readAgain();
+      else if (since(readAtMs) > maxKeyAgeMs) void readAgain();
       // The issuer may have published this key after the last response.
       if (!keys || (isUnknown() && hasFailed)) throw new KeysUnavailable();
       return keys.find(header);

@@ -4,11 +4,9 @@ import { z } from 'zod';
 /** An issuer of access tokens that the gateway trusts: one item of `JWT_ISSUERS`. */
 export type Issuer = z.output<typeof issuer>;
 
-/** A public key as a JWK (RFC 7517); unknown members are kept. */
-export type PublicKey = z.output<typeof publicKey>;
-
 const text = z.string('must be a text').min(1, 'must not be empty');
 
+/** A public key as a JWK (RFC 7517); unknown members are kept. */
 const publicKey = z
   .looseObject({ kty: z.enum(['OKP', 'EC', 'RSA'], 'must be OKP, EC or RSA') })
   .refine((key) => !('d' in key), 'is a private key; list public keys only')
