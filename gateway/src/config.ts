@@ -8,9 +8,10 @@ import {
   subgraphKeyVariable,
   subgraphVariable,
 } from '@cinegraph/service/env';
-import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import { identityHeader } from '@cinegraph/service/identity';
+import { StartError } from '@cinegraph/service/start-error';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
+import { issuersVariable, unprotectedAddresses } from './request/issuers.js';
 
 /** The settings of the gateway. Times are in milliseconds. */
 export type Config = ReturnType<typeof readConfig>;
@@ -20,7 +21,6 @@ export type Config = ReturnType<typeof readConfig>;
  */
 const reservedHeaders: ReadonlySet<string> = new Set([
   identityHeader,
-  developmentViewerHeader,
   deadlineHeader,
   'accept',
   'accept-encoding',
@@ -100,6 +100,11 @@ export const gatewayVariables = {
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
   OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+  JWT_ISSUERS: issuersVariable.default([]),
+  DEMO_LOGIN: z
+    .string()
+    .regex(/^[^:]+:./, 'must be a login and a password with a colon between')
+    .optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: headersVariable.refine(
     (names) => !names.some((name) => reservedHeaders.has(name)),
@@ -137,6 +142,10 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
   const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
   const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  if (env.NODE_ENV === 'production') {
+    for (const address of unprotectedAddresses(env.JWT_ISSUERS))
+      throw new StartError(`JWT_ISSUERS: in production ${address} must be an https URL.`);
+  }
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
@@ -150,6 +159,8 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
+    jwtIssuers: env.JWT_ISSUERS,
+    demoLogin: env.DEMO_LOGIN,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,
     returnHeaders: env.RETURN_HEADERS,

@@ -1,3 +1,4 @@
+import { HeaderMap } from '@apollo/server';
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { shortMessage, withoutSuggestion } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
@@ -10,6 +11,8 @@ export const gatewayCode = {
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
+  unauthenticated: 'UNAUTHENTICATED',
+  authenticationUnavailable: 'AUTHENTICATION_UNAVAILABLE',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
@@ -119,6 +122,27 @@ export const refusedOperation = (code: string, message: string, nodes?: readonly
 export const planningOverloaded = (): GraphQLError =>
   new GraphQLError('Too many new operations arrived at once. Try again in a few seconds.', {
     extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
+  });
+
+/** Creates the refusal of a request whose header `Authorization` is no valid access token: HTTP 401. */
+export const unauthenticated = (): GraphQLError =>
+  new GraphQLError(
+    'The header Authorization must be "Bearer" and an access token that is valid and has not expired. Sign in again.',
+    {
+      extensions: {
+        code: gatewayCode.unauthenticated,
+        http: { status: 401, headers: new HeaderMap([['www-authenticate', 'Bearer error="invalid_token"']]) },
+      },
+    },
+  );
+
+/** Creates the refusal of a request whose access token cannot be judged at the moment: HTTP 503. */
+export const authenticationUnavailable = (): GraphQLError =>
+  new GraphQLError('The access token cannot be verified at the moment. Try again in a few seconds.', {
+    extensions: {
+      code: gatewayCode.authenticationUnavailable,
+      http: { status: 503, headers: new HeaderMap([['retry-after', '2']]) },
+    },
   });
 
 const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';

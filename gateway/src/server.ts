@@ -7,6 +7,7 @@ import { createApolloServer } from './apollo.js';
 import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
 import { addRoutes } from './http/routes.js';
+import { createAuthentication } from './request/authentication.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
 
@@ -14,9 +15,9 @@ import { loadSupergraph } from './supergraph/load.js';
 const drainMarginMs = 5_000;
 
 /**
- * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, viewer and
- * deadline, parsing within limits, validation, planning, fetches, error masking; its response passes
- * `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
+ * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, access
+ * token and deadline, parsing within limits, validation, planning, fetches, error masking; its response
+ * passes `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
  * Stopping waits for the requests under way.
  */
 export const startGateway = async (
@@ -43,6 +44,12 @@ export const startGateway = async (
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
   const apollo = createApolloServer(config, supergraph, logger);
+  const authenticate = createAuthentication({
+    issuers: config.jwtIssuers,
+    passesUnread: config.jwtIssuers.length === 0 && forwardHeaders.includes('authorization'),
+    clock: systemClock,
+    logger,
+  });
   const http = createHttpServer({
     host: config.host,
     port: config.port,
@@ -59,7 +66,8 @@ export const startGateway = async (
     name: 'graph',
     start: async () => {
       await apollo.start();
-      await addRoutes(http.app, apollo, { ...config, forwardHeaders }, () => supergraph.get()?.schema);
+      const schema = () => supergraph.get()?.schema;
+      await addRoutes(http.app, apollo, authenticate, { ...config, forwardHeaders }, schema);
     },
     stop: () => apollo.stop(),
   };

@@ -75,8 +75,9 @@ export const startClient = async (
 export const askerOf = (
   id?: string,
   forwarded: Readonly<Record<string, string>> = {},
+  scopes: readonly string[] = [],
 ): { viewer: Viewer; forwarded: Readonly<Record<string, string>>; deadline: AbortableLimit } => ({
-  viewer: id === undefined ? null : { id, scopes: [] },
+  viewer: id === undefined ? null : { id, scopes },
   forwarded,
   deadline: createTimeLimit(performance.now() + 10_000),
 });
