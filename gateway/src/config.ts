@@ -11,6 +11,7 @@ import {
 import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import { identityHeader } from '@cinegraph/service/identity';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
+import type { TrustedOperationsSettings } from './request/trusted-operations.js';
 
 /** The settings of the gateway. Times are in milliseconds. */
 export type Config = ReturnType<typeof readConfig>;
@@ -111,11 +112,16 @@ export const gatewayVariables = {
   ),
   COALESCE: switchVariable.default(true),
   EXPLAIN: switchVariable.optional(),
+  TRUSTED_OPERATIONS: z.enum(['off', 'log', 'enforce']).default('off'),
+  OPERATIONS_MANIFEST: z.string().optional(),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
   ),
 };
+
+/** The manifest, where trusted operations are logged or enforced. */
+const manifestVariable = z.string().describe('is not set, but TRUSTED_OPERATIONS needs a manifest');
 
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 
@@ -136,7 +142,9 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
   const coalesceVariables = names.filter((name) => name.startsWith(coalescePrefix));
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
   const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
-  const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  const knowsOperations = ['log', 'enforce'].includes(source['TRUSTED_OPERATIONS'] ?? '');
+  const shape = { ...urlShape, ...switchShape, ...gatewayVariables };
+  const env = readEnv(knowsOperations ? { ...shape, OPERATIONS_MANIFEST: manifestVariable } : shape, source);
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
@@ -148,6 +156,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     examplesPath: env.EXAMPLES_PATH,
     executor: env.EXECUTOR,
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
+    trustedOperations: trustedOperationsOf(env),
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
@@ -163,4 +172,13 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
       }),
     ),
   };
+};
+
+/** Returns undefined if every operation is trusted; the manifest is not read then. */
+const trustedOperationsOf = (env: {
+  readonly TRUSTED_OPERATIONS: 'off' | TrustedOperationsSettings['mode'];
+  readonly OPERATIONS_MANIFEST?: string | undefined;
+}): TrustedOperationsSettings | undefined => {
+  const { TRUSTED_OPERATIONS: mode, OPERATIONS_MANIFEST: manifestPath } = env;
+  return mode === 'off' || manifestPath === undefined ? undefined : { mode, manifestPath };
 };

@@ -8,6 +8,7 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  operationNotTrusted: 'OPERATION_NOT_TRUSTED',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
 } as const;
@@ -114,6 +115,13 @@ const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
  */
 export const refusedOperation = (code: string, message: string, nodes?: readonly ASTNode[]): GraphQLError =>
   new GraphQLError(message, { nodes: nodes ?? null, extensions: { code, http: { status: 400 } } });
+
+/** Creates the refusal of an operation that is not in the manifest of trusted operations: HTTP 403. */
+export const operationNotTrusted = (): GraphQLError =>
+  new GraphQLError(
+    'This operation is not registered here. Register it, or send one that is registered, by its id or its text.',
+    { extensions: { code: gatewayCode.operationNotTrusted, http: { status: 403 } } },
+  );
 
 /** Creates the refusal of an operation because too many others wait for their plans: HTTP 503. */
 export const planningOverloaded = (): GraphQLError =>

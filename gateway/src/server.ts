@@ -58,7 +58,10 @@ export const startGateway = async (
   const graph: Part = {
     name: 'graph',
     start: async () => {
-      await apollo.start();
+      await apollo.start().catch(async (error: unknown) => {
+        await supergraph.stop();
+        throw error;
+      });
       await addRoutes(http.app, apollo, { ...config, forwardHeaders }, () => supergraph.get()?.schema);
     },
     stop: () => apollo.stop(),

@@ -138,7 +138,8 @@ export const operationLimits = (
   };
 };
 
-const overLimit = <Name extends string>(
+/** Returns the sentence about the first limit that a size exceeds; undefined if there is none. */
+export const overLimit = <Name extends string>(
   limits: Readonly<Record<Name, Limit>>,
   sizes: Readonly<Record<Name, number>>,
 ): string | undefined => {
