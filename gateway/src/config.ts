@@ -8,9 +8,12 @@ import {
   subgraphKeyVariable,
   subgraphVariable,
 } from '@cinegraph/service/env';
+import { tlsFilesOf } from '@cinegraph/service/http/tls';
+import { StartError } from '@cinegraph/service/start-error';
 import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import { identityHeader } from '@cinegraph/service/identity';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
+import type { SubgraphTlsFiles } from './fetching/tls.js';
 import type { TrustedOperationsSettings } from './request/trusted-operations.js';
 
 /** The settings of the gateway. Times are in milliseconds. */
@@ -101,6 +104,9 @@ export const gatewayVariables = {
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
   OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+  SUBGRAPH_CA_PATH: z.string().optional(),
+  SUBGRAPH_CLIENT_CERT_PATH: z.string().optional(),
+  SUBGRAPH_CLIENT_KEY_PATH: z.string().optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: headersVariable.refine(
     (names) => !names.some((name) => reservedHeaders.has(name)),
@@ -150,6 +156,8 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     environment: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
+    tls: tlsFilesOf(env),
+    subgraphTls: subgraphTlsOf(env),
     drainGraceMs: env.DRAIN_GRACE_MS,
     logLevel: env.LOG_LEVEL,
     supergraphPath: env.SUPERGRAPH_PATH,
@@ -181,4 +189,19 @@ const trustedOperationsOf = (env: {
 }): TrustedOperationsSettings | undefined => {
   const { TRUSTED_OPERATIONS: mode, OPERATIONS_MANIFEST: manifestPath } = env;
   return mode === 'off' || manifestPath === undefined ? undefined : { mode, manifestPath };
+};
+
+/** Throws a StartError if only one of the client's certificate and key is set. */
+const subgraphTlsOf = (env: {
+  readonly SUBGRAPH_CA_PATH?: string | undefined;
+  readonly SUBGRAPH_CLIENT_CERT_PATH?: string | undefined;
+  readonly SUBGRAPH_CLIENT_KEY_PATH?: string | undefined;
+}): SubgraphTlsFiles => {
+  const { SUBGRAPH_CLIENT_CERT_PATH: clientCertPath, SUBGRAPH_CLIENT_KEY_PATH: clientKeyPath } = env;
+  if ((clientCertPath === undefined) !== (clientKeyPath === undefined)) {
+    throw new StartError(
+      'The environment is not usable:\n  SUBGRAPH_CLIENT_CERT_PATH, SUBGRAPH_CLIENT_KEY_PATH: set both or neither of them',
+    );
+  }
+  return { caPath: env.SUBGRAPH_CA_PATH, clientCertPath, clientKeyPath };
 };

@@ -6,6 +6,7 @@ import { tracing } from '@cinegraph/service/telemetry/tracing';
 import { createApolloServer } from './apollo.js';
 import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
+import { createConnect } from './fetching/tls.js';
 import { addRoutes } from './http/routes.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
@@ -27,7 +28,9 @@ export const startGateway = async (
   // trace.
   const traceHeaders: readonly string[] = tracing()?.headers ?? [];
   const forwardHeaders = config.forwardHeaders.filter((name) => !traceHeaders.includes(name));
+  const certificates = createConnect(config.subgraphTls, logger);
   const clients = createClientSet({
+    connect: certificates.connect,
     logger,
     clock: systemClock,
     subgraphKey: config.subgraphKey,
@@ -46,6 +49,7 @@ export const startGateway = async (
   const http = createHttpServer({
     host: config.host,
     port: config.port,
+    tls: config.tls,
     drainGraceMs: config.drainGraceMs,
     logger,
     readiness: async () => ({ ready: supergraph.get() !== undefined, checks: clients.states() }),
@@ -66,7 +70,7 @@ export const startGateway = async (
     },
     stop: () => apollo.stop(),
   };
-  const running = await startParts([connections, graph, http.part], logger);
+  const running = await startParts([certificates.part, connections, graph, http.part], logger);
   return {
     ...running,
     url: http.url(),

@@ -134,7 +134,9 @@ describe('a gateway that enforces trusted operations', () => {
     }
 
     expect(refused).toEqual(
-      untrusted.flatMap(([what]) => Array(3).fill([what, 403, 'OPERATION_NOT_TRUSTED', false])),
+      untrusted.flatMap(([what]) =>
+        Array.from({ length: 3 }, () => [what, 403, 'OPERATION_NOT_TRUSTED', false]),
+      ),
     );
     expect(subgraph.seen).toEqual([]);
   });

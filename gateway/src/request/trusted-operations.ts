@@ -157,7 +157,8 @@ const idOf = (extensions: GraphQLRequest['extensions']): string | undefined => {
 };
 
 const withoutId = (extensions: GraphQLRequest['extensions']): Record<string, unknown> => {
-  const { persistedQuery: _, ...others } = extensions ?? {};
+  const others: Record<string, unknown> = { ...extensions };
+  delete others['persistedQuery'];
   return others;
 };
 
