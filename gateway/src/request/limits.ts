@@ -77,7 +77,7 @@ export const listLimit: Limit = {
 };
 
 /** How the items of an operation are counted, besides the directives of the supergraph. */
-const listRules: CostRules = {
+export const listRules: CostRules = {
   readCost: 0,
   pageSize: 20,
   plainList: { size: 10, weight: 1 },
