@@ -81,8 +81,10 @@ export const maskErrors = (options: {
         ? { message: unavailableMessage, ...position, extensions: { code } }
         : { message: 'Internal error', ...position, extensions: { code: internalCode } };
     }
+    // A subgraph's refusal may suggest something else than a name of the schema.
+    const namesSchema = !ofSubgraph || code === ApolloServerErrorCode.BAD_USER_INPUT;
     const shownMessage =
-      hidesSchema && !ofSubgraph ? withoutSuggestion(formatted.message) : formatted.message;
+      hidesSchema && namesSchema ? withoutSuggestion(formatted.message) : formatted.message;
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
