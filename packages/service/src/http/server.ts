@@ -35,7 +35,10 @@ export interface Readiness {
 export interface HttpServer {
   readonly app: FastifyInstance;
   readonly part: Part;
-  /** Returns the address it listens on, `http://host:port` or `https://host:port`. Throws before the part is started. */
+  /**
+   * Returns the address it listens on, `http://host:port` or `https://host:port`. Throws before the part is
+   * started.
+   */
   url(): string;
 }
 
