@@ -251,6 +251,18 @@ describe('a gateway that logs untrusted operations', () => {
   });
 });
 
+it('registered queries take 30 MiB at most: the oldest ones are forgotten', async () => {
+  await start('off');
+  const queryOf = (n: number) => `{ things(count: 1) { name } } #${n} ${'x'.repeat(900_000)}`;
+  const idOfQuery = (n: number) => idOf(createHash('sha256').update(queryOf(n)).digest('hex'));
+  for (let n = 0; n < 40; n += 1) {
+    expect(await post({ query: queryOf(n), extensions: idOfQuery(n) })).toEqual(answer);
+  }
+
+  expect(await post({ extensions: idOfQuery(39) })).toEqual(answer);
+  expect((await post({ extensions: idOfQuery(0) })).text).toContain('PERSISTED_QUERY_NOT_FOUND');
+});
+
 it('with TRUSTED_OPERATIONS=off the manifest is not read', async () => {
   world = await startWorld({ TRUSTED_OPERATIONS: 'off', OPERATIONS_MANIFEST: '/nowhere/operations.json' });
 
