@@ -80,6 +80,17 @@ describe('the environment', () => {
 
     expect([coalesces('user-reviews'), coalesces('others')]).toEqual([reviews, others]);
   });
+
+  it('a manifest is needed to log or enforce trusted operations, and is not read otherwise', () => {
+    const OPERATIONS_MANIFEST = 'operations.json';
+
+    expect(readConfig({ OPERATIONS_MANIFEST }).trustedOperations).toBeUndefined();
+    expect(readConfig({ OPERATIONS_MANIFEST, TRUSTED_OPERATIONS: 'log' }).trustedOperations).toEqual({
+      mode: 'log',
+      manifestPath: OPERATIONS_MANIFEST,
+    });
+    expect(() => readConfig({ TRUSTED_OPERATIONS: 'enforce' })).toThrow(/OPERATIONS_MANIFEST: is not set/);
+  });
 });
 
 describe('JWT_ISSUERS', () => {

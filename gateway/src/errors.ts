@@ -9,6 +9,7 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  operationNotTrusted: 'OPERATION_NOT_TRUSTED',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
   unauthenticated: 'UNAUTHENTICATED',
@@ -83,8 +84,10 @@ export const maskErrors = (options: {
         ? { message: unavailableMessage, ...position, extensions: { code } }
         : { message: 'Internal error', ...position, extensions: { code: internalCode } };
     }
+    // A subgraph's refusal may suggest something else than a name of the schema.
+    const namesSchema = !ofSubgraph || code === ApolloServerErrorCode.BAD_USER_INPUT;
     const shownMessage =
-      hidesSchema && !ofSubgraph ? withoutSuggestion(formatted.message) : formatted.message;
+      hidesSchema && namesSchema ? withoutSuggestion(formatted.message) : formatted.message;
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
@@ -117,6 +120,13 @@ const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
  */
 export const refusedOperation = (code: string, message: string, nodes?: readonly ASTNode[]): GraphQLError =>
   new GraphQLError(message, { nodes: nodes ?? null, extensions: { code, http: { status: 400 } } });
+
+/** Creates the refusal of an operation that is not in the manifest of trusted operations: HTTP 403. */
+export const operationNotTrusted = (): GraphQLError =>
+  new GraphQLError(
+    'This operation is not registered here. Register it, or send one that is registered, by its id or its text.',
+    { extensions: { code: gatewayCode.operationNotTrusted, http: { status: 403 } } },
+  );
 
 /** Creates the refusal of an operation because too many others wait for their plans: HTTP 503. */
 export const planningOverloaded = (): GraphQLError =>

@@ -6,6 +6,7 @@ import { tracing } from '@cinegraph/service/telemetry/tracing';
 import { createApolloServer } from './apollo.js';
 import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
+import { createConnect } from './fetching/tls.js';
 import { addRoutes } from './http/routes.js';
 import { createAuthentication } from './request/authentication.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
@@ -28,7 +29,9 @@ export const startGateway = async (
   // trace.
   const traceHeaders: readonly string[] = tracing()?.headers ?? [];
   const forwardHeaders = config.forwardHeaders.filter((name) => !traceHeaders.includes(name));
+  const certificates = createConnect(config.subgraphTls, logger);
   const clients = createClientSet({
+    connect: certificates.connect,
     logger,
     clock: systemClock,
     subgraphKey: config.subgraphKey,
@@ -53,6 +56,7 @@ export const startGateway = async (
   const http = createHttpServer({
     host: config.host,
     port: config.port,
+    tls: config.tls,
     drainGraceMs: config.drainGraceMs,
     logger,
     readiness: async () => ({ ready: supergraph.get() !== undefined, checks: clients.states() }),
@@ -65,13 +69,16 @@ export const startGateway = async (
   const graph: Part = {
     name: 'graph',
     start: async () => {
-      await apollo.start();
+      await apollo.start().catch(async (error: unknown) => {
+        await supergraph.stop();
+        throw error;
+      });
       const schema = () => supergraph.get()?.schema;
       await addRoutes(http.app, apollo, authenticate, { ...config, forwardHeaders }, schema);
     },
     stop: () => apollo.stop(),
   };
-  const running = await startParts([connections, graph, http.part], logger);
+  const running = await startParts([certificates.part, connections, graph, http.part], logger);
   return {
     ...running,
     url: http.url(),

@@ -50,7 +50,8 @@ export const addCompression = (app: FastifyInstance): void => {
     if (payload.length === 0 || !isText(reply.getHeader('content-type'))) return payload;
     if (reply.hasHeader('content-encoding')) return payload;
     addVary(reply, ['Accept-Encoding']);
-    if (payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes) return payload;
+    if (payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes)
+      return payload;
     const encoding = chooseEncoding(request.headers['accept-encoding']);
     if (encoding === 'identity' && payload.length < minEncodedLength) return payload;
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;

@@ -126,8 +126,4 @@ export const addExplorer = (
 };
 
 const sendPage = (reply: FastifyReply, page: string): FastifyReply =>
-  reply
-    .header('content-security-policy', contentSecurityPolicy)
-    .header('referrer-policy', 'no-referrer')
-    .type('text/html; charset=utf-8')
-    .send(page);
+  reply.header('content-security-policy', contentSecurityPolicy).type('text/html; charset=utf-8').send(page);
