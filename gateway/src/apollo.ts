@@ -8,6 +8,7 @@ import {
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
+import type { CountedOperation } from '@cinegraph/service/list-cost';
 import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
@@ -15,7 +16,9 @@ import type { Explanation } from './execution/executor.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
+import { actualCost, createCostMeter, type CostMeter } from './request/operation-cost.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
+import type { CostOfField } from './supergraph/field-rules.js';
 
 /**
  * A document with more tokens is refused while it is parsed; generated operations of large pages stay below
@@ -35,18 +38,19 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  { environment, explains }: Pick<Config, 'environment' | 'explains'>,
+  { environment, explains, budgets }: Pick<Config, 'environment' | 'explains' | 'budgets'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
   const inProduction = environment === 'production';
+  const costOf = createCostMeter(Object.keys(budgets.fields));
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph, explains) };
+        return { executor: executeCurrent(supergraph, explains ? costOf : undefined) };
       },
       stop: supergraph.stop,
     },
@@ -74,7 +78,7 @@ export const createApolloServer = (
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       statusByMediaType(),
-      operationLimits((schema) => supergraph.bySchema(schema).ofField),
+      operationLimits((counted) => costOf(counted, supergraph.bySchema(counted.schema).ofField)),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],
@@ -95,13 +99,16 @@ class JsonText {
   }
 }
 
-/** Executes a request of Apollo Server on the supergraph that it was validated against. */
+/**
+ * Executes a request of Apollo Server on the supergraph that it was validated against. With `costOf`, clients
+ * may ask how it was executed and what it cost.
+ */
 const executeCurrent =
-  (supergraph: CurrentSupergraph, allowsExplanation: boolean): ApolloExecutor =>
+  (supergraph: CurrentSupergraph, costOf: CostMeter | undefined): ApolloExecutor =>
   async (request) => {
-    const { executor } = supergraph.bySchema(request.schema);
+    const { executor, ofField } = supergraph.bySchema(request.schema);
     if (executor.kind === 'stock') return executor.execute(request);
-    const headers = allowsExplanation ? request.request.http?.headers : undefined;
+    const headers = costOf ? request.request.http?.headers : undefined;
     const { data, errors, cacheHint, explanation } = await executor.execute({
       document: request.document,
       operation: request.operation,
@@ -112,14 +119,27 @@ const executeCurrent =
     const policy = request.overallCachePolicy as CachePolicy;
     if (cacheHint) policy.restrict(cacheHint);
     const text = new JsonText(data) as unknown as Record<string, unknown>;
+    const isWhole = headers?.has(explainHeader) === true;
+    const counted = { ...request, variables: request.request.variables ?? {} };
     return {
       data: text,
       ...(errors.length > 0 && { errors }),
-      ...(explanation && { extensions: extensionsOf(explanation, headers?.has(explainHeader) === true) }),
+      ...(explanation && {
+        extensions: {
+          ...extensionsOf(explanation, isWhole),
+          ...(isWhole && costOf && { cost: costsOf(counted, data, ofField, costOf) }),
+        },
+      }),
     };
   };
 
-/** Asks for `extensions.explain`: the plan, and what each fetch did. */
+/** Returns the cost of an operation before its execution, and by the lengths of the lists in its data. */
+const costsOf = (counted: CountedOperation, data: string, ofField: CostOfField, costOf: CostMeter) => ({
+  estimated: costOf(counted, ofField).cost,
+  actual: actualCost(counted, JSON.parse(data), ofField),
+});
+
+/** Asks for `extensions.explain`: the plan, and what each fetch did, and for `extensions.cost`. */
 const explainHeader = 'x-explain';
 
 /** The header with which Apollo Sandbox asks for the plan. */

@@ -78,6 +78,44 @@ const switchVariable = z
   .enum(['true', 'false'], 'must be true or false')
   .transform((text) => text === 'true');
 
+const countVariable = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .refine((count) => count >= min && count <= max, `must be from ${min} to ${max}`);
+
+const maxBudget = 1_000_000_000;
+
+/** Budgets of single fields: a JSON object of `Type.field` and how often a client may select it each minute. */
+const fieldBudgetsVariable = z.string().transform((text, context): Readonly<Record<string, number>> => {
+  try {
+    const budgets = fieldBudgets.safeParse(JSON.parse(text));
+    if (budgets.success) return budgets.data;
+  } catch {
+    // It is no JSON, which is the same problem.
+  }
+  context.addIssue('must be a JSON object like {"Mutation.login": 10}, with whole numbers from 1');
+  return z.NEVER;
+});
+
+const fieldBudgets = z.record(
+  z.string().regex(/^[_a-z]\w*\.[_a-z]\w*$/i),
+  z.number().int().min(1).max(maxBudget),
+);
+
+const redisUrlVariable = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol), {
+    message: 'must be a redis:// or rediss:// URL',
+  });
+
+/**
+ * What a client may cost each minute by default. Load tests come from one machine, and must not be refused
+ * outside production.
+ */
+const defaultCostPerMinute = { production: 2_000_000, otherwise: 200_000_000 };
+
 const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
 
 const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
@@ -111,6 +149,11 @@ export const gatewayVariables = {
   ),
   COALESCE: switchVariable.default(true),
   EXPLAIN: switchVariable.optional(),
+  BUDGET_COST_PER_MINUTE: countVariable(0, maxBudget).optional(),
+  BUDGET_COST_BURST: countVariable(1, maxBudget).optional(),
+  BUDGET_FIELDS: fieldBudgetsVariable.default({}),
+  TRUSTED_PROXIES: countVariable(0, 32).default(0),
+  REDIS_URL: redisUrlVariable.optional(),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
@@ -137,6 +180,9 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
   const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
   const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  const { production, otherwise } = defaultCostPerMinute;
+  const costPerMinute =
+    env.BUDGET_COST_PER_MINUTE ?? (env.NODE_ENV === 'production' ? production : otherwise);
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
@@ -148,6 +194,15 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     examplesPath: env.EXAMPLES_PATH,
     executor: env.EXECUTOR,
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
+    budgets: {
+      cost:
+        costPerMinute === 0
+          ? undefined
+          : { perMinute: costPerMinute, burst: env.BUDGET_COST_BURST ?? costPerMinute },
+      fields: env.BUDGET_FIELDS,
+    },
+    trustedProxies: env.TRUSTED_PROXIES,
+    redisUrl: env.REDIS_URL,
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,

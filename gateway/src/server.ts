@@ -7,6 +7,9 @@ import { createApolloServer } from './apollo.js';
 import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
 import { addRoutes } from './http/routes.js';
+import { createBudget } from './request/budget.js';
+import { createLocalStore } from './request/budget-store.js';
+import { createRedisStore } from './request/budget-redis.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
 
@@ -15,7 +18,7 @@ const drainMarginMs = 5_000;
 
 /**
  * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, viewer and
- * deadline, parsing within limits, validation, planning, fetches, error masking; its response passes
+ * deadline, parsing within limits, validation, budgets, planning, fetches, error masking; its response passes
  * `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
  * Stopping waits for the requests under way.
  */
@@ -42,11 +45,18 @@ export const startGateway = async (
       loadSupergraph({ sdl, validate, replaces, clients, settings: config, logger }),
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
+  const localBudgets = createLocalStore();
+  const redis =
+    config.redisUrl === undefined
+      ? undefined
+      : createRedisStore({ url: config.redisUrl, local: localBudgets, logger });
+  const openAccount = createBudget(config.budgets, redis ?? localBudgets);
   const apollo = createApolloServer(config, supergraph, logger);
   const http = createHttpServer({
     host: config.host,
     port: config.port,
     drainGraceMs: config.drainGraceMs,
+    trustedProxies: config.trustedProxies,
     logger,
     readiness: async () => ({ ready: supergraph.get() !== undefined, checks: clients.states() }),
   });
@@ -59,11 +69,17 @@ export const startGateway = async (
     name: 'graph',
     start: async () => {
       await apollo.start();
-      await addRoutes(http.app, apollo, { ...config, forwardHeaders }, () => supergraph.get()?.schema);
+      await addRoutes(
+        http.app,
+        apollo,
+        { ...config, forwardHeaders },
+        () => supergraph.get()?.schema,
+        openAccount,
+      );
     },
     stop: () => apollo.stop(),
   };
-  const running = await startParts([connections, graph, http.part], logger);
+  const running = await startParts([...(redis ? [redis.part] : []), connections, graph, http.part], logger);
   return {
     ...running,
     url: http.url(),

@@ -7,7 +7,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
+import type { OpenAccount } from '../request/budget.js';
 import { createRequestContext, type RequestContext } from '../request/context.js';
+import { addAccounts, budgetHeaders } from './accounts.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
 import { addExplorer } from './explorer.js';
@@ -33,6 +35,7 @@ export const addRoutes = async (
     'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders' | 'returnHeaders' | 'examplesPath'
   >,
   schema: () => GraphQLSchema | undefined,
+  openAccount: OpenAccount,
 ): Promise<void> => {
   const { environment, corsOrigins, deadlineMs, forwardHeaders, returnHeaders, examplesPath } = config;
   const inProduction = environment === 'production';
@@ -40,11 +43,12 @@ export const addRoutes = async (
   await app.register(cors, {
     origin: [...corsOrigins, ...(inProduction ? [] : developmentOrigins)],
     methods: ['GET', 'POST'],
-    exposedHeaders: [...returnHeaders],
+    exposedHeaders: [...budgetHeaders, ...returnHeaders],
     maxAge: 3_600,
   });
   addCompression(app);
   keepExactNumbers(app);
+  const accountOf = addAccounts(app, openAccount);
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const context = createRequestContext({
       headers: request.headers,
@@ -57,7 +61,7 @@ export const addRoutes = async (
       },
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
-    return context;
+    return { ...context, account: accountOf(request, context.viewer) };
   });
   app.route({
     method: ['GET', 'POST'],

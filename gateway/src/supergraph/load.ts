@@ -1,4 +1,3 @@
-import type { CostRules } from '@cinegraph/service/list-cost';
 import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
@@ -10,7 +9,7 @@ import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
 import { loadableSdl } from './features.js';
-import { readFieldRules } from './field-rules.js';
+import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
 
@@ -20,8 +19,8 @@ export interface LoadedSupergraph {
   readonly schema: GraphQLSchema;
   /** The codes with which its subgraphs refuse: the values of the enum `ErrorCode`, if the schema has one. */
   readonly errorCodes: ReadonlySet<string>;
-  /** How its `@cost` and `@listSize` size single fields; undefined if it has none. */
-  readonly ofField: CostRules['ofField'];
+  /** How its `@cost` and `@listSize` size and weigh single fields. */
+  readonly ofField: CostOfField;
   readonly executor:
     | { readonly kind: 'own'; readonly execute: Execute }
     | { readonly kind: 'stock'; readonly execute: StockExecutor['execute'] };
