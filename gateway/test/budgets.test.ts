@@ -19,8 +19,8 @@ const fetchesOf = (world: World) => world.things.seen.length + world.scores.seen
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
 describe('the budget of a client', () => {
-  // A list of ten things costs 10, and a refused request 1.
-  const world = startedIn({ BUDGET_COST_PER_MINUTE: '60', BUDGET_COST_BURST: '35', TRUSTED_PROXIES: '1' });
+  // A list of ten things costs 10, and a refused request 1. Hardly anything is earned during a test.
+  const world = startedIn({ BUDGET_COST_PER_MINUTE: '1', BUDGET_COST_BURST: '35', TRUSTED_PROXIES: '1' });
   const query = '{ things { id } }';
 
   it('takes the cost of each operation, and refuses with 429 before a fetch when too little is left', async () => {
@@ -28,7 +28,7 @@ describe('the budget of a client', () => {
       const { status, headers } = await world().ask(query);
       expect(status).toBe(200);
       expect(headers.get('ratelimit')).toMatch(new RegExp(`^"cost";r=${left};t=\\d+$`));
-      expect(headers.get('ratelimit-policy')).toBe('"cost";q=35;w=35');
+      expect(headers.get('ratelimit-policy')).toBe('"cost";q=35;w=2100');
       expect(headers.get('retry-after')).toBeNull();
     }
     const fetches = fetchesOf(world());
@@ -38,14 +38,14 @@ describe('the budget of a client', () => {
     expect(body.errors).toEqual([
       {
         message: expect.stringMatching(
-          /^The operations of this client cost more than its budget\. Try again in \d seconds\.$/,
+          /^The operations of this client cost more than its budget\. Try again in \d+ seconds\.$/,
         ),
         extensions: { code: 'RATE_LIMITED' },
       },
     ]);
-    // Five are missing, at one a second; the refused request has cost 1.
-    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(4);
-    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(6);
+    // Six are missing, at one a minute, because the refused request has cost 1.
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(300);
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(360);
     expect(headers.get('ratelimit')).toMatch(/^"cost";r=4;t=\d+$/);
     expect(headers.get('cache-control')).toContain('no-store');
   });
@@ -90,7 +90,7 @@ describe('the budget of a client', () => {
 
     expect([status, body.errors?.[0]?.extensions['code']]).toEqual([429, 'RATE_LIMITED']);
     expect(headers.get('ratelimit')).toMatch(/^"cost";r=0;t=\d+$/);
-    expect(headers.get('retry-after')).toBe('1');
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60);
   });
 
   it('that is full serves an operation that costs more than it', async () => {
@@ -140,7 +140,11 @@ describe('the address of a client', () => {
     ['2', '198.51.100.1, 192.0.2.1, 10.0.0.1', '198.51.100.2, 192.0.2.2, 10.0.0.1', true],
     ['2', '198.51.100.1, 192.0.2.1, 10.0.0.1', '198.51.100.2, 192.0.2.1, 10.0.0.2', false],
   ])('behind %s proxies is not what it has sent itself', async (proxies, first, second, differs) => {
-    const world = await startWorld({ BUDGET_COST_PER_MINUTE: '60', TRUSTED_PROXIES: proxies });
+    const world = await startWorld({
+      BUDGET_COST_PER_MINUTE: '1',
+      BUDGET_COST_BURST: '60',
+      TRUSTED_PROXIES: proxies,
+    });
     await world.ask('{ things { id } }', { headers: from(first) });
     const { headers } = await world.ask('{ things { id } }', { headers: from(second) });
     expect(headers.get('ratelimit')).toContain(differs ? 'r=50;' : 'r=40;');
@@ -176,7 +180,8 @@ describe('the budget of a field', () => {
     expect((await ask(two, 'ann', '192.0.2.1')).status).toBe(200);
     expect((await ask(two, 'bob', '192.0.2.1')).status).toBe(200);
     const refused = await ask(two, 'cid', '192.0.2.1');
-    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '12']);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(12);
     // Neither another address nor another viewer helps.
     expect((await ask(renames(4), 'ann', '192.0.2.2')).status).toBe(429);
     expect((await ask(renames(4), 'dan', '192.0.2.2')).status).toBe(200);

@@ -61,7 +61,8 @@ export const startRedis = async (): Promise<RedisServer> => {
     },
     freeze: () => void server.kill('SIGSTOP'),
     thaw: () => void server.kill('SIGCONT'),
-    command: (...args) => spawnSync('redis-cli', ['-p', String(port), ...args], { encoding: 'utf8' }).stdout,
+    command: (...args) =>
+      spawnSync('redis-cli', ['-p', String(port), ...args], { encoding: 'utf8', timeout: 5_000 }).stdout,
     stop: async () => {
       await kill();
       await rm(folder, { recursive: true, force: true });
