@@ -83,6 +83,13 @@ describe('@cost and @listSize of a supergraph', () => {
     expect(cost(ofField, query, { filter: null })).toBe(1);
   });
 
+  it('values as deep as the limits allow are counted', () => {
+    // Each level is a list and an object; a request may have 4,000 values.
+    let filter: unknown = {};
+    for (let level = 0; level < 2_000; level += 1) filter = { and: [filter] };
+    expect(cost(imported(), 'query ($filter: Filter) { find(filter: $filter) }', { filter })).toBe(2_001);
+  });
+
   it('a list that requires one slicing argument is refused with none, and with two', () => {
     const ofField = imported();
 

@@ -12,6 +12,7 @@ import {
   type GraphQLCompositeType,
   type GraphQLField,
   type GraphQLInputType,
+  type GraphQLNamedInputType,
   type TypeDefinitionNode,
 } from 'graphql';
 
@@ -32,20 +33,29 @@ const costSpecification = 'https://specs.apollo.dev/cost/';
  */
 export const readFieldRules = (supergraph: DocumentNode): CostOfField => {
   const { ofFields, ofTypes, ofInputs } = readRules(supergraph);
-  const costOfInput = (type: GraphQLInputType, value: unknown, coordinate: string): number => {
-    if (value === undefined || value === null) return 0;
-    if (Array.isArray(value)) {
-      return value.reduce((cost: number, item) => cost + costOfInput(type, item, coordinate), 0);
+  // Without recursion, because a client decides how deep a value is.
+  const costOfInput = (input: GraphQLInputType, whole: unknown, argument: string): number => {
+    const open: InputValue[] = [{ type: getNamedType(input), value: whole, coordinate: argument }];
+    let cost = 0;
+    for (let next = open.pop(); next; next = open.pop()) {
+      const { type, value, coordinate } = next;
+      if (value === undefined || value === null) continue;
+      if (Array.isArray(value)) {
+        for (const item of value as readonly unknown[]) open.push({ type, value: item, coordinate });
+        continue;
+      }
+      const weight = ofInputs.get(coordinate) ?? ofTypes.get(type.name);
+      cost += weight ?? (isInputObjectType(type) ? 1 : 0);
+      if (!isInputObjectType(type) || typeof value !== 'object') continue;
+      for (const field of Object.values(type.getFields())) {
+        open.push({
+          type: getNamedType(field.type),
+          value: (value as Readonly<Record<string, unknown>>)[field.name],
+          coordinate: `${type.name}.${field.name}`,
+        });
+      }
     }
-    const named = getNamedType(type);
-    const weight = ofInputs.get(coordinate) ?? ofTypes.get(named.name);
-    if (!isInputObjectType(named)) return weight ?? 0;
-    const fields = Object.values(named.getFields());
-    return fields.reduce(
-      (cost, field) =>
-        cost + costOfInput(field.type, (value as Values)[field.name], `${named.name}.${field.name}`),
-      weight ?? 1,
-    );
+    return cost;
   };
   return (type, field) => {
     const coordinate = `${type.name}.${field.name}`;
@@ -68,7 +78,11 @@ export const readFieldRules = (supergraph: DocumentNode): CostOfField => {
   };
 };
 
-type Values = Readonly<Record<string, unknown>>;
+interface InputValue {
+  readonly type: GraphQLNamedInputType;
+  readonly value: unknown;
+  readonly coordinate: string;
+}
 
 interface Rules {
   /** By `Type.field`. */
