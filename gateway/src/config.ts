@@ -87,22 +87,22 @@ const countVariable = (min: number, max: number) =>
 
 const maxBudget = 1_000_000_000;
 
-/** Budgets of single fields: a JSON object of `Type.field` and how often a client may select it each minute. */
-const fieldBudgetsVariable = z.string().transform((text, context): Readonly<Record<string, number>> => {
-  try {
-    const budgets = fieldBudgets.safeParse(JSON.parse(text));
-    if (budgets.success) return budgets.data;
-  } catch {
-    // It is no JSON, which is the same problem.
-  }
-  context.addIssue('must be a JSON object like {"Mutation.login": 10}, with whole numbers from 1');
-  return z.NEVER;
-});
+const fieldBudgetPattern = /^([_a-z]\w*\.[_a-z]\w*)=([1-9]\d{0,8})$/i;
 
-const fieldBudgets = z.record(
-  z.string().regex(/^[_a-z]\w*\.[_a-z]\w*$/i),
-  z.number().int().min(1).max(maxBudget),
-);
+/** Budgets of single fields: `Type.field=n`, where a client may select the field n times a minute. */
+const fieldBudgetsVariable = listVariable
+  .refine(
+    (items) => items.every((item) => fieldBudgetPattern.test(item)),
+    'must be like Mutation.login=10, with commas between',
+  )
+  .transform((items) => {
+    const budgets: Record<string, number> = {};
+    for (const item of items) {
+      const [, field = '', limit] = fieldBudgetPattern.exec(item) ?? [];
+      budgets[field] = Number(limit);
+    }
+    return budgets;
+  });
 
 const redisUrlVariable = z
   .string()
@@ -151,7 +151,7 @@ export const gatewayVariables = {
   EXPLAIN: switchVariable.optional(),
   BUDGET_COST_PER_MINUTE: countVariable(0, maxBudget).optional(),
   BUDGET_COST_BURST: countVariable(1, maxBudget).optional(),
-  BUDGET_FIELDS: fieldBudgetsVariable.default({}),
+  BUDGET_FIELDS: fieldBudgetsVariable,
   TRUSTED_PROXIES: countVariable(0, 32).default(0),
   REDIS_URL: redisUrlVariable.optional(),
   CORS_ORIGINS: listVariable.refine(

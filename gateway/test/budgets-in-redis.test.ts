@@ -22,7 +22,7 @@ whereRedisIs('budgets in Redis', () => {
       REDIS_URL: redis.url,
       BUDGET_COST_PER_MINUTE: '60',
       BUDGET_COST_BURST: '35',
-      BUDGET_FIELDS: '{"Mutation.rename": 5}',
+      BUDGET_FIELDS: 'Mutation.rename=5',
     };
     worlds = await Promise.all([startWorld(env), startWorld(env)]);
   });

@@ -154,7 +154,7 @@ describe('the address of a client', () => {
 
 describe('the budget of a field', () => {
   const world = startedIn({
-    BUDGET_FIELDS: '{"Mutation.rename": 5, "Query.best": 40}',
+    BUDGET_FIELDS: 'Mutation.rename=5, Query.best=40',
     TRUSTED_PROXIES: '1',
   });
   const renames = (count: number) =>

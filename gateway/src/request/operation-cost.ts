@@ -30,7 +30,7 @@ export interface OperationCost {
   readonly items: number;
   /** Its cost by `@cost` and `@listSize`; at least 1. */
   readonly cost: number;
-  /** How often it selects each field that has a budget of its own; fields that it does not select are absent. */
+  /** How often it selects each field that has a budget of its own, without those that it does not select. */
   readonly fields: readonly (readonly [field: string, count: number])[];
 }
 
@@ -43,7 +43,7 @@ export const maxListSize = 20_000;
 /** What a mutation costs besides its fields, as in Apollo's demand control. */
 const mutationCost = 10;
 
-/** Maximum number of measurements that are kept for one operation; their key has the values of its variables. */
+/** Maximum number of measurements that are kept for one operation, by the values of its variables. */
 const maxMeasurements = 32;
 
 /** Longer values of variables are measured each time. */

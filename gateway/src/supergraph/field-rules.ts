@@ -66,7 +66,7 @@ export const readFieldRules = (supergraph: DocumentNode): CostOfField => {
       let cost = 0;
       for (const argument of field.args) {
         const position = `${coordinate}(${argument.name})`;
-        // Another argument's value is not read: a cost that depends on fewer variables is measured less often.
+        // No other value is read: a cost that depends on fewer variables is measured less often.
         if (!ofInputs.has(position) && !hasCost(argument.type)) continue;
         cost += costOfInput(argument.type, value(argument.name), position);
       }

@@ -1,6 +1,13 @@
 import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
-import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
+import {
+  isEnumType,
+  isInterfaceType,
+  isObjectType,
+  parse,
+  validateSchema,
+  type GraphQLSchema,
+} from 'graphql';
 import { subgraphUrlVariable, type Config } from '../config.js';
 import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
@@ -38,7 +45,7 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels'>;
+  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets'>;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
@@ -65,6 +72,11 @@ export const loadSupergraph = async (options: {
   const variables = new Set([...opened.keys()].map(subgraphUrlVariable));
   for (const variable of subgraphUrls.keys()) {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
+  }
+  for (const field of Object.keys(settings.budgets.fields)) {
+    if (!hasField(schema, field)) {
+      logger.info({ field }, 'the supergraph does not have this field, which BUDGET_FIELDS names');
+    }
   }
   const ofField = readFieldRules(document);
   const served = { sdl, schema, errorCodes: errorCodesOf(schema), ofField };
@@ -98,6 +110,13 @@ export const loadSupergraph = async (options: {
     executor: { kind: 'own', execute },
     planner,
   };
+};
+
+/** Returns true for the coordinate of a field, `Type.field`. */
+const hasField = (schema: GraphQLSchema, coordinate: string): boolean => {
+  const [typeName = '', fieldName = ''] = coordinate.split('.');
+  const type = schema.getType(typeName);
+  return (isObjectType(type) || isInterfaceType(type)) && Object.hasOwn(type.getFields(), fieldName);
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {
