@@ -20,7 +20,7 @@ export interface Account {
    * one of them has too little left.
    */
   charge(cost: Pick<OperationCost, 'cost' | 'fields'>): Promise<void>;
-  /** Throws RATE_LIMITED if the client is known to have nothing left. Call it before the request is parsed. */
+  /** Throws RATE_LIMITED if the client is known to have nothing left. Call it before anything is parsed. */
   assertNotExhausted(): void;
   /** Takes 1 from the budget of a request that was refused before it was charged. Returns the headers. */
   settle(): Promise<Readonly<Record<string, string>>>;
