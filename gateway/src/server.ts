@@ -8,8 +8,7 @@ import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
 import { addRoutes } from './http/routes.js';
 import { createBudget } from './request/budget.js';
-import { createLocalStore } from './request/budget-store.js';
-import { createRedisStore } from './request/budget-redis.js';
+import { createLocalStore, type BudgetStore } from './request/budget-store.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
 
@@ -46,10 +45,7 @@ export const startGateway = async (
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
   const localBudgets = createLocalStore();
-  const redis =
-    config.redisUrl === undefined
-      ? undefined
-      : createRedisStore({ url: config.redisUrl, local: localBudgets, logger });
+  const redis = await openRedis(config, localBudgets, logger);
   const openAccount = createBudget(config.budgets, redis ?? localBudgets);
   const apollo = createApolloServer(config, supergraph, logger);
   const http = createHttpServer({
@@ -86,4 +82,11 @@ export const startGateway = async (
     logger,
     drainMs: config.drainGraceMs + config.deadlineMs + drainMarginMs,
   };
+};
+
+/** Opens the store of budgets in Redis; its client is loaded only if there is one, because it takes 18 MiB. */
+const openRedis = async ({ redisUrl: url }: Config, local: BudgetStore, logger: Logger) => {
+  if (url === undefined) return undefined;
+  const { createRedisStore } = await import('./request/budget-redis.js');
+  return createRedisStore({ url, local, logger });
 };
