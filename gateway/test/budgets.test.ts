@@ -139,17 +139,20 @@ describe('the address of a client', () => {
     ['0', '192.0.2.1, 192.0.2.2', '192.0.2.1, 192.0.2.3', false],
     ['2', '198.51.100.1, 192.0.2.1, 10.0.0.1', '198.51.100.2, 192.0.2.2, 10.0.0.1', true],
     ['2', '198.51.100.1, 192.0.2.1, 10.0.0.1', '198.51.100.2, 192.0.2.1, 10.0.0.2', false],
-  ])('behind %s proxies is not what it has sent itself', async (proxies, first, second, differs) => {
-    const world = await startWorld({
-      BUDGET_COST_PER_MINUTE: '1',
-      BUDGET_COST_BURST: '60',
-      TRUSTED_PROXIES: proxies,
-    });
-    await world.ask('{ things { id } }', { headers: from(first) });
-    const { headers } = await world.ask('{ things { id } }', { headers: from(second) });
-    expect(headers.get('ratelimit')).toContain(differs ? 'r=50;' : 'r=40;');
-    await world.stop();
-  });
+  ])(
+    'behind %s proxies is not what it has sent itself: %s, then %s',
+    async (proxies, first, second, differs) => {
+      const world = await startWorld({
+        BUDGET_COST_PER_MINUTE: '1',
+        BUDGET_COST_BURST: '60',
+        TRUSTED_PROXIES: proxies,
+      });
+      await world.ask('{ things { id } }', { headers: from(first) });
+      const { headers } = await world.ask('{ things { id } }', { headers: from(second) });
+      expect(headers.get('ratelimit')).toContain(differs ? 'r=50;' : 'r=40;');
+      await world.stop();
+    },
+  );
 });
 
 describe('the budget of a field', () => {
