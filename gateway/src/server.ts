@@ -84,7 +84,7 @@ export const startGateway = async (
   };
 };
 
-/** Opens the store of budgets in Redis; its client is loaded only if there is one, because it takes 18 MiB. */
+/** Opens the store of budgets in Redis. Its client takes 18 MiB, so it is loaded only if there is one. */
 const openRedis = async ({ redisUrl: url }: Config, local: BudgetStore, logger: Logger) => {
   if (url === undefined) return undefined;
   const { createRedisStore } = await import('./request/budget-redis.js');

@@ -62,6 +62,7 @@ export const createRedisStore = (options: {
     'Redis is available: budgets are shared again',
   );
   const breaker = createBreaker(systemClock, () => undefined);
+  let stopped = false;
   const client = createClient({
     url,
     disableOfflineQueue: true,
@@ -70,10 +71,13 @@ export const createRedisStore = (options: {
     socket: {
       connectTimeout: firstConnectionMs,
       socketTimeout: 5_000,
-      reconnectStrategy: (retries) => Math.min(100 * 2 ** retries, 2_000),
+      reconnectStrategy: (retries) => !stopped && Math.min(100 * 2 ** retries, 2_000),
     },
   });
   client.on('error', (error: unknown) => void outage.failed(error));
+  client.on('ready', () => {
+    if (stopped) client.destroy();
+  });
 
   const charge = async (charges: readonly Charge[]): Promise<readonly Standing[]> => {
     const admission = breaker.admit();
@@ -114,7 +118,11 @@ export const createRedisStore = (options: {
           (error: unknown) => void outage.failed(error),
         );
       },
-      stop: async () => client.destroy(),
+      stop: async () => {
+        stopped = true;
+        // Destroyed while it connects, the client would keep the new connection and the process.
+        if (client.isReady) client.destroy();
+      },
     },
   };
 };
