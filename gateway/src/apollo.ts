@@ -8,6 +8,7 @@ import {
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
+import type { CountedOperation } from '@cinegraph/service/list-cost';
 import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
@@ -17,7 +18,9 @@ import { maxTokens } from './request/document-size.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
 import { trustedOperations } from './request/trusted-operations.js';
+import { actualCost, createCostMeter, type CostMeter } from './request/operation-cost.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
+import type { CostOfField } from './supergraph/field-rules.js';
 
 /** Maximum number of validation errors returned for one operation; a tool that lists all of them probes. */
 const maxValidationErrors = 5;
@@ -31,23 +34,21 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  {
-    environment,
-    explains,
-    trustedOperations: trusted,
-  }: Pick<Config, 'environment' | 'explains' | 'trustedOperations'>,
+  config: Pick<Config, 'environment' | 'explains' | 'budgets' | 'trustedOperations'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
+  const { environment, explains, budgets, trustedOperations: trusted } = config;
   const inProduction = environment === 'production';
   const documents = createDocumentStore({ maxBytes: documentStoreBytes });
+  const costOf = createCostMeter(Object.keys(budgets.fields));
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph, explains) };
+        return { executor: executeCurrent(supergraph, explains ? costOf : undefined) };
       },
       stop: supergraph.stop,
     },
@@ -78,7 +79,7 @@ export const createApolloServer = (
       ApolloServerPluginInlineTraceDisabled(),
       statusByMediaType(),
       ...(trusted ? [trustedOperations({ settings: trusted, schemas: supergraph, documents, logger })] : []),
-      operationLimits((schema) => supergraph.bySchema(schema).ofField),
+      operationLimits((counted) => costOf(counted, supergraph.bySchema(counted.schema).ofField)),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],
@@ -99,13 +100,16 @@ class JsonText {
   }
 }
 
-/** Executes a request of Apollo Server on the supergraph that it was validated against. */
+/**
+ * Executes a request of Apollo Server on the supergraph that it was validated against. With `costOf`, clients
+ * may ask how it was executed and what it cost.
+ */
 const executeCurrent =
-  (supergraph: CurrentSupergraph, allowsExplanation: boolean): ApolloExecutor =>
+  (supergraph: CurrentSupergraph, costOf: CostMeter | undefined): ApolloExecutor =>
   async (request) => {
-    const { executor } = supergraph.bySchema(request.schema);
+    const { executor, ofField } = supergraph.bySchema(request.schema);
     if (executor.kind === 'stock') return executor.execute(request);
-    const headers = allowsExplanation ? request.request.http?.headers : undefined;
+    const headers = costOf ? request.request.http?.headers : undefined;
     const { data, errors, cacheHint, explanation } = await executor.execute({
       document: request.document,
       operation: request.operation,
@@ -116,14 +120,27 @@ const executeCurrent =
     const policy = request.overallCachePolicy as CachePolicy;
     if (cacheHint) policy.restrict(cacheHint);
     const text = new JsonText(data) as unknown as Record<string, unknown>;
+    const isWhole = headers?.has(explainHeader) === true;
+    const counted = { ...request, variables: request.request.variables ?? {} };
     return {
       data: text,
       ...(errors.length > 0 && { errors }),
-      ...(explanation && { extensions: extensionsOf(explanation, headers?.has(explainHeader) === true) }),
+      ...(explanation && {
+        extensions: {
+          ...extensionsOf(explanation, isWhole),
+          ...(isWhole && costOf && { cost: costsOf(counted, data, ofField, costOf) }),
+        },
+      }),
     };
   };
 
-/** Asks for `extensions.explain`: the plan, and what each fetch did. */
+/** Returns the cost of an operation before its execution, and by the lengths of the lists in its data. */
+const costsOf = (counted: CountedOperation, data: string, ofField: CostOfField, costOf: CostMeter) => ({
+  estimated: costOf(counted, ofField).cost,
+  actual: actualCost(counted, JSON.parse(data), ofField),
+});
+
+/** Asks for `extensions.explain`: the plan, and what each fetch did, and for `extensions.cost`. */
 const explainHeader = 'x-explain';
 
 /** The header with which Apollo Sandbox asks for the plan. */

@@ -155,4 +155,37 @@ describe('JWT_ISSUERS', () => {
     expect(readConfig({ ...needed, DEMO_LOGIN: 'demo:a:b' }).demoLogin).toBe('demo:a:b');
     expect(() => readConfig({ ...needed, DEMO_LOGIN: 'demo:' })).toThrow('DEMO_LOGIN');
   });
+
+  it('budgets have a minute as their burst, and are a hundred times as large outside production', () => {
+    expect(readConfig(needed).budgets).toEqual({
+      cost: { perMinute: 2_000_000, burst: 2_000_000 },
+      fields: {},
+    });
+    expect(readConfig({ ...needed, NODE_ENV: 'test' }).budgets.cost?.perMinute).toBe(200_000_000);
+    expect(readConfig({ ...needed, BUDGET_COST_PER_MINUTE: '0' }).budgets.cost).toBeUndefined();
+    expect(
+      readConfig({
+        ...needed,
+        BUDGET_COST_PER_MINUTE: '600',
+        BUDGET_COST_BURST: '50',
+        BUDGET_FIELDS: 'Mutation.login=10, Query.search=3',
+      }).budgets,
+    ).toEqual({
+      cost: { perMinute: 600, burst: 50 },
+      fields: { 'Mutation.login': 10, 'Query.search': 3 },
+    });
+  });
+
+  it.each([
+    ['BUDGET_COST_PER_MINUTE', '-1'],
+    ['BUDGET_COST_BURST', '0'],
+    ['BUDGET_FIELDS', 'login=10'],
+    ['BUDGET_FIELDS', 'Mutation.login=0'],
+    ['TRUSTED_PROXIES', 'true'],
+    ['TRUSTED_PROXIES', '33'],
+    ['REDIS_URL', 'http://127.0.0.1:6379'],
+    ['REDIS_URL', '127.0.0.1:6379'],
+  ])('%s may not be %s', (name, value) => {
+    expect(() => readConfig({ ...needed, [name]: value })).toThrow(name);
+  });
 });

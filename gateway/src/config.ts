@@ -81,6 +81,44 @@ const switchVariable = z
   .enum(['true', 'false'], 'must be true or false')
   .transform((text) => text === 'true');
 
+const countVariable = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .refine((count) => count >= min && count <= max, `must be from ${min} to ${max}`);
+
+const maxBudget = 1_000_000_000;
+
+const fieldBudgetPattern = /^([_a-z]\w*\.[_a-z]\w*)=([1-9]\d{0,8})$/i;
+
+/** Budgets of single fields: `Type.field=n`, where a client may select the field n times a minute. */
+const fieldBudgetsVariable = listVariable
+  .refine(
+    (items) => items.every((item) => fieldBudgetPattern.test(item)),
+    'must be like Mutation.login=10, with commas between',
+  )
+  .transform((items) => {
+    const budgets: Record<string, number> = {};
+    for (const item of items) {
+      const [, field = '', limit] = fieldBudgetPattern.exec(item) ?? [];
+      budgets[field] = Number(limit);
+    }
+    return budgets;
+  });
+
+const redisUrlVariable = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol), {
+    message: 'must be a redis:// or rediss:// URL',
+  });
+
+/**
+ * What a client may cost each minute by default. Load tests come from one machine, and must not be refused
+ * outside production.
+ */
+const defaultCostPerMinute = { production: 2_000_000, otherwise: 200_000_000 };
+
 const httpUrlVariable = z.string().refine(isHttpUrl, 'must be an http or https URL');
 
 const isOrigin = (text: string): boolean => isHttpUrl(text) && new URL(text).origin === text;
@@ -124,6 +162,11 @@ export const gatewayVariables = {
   EXPLAIN: switchVariable.optional(),
   TRUSTED_OPERATIONS: z.enum(['off', 'log', 'enforce']).default('off'),
   OPERATIONS_MANIFEST: z.string().optional(),
+  BUDGET_COST_PER_MINUTE: countVariable(0, maxBudget).optional(),
+  BUDGET_COST_BURST: countVariable(1, maxBudget).optional(),
+  BUDGET_FIELDS: fieldBudgetsVariable,
+  TRUSTED_PROXIES: countVariable(0, 32).default(0),
+  REDIS_URL: redisUrlVariable.optional(),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
@@ -159,6 +202,9 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     for (const address of unprotectedAddresses(env.JWT_ISSUERS))
       throw new StartError(`JWT_ISSUERS: in production ${address} must be an https URL.`);
   }
+  const { production, otherwise } = defaultCostPerMinute;
+  const costPerMinute =
+    env.BUDGET_COST_PER_MINUTE ?? (env.NODE_ENV === 'production' ? production : otherwise);
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
@@ -173,6 +219,15 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     executor: env.EXECUTOR,
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
     trustedOperations: trustedOperationsOf(env),
+    budgets: {
+      cost:
+        costPerMinute === 0
+          ? undefined
+          : { perMinute: costPerMinute, burst: env.BUDGET_COST_BURST ?? costPerMinute },
+      fields: env.BUDGET_FIELDS,
+    },
+    trustedProxies: env.TRUSTED_PROXIES,
+    redisUrl: env.REDIS_URL,
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
     jwtIssuers: env.JWT_ISSUERS,

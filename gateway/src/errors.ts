@@ -14,6 +14,7 @@ export const gatewayCode = {
   overloaded: 'OVERLOADED',
   unauthenticated: 'UNAUTHENTICATED',
   authenticationUnavailable: 'AUTHENTICATION_UNAVAILABLE',
+  rateLimited: 'RATE_LIMITED',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
@@ -154,6 +155,27 @@ export const authenticationUnavailable = (): GraphQLError =>
       http: { status: 503, headers: new HeaderMap([['retry-after', '2']]) },
     },
   });
+
+/**
+ * Creates the refusal of an operation whose client has too little of its budget left: HTTP 429. `of` is the
+ * field with a budget of its own that was exceeded, how often the operation selects it, and how often a
+ * client may each minute.
+ */
+export const rateLimited = (
+  afterSeconds: number,
+  of?: { readonly field: string; readonly count: number; readonly limit: number },
+): GraphQLError => {
+  const reason = of
+    ? `The field ${of.field} may be selected ${of.limit} times a minute, and this operation selects it ${of.count} times.`
+    : 'The operations of this client cost more than its budget.';
+  const advice =
+    of && of.count > of.limit
+      ? 'Select it less often in one operation.'
+      : `Try again in ${afterSeconds === 1 ? 'a second' : `${afterSeconds} seconds`}.`;
+  return new GraphQLError(`${reason} ${advice}`, {
+    extensions: { code: gatewayCode.rateLimited, http: { status: 429 } },
+  });
+};
 
 const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';
 

@@ -9,6 +9,8 @@ import { createClientSet } from './fetching/clients.js';
 import { createConnect } from './fetching/tls.js';
 import { addRoutes } from './http/routes.js';
 import { createAuthentication } from './request/authentication.js';
+import { createBudget } from './request/budget.js';
+import { createLocalStore, type BudgetStore } from './request/budget-store.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
 
@@ -16,8 +18,8 @@ import { loadSupergraph } from './supergraph/load.js';
 const drainMarginMs = 5_000;
 
 /**
- * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, access
- * token and deadline, parsing within limits, validation, planning, fetches, error masking; its response
+ * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, access token
+ * and deadline, parsing within limits, validation, budgets, planning, fetches, error masking; its response
  * passes `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
  * Stopping waits for the requests under way.
  */
@@ -46,6 +48,9 @@ export const startGateway = async (
       loadSupergraph({ sdl, validate, replaces, clients, settings: config, logger }),
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
+  const localBudgets = createLocalStore();
+  const redis = await openRedis(config, localBudgets, logger);
+  const openAccount = createBudget(config.budgets, redis ?? localBudgets);
   const apollo = createApolloServer(config, supergraph, logger);
   const authenticate = createAuthentication({
     issuers: config.jwtIssuers,
@@ -58,6 +63,7 @@ export const startGateway = async (
     port: config.port,
     tls: config.tls,
     drainGraceMs: config.drainGraceMs,
+    trustedProxies: config.trustedProxies,
     logger,
     readiness: async () => ({ ready: supergraph.get() !== undefined, checks: clients.states() }),
   });
@@ -74,15 +80,24 @@ export const startGateway = async (
         throw error;
       });
       const schema = () => supergraph.get()?.schema;
-      await addRoutes(http.app, apollo, authenticate, { ...config, forwardHeaders }, schema);
+      const settings = { ...config, forwardHeaders };
+      await addRoutes(http.app, apollo, { authenticate, openAccount }, settings, schema);
     },
     stop: () => apollo.stop(),
   };
-  const running = await startParts([certificates.part, connections, graph, http.part], logger);
+  const budgets = redis ? [redis.part] : [];
+  const running = await startParts([certificates.part, ...budgets, connections, graph, http.part], logger);
   return {
     ...running,
     url: http.url(),
     logger,
     drainMs: config.drainGraceMs + config.deadlineMs + drainMarginMs,
   };
+};
+
+/** Opens the store of budgets in Redis. Its client takes 18 MiB, so it is loaded only if there is one. */
+const openRedis = async ({ redisUrl: url }: Config, local: BudgetStore, logger: Logger) => {
+  if (url === undefined) return undefined;
+  const { createRedisStore } = await import('./request/budget-redis.js');
+  return createRedisStore({ url, local, logger });
 };

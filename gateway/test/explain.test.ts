@@ -21,6 +21,8 @@ describe('how an operation was executed', () => {
     const { body } = await world().ask(query, { headers: { 'x-explain': '1' } });
     expect(body.data).toMatchObject({ things: [{ score: 0 }, { score: 10 }, { score: 20 }] });
     expect(body.extensions).toEqual({
+      // Two lists of ten items are estimated, and three items of each were returned.
+      cost: { estimated: 20, actual: 6 },
       explain: {
         plan: expect.stringContaining('Fetch(service: "scores")'),
         fetches: [

@@ -22,6 +22,8 @@ beforeAll(async () => {
       SUPERGRAPH_PATH: supergraphPath,
       SUBGRAPH_URL_METADATA: nowhere,
       SUBGRAPH_URL_RATING: nowhere,
+      // All of this is one client.
+      BUDGET_COST_PER_MINUTE: String(readConfig({}).budgets.cost?.perMinute),
     }),
     createTestLog().logger,
   );
@@ -113,7 +115,7 @@ describe('the limits of operations', () => {
       const text = readFileSync(file, 'utf8');
       const variables = /^# Variables: (.*)$/m.exec(text)?.[1] ?? '{}';
       expect(`${file} ${(await ask(text, JSON.parse(variables))).text}`).not.toMatch(
-        /OPERATION_TOO_COMPLEX|BAD_USER_INPUT/,
+        /OPERATION_TOO_COMPLEX|BAD_USER_INPUT|RATE_LIMITED/,
       );
     }
   });
@@ -134,8 +136,13 @@ describe('the limits of operations', () => {
     expect(operations.size).toBeGreaterThan(15);
     const refused: string[] = [];
     for (const operation of operations) {
-      if ((await ask(operation)).text.includes('OPERATION_TOO_COMPLEX')) refused.push(operation);
+      if (/OPERATION_TOO_COMPLEX|RATE_LIMITED/.test((await ask(operation)).text)) refused.push(operation);
     }
     expect(refused).toEqual([]);
+  });
+
+  it('let a client load fifty pages at once', async () => {
+    const pages = await Promise.all(Array.from({ length: 50 }, () => ask(relayPage)));
+    expect(pages.filter(({ text }) => text.includes('RATE_LIMITED'))).toEqual([]);
   });
 });

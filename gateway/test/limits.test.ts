@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { documentLimits, listLimit, variablesLimit } from '../src/request/limits.js';
+import { costLimit, documentLimits, listLimit, variablesLimit } from '../src/request/limits.js';
 import { startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;
@@ -116,6 +116,21 @@ describe('limits of an operation', () => {
     expect(await codeOf(query, { filter: { ids } })).toBe(refused);
     expect(await codeOf(query, { filter: { name: 'x' }, unused: ids })).toBe(refused);
     expect(await codeOf(query, { filter: { name: 'x' } })).toBe('served');
+  });
+});
+
+describe('the cost of an operation', () => {
+  it('above the limit is refused before anything is fetched, by POST and by GET', async () => {
+    const refused = `OPERATION_TOO_COMPLEX: There are 60000 ${costLimit.counted}, but at most ${costLimit.max} are allowed. ${costLimit.advice}`;
+    const query =
+      'query ($twice: Boolean = true) { heavy ...F @include(if: $twice) } fragment F on Query { again: heavy }';
+
+    expect(await codeOf(query)).toBe(refused);
+    expect(await codeOf(query, { twice: false })).toBe('served');
+    const search = new URLSearchParams({ query }).toString();
+    const headers = { 'apollo-require-preflight': 'y' };
+    const response = await fetch(`${world.url}/graphql?${search}`, { headers });
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('60000')]);
   });
 });
 

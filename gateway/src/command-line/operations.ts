@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { Supergraph } from '@apollo/federation-internals';
-import { costOfLists, type CostRules } from '@cinegraph/service/list-cost';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { StartError, UsageError } from '@cinegraph/service/start-error';
 import { endOnBrokenPipe, printable, reasonOf, say } from '@cinegraph/service/terminal';
@@ -14,14 +13,15 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { readManifest, type ManifestOperation } from '../request/manifest.js';
-import { listLimit, listRules } from '../request/limits.js';
+import { costLimit, listLimit } from '../request/limits.js';
+import { createCostMeter } from '../request/operation-cost.js';
 import { checkSavedOperation, type OperationFault } from '../request/saved-operation.js';
-import { readFieldRules } from '../supergraph/field-rules.js';
+import { readFieldRules, type CostOfField } from '../supergraph/field-rules.js';
 
 /**
  * Checks the operations of a manifest against a supergraph, without a network. Prints each operation that it
- * would refuse, with the reasons, and each whose lists could return another number of items than on the
- * schema that is used now. The arguments are the paths of the manifest, of the supergraph, and of the schema
+ * would refuse, with the reasons, and each whose cost is another one than on the schema that is used
+ * now. The arguments are the paths of the manifest, of the supergraph, and of the schema
  * that is used now: a supergraph or an API schema. The exit code is 1 if an operation is broken.
  */
 const main = ([manifestPath, supergraphPath, usedPath]: readonly string[]): void => {
@@ -38,19 +38,17 @@ const main = ([manifestPath, supergraphPath, usedPath]: readonly string[]): void
   const changed: string[] = [];
   for (const operation of operations) {
     const title = `  ${printable(operation.name)}  ${manifestPath}${lineOf(operation, manifest)}`;
-    const { faults, items } = check(operation, next);
+    const { faults, cost } = check(operation, next);
     if (faults.length > 0) {
       broken.push([title, ...faults.map(printFault)].join('\n'));
       continue;
     }
-    const before = check(operation, used).items;
-    if (before !== undefined && items !== before) changed.push(`${title}\n    ${before} → ${items} items`);
+    const before = check(operation, used).cost;
+    if (before !== undefined && cost !== before) changed.push(`${title}\n    cost ${before} → ${cost}`);
   }
   const count = `${operations.length} ${operations.length === 1 ? 'operation' : 'operations'}`;
   if (changed.length > 0) {
-    say(
-      `The lists of ${changed.length} of ${count} could return another number of items:\n\n${changed.join('\n')}\n`,
-    );
+    say(`The cost of ${changed.length} of ${count} changes:\n\n${changed.join('\n')}\n`);
   }
   if (broken.length > 0) {
     say(`${broken.length} of ${count} would be refused:\n\n${broken.join('\n')}\n`);
@@ -60,10 +58,10 @@ const main = ([manifestPath, supergraphPath, usedPath]: readonly string[]): void
   say(`All ${count} of ${manifestPath} are valid.`);
 };
 
-/** A schema, with the rules by which lists are counted on it. */
+/** A schema, with the rules by which its cost is counted. */
 interface Graph {
   readonly schema: GraphQLSchema;
-  readonly ofField: CostRules['ofField'];
+  readonly ofField: CostOfField;
 }
 
 const graphIn = (path: string): Graph => {
@@ -73,7 +71,7 @@ const graphIn = (path: string): Graph => {
     if (!isSupergraph(document)) {
       const schema = buildASTSchema(document);
       assertValidSchema(schema);
-      return { schema, ofField: undefined };
+      return { schema, ofField: readFieldRules(document) };
     }
     const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupergraph: false });
     const schema = supergraph.apiSchema().toGraphQLJSSchema();
@@ -88,31 +86,36 @@ const isSupergraph = ({ definitions }: DocumentNode): boolean =>
   definitions.some((definition) => 'name' in definition && definition.name.value === 'join__Graph');
 
 /**
- * Returns why a graph refuses an operation, or how many items its lists could return if each variable has its
- * default.
+ * Returns why a graph refuses an operation, or its cost if each variable has its default.
  */
 const check = (
   { body, name }: ManifestOperation,
   { schema, ofField }: Graph,
-): { readonly faults: readonly OperationFault[]; readonly items?: number } => {
+): { readonly faults: readonly OperationFault[]; readonly cost?: number } => {
   const { document, faults } = checkSavedOperation(body, schema);
   if (!document || faults.length > 0) return { faults };
   const operation = getOperationAST(document) ?? getOperationAST(document, name);
   if (!operation) return { faults: [{ message: `It has no operation with the name ${name}.` }] };
   try {
     const counted = { schema, document, operation, variables: {} };
-    const items = costOfLists(counted, { ...listRules, ...(ofField && { ofField }) });
-    if (items <= listLimit.max) return { faults, items };
+    const { items, cost } = costOf(counted, ofField);
+    const exceeded = [
+      { limit: listLimit, value: items },
+      { limit: costLimit, value: cost },
+    ].filter(({ limit, value }) => value > limit.max);
+    if (exceeded.length === 0) return { faults, cost };
     return {
-      faults: [
-        { message: `There are ${items} ${listLimit.counted}, but at most ${listLimit.max} are allowed.` },
-      ],
+      faults: exceeded.map(({ limit: { max, counted: what }, value }) => ({
+        message: `There are ${value} ${what}, but at most ${max} are allowed.`,
+      })),
     };
   } catch (error) {
     if (!(error instanceof GraphQLError)) throw error;
     return { faults: [{ message: error.message }] };
   }
 };
+
+const costOf = createCostMeter([]);
 
 const printFault = ({ message, line, column }: OperationFault): string =>
   `    ${line === undefined ? '' : `${line}:${column}  `}${printable(message)}`;

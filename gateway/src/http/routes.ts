@@ -7,7 +7,9 @@ import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import type { Authenticate } from '../request/authentication.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
+import type { OpenAccount } from '../request/budget.js';
 import { createRequestContext, type RequestContext } from '../request/context.js';
+import { addAccounts, budgetHeaders } from './accounts.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
 import { addExplorer } from './explorer.js';
@@ -28,7 +30,7 @@ const developmentOrigins = [
 export const addRoutes = async (
   app: FastifyInstance,
   apollo: ApolloServer<RequestContext>,
-  authenticate: Authenticate,
+  { authenticate, openAccount }: { authenticate: Authenticate; openAccount: OpenAccount },
   config: Pick<
     Config,
     | 'environment'
@@ -47,11 +49,12 @@ export const addRoutes = async (
   await app.register(cors, {
     origin: [...corsOrigins, ...(inProduction ? [] : developmentOrigins)],
     methods: ['GET', 'POST'],
-    exposedHeaders: [...returnHeaders],
+    exposedHeaders: [...budgetHeaders, ...returnHeaders],
     maxAge: 3_600,
   });
   addCompression(app);
   keepExactNumbers(app);
+  const accountOf = addAccounts(app, openAccount);
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const found = authenticate(request.raw);
     const context = createRequestContext({
@@ -65,7 +68,7 @@ export const addRoutes = async (
       },
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
-    return context;
+    return { ...context, account: accountOf(request, context.viewer) };
   });
   app.route({
     method: ['GET', 'POST'],

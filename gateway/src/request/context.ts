@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Viewer } from '@cinegraph/service/viewer';
+import type { Account } from './budget.js';
 
 /** What one client request carries through planning and fetching; also Apollo Server's context value. */
 export interface RequestContext extends Record<string, unknown> {
@@ -9,6 +10,8 @@ export interface RequestContext extends Record<string, unknown> {
   /** The client's headers that subgraphs receive; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
+  /** What the request takes from the budgets of its client. */
+  readonly account?: Account;
   /** The client's variables with numbers as it wrote them; undefined if the parsed ones are the same. */
   readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
   /** Sets a header of the response to the client, unless an earlier fetch has set it. */

@@ -1,10 +1,11 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
-import { costOfLists, sizeArguments, type CostRules } from '@cinegraph/service/list-cost';
-import { parse, type DocumentNode, type GraphQLSchema } from 'graphql';
+import type { CountedOperation } from '@cinegraph/service/list-cost';
+import { parse, type DocumentNode } from 'graphql';
 import { gatewayCode, refusedOperation } from '../errors.js';
 import type { RequestContext } from './context.js';
 import { countVariableValues, measureDocument, type DocumentSize } from './document-size.js';
+import { maxListSize, type OperationCost } from './operation-cost.js';
 
 /** A limit: the largest size that is served, what is counted, and what a client can do instead. */
 interface Limit {
@@ -71,37 +72,26 @@ export const variablesLimit: Limit = {
 
 /** The limit of the items that the lists of an operation could return. */
 export const listLimit: Limit = {
-  max: 20_000,
+  max: maxListSize,
   counted: 'items that the lists of the operation could return',
   advice: 'Ask for shorter lists, or for fewer lists in each other.',
 };
 
-/** How the items of an operation are counted, besides the directives of the supergraph. */
-export const listRules: CostRules = {
-  readCost: 0,
-  pageSize: 20,
-  plainList: { size: 10, weight: 1 },
-  // A size that no list may have is one bad argument, not a complex operation.
-  sizeOf: (field, value) => {
-    for (const name of sizeArguments) {
-      const size = value(name);
-      if (typeof size !== 'number' || size <= listLimit.max) continue;
-      throw refusedOperation(
-        ApolloServerErrorCode.BAD_USER_INPUT,
-        `The argument "${name}" of ${field.name} is ${size}, but at most ${listLimit.max} items are allowed. Ask for a shorter list.`,
-      );
-    }
-    return undefined;
-  },
+/** The limit of the cost of an operation by `@cost` and `@listSize`. */
+export const costLimit: Limit = {
+  max: 50_000,
+  counted: 'units of cost in the operation',
+  advice: 'Ask for shorter lists, or in several requests.',
 };
 
 /**
  * Creates the plug-in that refuses operations over a limit with HTTP 400, before anything is planned or
  * fetched. What depends on the text alone is checked before validation, whose time can grow with the square
- * of the text. The items of lists are counted with `rulesOf` the schema of the request.
+ * of the text. The rest is what `costOf` returns. An operation within the limits is charged to the account of
+ * its request, which may refuse it with HTTP 429.
  */
 export const operationLimits = (
-  rulesOf: (schema: GraphQLSchema) => CostRules['ofField'],
+  costOf: (counted: CountedOperation) => OperationCost,
 ): ApolloServerPlugin<RequestContext> => {
   const refusedTexts = new WeakMap<DocumentNode, string>();
   return {
@@ -115,7 +105,7 @@ export const operationLimits = (
         refusedTexts.set(empty, refused);
         Object.assign(context, { document: empty });
       },
-      didResolveOperation: async ({ schema, document, operation, request }) => {
+      didResolveOperation: async ({ schema, document, operation, request, contextValue }) => {
         const refused = refusedTexts.get(document);
         if (refused !== undefined) throw tooComplex(refused);
         if (!operation) return;
@@ -127,12 +117,10 @@ export const operationLimits = (
             `The request has more than ${variablesLimit.max} ${variablesLimit.counted}. ${variablesLimit.advice}`,
           );
         }
-        const ofField = rulesOf(schema);
-        const items = costOfLists(
-          { schema, document, operation, variables },
-          { ...listRules, ...(ofField && { ofField }) },
-        );
-        if (items > listLimit.max) throw tooComplex(sentence(listLimit, items));
+        const cost = costOf({ schema, document, operation, variables });
+        if (cost.items > listLimit.max) throw tooComplex(sentence(listLimit, cost.items));
+        if (cost.cost > costLimit.max) throw tooComplex(sentence(costLimit, cost.cost));
+        await contextValue.account?.charge(cost);
       },
     }),
   };

@@ -1,7 +1,13 @@
-import type { CostRules } from '@cinegraph/service/list-cost';
 import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
-import { isEnumType, parse, validateSchema, type GraphQLSchema } from 'graphql';
+import {
+  isEnumType,
+  isInterfaceType,
+  isObjectType,
+  parse,
+  validateSchema,
+  type GraphQLSchema,
+} from 'graphql';
 import { subgraphUrlVariable, type Config } from '../config.js';
 import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
@@ -10,7 +16,7 @@ import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
 import { loadableSdl } from './features.js';
-import { readFieldRules } from './field-rules.js';
+import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
 
@@ -20,8 +26,8 @@ export interface LoadedSupergraph {
   readonly schema: GraphQLSchema;
   /** The codes with which its subgraphs refuse: the values of the enum `ErrorCode`, if the schema has one. */
   readonly errorCodes: ReadonlySet<string>;
-  /** How its `@cost` and `@listSize` size single fields; undefined if it has none. */
-  readonly ofField: CostRules['ofField'];
+  /** How its `@cost` and `@listSize` size and weigh single fields. */
+  readonly ofField: CostOfField;
   readonly executor:
     | { readonly kind: 'own'; readonly execute: Execute }
     | { readonly kind: 'stock'; readonly execute: StockExecutor['execute'] };
@@ -39,7 +45,7 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels'>;
+  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets'>;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
@@ -66,6 +72,11 @@ export const loadSupergraph = async (options: {
   const variables = new Set([...opened.keys()].map(subgraphUrlVariable));
   for (const variable of subgraphUrls.keys()) {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
+  }
+  for (const field of Object.keys(settings.budgets.fields)) {
+    if (!hasField(schema, field)) {
+      logger.info({ field }, 'the supergraph does not have this field, which BUDGET_FIELDS names');
+    }
   }
   const ofField = readFieldRules(document);
   const served = { sdl, schema, errorCodes: errorCodesOf(schema), ofField };
@@ -99,6 +110,13 @@ export const loadSupergraph = async (options: {
     executor: { kind: 'own', execute },
     planner,
   };
+};
+
+/** Returns true for the coordinate of a field, `Type.field`. */
+const hasField = (schema: GraphQLSchema, coordinate: string): boolean => {
+  const [typeName = '', fieldName = ''] = coordinate.split('.');
+  const type = schema.getType(typeName);
+  return (isObjectType(type) || isInterfaceType(type)) && Object.hasOwn(type.getFields(), fieldName);
 };
 
 const errorCodesOf = (schema: GraphQLSchema): ReadonlySet<string> => {

@@ -9,11 +9,11 @@ import { readConfig } from '../../src/config.js';
 import { startGateway } from '../../src/server.js';
 import { startStubSubgraph, type StubSubgraph } from './stub-subgraph.js';
 
-const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])`;
+const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable", "@cost"])`;
 
 const thingsSdl = `${link}
   input ThingFilter { name: String }
-  type Query { things(count: Int = 3, filter: ThingFilter): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String }
+  type Query { things(count: Int = 3, filter: ThingFilter): [Thing!]! thing(id: ID!): Thing loose: [Thing] broken(code: String): String heavy: Int @cost(weight: 30000) }
   type Mutation { rename(id: ID!, name: String!): Thing }
   enum ErrorCode { THING_LOCKED INTERNAL_SERVER_ERROR GRAPHQL_VALIDATION_FAILED InternalError STORE_UNAVAILABLE }
   type Thing @key(fields: "id") { id: ID! name: String! linked(first: Int, last: Int): [Thing!]! parts: [Thing!]! }`;

@@ -57,25 +57,31 @@ export const readUncomposed = async (supergraphPath: string): Promise<readonly s
 /** The supergraph file that `npm run compose` writes. */
 export const composedSupergraph = join(root, 'gateway', 'supergraph.graphql');
 
+/** How often a client may select fields of our subgraphs each minute: each of them tries a password. */
+const fieldBudgets = 'Mutation.login=10,Mutation.register=5';
+
 /** Reads the variables that the command line itself needs. Services inherit the whole environment. */
 export const readCliEnv = (subgraphs: readonly LocalSubgraph[]) => {
   const databases = [...subgraphs, events].map(({ databaseVariable }) => databaseVariable);
-  const { NODE_ENV, LOG_LEVEL, SUPERGRAPH_PATH, SUBGRAPH_KEY, KAFKA_BROKERS, ...urls } = readEnv(
-    {
-      NODE_ENV: serviceVariables.NODE_ENV.default('development'),
-      LOG_LEVEL: serviceVariables.LOG_LEVEL.default('warn'),
-      SUPERGRAPH_PATH: z.string().default(composedSupergraph),
-      SUBGRAPH_KEY: subgraphKeyVariable.optional(),
-      KAFKA_BROKERS: z.string().optional(),
-      ...Object.fromEntries(databases.map((name) => [name, z.string().optional()])),
-    },
-    process.env,
-  );
+  const { NODE_ENV, LOG_LEVEL, SUPERGRAPH_PATH, SUBGRAPH_KEY, BUDGET_FIELDS, KAFKA_BROKERS, ...urls } =
+    readEnv(
+      {
+        NODE_ENV: serviceVariables.NODE_ENV.default('development'),
+        LOG_LEVEL: serviceVariables.LOG_LEVEL.default('warn'),
+        SUPERGRAPH_PATH: z.string().default(composedSupergraph),
+        SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+        BUDGET_FIELDS: z.string().default(fieldBudgets),
+        KAFKA_BROKERS: z.string().optional(),
+        ...Object.fromEntries(databases.map((name) => [name, z.string().optional()])),
+      },
+      process.env,
+    );
   return {
     NODE_ENV,
     LOG_LEVEL,
     SUPERGRAPH_PATH,
     SUBGRAPH_KEY,
+    BUDGET_FIELDS,
     /** The databases needed besides those of subgraphs: the event log, unless Kafka is the broker. */
     furtherDatabases: KAFKA_BROKERS === undefined ? [events] : [],
     /** The URLs of databases that the environment names, by variable. */

@@ -25,6 +25,8 @@ export interface CountedOperation {
   readonly operation: OperationDefinitionNode;
   /** The variables of the request. A variable that is left out has the default of the operation. */
   readonly variables: Readonly<Record<string, unknown>>;
+  /** Receives the name of each variable on which the cost depends. */
+  readonly onVariable?: (name: string) => void;
 }
 
 /** Returns the value of an argument of the field that is counted; undefined if it has none. */
@@ -38,8 +40,12 @@ export interface FieldRules {
   readonly slicingArguments?: readonly string[] | undefined;
   /** The fields of the returned object that have this size; by default each of its lists. */
   readonly sizedFields?: readonly string[] | undefined;
+  /** Whether the operation must have exactly one of the slicing arguments. */
+  readonly requiresOneSlicingArgument?: boolean | undefined;
   /** What one value of the field costs; 1 for an item of a list and 0 for anything else by default. */
   readonly weight?: number | undefined;
+  /** Returns what the arguments of one field cost, however long its list is; 0 by default. */
+  readonly costOfArguments?: ((value: ArgumentValue) => number) | undefined;
 }
 
 /** The rules by which {@link costOfLists} counts. */
@@ -52,8 +58,12 @@ export interface CostRules {
   readonly plainList: { readonly size: number; readonly weight: number };
   /** The rules of single fields. */
   readonly ofField?: (type: GraphQLCompositeType, field: GraphQLField<unknown, unknown>) => FieldRules;
-  /** Returns the size of a field that is known in another way; undefined otherwise. */
-  readonly sizeOf?: (field: GraphQLField<unknown, unknown>, value: ArgumentValue) => number | undefined;
+  /** Returns the size of a field that is known in another way; undefined otherwise. It may refuse a field. */
+  readonly sizeOf?: (
+    field: GraphQLField<unknown, unknown>,
+    value: ArgumentValue,
+    rules: FieldRules,
+  ) => number | undefined;
 }
 
 /** A size that a field with a page argument passes on to the lists of the object that it returns. */
@@ -67,7 +77,8 @@ export const sizeArguments: readonly string[] = ['first', 'last', 'limit'];
 const noRules: FieldRules = {};
 
 /**
- * Returns how many items the lists of an operation could return, before anything is read. The sizes of nested
+ * Returns what an operation could cost before anything is read: with the default weights, how many items its
+ * lists could return. The sizes of nested
  * lists multiply. A field with `first`, `last` or `limit` that returns an object (a connection) gives its
  * size to the lists of that object. What `@skip` or `@include` leaves out costs nothing, and neither does
  * introspection. Each fragment is counted once for each page that it is used in, however often it is spread,
@@ -77,7 +88,7 @@ export const costOfLists = (counted: CountedOperation, rules: CostRules): number
   const { schema, document, operation } = counted;
   const root = schema.getRootType(operation.operation);
   if (!root) return 0;
-  const variables = effectiveVariables(counted);
+  const variables = variableValuesOf(counted);
   const fragments = fragmentsOf(document);
   const known = new Map<string, number>();
 
@@ -116,9 +127,9 @@ export const costOfLists = (counted: CountedOperation, rules: CostRules): number
     const field = fieldOf(type, node.name.value);
     if (!field) return 0;
     const stated = rules.ofField?.(type, field) ?? noRules;
-    const value: ArgumentValue = (name) =>
-      valueOf(node.arguments?.find((argument) => argument.name.value === name)?.value, variables);
-    const requested = rules.sizeOf?.(field, value) ?? requestedSize(field, stated, value, rules.pageSize);
+    const value = argumentsOf(node, variables);
+    const requested =
+      rules.sizeOf?.(field, value, stated) ?? requestedSize(field, stated, value, rules.pageSize);
     const inner = getNamedType(field.type);
     const isList = isListType(getNullableType(field.type));
     const passesOn = requested !== undefined && (!isList || stated.sizedFields !== undefined);
@@ -130,12 +141,15 @@ export const costOfLists = (counted: CountedOperation, rules: CostRules): number
             passesOn ? { size: requested, fields: stated.sizedFields } : undefined,
           )
         : 0;
-    const isRead = requested !== undefined ? rules.readCost : 0;
-    if (!isList) return add(isRead, add(stated.weight ?? 0, below));
+    const isRead = add(
+      requested !== undefined ? rules.readCost : 0,
+      atLeastZero(stated.costOfArguments?.(value) ?? 0),
+    );
+    if (!isList) return add(isRead, atLeastZero(add(stated.weight ?? 0, below)));
     const inPage = page !== undefined && (page.fields?.includes(field.name) ?? true);
     const size = (passesOn ? undefined : requested) ?? (inPage ? page.size : rules.plainList.size);
     const weight = stated.weight ?? (requested === undefined && !inPage ? rules.plainList.weight : 1);
-    return add(isRead, multiply(size, add(weight, below)));
+    return add(isRead, multiply(size, atLeastZero(add(weight, below))));
   };
 
   return ofSelections(root, operation.selectionSet);
@@ -153,15 +167,28 @@ export const fragmentsOf = (document: DocumentNode): ReadonlyMap<string, Fragmen
 /** Adds, and stays a whole number that can be compared. */
 export const add = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER);
 
+/** A weight may be negative, but it must not pay for other fields. */
+const atLeastZero = (cost: number): number => Math.max(0, cost);
+
 const multiply = (a: number, b: number): number => Math.min(a * b, Number.MAX_SAFE_INTEGER);
 
-const effectiveVariables = ({ operation, variables }: CountedOperation): Record<string, unknown> => {
-  const effective: Record<string, unknown> = { __proto__: null };
+/** Returns the value of a variable; undefined if it has none. */
+export type VariableValue = (name: string) => unknown;
+
+/** Returns the variables of an operation, with their defaults. */
+export const variableValuesOf = ({ operation, variables, onVariable }: CountedOperation): VariableValue => {
+  const effective = new Map<string, unknown>();
   for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
     const name = variable.name.value;
-    effective[name] = Object.hasOwn(variables, name) ? variables[name] : valueOf(defaultValue, {});
+    effective.set(
+      name,
+      Object.hasOwn(variables, name) ? variables[name] : valueOf(defaultValue, () => undefined),
+    );
   }
-  return effective;
+  return (name) => {
+    onVariable?.(name);
+    return effective.get(name);
+  };
 };
 
 /** Returns the size that a field requests; undefined if it has no argument for one. */
@@ -180,20 +207,31 @@ const requestedSize = (
   return sized.length > 0 ? Math.max(0, ...sized) : (assumedSize ?? pageSize);
 };
 
-const isLeftOut = ({ directives = [] }: SelectionNode, variables: Readonly<Record<string, unknown>>) =>
+const isLeftOut = ({ directives = [] }: SelectionNode, variables: VariableValue): boolean =>
   directives.some(({ name, arguments: [condition] = [] }) => {
     const value = valueOf(condition?.value, variables);
     return (name.value === 'skip' && value === true) || (name.value === 'include' && value === false);
   });
 
-const fieldOf = (type: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined =>
+/** Returns the values of the arguments of a field, as far as the operation has them. */
+export const argumentsOf =
+  (node: FieldNode, variables: VariableValue): ArgumentValue =>
+  (name) =>
+    valueOf(node.arguments?.find((argument) => argument.name.value === name)?.value, variables);
+
+/** Returns a field of a type; undefined for those of introspection. */
+export const fieldOf = (
+  type: GraphQLCompositeType,
+  name: string,
+): GraphQLField<unknown, unknown> | undefined =>
   isObjectType(type) || isInterfaceType(type) ? type.getFields()[name] : undefined;
 
-const valueOf = (node: ValueNode | undefined, variables: Readonly<Record<string, unknown>>): unknown => {
+const valueOf = (node: ValueNode | undefined, variables: VariableValue): unknown => {
   switch (node?.kind) {
     case Kind.VARIABLE:
-      return variables[node.name.value];
+      return variables(node.name.value);
     case Kind.INT:
+    case Kind.FLOAT:
       return Number(node.value);
     case Kind.LIST:
       return node.values.map((value) => valueOf(value, variables));
@@ -203,7 +241,10 @@ const valueOf = (node: ValueNode | undefined, variables: Readonly<Record<string,
       );
     case Kind.STRING:
     case Kind.BOOLEAN:
+    case Kind.ENUM:
       return node.value;
+    case Kind.NULL:
+      return null;
     default:
       return undefined;
   }

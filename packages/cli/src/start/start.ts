@@ -112,6 +112,7 @@ const runGraph = async (
       ...common,
       KAFKA_PASSWORD: undefined,
       SUPERGRAPH_PATH: env.SUPERGRAPH_PATH,
+      BUDGET_FIELDS: env.BUDGET_FIELDS,
       ...Object.fromEntries(urls),
     },
   });

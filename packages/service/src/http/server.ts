@@ -23,6 +23,12 @@ export interface HttpOptions {
   readonly maxBodyBytes?: number;
   /** How long `/health/ready` is 503 before the listener closes, so that load balancers notice. */
   readonly drainGraceMs?: number;
+  /**
+   * How many proxies are in front of the server and add to `X-Forwarded-For`; 0 by default. The address of a
+   * request (`request.ip`) is the one that the first of them has seen. What a client writes before it is
+   * ignored, if clients can reach the server only through these proxies.
+   */
+  readonly trustedProxies?: number;
 }
 
 /** Whether the service accepts requests, and the state of each dependency by name. */
@@ -64,13 +70,15 @@ const onlySecure = { 'strict-transport-security': 'max-age=31536000' };
  */
 export const createHttpServer = (options: HttpOptions): HttpServer => {
   const { host, port, logger, readiness } = options;
-  const { maxBodyBytes = defaultMaxBodyBytes, drainGraceMs = 0 } = options;
+  const { maxBodyBytes = defaultMaxBodyBytes, drainGraceMs = 0, trustedProxies = 0 } = options;
   const tls = options.tls && openListenerTls(options.tls, logger);
   const headers = tls ? { ...securityHeaders, ...onlySecure } : securityHeaders;
   let draining = false;
   const serverOptions = { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
   const appOptions = {
     bodyLimit: maxBodyBytes,
+    // Fastify trusts no number of proxies, because clients that pass by them could send any address.
+    trustProxy: trustedProxies > 0 && ((_address: string, hop: number) => hop < trustedProxies),
     requestTimeout: 10_000,
     keepAliveTimeout: 65_000,
     forceCloseConnections: false,

@@ -1,0 +1,34 @@
+import type { Viewer } from '@cinegraph/service/viewer';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Account, OpenAccount } from '../request/budget.js';
+import { budgetAddress } from '../request/client-address.js';
+
+/** The headers that a page of another origin must be allowed to read. */
+export const budgetHeaders: readonly string[] = ['RateLimit', 'RateLimit-Policy', 'Retry-After'];
+
+/**
+ * Adds the headers of budgets to each response of `/graphql`, also to one that was refused before GraphQL.
+ * Returns the function that opens the account of a request once its viewer is known; it throws RATE_LIMITED
+ * if the client has nothing left.
+ */
+export const addAccounts = (
+  app: FastifyInstance,
+  open: OpenAccount,
+): ((request: FastifyRequest, viewer: Viewer) => Account) => {
+  const accounts = new WeakMap<FastifyRequest, Account>();
+  app.addHook('onSend', async (request, reply) => {
+    if (request.routeOptions.url !== '/graphql') return;
+    const account = accounts.get(request) ?? open(null, addressOf(request));
+    reply.headers(await account.settle());
+  });
+  return (request, viewer) => {
+    const account = open(viewer, addressOf(request));
+    accounts.set(request, account);
+    account.assertNotExhausted();
+    return account;
+  };
+};
+
+/** Returns the address of the client, or of the last proxy if that has sent something else. */
+const addressOf = (request: FastifyRequest): string =>
+  budgetAddress(request.ip) ?? budgetAddress(request.socket.remoteAddress ?? '') ?? 'unknown';
