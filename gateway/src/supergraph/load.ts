@@ -13,6 +13,7 @@ import { loadableSdl } from './features.js';
 import { readFieldRules } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
+import { readRequirements } from './requirements.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -48,8 +49,7 @@ export const loadSupergraph = async (options: {
   const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
-    // The stock executor refuses what it does not execute itself.
-    sdl: executor === 'stock' ? sdl : loadableSdl(sdl, document),
+    sdl: loadableSdl(sdl, document, executor),
     validate,
     logger,
     clientOf: ({ name, url: routingUrl }) => {
@@ -92,6 +92,7 @@ export const loadSupergraph = async (options: {
     },
     supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
+    requirements: readRequirements(document),
     logger,
   });
   return {
