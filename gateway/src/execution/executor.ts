@@ -144,7 +144,9 @@ export const createExecutor = (options: {
       text === '' ? undefined : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
     const step =
       plan &&
-      compilePlan(plan, { operation: operation.operation, placeholders, types, clientOf, supergraph });
+      compilePlan(plan, {
+        ...{ operation: operation.operation, placeholders, types, schema, access, clientOf, supergraph },
+      });
     return {
       step,
       shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),

@@ -2,7 +2,7 @@ import { afterAll, beforeAll } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import type { Viewer } from '@cinegraph/service/viewer';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
-import { getOperationAST, parse, validate, type GraphQLSchema } from 'graphql';
+import { getOperationAST, parse, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
 import type { OperationResult } from '../../../gateway/src/execution/executor.js';
 import { createClientSet } from '../../../gateway/src/fetching/clients.js';
 import { createTimeLimit } from '../../../gateway/src/request/context.js';
@@ -26,8 +26,8 @@ export const somebody = (scopes: readonly string[] = [], policies: readonly stri
 
 /** The link to federation with every directive that protects; the start of each subgraph's SDL. */
 export const protecting = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: [
-  "@key", "@shareable", "@external", "@requires", "@interfaceObject", "@inaccessible", "@context", "@fromContext",
-  "@authenticated", "@requiresScopes", "@policy"])\n`;
+  "@key", "@shareable", "@external", "@requires", "@provides", "@override", "@tag", "@interfaceObject",
+  "@inaccessible", "@context", "@fromContext", "@authenticated", "@requiresScopes", "@policy"])\n`;
 
 /** A result as a client sees it: each error as its path and its code. */
 export interface Seen {
@@ -41,6 +41,11 @@ export interface ProtectedSupergraph {
   readonly schema: GraphQLSchema;
   readonly subgraphs: Readonly<Record<string, StubSubgraph>>;
   ask(query: string, asker: Asker, variables?: Readonly<Record<string, unknown>>): Promise<Seen>;
+  execute(
+    document: DocumentNode,
+    asker: Asker,
+    variables: Readonly<Record<string, unknown>>,
+  ): Promise<OperationResult>;
   /** Returns all documents that subgraphs were sent since the last call. */
   sent(): string[];
   stop(): Promise<void>;
@@ -81,6 +86,7 @@ export const startProtected = async (
       if (invalid) throw invalid;
       return seen(await execute(executor, { document, variables, asker }));
     },
+    execute: (document, asker, variables) => execute(executor, { document, variables, asker }),
     sent: () => Object.values(subgraphs).flatMap(({ seen: all }) => all.splice(0).map((one) => one.query)),
     stop: async () => {
       await planner?.stop();
@@ -93,7 +99,7 @@ export const startProtected = async (
 const execute = (
   executor: LoadedSupergraph['executor'],
   options: {
-    document: ReturnType<typeof parse>;
+    document: DocumentNode;
     variables: Readonly<Record<string, unknown>>;
     asker: Asker;
   },
