@@ -1,11 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { nobody, somebody, withProtected } from './support/protected.js';
+import { parse } from 'graphql';
+import { nobody, somebody, withProtected, type Asker } from './support/protected.js';
 
-interface Reference {
-  readonly id: string;
-}
-
-const asReference = { __resolveReference: (reference: Reference) => reference };
 const typeOf = { __resolveType: ({ __typename }: { __typename: string }) => __typename };
 
 const cat = {
@@ -51,7 +47,7 @@ describe('a field that the viewer may not see', () => {
           pet: () => cat,
           pets: () => [cat, null, dog],
           strict: () => [dog, cat],
-          node: (_: unknown, { id }: Reference) => [cat, dog, spy].find((one) => one.id === id),
+          node: (_: unknown, { id }: { id: string }) => [cat, dog, spy].find((one) => one.id === id),
           hits: () => [cat, spy],
           dog: () => ({ ...dog, tricks: 3 }),
           owner: () => cat.owner,
@@ -140,12 +136,78 @@ describe('a field that the viewer may not see', () => {
       ['grid.0.0.mail', 'grid.2.0.mail', 'grid.2.1.mail'],
     ],
   ])('is null, and not asked for: %s', async (_where, query, data, paths) => {
-    supergraph.sent();
+    supergraph.requests();
     const answer = await supergraph.ask(query, nobody);
     expect(answer.data).toEqual(data);
     expect(answer.errors).toEqual(paths.map((path) => [path, 'UNAUTHENTICATED']));
-    const documents = supergraph.sent();
+    const documents = supergraph.requests().map((request) => request.query);
     const allowed = documents.filter((document) => !/\.\.\. ?on Dog ?\{[^}]*chip/.test(document));
     expect(allowed.join().replaceAll(/__typename/g, '')).not.toMatch(fields);
+  });
+
+  it.each<[string, Asker, unknown]>([
+    ['nobody', nobody, 'UNAUTHENTICATED'],
+    ['somebody without them', somebody(), 'FORBIDDEN'],
+    ['somebody with one of two', somebody(['erase', 'other']), 'FORBIDDEN'],
+    ['somebody with both', somebody(['sure', 'erase']), undefined],
+    ['somebody with the alternative', somebody(['root']), undefined],
+  ])('needs all scopes of one list: %s', async (_who, asker, code) => {
+    const { data, errors } = await supergraph.ask('mutation { a: paint erase b: paint }', asker);
+    expect(data).toEqual({ a: 'painted', erase: code === undefined ? 'erased' : null, b: 'painted' });
+    expect(errors).toEqual(code === undefined ? [] : [['erase', code]]);
+  });
+
+  it('is never executed in a mutation, and the others are', async () => {
+    supergraph.requests();
+    const { data, errors } = await supergraph.ask('mutation { paint sell }', nobody);
+    expect(data).toBeNull();
+    expect(errors).toEqual([['sell', 'UNAUTHENTICATED']]);
+    expect(supergraph.requests().map(({ query }) => query)).toEqual(['mutation{paint}']);
+  });
+
+  it('needs the policies and what the type in the result needs', async () => {
+    const query = '{ vault { gold silver } mood day }';
+    expect((await supergraph.ask(query, somebody([], ['vault']))).data).toEqual({
+      vault: { gold: 1, silver: 2 },
+      mood: null,
+      day: 'monday',
+    });
+    expect((await supergraph.ask(query, somebody([], ['moods']))).data).toEqual({
+      vault: null,
+      mood: 'GOOD',
+      day: 'monday',
+    });
+  });
+
+  it.each([
+    [true, { owner: { mail: null } }],
+    [false, { owner: { name: 'Ann' } }],
+  ])('is subject to @include and @skip: %s', async (mail, data) => {
+    const query = 'query($mail: Boolean!) { owner { mail @include(if: $mail) name @skip(if: $mail) } }';
+    expect((await supergraph.ask(query, nobody, { mail })).data).toEqual(data);
+  });
+
+  it('does not change what introspection and __typename return', async () => {
+    const { data, errors } = await supergraph.ask(
+      '{ __typename __type(name: "Owner") { name } day }',
+      nobody,
+    );
+    expect(data).toEqual({ __typename: 'Query', __type: { name: 'Owner' }, day: null });
+    expect(errors).toHaveLength(1);
+  });
+
+  it('is named in the explanation, with its type', async () => {
+    const { refused } = await supergraph.ask('{ pets { chip } owner { mail } }', nobody);
+    expect(refused).toEqual(['Cat.chip', 'Owner.mail']);
+    expect((await supergraph.ask('{ owner { mail } }', somebody(['mail']))).refused).toEqual([]);
+  });
+
+  it('is in the result of a viewer who has the right after it was refused to another one', async () => {
+    const document = parse('{ owner { mail } }');
+    const dataFor = async (asker: Asker): Promise<unknown> =>
+      JSON.parse((await supergraph.execute(document, asker, {})).data);
+    expect(await dataFor(nobody)).toEqual({ owner: { mail: null } });
+    expect(await dataFor(somebody(['mail']))).toEqual({ owner: { mail: 'a@x' } });
+    expect(await dataFor(somebody(['other']))).toEqual({ owner: { mail: null } });
   });
 });

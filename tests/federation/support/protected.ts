@@ -7,7 +7,11 @@ import type { OperationResult } from '../../../gateway/src/execution/executor.js
 import { createClientSet } from '../../../gateway/src/fetching/clients.js';
 import { createTimeLimit } from '../../../gateway/src/request/context.js';
 import { loadSupergraph, type LoadedSupergraph } from '../../../gateway/src/supergraph/load.js';
-import { startStubSubgraph, type StubSubgraph } from '../../../gateway/test/support/stub-subgraph.js';
+import {
+  startStubSubgraph,
+  type SeenRequest,
+  type StubSubgraph,
+} from '../../../gateway/test/support/stub-subgraph.js';
 import { composeSubgraphs, type TestedSubgraph } from './supergraph.js';
 
 /** Who asks, and what they may do. */
@@ -46,8 +50,8 @@ export interface ProtectedSupergraph {
     asker: Asker,
     variables: Readonly<Record<string, unknown>>,
   ): Promise<OperationResult>;
-  /** Returns all documents that subgraphs were sent since the last call. */
-  sent(): string[];
+  /** Returns what subgraphs were sent since the last call. */
+  requests(): SeenRequest[];
   stop(): Promise<void>;
 }
 
@@ -87,7 +91,7 @@ export const startProtected = async (
       return seen(await execute(executor, { document, variables, asker }));
     },
     execute: (document, asker, variables) => execute(executor, { document, variables, asker }),
-    sent: () => Object.values(subgraphs).flatMap(({ seen: all }) => all.splice(0).map((one) => one.query)),
+    requests: () => Object.values(subgraphs).flatMap(({ seen: all }) => all.splice(0)),
     stop: async () => {
       await planner?.stop();
       await clients.close();
@@ -134,7 +138,7 @@ const seen = ({ data, errors, explanation }: OperationResult): Seen => ({
 /** Starts a protected supergraph before the tests of a `describe`, and stops it after them. */
 export const withProtected = (
   ...args: Parameters<typeof startProtected>
-): Pick<ProtectedSupergraph, 'ask' | 'sent'> => {
+): Pick<ProtectedSupergraph, 'ask' | 'execute' | 'requests'> => {
   let running: ProtectedSupergraph;
   beforeAll(async () => {
     running = await startProtected(...args);
@@ -142,6 +146,7 @@ export const withProtected = (
   afterAll(() => running.stop());
   return {
     ask: (query, asker, variables) => running.ask(query, asker, variables),
-    sent: () => running.sent(),
+    execute: (document, asker, variables) => running.execute(document, asker, variables),
+    requests: () => running.requests(),
   };
 };
