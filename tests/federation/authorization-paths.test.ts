@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { nobody, somebody, withProtected, type Asker } from './support/protected.js';
+import { nobody, protecting, somebody, withProtected, type Asker } from './support/protected.js';
+import { withSupergraph } from './support/supergraph.js';
 
 interface Reference {
   readonly id: string;
@@ -196,5 +197,29 @@ describe('an interface object', () => {
         { id: 'f1', stars: 4, note: 'N f1' },
       ],
     });
+  });
+});
+
+describe('a gateway whose supergraph protects fields', () => {
+  const definitions = {
+    a: {
+      sdl: `${protecting} type Query { open: Int closed: Int @authenticated }`,
+      resolvers: { Query: { open: () => 1, closed: () => 2 } },
+    },
+  };
+  const supergraph = withSupergraph(definitions, { EXECUTOR: 'own' });
+
+  it('returns the code and the path of a field that the viewer may not see', async () => {
+    const { status, data, errors } = await supergraph.ask('{ open mine: closed }');
+    expect(status).toBe(200);
+    expect(data).toEqual({ open: 1, mine: null });
+    expect(errors).toEqual([
+      {
+        message: 'This needs a viewer. Sign in and ask again.',
+        path: ['mine'],
+        extensions: { code: 'UNAUTHENTICATED' },
+      },
+    ]);
+    expect(supergraph.subgraphs['a']?.seen.map(({ query }) => query)).toEqual(['{open}']);
   });
 });
