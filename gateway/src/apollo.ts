@@ -35,11 +35,13 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  { environment, explains }: Pick<Config, 'environment' | 'explains'>,
+  { environment, explains, introspection }: Pick<Config, 'environment' | 'explains' | 'introspection'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
   const inProduction = environment === 'production';
+  // A suggestion would name what introspection does not show.
+  const hidesSchema = inProduction || introspection === 'visible';
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
@@ -55,8 +57,8 @@ export const createApolloServer = (
     stopOnTerminationSignals: false,
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
-    introspection: !inProduction,
-    hideSchemaDetailsFromClientErrors: inProduction,
+    introspection: introspection !== 'off',
+    hideSchemaDetailsFromClientErrors: hidesSchema,
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
     parseOptions: { maxLexicalTokens: maxTokens },
@@ -65,7 +67,7 @@ export const createApolloServer = (
     documentStore: createDocumentStore({ maxBytes: documentStoreBytes }),
     formatError: maskErrors({
       schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
-      hidesSchema: inProduction,
+      hidesSchema,
       logger,
     }),
     stringifyResult: stringify,

@@ -99,6 +99,7 @@ export const gatewayVariables = {
   EXAMPLES_PATH: z.string().default(committedExamples),
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
   OVERRIDE_LABELS: listVariable,
+  INTROSPECTION: z.enum(['off', 'whole', 'visible']).optional(),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: headersVariable.refine(
@@ -149,6 +150,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     executor: env.EXECUTOR,
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
     overrideLabels: env.OVERRIDE_LABELS,
+    introspection: env.INTROSPECTION ?? (env.NODE_ENV === 'production' ? 'off' : 'whole'),
     subgraphKey: env.SUBGRAPH_KEY,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,

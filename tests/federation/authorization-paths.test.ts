@@ -73,7 +73,7 @@ describe('a field whose value comes from fields that the viewer may not see', ()
       '$1',
     );
   const strict = withProtected(shop);
-  const older = withProtected(shop, unprotected);
+  const older = withProtected(shop, { rewrite: unprotected });
 
   describe.each([
     ['and which is protected like them', strict],

@@ -26,6 +26,7 @@ import { introspect, splitIntrospection, type Operation } from './introspection.
 import { normalise, type ClientOperation, type Conditions } from './normalise.js';
 import { compileProjection, type Project, type Projection } from './project.js';
 import type { TypeConditions } from './type-conditions.js';
+import { createVisibleSchemas } from './visible-schema.js';
 
 /** An operation that was validated against the schema of its executor. */
 export interface OperationRequest {
@@ -109,10 +110,13 @@ export const createExecutor = (options: {
   overrideLabels: () => readonly string[];
   /** What the supergraph requires of viewers; undefined if it requires nothing. */
   requirements: Requirements | undefined;
+  /** Whether introspection shows viewers only the types and fields that they may see. */
+  hidesRefused: boolean;
   logger: Logger;
 }): Execute => {
   const { schema, types, planner, clientOf, supergraph, overrideLabels, requirements, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
+  const schemaFor = options.hidesRefused ? createVisibleSchemas(schema, requirements) : () => schema;
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
     const found = known.get(operation);
@@ -194,7 +198,9 @@ export const createExecutor = (options: {
       startedAt: explains ? performance.now() : 0,
     };
     if (step) await executeStep(step, execution);
-    const introspected = found.introspection ? introspect(schema, found.introspection, variables) : undefined;
+    const introspected = found.introspection
+      ? introspect(schemaFor(context), found.introspection, variables)
+      : undefined;
     const errors: ResponseError[] = [];
     const projection: Projection = {
       faults: execution.faults,

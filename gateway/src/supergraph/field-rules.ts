@@ -3,11 +3,13 @@ import {
   getNamedType,
   isTypeDefinitionNode,
   Kind,
+  valueFromASTUntyped,
   type ConstDirectiveNode,
   type DocumentNode,
   type FieldDefinitionNode,
 } from 'graphql';
-import { argumentsOf, readLinks } from './links.js';
+
+const costSpecification = 'https://specs.apollo.dev/cost/';
 
 /**
  * Reads `@cost` and `@listSize` of a supergraph, under whichever names it imports them. Returns the rules of
@@ -15,9 +17,8 @@ import { argumentsOf, readLinks } from './links.js';
  * it returns. Returns undefined if the supergraph does not link the specification.
  */
 export const readFieldRules = (supergraph: DocumentNode): CostRules['ofField'] => {
-  const link = readLinks(supergraph).find(({ spec }) => spec === 'cost');
-  if (!link) return undefined;
-  const names = { cost: link.nameOf('cost'), listSize: link.nameOf('listSize') };
+  const names = importedNames(supergraph);
+  if (!names) return undefined;
   const ofFields = new Map<string, FieldRules>();
   const weights = new Map<string, number>();
   for (const definition of supergraph.definitions) {
@@ -42,6 +43,27 @@ interface DirectiveNames {
   readonly listSize: string;
 }
 
+/** Returns the names of the directives here: imported, renamed, or with the prefix of the link. */
+const importedNames = (supergraph: DocumentNode): DirectiveNames | undefined => {
+  for (const definition of supergraph.definitions) {
+    if (definition.kind !== Kind.SCHEMA_DEFINITION && definition.kind !== Kind.SCHEMA_EXTENSION) continue;
+    for (const directive of definition.directives ?? []) {
+      const { url, as = 'cost', import: imports } = argumentsOf(directive);
+      if (directive.name.value !== 'link' || !String(url).startsWith(costSpecification)) continue;
+      const nameOf = (name: string, unimported: string): string => {
+        for (const one of Array.isArray(imports) ? imports : []) {
+          if (one === `@${name}`) return name;
+          const { name: original, as: renamed } = (one ?? {}) as { name?: string; as?: string };
+          if (original === `@${name}`) return (renamed ?? original).slice(1);
+        }
+        return unimported;
+      };
+      return { cost: nameOf('cost', String(as)), listSize: nameOf('listSize', `${String(as)}__listSize`) };
+    }
+  }
+  return undefined;
+};
+
 const rulesIn = (field: FieldDefinitionNode, names: DirectiveNames): FieldRules => {
   const listSize = field.directives?.find(({ name }) => name.value === names.listSize);
   const { assumedSize, slicingArguments, sizedFields } = listSize ? argumentsOf(listSize) : {};
@@ -64,3 +86,8 @@ const weightIn = (
 
 const textsIn = (value: unknown): readonly string[] | undefined =>
   Array.isArray(value) ? value.filter((one) => typeof one === 'string') : undefined;
+
+const argumentsOf = (directive: ConstDirectiveNode): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    directive.arguments?.map(({ name, value }) => [name.value, valueFromASTUntyped(value)]) ?? [],
+  );

@@ -40,12 +40,12 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels'>;
+  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'introspection'>;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
-  const { executor, subgraphUrls, overrideLabels } = settings;
+  const { executor, subgraphUrls, overrideLabels, introspection } = settings;
   const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
@@ -93,6 +93,7 @@ export const loadSupergraph = async (options: {
     supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
     requirements: readRequirements(document),
+    hidesRefused: introspection === 'visible',
     logger,
   });
   return {

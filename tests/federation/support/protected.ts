@@ -58,7 +58,10 @@ export interface ProtectedSupergraph {
 /** Starts subgraphs, composes them, and loads the supergraph, after `rewrite`, as the gateway does. */
 export const startProtected = async (
   definitions: Readonly<Record<string, TestedSubgraph>>,
-  rewrite: (supergraph: string) => string = (supergraph) => supergraph,
+  {
+    rewrite = (supergraph) => supergraph,
+    introspection = 'whole',
+  }: { rewrite?: (supergraph: string) => string; introspection?: 'whole' | 'visible' } = {},
 ): Promise<ProtectedSupergraph> => {
   const subgraphs: Record<string, StubSubgraph> = {};
   for (const [name, { sdl, resolvers = {}, answer }] of Object.entries(definitions)) {
@@ -77,7 +80,7 @@ export const startProtected = async (
     sdl: rewrite(composeSubgraphs(Object.values(subgraphs)).supergraph),
     validate: false,
     clients,
-    settings: { executor: 'own', subgraphUrls: new Map(), overrideLabels: [] },
+    settings: { executor: 'own', subgraphUrls: new Map(), overrideLabels: [], introspection },
     replaces: undefined,
     logger: silentLogger,
   });
