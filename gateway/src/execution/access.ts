@@ -19,7 +19,7 @@ import type { ClientOperation } from './normalise.js';
 
 /** What the viewers of one outcome may see. */
 export interface Access {
-  /** Returns true if the viewer may see values of the type; of an interface or union, if of one of its types. */
+  /** Returns true if the viewer may see values of the type, or of one type of an interface or union. */
   readonly seesType: (type: GraphQLNamedType) => boolean;
   /** Returns true if the viewer may see the field, with its type and the type that it returns. */
   readonly seesField: (type: GraphQLObjectType, field: string) => boolean;

@@ -44,7 +44,7 @@ export interface Explanation {
   /** The query plan as text, with the response names and placeholders that replaced those of the client. */
   readonly plan: string;
   readonly fetches: readonly FetchReport[];
-  /** Coordinates of the fields that the viewer may not see, and which were not planned; absent without any. */
+  /** Coordinates of the fields that the viewer may not see and that were not planned; absent without any. */
   readonly refused?: readonly string[];
 }
 
@@ -91,8 +91,8 @@ interface CompiledOperation {
 const maxErrors = 500;
 
 /**
- * Maximum number of compiled forms of one operation; there is one for each combination of its conditions and of
- * the requirements that viewers meet.
+ * Maximum number of compiled forms of one operation; there is one for each combination of its conditions and
+ * of the requirements that viewers meet.
  */
 const maxCompiledForms = 64;
 

@@ -53,7 +53,7 @@ export const guardFetch = (fetch: FetchNode, guard: Guard): readonly FetchNode[]
   });
 };
 
-/** Returns, by object type, the fields of interfaces that are fetched and that the viewer may not see on it. */
+/** Returns, by object type, the fetched fields of interfaces that the viewer may not see on it. */
 const refusedFields = (
   operation: OperationDefinitionNode,
   { schema, access, types }: Guard,

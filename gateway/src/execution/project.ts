@@ -76,8 +76,8 @@ type CompiledFields = readonly WrittenField[] | 'refused';
 /**
  * Compiles the projection of a client's operation: which fields the response has, in which order, and how
  * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit
- * its type, and a null where the schema does not accept it, is an error with the client's path. So is a field
- * that the viewer may not see, and an object of a type that the viewer may not see.
+ * its type, and a null where the schema does not accept it, is an error with the client's path. So is what the
+ * viewer may not see: a field, or an object because of its type.
  */
 export const compileProjection = (
   schema: GraphQLSchema,

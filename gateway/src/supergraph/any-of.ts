@@ -1,4 +1,4 @@
-/** Lists of names of which one must be held whole. An empty list is always held; without a list, nothing is. */
+/** Lists of names, one of which must be held whole. An empty list is always held. */
 export type AnyOf = readonly (readonly string[])[];
 
 /** More lists than that are not compared. Composition writes them out, and people write a few. */

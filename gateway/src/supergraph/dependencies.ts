@@ -23,8 +23,8 @@ import { argumentsOf } from './links.js';
 export type Dependencies = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * Reads them from a supergraph with its inaccessible parts. `contextDirective` is the name that `@context` has
- * there. Fields of an interface stand for those of all its types.
+ * Reads them from a supergraph with its inaccessible parts. `contextDirective` is the name that `@context`
+ * has there. Fields of an interface stand for those of all its types.
  */
 export const readDependencies = (
   schema: GraphQLSchema,

@@ -35,8 +35,8 @@ type Indexes = ReadonlySet<number>;
 const none: Indexes = new Set();
 
 /**
- * Reads what a supergraph requires of viewers; undefined if it does not link one of the specifications. Throws
- * if a directive has arguments that are no list of lists.
+ * Reads what a supergraph requires of viewers; undefined if it links none of the specifications. Throws if a
+ * directive has arguments that are no list of lists.
  *
  * - Composition gives an interface what all its types require together. That is enforced for the type of each
  *   object. What an interface requires beyond that is required by all its types.

@@ -131,7 +131,7 @@ export const createMonolith = (schema: GraphQLSchema, world: World) => {
       fieldResolver: (source, args, context, info) => {
         const { name } = getNamedType(info.returnType);
         if (refuses(info.parentType.name, info.fieldName) || refuses(name)) throw new Error('refused');
-        return fieldResolver(source as Source | undefined, args, context, info) as unknown;
+        return fieldResolver(source as Source | undefined, args, context, info);
       },
       typeResolver: (value) => {
         const { __typename } = value as Source;
