@@ -88,6 +88,9 @@ const rules: readonly (readonly [
 
 const keys: ReadonlySet<string> = new Set(['id', 'sku', 'ref', 'code', '__typename', '_entities']);
 
+/** The length of the path to a field of an entity in a document for a subgraph. */
+const entityFieldDepth = 11;
+
 const sdls = Object.fromEntries(
   Object.entries(everyDirective).map(([name, sdl]) => {
     let text = sdl;
@@ -151,13 +154,13 @@ describe('generated operations on a supergraph that protects fields of every kin
     visit(
       parse(query),
       visitWithTypeInfo(types, {
-        Field: ({ name }) => {
+        Field: ({ name }, _key, _parent, path) => {
           const parent = types.getParentType()?.name ?? '';
           if (keys.has(name.value)) return;
           // For an interface object, the ids say which types they are of.
           const isInterfaceObject = parent === 'Media' && subgraph !== 'items';
           const concrete =
-            isInterfaceObject && entities.length > 0
+            isInterfaceObject && entities.length > 0 && path.length === entityFieldDepth
               ? entities.map(({ id }) => id?.split(':')[0] ?? '')
               : typesOf(parent);
           for (const type of concrete) {

@@ -130,10 +130,10 @@ export const accessOf = (
     seesType,
     seesField,
     divide: (type, field) => {
-      const types = objectTypesOf(schema, type);
-      const refused = types.filter((one) => !seesField(one, field));
-      if (refused.length === 0) return undefined;
-      return { refused, seen: types.filter((one) => !refused.includes(one)) };
+      const seen: GraphQLObjectType[] = [];
+      const refused: GraphQLObjectType[] = [];
+      for (const one of objectTypesOf(schema, type)) (seesField(one, field) ? seen : refused).push(one);
+      return refused.length === 0 ? undefined : { seen, refused };
     },
   };
 };

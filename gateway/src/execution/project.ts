@@ -76,8 +76,8 @@ type CompiledFields = readonly WrittenField[] | 'refused';
 /**
  * Compiles the projection of a client's operation: which fields the response has, in which order, and how
  * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit
- * its type, and a null where the schema does not accept it, is an error with the client's path. So is what the
- * viewer may not see: a field, or an object because of its type.
+ * its type, and a null where the schema does not accept it, is an error with the client's path. So is what
+ * the viewer may not see: a field, or an object because of its type.
  */
 export const compileProjection = (
   schema: GraphQLSchema,
@@ -90,7 +90,7 @@ export const compileProjection = (
   if (!rootType) throw new Error('the schema has no root type for this operation');
   const isMutation = operation.operation === 'mutation';
 
-  /** `types` are all types that an object may have; nothing is written that may not be seen on one of them. */
+  /** `types` are all types that an object may have. Nothing is written that is refused on one of them. */
   const compileFields = (
     type: GraphQLObjectType,
     sets: readonly SelectionSetNode[],
