@@ -27,7 +27,7 @@ import { composeSubgraphs, type Answer } from './support/supergraph.js';
 import { createWorld } from './support/world.js';
 
 /** How many operations are compared for each viewer. A longer run finds more. */
-const count = Number(process.env['TEST_OPERATIONS'] ?? 150);
+const count = Number(process.env['TEST_OPERATIONS'] ?? 100);
 
 const signedIn = ({ viewer }: Asker): boolean => viewer !== null;
 const scope =
