@@ -71,7 +71,7 @@ export const normalise = (
   { operation, fragments }: ClientOperation,
   conditions: Conditions,
   reservedNames: ReadonlySet<string>,
-  access?: Access,
+  access: Access | undefined,
 ): NormalisedOperation => {
   const root = schema.getRootType(operation.operation);
   if (!root) throw new Error('the schema has no root type for this operation');

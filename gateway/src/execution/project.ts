@@ -84,7 +84,7 @@ export const compileProjection = (
   { operation, fragments }: ClientOperation,
   conditions: Conditions,
   names: InternalNames,
-  access?: Access,
+  access: Access | undefined,
 ): Project => {
   const rootType = schema.getRootType(operation.operation);
   if (!rootType) throw new Error('the schema has no root type for this operation');
