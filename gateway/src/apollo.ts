@@ -34,14 +34,16 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  config: Pick<Config, 'environment' | 'explains' | 'budgets' | 'trustedOperations'>,
+  config: Pick<Config, 'environment' | 'explains' | 'introspection' | 'budgets' | 'trustedOperations'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
-  const { environment, explains, budgets, trustedOperations: trusted } = config;
+  const { environment, explains, introspection, budgets, trustedOperations: trusted } = config;
   const inProduction = environment === 'production';
   const documents = createDocumentStore({ maxBytes: documentStoreBytes });
   const costOf = createCostMeter(Object.keys(budgets.fields));
+  // A suggestion would name what introspection does not show.
+  const hidesSchema = inProduction || introspection === 'visible';
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
@@ -57,8 +59,8 @@ export const createApolloServer = (
     stopOnTerminationSignals: false,
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
-    introspection: !inProduction,
-    hideSchemaDetailsFromClientErrors: inProduction,
+    introspection: introspection !== 'off',
+    hideSchemaDetailsFromClientErrors: hidesSchema,
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
     parseOptions: { maxLexicalTokens: maxTokens },
@@ -69,7 +71,7 @@ export const createApolloServer = (
     ...(trusted?.mode === 'enforce' && { persistedQueries: false }),
     formatError: maskErrors({
       schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
-      hidesSchema: inProduction,
+      hidesSchema,
       logger,
     }),
     stringifyResult: stringify,

@@ -140,6 +140,7 @@ export const gatewayVariables = {
   EXAMPLES_PATH: z.string().default(committedExamples),
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
   OVERRIDE_LABELS: listVariable,
+  INTROSPECTION: z.enum(['off', 'whole', 'visible']).optional(),
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
   JWT_ISSUERS: issuersVariable.default([]),
   DEMO_LOGIN: z
@@ -229,6 +230,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     trustedProxies: env.TRUSTED_PROXIES,
     redisUrl: env.REDIS_URL,
     overrideLabels: env.OVERRIDE_LABELS,
+    introspection: env.INTROSPECTION ?? (env.NODE_ENV === 'production' ? 'off' : 'whole'),
     subgraphKey: env.SUBGRAPH_KEY,
     jwtIssuers: env.JWT_ISSUERS,
     demoLogin: env.DEMO_LOGIN,

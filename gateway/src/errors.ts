@@ -15,6 +15,7 @@ export const gatewayCode = {
   unauthenticated: 'UNAUTHENTICATED',
   authenticationUnavailable: 'AUTHENTICATION_UNAVAILABLE',
   rateLimited: 'RATE_LIMITED',
+  forbidden: 'FORBIDDEN',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;

@@ -20,8 +20,10 @@ import {
   type VariableDefinitionNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
+import type { Access } from './access.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
 import { findSharedEntities, type CompiledFetch, type ProvidedEntities } from './known-entities.js';
+import { guardFetch } from './guarded-fetches.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type Representation } from './representations.js';
 import { schedule } from './schedule.js';
@@ -83,10 +85,12 @@ export interface FetchStep {
 export const compilePlan = (
   plan: QueryPlan,
   options: {
-    schema: GraphQLSchema;
     operation: OperationDefinitionNode;
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
+    schema: GraphQLSchema;
+    /** What the viewer may see; undefined if it is everything. */
+    access: Access | undefined;
     clientOf: (subgraph: string) => SubgraphClient;
     /** What exists for the planner only; see required-arguments.ts. */
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
@@ -111,7 +115,9 @@ export const compilePlan = (
       case 'Flatten':
         return compileNode(node.node, [...path, ...node.path]);
       case 'Fetch': {
-        const fetches = separateFetches(node, supergraph).map((fetch) => compileFetch(fetch, path));
+        const fetches = separateFetches(node, supergraph)
+          .flatMap((fetch) => guardFetch(fetch, options))
+          .map((fetch) => compileFetch(fetch, path));
         return fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
       }
       case 'Condition':

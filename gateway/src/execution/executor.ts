@@ -16,6 +16,8 @@ import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
+import type { Requirements } from '../supergraph/requirements.js';
+import { accessOf, outcomeOf, refusalFor, requirementsOf } from './access.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, fetchesOf, type Step } from './compile.js';
 import { executeStep } from './execute.js';
@@ -25,6 +27,7 @@ import { introspect, splitIntrospection, type Operation } from './introspection.
 import { normalise, type ClientOperation, type Conditions } from './normalise.js';
 import { compileProjection, type Project, type Projection } from './project.js';
 import type { TypeConditions } from './type-conditions.js';
+import { createVisibleSchemas } from './visible-schema.js';
 
 /** An operation that was validated against the schema of its executor. */
 export interface OperationRequest {
@@ -42,6 +45,8 @@ export interface Explanation {
   /** The query plan as text, with the response names and placeholders that replaced those of the client. */
   readonly plan: string;
   readonly fetches: readonly FetchReport[];
+  /** Coordinates of the fields that the viewer may not see and that were not planned; absent without any. */
+  readonly refused?: readonly string[];
 }
 
 /** The result of an operation. */
@@ -65,7 +70,9 @@ interface KnownOperation extends ClientOperation {
   /** The variables that `@skip` and `@include` use, in a fixed order. */
   readonly conditionVariables: readonly string[];
   readonly introspection: Operation | undefined;
-  /** By the values of the conditions and the override labels that are on. */
+  /** What anything in the document requires of viewers, as indexes. */
+  readonly requirements: readonly number[];
+  /** By the values of the conditions, the override labels that are on, and which requirements are met. */
   readonly compiled: Map<string, Promise<CompiledOperation>>;
 }
 
@@ -74,6 +81,7 @@ interface CompiledOperation {
   /** Whether equal entities may share the objects below them. */
   readonly shares: boolean;
   readonly project: Project;
+  readonly refused: ReadonlySet<string>;
   /** Returns its plan as text. */
   readonly planText: () => Promise<string>;
 }
@@ -83,13 +91,16 @@ interface CompiledOperation {
  */
 const maxErrors = 500;
 
-/** Maximum number of compiled forms of one operation; there is one for each combination of its conditions. */
+/**
+ * Maximum number of compiled forms of one operation; there is one for each combination of its conditions and
+ * of the requirements that viewers meet.
+ */
 const maxCompiledForms = 64;
 
 /**
  * Creates the executor of one supergraph. An operation is compiled once for each object of its document, and
  * what was compiled is kept as long as that object. `overrideLabels` returns the labels of progressive
- * overrides that are on for a request.
+ * overrides that are on for a request. Viewers who meet the same of `requirements` share what was compiled.
  */
 export const createExecutor = (options: {
   schema: GraphQLSchema;
@@ -98,19 +109,26 @@ export const createExecutor = (options: {
   clientOf: (subgraph: string) => SubgraphClient;
   supergraph: PlannerSupergraph;
   overrideLabels: () => readonly string[];
+  /** What the supergraph requires of viewers; undefined if it requires nothing. */
+  requirements: Requirements | undefined;
+  /** Whether introspection shows viewers only the types and fields that they may see. */
+  hidesRefused: boolean;
   logger: Logger;
 }): Execute => {
-  const { schema, types, planner, clientOf, supergraph, overrideLabels, logger } = options;
+  const { schema, types, planner, clientOf, supergraph, overrideLabels, requirements, logger } = options;
   const known = new WeakMap<OperationDefinitionNode, KnownOperation>();
+  const schemaFor = options.hidesRefused ? createVisibleSchemas(schema, requirements) : () => schema;
 
   const knownOperation = (document: DocumentNode, operation: OperationDefinitionNode): KnownOperation => {
     const found = known.get(operation);
     if (found) return found;
+    const fragments = fragmentsOf(document);
     const created: KnownOperation = {
       operation,
-      fragments: fragmentsOf(document),
+      fragments,
       conditionVariables: conditionVariablesOf(document),
       introspection: splitIntrospection({ document, operation }).introspection,
+      requirements: requirementsOf(schema, requirements, { operation, fragments }),
       compiled: new Map(),
     };
     known.set(operation, created);
@@ -121,25 +139,24 @@ export const createExecutor = (options: {
     operation: KnownOperation,
     conditions: Conditions,
     labels: readonly string[],
+    outcome: string,
   ): Promise<CompiledOperation> => {
-    const { text, placeholders, names } = normalise(schema, operation, conditions, types.requiredNames);
+    const access = accessOf(schema, requirements, operation.requirements, outcome);
+    const normalised = normalise(schema, operation, conditions, types.requiredNames, access);
+    const { text, placeholders, names, refused } = normalised;
     const makePlan = () => planner.plan(text, labels);
     const plan =
       text === '' ? undefined : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
     const step =
       plan &&
       compilePlan(plan, {
-        schema,
-        operation: operation.operation,
-        placeholders,
-        types,
-        clientOf,
-        supergraph,
+        ...{ operation: operation.operation, placeholders, types, schema, access, clientOf, supergraph },
       });
     return {
       step,
       shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),
-      project: compileProjection(schema, operation, conditions, names),
+      project: compileProjection(schema, operation, conditions, names, access),
+      refused,
       planText: async () => (text === '' ? '' : prettyFormatQueryPlan(await makePlan())),
     };
   };
@@ -147,13 +164,15 @@ export const createExecutor = (options: {
   const compiledOperation = (
     operation: KnownOperation,
     variables: Readonly<Record<string, unknown>>,
+    context: RequestContext,
   ): Promise<CompiledOperation> => {
     const labels = overrideLabels();
-    let key = labels.join();
+    const outcome = requirements ? outcomeOf(requirements, operation.requirements, context) : '';
+    let key = labels.join() + outcome;
     for (const name of operation.conditionVariables) key += variables[name] === true ? '1' : '0';
     const found = operation.compiled.get(key);
     if (found) return found;
-    const compiling = compile(operation, variables, labels);
+    const compiling = compile(operation, variables, labels, outcome);
     if (operation.compiled.size >= maxCompiledForms) operation.compiled.clear();
     operation.compiled.set(key, compiling);
     compiling.catch(() => operation.compiled.delete(key));
@@ -164,7 +183,8 @@ export const createExecutor = (options: {
     const { operation, coerced } = checkOperation(schema, document, named, variables);
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const found = knownOperation(document, operation);
-    const { step, shares, project, planText } = await compiledOperation(found, coerced);
+    const compiled = await compiledOperation(found, coerced, context);
+    const { step, shares, project, refused, planText } = compiled;
     const execution: Execution = {
       context,
       variables: context.exactVariables ?? variables,
@@ -181,7 +201,9 @@ export const createExecutor = (options: {
       startedAt: explains ? performance.now() : 0,
     };
     if (step) await executeStep(step, execution);
-    const introspected = found.introspection ? introspect(schema, found.introspection, variables) : undefined;
+    const introspected = found.introspection
+      ? introspect(schemaFor(context), found.introspection, variables)
+      : undefined;
     const errors: ResponseError[] = [];
     const projection: Projection = {
       faults: execution.faults,
@@ -189,6 +211,7 @@ export const createExecutor = (options: {
       shared: execution.shared,
       texts: new Map(),
       errors,
+      refusal: refusalFor(context),
       path: [],
     };
     const data = project(execution.data, projection);
@@ -201,7 +224,11 @@ export const createExecutor = (options: {
       data,
       errors: introspected?.errors ? [...reported, ...introspected.errors] : reported,
       cacheHint: execution.cacheHint,
-      explanation: execution.reports && { plan: await planText(), fetches: execution.reports },
+      explanation: execution.reports && {
+        plan: await planText(),
+        fetches: execution.reports,
+        ...(refused.size > 0 && { refused: [...refused] }),
+      },
     };
   };
 };

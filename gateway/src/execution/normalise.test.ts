@@ -38,7 +38,7 @@ const normalised = (
     (definition): definition is OperationDefinitionNode => definition.kind === Kind.OPERATION_DEFINITION,
   );
   if (!operation) throw new Error('no operation');
-  const result = normalise(schema, { operation, fragments }, conditions, reservedNames);
+  const result = normalise(schema, { operation, fragments }, conditions, reservedNames, undefined);
   if (result.text !== '') expect(validate(schema, parse(result.text))).toEqual([]);
   return {
     text: result.text === '' ? '' : stripIgnoredCharacters(result.text),

@@ -20,6 +20,7 @@ import {
   type ValueNode,
 } from 'graphql';
 import { gatewayCode, refusedOperation } from '../errors.js';
+import type { Access } from './access.js';
 import { createNaming, fieldOf, type InternalNames } from './naming.js';
 
 /** The values of the variables that `@skip` and `@include` use. */
@@ -39,6 +40,8 @@ export interface NormalisedOperation {
   readonly placeholders: ReadonlyMap<string, ValueNode>;
   /** The response names that the text has for the client's fields. */
   readonly names: InternalNames;
+  /** Coordinates of the fields that were removed because the viewer may not see them. */
+  readonly refused: ReadonlySet<string>;
 }
 
 /**
@@ -56,6 +59,8 @@ const maxFields = 5_000;
  * - `@skip` and `@include` are applied.
  * - Selections of one field are merged, so that fragments which repeat each other do not multiply.
  * - `__typename` stands outside fragments, and only where the type is not known without it.
+ * - A field that the viewer may not see is removed. If the viewer may see it on some types of an interface,
+ *   each of these has it in a fragment.
  *
  * `reservedNames` are fields that the planner fetches with arguments of its own, for `@requires`; the
  * client's fields of these names always get another name. Throws OPERATION_TOO_COMPLEX if the operation has
@@ -66,11 +71,13 @@ export const normalise = (
   { operation, fragments }: ClientOperation,
   conditions: Conditions,
   reservedNames: ReadonlySet<string>,
+  access: Access | undefined,
 ): NormalisedOperation => {
   const root = schema.getRootType(operation.operation);
   if (!root) throw new Error('the schema has no root type for this operation');
   const naming = createNaming(schema, reservedNames);
   const isMutation = operation.operation === 'mutation';
+  const refused = new Set<string>();
   let fieldCount = 0;
 
   const write = (
@@ -104,12 +111,26 @@ export const normalise = (
     const byType = new Map<GraphQLCompositeType, SelectionSetNode[]>();
     const seen = new Set<SelectionSetNode>();
     let typename = false;
+    const addTo = (one: GraphQLCompositeType, set: SelectionSetNode): void => {
+      const known = byType.get(one);
+      if (!known) byType.set(one, [set]);
+      else if (!known.includes(set)) known.push(set);
+    };
     const add = (selection: SelectionNode): void => {
       if (!isIncluded(selection, conditions)) return;
       if (selection.kind === Kind.FIELD) {
         const definition = fieldOf(type, selection.name.value);
         if (selection.name.value === '__typename') typename = true;
         if (!definition) return;
+        const divided = access?.divide(type, definition.name);
+        if (divided) {
+          // What is written for an object depends on its type.
+          typename = true;
+          for (const one of divided.refused) refused.add(`${one.name}.${definition.name}`);
+          const set: SelectionSetNode = { kind: Kind.SELECTION_SET, selections: [selection] };
+          for (const one of divided.seen) addTo(one, set);
+          return;
+        }
         const name = naming.names.of(type, selection, isMutation && type === root);
         const known = fields.get(name);
         if (!known) {
@@ -126,11 +147,7 @@ export const normalise = (
       if (condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never))) {
         visit(fragment.selectionSet);
       } else if (doTypesOverlap(schema, condition, type)) {
-        for (const one of narrowed(type, condition)) {
-          const known = byType.get(one);
-          if (!known) byType.set(one, [fragment.selectionSet]);
-          else if (!known.includes(fragment.selectionSet)) known.push(fragment.selectionSet);
-        }
+        for (const one of narrowed(type, condition)) addTo(one, fragment.selectionSet);
       }
     };
     /**
@@ -162,6 +179,7 @@ export const normalise = (
       selections === '' ? '' : `${operation.operation}${definitions && `(${definitions})`}{${selections}}`,
     placeholders: naming.placeholders,
     names: naming.names,
+    refused,
   };
 };
 

@@ -15,6 +15,7 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
+import type { Access } from './access.js';
 import { collectFields } from './collect-fields.js';
 import type { Faults, PathStep, ResponseError } from './faults.js';
 import { leafText } from './leaves.js';
@@ -33,6 +34,8 @@ export interface Projection {
   /** What was written of them, by writer. */
   readonly texts: Map<Write, Map<object, string>>;
   readonly errors: ResponseError[];
+  /** The error of a field that the viewer may not see, without its path. */
+  readonly refusal: ResponseError;
   /** The client's path of the value that is being written, up to the current depth. */
   readonly path: PathStep[];
 }
@@ -67,22 +70,32 @@ interface WrittenField {
   readonly writer: Writer;
 }
 
+/** The fields of an object, or that the viewer may not see objects of its type. */
+type CompiledFields = readonly WrittenField[] | 'refused';
+
 /**
  * Compiles the projection of a client's operation: which fields the response has, in which order, and how
  * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit
- * its type, and a null where the schema does not accept it, is an error with the client's path.
+ * its type, and a null where the schema does not accept it, is an error with the client's path. So is what
+ * the viewer may not see: a field, or an object because of its type.
  */
 export const compileProjection = (
   schema: GraphQLSchema,
   { operation, fragments }: ClientOperation,
   conditions: Conditions,
   names: InternalNames,
+  access: Access | undefined,
 ): Project => {
   const rootType = schema.getRootType(operation.operation);
   if (!rootType) throw new Error('the schema has no root type for this operation');
   const isMutation = operation.operation === 'mutation';
 
-  const compileFields = (type: GraphQLObjectType, sets: readonly SelectionSetNode[]): WrittenField[] =>
+  /** `types` are all types that an object may have. Nothing is written that is refused on one of them. */
+  const compileFields = (
+    type: GraphQLObjectType,
+    sets: readonly SelectionSetNode[],
+    types: readonly GraphQLObjectType[] = [type],
+  ): WrittenField[] =>
     [...collectFields({ schema, fragments, conditions }, type, sets)].flatMap(
       ([responseName, nodes], index): WrittenField[] => {
         const [node] = nodes;
@@ -90,12 +103,19 @@ export const compileProjection = (
         const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
         const isRoot = type === rootType;
         const definition = fieldOf(type, node.name.value);
+        const isTypename = node.name.value === '__typename';
+        if (access && (definition || isTypename)) {
+          const isSeen = types.every((one) =>
+            definition ? access.seesField(one, definition.name) : access.seesType(one),
+          );
+          const isNonNull = !definition || isNonNullType(definition.type);
+          if (!isSeen) return [{ responseName, internalName: '', prefix, writer: refused(isNonNull) }];
+        }
         if (!definition) {
           const text = quote(type.name);
-          const write: Write =
-            node.name.value === '__typename'
-              ? () => text
-              : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
+          const write: Write = isTypename
+            ? () => text
+            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
           return [
             { responseName, internalName: '', prefix, writer: { write, clientPath: (path) => [...path] } },
           ];
@@ -164,14 +184,26 @@ export const compileProjection = (
   });
 
   const compileObject = (type: GraphQLCompositeType, selectionSets: readonly SelectionSetNode[]): Writer => {
-    const byType = new Map<string, readonly WrittenField[]>();
+    const byType = new Map<string, CompiledFields>();
     /** Compiled when the first object of a type is written: most members of a large union never are. */
-    const fieldsOf = (concrete: GraphQLObjectType): readonly WrittenField[] => {
+    const fieldsOf = (concrete: GraphQLObjectType): CompiledFields => {
       const known = byType.get(concrete.name);
       if (known) return known;
-      const fields = compileFields(concrete, selectionSets);
+      const fields =
+        access?.seesType(concrete) === false ? 'refused' : compileFields(concrete, selectionSets);
       byType.set(concrete.name, fields);
       return fields;
+    };
+    /**
+     * Returns the fields of an object without `__typename`. It was asked for fields of the interface alone,
+     * which all its types have.
+     */
+    const fieldsOfAny = (): CompiledFields => {
+      const types = isAbstractType(type) ? schema.getPossibleTypes(type) : [];
+      const [first] = types;
+      if (!first) return [];
+      if (!access) return fieldsOf(first);
+      return types.every(access.seesType) ? compileFields(first, selectionSets, types) : 'refused';
     };
     const typeOf = isAbstractType(type) ? runtimeType(schema, type) : () => type;
     /** A subgraph with an interface object gives the interface's name as type. */
@@ -181,12 +213,14 @@ export const compileProjection = (
       if (name === undefined) return [];
       const candidates = isObjectType(type) ? [type] : schema.getPossibleTypes(type);
       for (const candidate of candidates) {
-        const field = fieldsOf(candidate).find(({ internalName }) => internalName === name);
+        const fields = fieldsOf(candidate);
+        if (fields === 'refused') continue;
+        const field = fields.find(({ internalName }) => internalName === name);
         if (field) return [field.responseName, ...field.writer.clientPath(rest)];
       }
       return [];
     };
-    let last: { readonly type: GraphQLObjectType; readonly fields: readonly WrittenField[] } | undefined;
+    let last: { readonly type: GraphQLObjectType | undefined; readonly fields: CompiledFields } | undefined;
     const write: Write = (value, _container, _key, projection, depth) => {
       if (
         typeof value !== 'object' ||
@@ -197,9 +231,12 @@ export const compileProjection = (
         return reportInvalid(projection, depth, 'no object');
       }
       const object = value as Record<string, unknown>;
-      const concrete = typeOf(object) ?? (isOfInterface(object) ? firstType(schema, type) : undefined);
-      if (!concrete) return reportInvalid(projection, depth, 'an object of an unknown type');
-      if (last?.type !== concrete) last = { type: concrete, fields: fieldsOf(concrete) };
+      const concrete = typeOf(object);
+      if (!concrete && !isOfInterface(object))
+        return reportInvalid(projection, depth, 'an object of an unknown type');
+      if (!last || last.type !== concrete)
+        last = { type: concrete, fields: concrete ? fieldsOf(concrete) : fieldsOfAny() };
+      if (last.fields === 'refused') return reportRefused(projection, depth);
       return writeFields(last.fields, object, projection, depth);
     };
     return { write, clientPath };
@@ -248,13 +285,6 @@ const runtimeType = (schema: GraphQLSchema, type: GraphQLAbstractType) => {
     types.get(object['__typename'] as string);
 };
 
-/**
- * Returns any type of an interface. An object without `__typename` was asked for fields of the interface
- * alone, which all its types have.
- */
-const firstType = (schema: GraphQLSchema, type: GraphQLCompositeType): GraphQLObjectType | undefined =>
-  isAbstractType(type) ? schema.getPossibleTypes(type)[0] : undefined;
-
 const compileLeaf = (type: GraphQLLeafType): Writer => {
   const toText = leafText(type);
   return {
@@ -275,5 +305,20 @@ const invalidValue = (path: readonly PathStep[], what: string): ResponseError =>
 /** Reports a value that does not fit its type, and becomes null. */
 const reportInvalid = (projection: Projection, depth: number, what: string): string | undefined => {
   projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
+  return undefined;
+};
+
+/** The writer of a field that the viewer may not see. */
+const refused = (isNonNull: boolean): Writer => ({
+  write: (_value, _container, _key, projection, depth) => {
+    reportRefused(projection, depth);
+    return isNonNull ? undefined : 'null';
+  },
+  clientPath: (path) => [...path],
+});
+
+/** Reports what the viewer may not see, and becomes null. */
+const reportRefused = (projection: Projection, depth: number): string | undefined => {
+  projection.errors.push({ ...projection.refusal, path: projection.path.slice(0, depth + 1) });
   return undefined;
 };

@@ -8,6 +8,8 @@ export interface TypeConditions {
   isObjectType(typename: unknown): boolean;
   /** Returns the keys of a type in a subgraph: for each, the names of its fields without those below them. */
   keysOf(subgraph: string, type: string): readonly (readonly string[])[];
+  /** Returns true if a field is a key of the type in any subgraph, or a part of one. */
+  isKey(type: string, field: string): boolean;
   /** Names of fields that the planner may fetch for itself: those of keys, `@requires` and `@provides`. */
   readonly requiredNames: ReadonlySet<string>;
 }
@@ -37,6 +39,11 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
     }
   }
   const keys = readKeys(supergraph);
+  const keyFields = new Set<string>();
+  for (const [coordinate, ofType] of keys) {
+    const type = coordinate.slice(coordinate.lastIndexOf(' ') + 1);
+    for (const name of ofType.flat()) keyFields.add(`${type}.${name}`);
+  }
   const requiredNames = new Set<string>();
   visit(supergraph, {
     Directive: ({ name: directive, arguments: args = [] }) => {
@@ -49,6 +56,7 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
   });
   return {
     requiredNames,
+    isKey: (type, field) => keyFields.has(`${type}.${field}`),
     keysOf: (subgraph, type) => keys.get(`${subgraph} ${type}`) ?? [],
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,

@@ -1,37 +1,37 @@
-import { Kind, type DirectiveNode, type DocumentNode } from 'graphql';
+import type { DocumentNode } from 'graphql';
+import { readLinks } from './links.js';
+
+/** Specifications that protect fields, with the versions that the executor enforces. */
+const protectingSpecs: ReadonlyMap<string, string> = new Map([
+  ['authenticated', 'v0.1'],
+  ['requiresScopes', 'v0.1'],
+  ['policy', 'v0.1'],
+]);
 
 /** Specifications that `@apollo/gateway` refuses and our executor executes. */
-const executedSpecs: ReadonlySet<string> = new Set(['context']);
-
-/** Specifications that protect fields. Nothing enforces them yet. */
-const protectingSpecs: ReadonlySet<string> = new Set(['authenticated', 'requiresScopes', 'policy']);
+const executedSpecs: ReadonlySet<string> = new Set(['context', ...protectingSpecs.keys()]);
 
 /**
- * Returns the SDL as `@apollo/gateway` loads it: without the `for:` of those `@link`s that our executor
- * executes. Throws if the supergraph protects fields: they would be served without protection.
+ * Returns the SDL as `@apollo/gateway` loads it for an executor: for ours without the `for:` of those
+ * `@link`s that it executes. Throws if the supergraph protects fields and the executor would not enforce it.
  */
-export const loadableSdl = (sdl: string, supergraph: DocumentNode): string => {
+export const loadableSdl = (sdl: string, supergraph: DocumentNode, executor: 'own' | 'stock'): string => {
   let loadable = sdl;
-  for (const definition of supergraph.definitions) {
-    if (definition.kind !== Kind.SCHEMA_DEFINITION) continue;
-    for (const directive of definition.directives ?? []) {
-      const url = directive.name.value === 'link' ? urlOf(directive) : undefined;
-      const spec = url === undefined ? undefined : /\/([^/]+)\/v[\d.]+$/.exec(url)?.[1];
-      if (url === undefined || spec === undefined) continue;
-      if (protectingSpecs.has(spec)) {
-        throw new Error(
-          `the supergraph uses @${spec}, which this gateway does not enforce. Remove it from the subgraphs, or protect these fields in their resolvers.`,
-        );
-      }
-      if (executedSpecs.has(spec)) loadable = withoutPurpose(loadable, url);
+  for (const { url, spec, version } of readLinks(supergraph)) {
+    const enforced = protectingSpecs.get(spec);
+    if (enforced !== undefined && executor === 'stock') {
+      throw new Error(
+        `the supergraph uses @${spec}, which the stock executor does not enforce. Remove EXECUTOR=stock.`,
+      );
     }
+    if (enforced !== undefined && version !== enforced) {
+      throw new Error(
+        `the supergraph uses ${version} of @${spec}, and this gateway enforces only ${enforced}. Compose it with the version of federation that supergraph.yaml names.`,
+      );
+    }
+    if (executedSpecs.has(spec) && executor === 'own') loadable = withoutPurpose(loadable, url);
   }
   return loadable;
-};
-
-const urlOf = ({ arguments: args = [] }: DirectiveNode): string | undefined => {
-  const value = args.find(({ name }) => name.value === 'url')?.value;
-  return value?.kind === Kind.STRING ? value.value : undefined;
 };
 
 const withoutPurpose = (sdl: string, url: string): string => {

@@ -19,6 +19,7 @@ import { loadableSdl } from './features.js';
 import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
+import { readRequirements } from './requirements.js';
 
 /** A supergraph that is ready to be served. */
 export interface LoadedSupergraph {
@@ -45,17 +46,16 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets'>;
+  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets' | 'introspection'>;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
-  const { executor, subgraphUrls, overrideLabels } = settings;
+  const { executor, subgraphUrls, overrideLabels, introspection } = settings;
   const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
-    // The stock executor refuses what it does not execute itself.
-    sdl: executor === 'stock' ? sdl : loadableSdl(sdl, document),
+    sdl: loadableSdl(sdl, document, executor),
     validate,
     logger,
     clientOf: ({ name, url: routingUrl }) => {
@@ -103,6 +103,8 @@ export const loadSupergraph = async (options: {
     },
     supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),
+    requirements: readRequirements(document),
+    hidesRefused: introspection === 'visible',
     logger,
   });
   return {
