@@ -31,8 +31,8 @@ const hashBytes = 32;
 /** How many hashes are computed at once. libuv's pool has four threads, which files and DNS need, too. */
 const maxRunning = 2;
 
-/** How many may wait: about three seconds of work, which fits into the deadline of a request. */
-const maxWaiting = 30;
+/** How many may wait: two to five seconds of work, which fits into the deadline of a request. */
+const maxWaiting = 20;
 
 /** Computes scrypt in libuv's pool, so that the event loop goes on. */
 const derive = (password: string, salt: Buffer, { ln, r, p }: Cost): Promise<Buffer> =>
@@ -45,7 +45,7 @@ const derive = (password: string, salt: Buffer, { ln, r, p }: Cost): Promise<Buf
   });
 
 /**
- * Creates the hasher. At most two hashes are computed at once and thirty wait, so that a burst of logins
+ * Creates the hasher. At most two hashes are computed at once and twenty wait, so that a burst of logins
  * needs 64 MiB at most; further calls are refused. `compute` is scrypt; a test passes its own.
  */
 export const createPasswordHasher = (compute = derive): PasswordHasher => {

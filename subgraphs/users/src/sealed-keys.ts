@@ -44,9 +44,7 @@ export const createKeySealer = (secret: string | undefined): KeySealer => {
         const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), {
           authTagLength: tagBytes,
         });
-        decipher
-          .setAAD(Buffer.from(id))
-          .setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
+        decipher.setAAD(Buffer.from(id)).setAuthTag(bytes.subarray(nonceBytes, nonceBytes + tagBytes));
         text = Buffer.concat([
           decipher.update(bytes.subarray(nonceBytes + tagBytes)),
           decipher.final(),

@@ -152,9 +152,7 @@ const addRefreshToken = async (
   now: Date,
 ): Promise<NewRefreshToken> => {
   const refreshToken = randomBytes(32).toString('base64url');
-  const expiresAt = new Date(
-    Math.min(now.getTime() + refreshTokenLifetimeMs, session.expiresAt.getTime()),
-  );
+  const expiresAt = new Date(Math.min(now.getTime() + refreshTokenLifetimeMs, session.expiresAt.getTime()));
   await tx.refreshToken.create({
     data: { hash: hashOf(refreshToken), sessionId: session.id, expiresAt },
   });

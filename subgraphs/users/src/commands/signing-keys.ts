@@ -54,7 +54,13 @@ export const createSigningKeys = (tools: {
   const add = async (tx: Prisma.TransactionClient, signsFrom: Date): Promise<string> => {
     const { id, publicKey, sealedKey } = await sealer.create();
     await tx.signingKey.create({
-      data: { id, publicKey: publicKey as Prisma.InputJsonObject, sealedKey, createdAt: clock.now(), signsFrom },
+      data: {
+        id,
+        publicKey: publicKey as Prisma.InputJsonObject,
+        sealedKey,
+        createdAt: clock.now(),
+        signsFrom,
+      },
     });
     return id;
   };
