@@ -64,6 +64,21 @@ TEST_SEED repeats a run.
                                          its viewers are <producer>:<user>
                      --data <folder>     use the embedded databases in this folder instead of those in .data
 `,
+  users: `Works on the database of the subgraph users.
+
+  npm run users -- create-admin <login> [--name <name>] [--password-stdin]
+                                         open an account with the role ADMIN; its password is the first line of standard
+                                         input, or random and printed once
+  npm run users -- grant <login> <EDITOR or ADMIN>
+                                         give an account a role: EDITOR changes the catalogue, ADMIN accounts as well
+  npm run users -- revoke <login> <EDITOR or ADMIN>
+                                         take a role from an account
+  npm run users -- keys list             the keys that sign access tokens
+  npm run users -- keys rotate           add a key, which signs in ten minutes; nobody is logged out
+  npm run users -- keys replace          make a new key and delete all others, for a key that leaked; access tokens are
+                                         refused at once, sessions go on
+                   --data <folder>       use the embedded databases in this folder instead of those in .data
+`,
   events: `Shows and repairs the events of all subgraphs, each in its own database.
 
   npm run events -- lag                  the events that are still on their way: unpublished, not consumed yet, dead

@@ -1,4 +1,6 @@
-/** How long an access token is accepted. It is also the longest time until a lost role or session is in effect. */
+/**
+ * How long an access token is accepted: the longest time until the loss of a role or a session is in effect.
+ */
 export const accessTokenLifetimeMs = 10 * 60 * 1000;
 
 /** How far the clocks of the machines may differ. */

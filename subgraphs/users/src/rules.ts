@@ -15,6 +15,9 @@ export const toLogin = (text: string): string | undefined => {
   return /^[a-z0-9][a-z0-9._+@-]{2,63}$/.test(login) && /^[\x21-\x7e]+$/.test(text) ? login : undefined;
 };
 
+/** Returns how many characters a text has: code points, not UTF-16 units. */
+const lengthOf = (text: string): number => Array.from(text).length;
+
 /** Returns the login of a new account in lower case. Throws the refusal `BAD_USER_INPUT`. */
 export const checkLogin = (text: string): string => {
   const login = toLogin(text);
@@ -30,7 +33,7 @@ export const checkLogin = (text: string): string => {
 export const isTooLong = (password: string): boolean => {
   // A character has two UTF-16 units at most.
   if (password.length > 2 * maxPasswordLength) return true;
-  return [...password].length > maxPasswordLength;
+  return lengthOf(password) > maxPasswordLength;
 };
 
 /**
@@ -38,7 +41,7 @@ export const isTooLong = (password: string): boolean => {
  * Throws the refusal `BAD_USER_INPUT`, which names the argument `field`.
  */
 export const checkPassword = (password: string, login: string, field: string): void => {
-  if (isTooLong(password) || [...password].length < minPasswordLength) {
+  if (isTooLong(password) || lengthOf(password) < minPasswordLength) {
     throw new Refusal(
       refusalCode.badUserInput,
       `A password has from ${minPasswordLength} to ${maxPasswordLength} characters. Choose another one.`,
@@ -56,7 +59,7 @@ export const checkPassword = (password: string, login: string, field: string): v
  */
 export const checkName = (text: string, field: string): string => {
   const name = text.length > 4 * maxNameLength ? '' : text.trim().normalize('NFC');
-  const { length } = [...name];
+  const length = lengthOf(name);
   if (length >= 1 && length <= maxNameLength && !/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(name))
     return name;
   throw new Refusal(
@@ -66,7 +69,7 @@ export const checkName = (text: string, field: string): string => {
   );
 };
 
-/** Returns the refusal for an unknown login and for a wrong password; a client cannot tell them apart. */
+/** Returns the refusal for an unknown login and for a wrong password; which a client cannot distinguish. */
 export const invalidCredentials = (): Refusal =>
   new Refusal(codes.invalidCredentials, 'Login and password do not belong together. Check both.');
 

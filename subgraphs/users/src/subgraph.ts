@@ -42,7 +42,13 @@ export const users: SubgraphDefinition<Context> = {
       parts: [
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         // The first key is published before anybody asks for it.
-        { name: 'signing key', start: async () => void (await keys.current()), stop: async () => undefined },
+        {
+          name: 'signing key',
+          start: async () => {
+            await keys.current();
+          },
+          stop: async () => undefined,
+        },
         ...accountCommands.parts,
         ...sessions.parts,
       ],

@@ -219,7 +219,7 @@ describe('the end of sessions', () => {
     expect(codeOf(await world.attempt.refresh(refreshToken))).toBe('REFRESH_TOKEN_INVALID');
     expect(codeOf(await world.attempt.login('change'))).toBe('INVALID_CREDENTIALS');
     expect(await world.login('change', next)).toHaveProperty('accessToken');
-    // A repeat after a lost response gets the stored answer, although the present password is another one now.
+    // A repeat after a lost response gets the stored answer, although the password is another one now.
     expect(await world.attempt.changePassword(id, password, next, 'k')).toEqual(changed);
   });
 

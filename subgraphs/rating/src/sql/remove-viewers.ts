@@ -1,4 +1,7 @@
-/** Returns at most $2 movies of which the viewer $1 has a vote: one that counts, a retracted or a superseded one. */
+/**
+ * Returns at most $2 movies of which the viewer $1 has a vote: one that counts, a retracted or a superseded
+ * one.
+ */
 export const findVotesOfViewer = `
   SELECT movie_id AS "movieId" FROM (
     (SELECT movie_id FROM rating WHERE viewer_id = $1 AND score IS NOT NULL LIMIT $2::int)
@@ -8,8 +11,8 @@ export const findVotesOfViewer = `
   LIMIT $2::int`;
 
 /**
- * Deletes the retracted and superseded votes of the viewer $1 for the movies $2 (text[]), whose aggregates the
- * transaction has locked. None of them counts.
+ * Deletes the retracted and superseded votes of the viewer $1 for the movies $2 (text[]), whose aggregates
+ * the transaction has locked. None of them counts.
  */
 export const deleteVotes = `
   WITH superseded AS (

@@ -56,7 +56,7 @@ export const createSigningKeys = (tools: {
     await tx.signingKey.create({
       data: {
         id,
-        publicKey: publicKey as Prisma.InputJsonObject,
+        publicKey: publicKey,
         sealedKey,
         createdAt: clock.now(),
         signsFrom,
