@@ -27,7 +27,7 @@ const names = ['metadata', 'rating'] as const;
 const schemaOf = (name: string) =>
   parse(readFileSync(join(root, 'subgraphs', name, 'schema.graphql'), 'utf8'));
 
-/** The root fields of users. Most need an account or a token; tests/flows/delete-account.test.ts stops users. */
+/** The root fields of users. Most need an account or a token; flows/delete-account.test.ts stops users. */
 const ofUsers = new Set(
   schemaOf('users').definitions.flatMap((definition) =>
     definition.kind === Kind.OBJECT_TYPE_DEFINITION && /^(Query|Mutation)$/.test(definition.name.value)
