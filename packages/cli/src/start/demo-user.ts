@@ -20,6 +20,7 @@ export const jwtIssuersOf = (usersUrl: string): string =>
       issuer: tokenVariables.TOKEN_ISSUER,
       audience: tokenVariables.TOKEN_AUDIENCE,
       jwksUrl: `${usersUrl}/.well-known/jwks.json`,
+      typ: 'at+jwt',
     },
   ]);
 
