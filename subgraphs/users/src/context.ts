@@ -3,6 +3,7 @@ import type { AccountCommands } from './commands/accounts.js';
 import type { SessionCommands } from './commands/sessions.js';
 import type { PrismaClient } from './generated/prisma/client.js';
 import type { Loaders } from './loaders.js';
+import type { PasswordTurn } from './password-turn.js';
 
 /** What every resolver of users gets: the viewer, and what it reads and writes with. */
 export interface Context {
@@ -11,4 +12,5 @@ export interface Context {
   readonly loaders: Loaders;
   readonly accounts: AccountCommands;
   readonly sessions: SessionCommands;
+  readonly passwordTurn: PasswordTurn;
 }

@@ -11,6 +11,7 @@ import { PrismaClient } from './generated/prisma/client.js';
 import { keysMaxAgeSeconds } from './key-times.js';
 import { createLoaders } from './loaders.js';
 import { migrations } from './migrations.js';
+import { createPasswordTurn } from './password-turn.js';
 import { createPasswordHasher } from './passwords.js';
 import { resolvers } from './resolvers/index.js';
 import { createKeySealer } from './sealed-keys.js';
@@ -35,7 +36,10 @@ export const users: SubgraphDefinition<Context> = {
     const sessions = createSessionCommands({ ...tools, accessTokens });
     const loaders = createLoaders({ prisma });
     return {
-      context: (viewer) => ({ viewer, prisma, loaders, accounts: accountCommands, sessions }),
+      context: (viewer) => ({
+        ...{ viewer, prisma, loaders, accounts: accountCommands, sessions },
+        passwordTurn: createPasswordTurn(),
+      }),
       documents: [
         { path: '/.well-known/jwks.json', maxAgeSeconds: keysMaxAgeSeconds, read: () => keys.published() },
       ],

@@ -70,6 +70,24 @@ describe('login', () => {
     await prisma.$disconnect();
   });
 
+  it('a request may send one password: with aliases it cannot try several', async () => {
+    await world.register('aliases');
+    const { data, errors } = await world.subgraph.ask(
+      `mutation ($right: String!) {
+        one: login(login: "aliases", password: "wrong horse battery") { me { login } }
+        two: login(login: "aliases", password: $right) { me { login } }
+        three: register(input: { login: "aliases.2", password: $right, name: "Ann" }) { me { login } }
+      }`,
+      { right: password },
+    );
+    expect(data).toEqual({ one: null, two: null, three: null });
+    expect(errors?.map(({ extensions }) => extensions?.['code'])).toEqual([
+      'INVALID_CREDENTIALS',
+      'BAD_USER_INPUT',
+      'BAD_USER_INPUT',
+    ]);
+  });
+
   it('of a hundred logins at once some succeed, and the others are refused with OVERLOADED', async () => {
     await world.register('busy');
     const codes = (await Promise.all(Array.from({ length: 100 }, () => world.attempt.login('busy')))).map(

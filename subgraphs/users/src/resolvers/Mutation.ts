@@ -4,11 +4,15 @@ import type { Context } from '../context.js';
 import type { MutationResolvers } from '../generated/resolvers.js';
 
 export const Mutation: MutationResolvers = {
-  register: async (_root, { input, idempotencyKey }, { accounts }) => ({
-    me: await accounts.register(input, idempotencyKey ?? null),
-  }),
+  register: async (_root, { input, idempotencyKey }, { accounts, passwordTurn }) => {
+    passwordTurn();
+    return { me: await accounts.register(input, idempotencyKey ?? null) };
+  },
 
-  login: (_root, { login, password }, { sessions }) => sessions.login(login, password),
+  login: (_root, { login, password }, { sessions, passwordTurn }) => {
+    passwordTurn();
+    return sessions.login(login, password);
+  },
 
   refresh: async (_root, { refreshToken }, { sessions }) => ({
     tokens: await sessions.refresh(refreshToken),
@@ -24,17 +28,17 @@ export const Mutation: MutationResolvers = {
     me: await context.accounts.updateProfile(senderOf(context, idempotencyKey), input),
   }),
 
-  changePassword: async (_root, { currentPassword, newPassword, idempotencyKey }, context) => ({
-    endedSessions: await context.accounts.changePassword(
-      senderOf(context, idempotencyKey),
-      currentPassword,
-      newPassword,
-    ),
-  }),
+  changePassword: async (_root, { currentPassword, newPassword, idempotencyKey }, context) => {
+    const sender = senderOf(context, idempotencyKey);
+    context.passwordTurn();
+    return { endedSessions: await context.accounts.changePassword(sender, currentPassword, newPassword) };
+  },
 
-  deleteAccount: async (_root, { password, idempotencyKey }, context) => ({
-    deletedUserId: await context.accounts.deleteAccount(senderOf(context, idempotencyKey), password),
-  }),
+  deleteAccount: async (_root, { password, idempotencyKey }, context) => {
+    const sender = senderOf(context, idempotencyKey);
+    context.passwordTurn();
+    return { deletedUserId: await context.accounts.deleteAccount(sender, password) };
+  },
 };
 
 /** Refuses a request without a viewer. */
