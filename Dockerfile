@@ -2,7 +2,7 @@
 #
 #   docker build --build-arg SERVICE=gateway --tag cinegraph/gateway:0.1.0 .
 #
-# SERVICE is the folder of its workspace: gateway, subgraphs/metadata, subgraphs/rating, or one that you add.
+# SERVICE is the folder of its workspace: gateway, subgraphs/metadata, subgraphs/rating, subgraphs/users, or one that you add.
 # `.ci/images` builds all of them with podman, looks into them and starts them.
 
 # An exact version. Pin its digest where a registry can be reached:

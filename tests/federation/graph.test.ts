@@ -24,7 +24,8 @@ const create = async (title: string): Promise<string> => {
 };
 
 /** Without the statements of rating that look for votes to move. */
-const requestStatements = (work: () => Promise<unknown>) => statementsDuring(work, /"vote_move"/);
+const requestStatements = (work: () => Promise<unknown>) =>
+  statementsDuring(work, /"vote_move"|"deleted_viewer"/);
 
 const rate = (movieId: string, viewer: string, score: number) =>
   graph.ask(

@@ -4,7 +4,7 @@ import { subgraphVariable } from '@cinegraph/service/env';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
-import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
@@ -30,7 +30,6 @@ beforeAll(async () => {
       POSTGRES_PASSWORD: 'not used: the databases are outside',
       SUBGRAPH_KEY: testSubgraphKey,
       KAFKA_BROKERS: '',
-      JWT_ISSUERS: testIssuer,
       ...(await createDatabases()),
     },
     outside: ['postgres', 'kafka'],
@@ -88,10 +87,18 @@ describe('the services of docker-compose.yml, as plain processes', () => {
 
   it('in production a viewer needs a token of an issuer, and subgraphs answer only the gateway', async () => {
     const vote = 'mutation { submitRating(movieId: "vega:1", score: 9) { rating { score } } }';
-    expect(await ask(vote, bearerOf('ann'))).toMatchObject({
+    const password = 'correct horse battery';
+    await ask(
+      `mutation { register(input: {login: "ann", password: "${password}", name: "Ann"}) { me { login } } }`,
+    );
+    const { data } = await ask(
+      `mutation { login(login: "ann", password: "${password}") { tokens { accessToken } } }`,
+    );
+    const { accessToken } = (data as { login: { tokens: { accessToken: string } } }).login.tokens;
+    expect(await ask(vote, { authorization: `Bearer ${accessToken}` })).toMatchObject({
       data: { submitRating: { rating: { score: 9 } } },
     });
-    for (const headers of [{}, { 'x-viewer-id': 'ann' }, { authorization: 'Bearer ann' }]) {
+    for (const headers of [{}, { 'x-viewer-id': 'ann' }, bearerOf('ann'), { authorization: 'Bearer ann' }]) {
       const { errors = [] } = await ask(vote, headers);
       expect(errors[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
     }

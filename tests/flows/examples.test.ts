@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -130,10 +131,49 @@ describe('the saved operations', () => {
     );
   });
 
+  const password = 'correct horse battery';
+  const account = async () => {
+    const login = `example-${randomUUID()}`;
+    const { data, errors } = await graph.ask(
+      `mutation ($input: RegisterInput!) { register(input: $input) { me { user { id } } } }`,
+      { input: { login, password, name: 'Ann' } },
+    );
+    if (errors) throw new Error(JSON.stringify(errors));
+    const { id } = (data as { register: { me: { user: { id: string } } } }).register.me.user;
+    return { login, id };
+  };
+  const refreshToken = async () => {
+    const { data } = await graph.ask(
+      'mutation ($login: String!, $password: String!) { login(login: $login, password: $password) { tokens { refreshToken } } }',
+      { login: (await account()).login, password },
+    );
+    return (data as { login: { tokens: { refreshToken: string } } }).login.tokens.refreshToken;
+  };
+  /** The saved operations that a viewer with an account sends. */
+  const ofAccount = new Set(
+    ['me', 'update-profile', 'change-password', 'logout-everywhere', 'delete-account'].map(
+      (name) => `${name}.graphql`,
+    ),
+  );
+  /** What a person puts in, by what stands in the saved operation. */
+  const placeholders: Readonly<Record<string, () => Promise<string>>> = {
+    '<id from create-movie>': () => create({ title: 'To be changed' }),
+    '<a new login>': async () => `example-${randomUUID()}`,
+    '<login from register>': async () => (await account()).login,
+    '<refreshToken from login>': refreshToken,
+  };
+  const filled = async <Values extends Record<string, unknown>>(values: Values): Promise<Values> => {
+    let text = JSON.stringify(values);
+    for (const [placeholder, value] of Object.entries(placeholders)) {
+      if (text.includes(placeholder)) text = text.replaceAll(placeholder, await value());
+    }
+    return JSON.parse(text) as Values;
+  };
+
   it.each(files)('the saved operation $name succeeds for an editor with its own variables', async (file) => {
-    const variables = { ...file.variables };
-    if (variables['id']?.startsWith('<') === true) variables['id'] = await create({ title: 'To be changed' });
-    const { data, errors, status } = await graph.ask(file.text, variables, editor);
+    const variables = await filled(file.variables);
+    const headers = ofAccount.has(file.name) ? bearerOf((await account()).id) : editor;
+    const { data, errors, status } = await graph.ask(file.text, variables, headers);
     expect({ status, errors }).toEqual({ status: 200, errors: undefined });
     for (const answered of Object.values(data!)) expect(answered).not.toBeNull();
   });

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +70,16 @@ describe('npm start', () => {
     const { status, body } = await ask(gateway, query);
     expect({ status, errors: body.errors }).toEqual({ status: 200, errors: undefined });
     expect(JSON.stringify(body.data)).toMatch(/"title":"[^"]+","aggregatedRating":\{"count":\d+/);
+    await run.prints(/login demo, password \S+/);
+    const [, password = ''] = /login demo, password (\S+)/.exec(run.output()) ?? [];
+    const login = await ask(
+      gateway,
+      `mutation { login(login: "demo", password: "${password}") { me { login roles } tokens { accessToken } } }`,
+    );
+    expect(login.body).toMatchObject({ data: { login: { me: { login: 'demo', roles: ['USER'] } } } });
+    const secrets = join(data, 'secrets.json');
+    expect((await stat(secrets)).mode & 0o777).toBe(0o600);
+    expect(await readFile(secrets, 'utf8')).toContain(password);
     const processes = await run.processes();
     // PostgreSQL, the gateway and the subgraphs.
     expect(processes).toHaveLength(2 + subgraphs.length);
@@ -101,6 +111,8 @@ describe('npm start', () => {
     run.signal('SIGINT');
     expect(await run.ended).toBe(0);
     expect(await stillAlive(now)).toEqual([]);
+    // The password of the demo user is shown by the first start only.
+    expect(run.output()).not.toContain('password');
   });
 
   it('npm start recovers after it was killed, and no other process may use its data meanwhile', async () => {

@@ -27,7 +27,7 @@ const supergraphPath = fileURLToPath(new URL('../../gateway/supergraph.graphql',
 /** The gateway and all subgraphs in the test's process, each subgraph on a database of its own. */
 export interface TestGraph {
   readonly url: string;
-  readonly subgraphs: Readonly<Record<'metadata' | 'rating', TestSubgraph>>;
+  readonly subgraphs: Readonly<Record<'metadata' | 'rating' | 'users', TestSubgraph>>;
   readonly ask: (
     query: string,
     variables?: Record<string, unknown>,
@@ -40,7 +40,8 @@ export interface TestGraph {
 
 /** Starts them. Without a broker, events wait in the outboxes. */
 export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): Promise<TestGraph> => {
-  const subgraphs = {} as Record<'metadata' | 'rating', TestSubgraph> & Record<string, TestSubgraph>;
+  const subgraphs = {} as Record<'metadata' | 'rating' | 'users', TestSubgraph> &
+    Record<string, TestSubgraph>;
   for (const name of names) subgraphs[name] = await startTestSubgraph(await definitionOf(name), options);
   const gateway = await startGateway(
     readConfig({

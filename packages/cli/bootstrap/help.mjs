@@ -14,7 +14,8 @@ export const helpOf = {
 
 It installs and builds what is missing, and fills empty databases with the default catalogue. Ctrl-C stops everything.
 DATABASE_URL_<NAME> puts a subgraph on a PostgreSQL of your own, and DATABASE_URL_EVENTS the event log. With
-KAFKA_BROKERS, Kafka is the broker, and there is no event log.
+KAFKA_BROKERS, Kafka is the broker, and there is no event log. The first start makes a demo user with a random password,
+and shows it once; NODE_ENV=production makes none.
 `,
   test: `Runs the tests. It installs and builds what is missing.
 
@@ -63,6 +64,21 @@ TEST_SEED repeats a run.
   npm run ratings -- key <producer>      print the key with which an external producer signs its events, as base64url;
                                          its viewers are <producer>:<user>
                      --data <folder>     use the embedded databases in this folder instead of those in .data
+`,
+  users: `Works on the database of the subgraph users.
+
+  npm run users -- create-admin <login> [--name <name>] [--password-stdin]
+                                         open an account with the role ADMIN; its password is the first line of standard
+                                         input, or random and printed once
+  npm run users -- grant <login> <EDITOR or ADMIN>
+                                         give an account a role: EDITOR changes the catalogue, ADMIN accounts as well
+  npm run users -- revoke <login> <EDITOR or ADMIN>
+                                         take a role from an account
+  npm run users -- keys list             the keys that sign access tokens
+  npm run users -- keys rotate           add a key, which signs in ten minutes; nobody is logged out
+  npm run users -- keys replace          make a new key and delete all others, for a key that leaked; access tokens are
+                                         refused at once, sessions go on
+                   --data <folder>       use the embedded databases in this folder instead of those in .data
 `,
   events: `Shows and repairs the events of all subgraphs, each in its own database.
 
@@ -156,6 +172,7 @@ npm test                        all tests; test:unit and test:integration are pa
 npm run import -- <source>      read a source into the databases
 npm run movies -- <word>        twice, join, part: movies of several sources that are one film
 npm run ratings -- <word>       rebuild, produce, key: work on the ratings
+npm run users -- <word>         create-admin, grant, revoke, keys: accounts, roles and the keys of access tokens
 npm run events -- <word>        lag, outbox, dlq, backfill: show and repair the events of all subgraphs
 npm run kafka                   a real Apache Kafka on this machine
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
@@ -168,5 +185,5 @@ npm run test:faults             run the fault tests
 npm run lint, npm run types     checks that run nothing
 
 Each of the commands up to test:faults prints its help with: npm run <command> -- --help
-start, import, movies, ratings and events keep their data in .data, or in the folder of --data <folder>.
+start, import, movies, ratings, users and events keep their data in .data, or in the folder of --data <folder>.
 `;

@@ -27,6 +27,8 @@ export const perform = async (
       return (await import('./jobs.js')).runSubgraphCommand('metadata', args, signal);
     case 'ratings':
       return (await import('./jobs.js')).runSubgraphCommand('rating', args, signal);
+    case 'users':
+      return (await import('./jobs.js')).runSubgraphCommand('users', args, signal);
     default:
       throw new Error(`there is no command ${command}`);
   }

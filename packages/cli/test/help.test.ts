@@ -84,12 +84,13 @@ describe('--help', () => {
     for (const source of sources) expect(stdout).toContain(`npm run import -- ${source} `);
   });
 
-  it.each(['rating main', 'rating events', 'metadata main', 'metadata events'])(
+  it.each(['rating', 'metadata', 'users'].flatMap((name) => [`${name} main`, `${name} events`]))(
     'the entry of %s prints its usage with --help and needs no database for it',
     async (words) => {
       const [subgraph = '', entry = ''] = words.split(' ');
       const file = join(root, 'subgraphs', subgraph, 'dist', 'command-line', `${entry}.js`);
-      const command = entry === 'events' ? 'events' : subgraph === 'rating' ? 'ratings' : 'movies';
+      const word = { rating: 'ratings', metadata: 'movies', users: 'users' }[subgraph] ?? '';
+      const command = entry === 'events' ? 'events' : word;
       const help = (await run(clone, 'packages/cli/start.mjs', command, '--help')).stdout;
       for (const args of [['--help'], ['dlq', 'replay', '--all', '--help'], ['backfill', '-h']]) {
         const { stdout } = await run(root, file, ...args);

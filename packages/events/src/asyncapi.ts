@@ -24,7 +24,7 @@ export const asyncApi = () => {
       title: 'Cinegraph events',
       version: '1.0.0',
       description:
-        'The events that the subgraphs publish and consume. Messages are keyed by movie, so that the messages of a movie stay in order.',
+        'The events that the subgraphs publish and consume. Messages are keyed by movie or user, so that the messages of one stay in order.',
     },
     defaultContentType: 'application/json',
     channels: {

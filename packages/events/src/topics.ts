@@ -12,6 +12,9 @@ export const aggregatedRatings: TopicDefinition = { name: 'rating.aggregates.v1'
 /** The movies: MovieCreated, MovieChanged, MovieDeleted and MovieJoined, keyed by movie. */
 export const movies: TopicDefinition = { name: 'metadata.movies.v1', retention: 'compact' };
 
+/** The accounts: UserDeleted, keyed by user. */
+export const accounts: TopicDefinition = { name: 'users.accounts.v1', retention: 'compact' };
+
 /** Returns the topic of a topic's dead letters. It allows larger messages, because headers are added. */
 export const deadLettersOf = ({ name, maxMessageBytes = 1_048_576 }: TopicDefinition): TopicDefinition => ({
   name: `${name}.dlq`,

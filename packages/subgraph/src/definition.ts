@@ -42,10 +42,20 @@ export interface SubgraphTools {
   readonly cursors: CursorSealer;
 }
 
+/** A JSON document that anybody may read, such as public keys: it is served without an identity. */
+export interface PublicDocument {
+  readonly path: string;
+  /** For how many seconds caches may keep it. */
+  readonly maxAgeSeconds: number;
+  read(): Promise<object>;
+}
+
 /** A subgraph that was built, but has not been started. */
 export interface OpenSubgraph<Context extends BaseContext> {
   /** Returns the context that the resolvers of one request get. */
   context(viewer: Viewer): Context;
+  /** Served by GET on the port of `/graphql`, also to requests that the gateway did not sign. */
+  readonly documents?: readonly PublicDocument[];
   /** Started after the database, and stopped before it. */
   readonly parts?: readonly Part[];
   /** Started after `parts` and the broker, and stopped before them. */

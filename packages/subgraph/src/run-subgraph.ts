@@ -4,6 +4,7 @@ import { ApolloServer, type BaseContext } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { openDatabase } from '@cinegraph/database/pool';
+import { isUnavailable } from '@cinegraph/database/store-errors';
 import { openBroker } from '@cinegraph/messaging/open-broker';
 import { inboxMigrations, outboxMigrations } from '@cinegraph/messaging/migrations';
 import { createOutboxRelay } from '@cinegraph/messaging/outbox/relay';
@@ -11,7 +12,7 @@ import { systemClock, type Clock } from '@cinegraph/service/clock';
 import { readEnv } from '@cinegraph/service/env';
 import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { graphqlHandler, statusByMediaType } from '@cinegraph/service/http/graphql';
-import { createHttpServer, requestError } from '@cinegraph/service/http/server';
+import { createHttpServer, requestError, type HttpServer } from '@cinegraph/service/http/server';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
 import { StartError } from '@cinegraph/service/start-error';
@@ -21,7 +22,7 @@ import { runService } from '@cinegraph/service/run-service';
 import type { Viewer } from '@cinegraph/service/viewer';
 import { parse, type GraphQLFieldResolver, type GraphQLScalarType } from 'graphql';
 import { createCursorSealer } from './cursors.js';
-import type { SubgraphDefinition } from './definition.js';
+import type { PublicDocument, SubgraphDefinition } from './definition.js';
 import { itemLimit } from './limits/list-size.js';
 import { nullGuard } from './limits/null-variables.js';
 import { storableTextGuard } from './limits/storable-text.js';
@@ -111,6 +112,7 @@ export const startSubgraph = async <Context extends BaseContext>(
       return { ready, checks: { database: stateOf(ready), ...brokerCheck } };
     },
   });
+  for (const document of opened.documents ?? []) serveDocument(http.app, document, logger);
   const identify = createIdentification(name, settings, clock);
   const viewers = new WeakMap<object, Viewer>();
   const apollo = new ApolloServer<Context>({
@@ -177,6 +179,26 @@ export const startSubgraph = async <Context extends BaseContext>(
 /** Adds the tables of the outbox, whose relay every subgraph with a broker runs, if they are not listed. */
 const withOutbox = (migrations: readonly MigrationSet[]): readonly MigrationSet[] =>
   migrations.includes(outboxMigrations) ? migrations : [...migrations, outboxMigrations];
+
+/** Adds the route of a public document. While the store is unavailable, it responds with status 503. */
+const serveDocument = (
+  app: HttpServer['app'],
+  { path, maxAgeSeconds, read }: PublicDocument,
+  logger: Logger,
+): void => {
+  app.get(path, { exposeHeadRoute: true }, async (_request, reply) => {
+    try {
+      const document = await read();
+      return await reply.header('cache-control', `max-age=${maxAgeSeconds}, public`).send(document);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      logger.warn({ err: error, path }, 'the store is unavailable');
+      return reply
+        .status(503)
+        .send(requestError(refusalCode.storeUnavailable, 'The data cannot be reached at the moment.'));
+    }
+  });
+};
 
 /** Returns a function that reads the viewer from the identity header of a request, or returns `'refused'`. */
 const createIdentification = (name: string, settings: SubgraphSettings, clock: Clock) => {

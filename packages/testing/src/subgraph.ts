@@ -68,7 +68,7 @@ export const startTestSubgraph = async <Context extends BaseContext>(
   });
   const pool = testPool(databaseUrl);
   let stopped: Promise<void> | undefined;
-  const sign = createIdentitySigner(testSubgraphKey, definition.name, systemClock);
+  const sign = createIdentitySigner(testSubgraphKey, definition.name, clock);
   return {
     url: running.url,
     databaseUrl,

@@ -3,7 +3,15 @@ import type pg from 'pg';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { noVotes, ratingKeyOf } from './models.js';
 import { findAggregatedRatings, findKnownMovies } from './queries/aggregated-ratings.js';
-import { countByProvider, findRatings, findRatingsOfMovies, ratingsOfMovieKeyOf } from './queries/ratings.js';
+import {
+  countByProvider,
+  countRatingsOfViewers,
+  findRatings,
+  findRatingsOfMovies,
+  findRatingsOfViewers,
+  ratingsOfMovieKeyOf,
+  ratingsOfViewerKeyOf,
+} from './queries/ratings.js';
 
 /** The loaders of rating. */
 export type Loaders = ReturnType<typeof createLoaders>;
@@ -42,5 +50,17 @@ export const createLoaders = ({ pool, prisma }: { pool: pg.Pool; prisma: PrismaC
     find: (keys: Parameters<typeof findRatingsOfMovies>[1]) => findRatingsOfMovies(prisma, keys),
     keyOf: ratingsOfMovieKeyOf,
     missing: () => [],
+  }),
+  /** A page of a viewer's ratings, newest first, and one more row if there is one. */
+  ratingsByViewer: createLoader({
+    find: (keys: Parameters<typeof findRatingsOfViewers>[1]) => findRatingsOfViewers(prisma, keys),
+    keyOf: ratingsOfViewerKeyOf,
+    missing: () => [],
+  }),
+  /** How many ratings a viewer has. */
+  ratingCountByViewerId: createLoader({
+    find: (viewerIds: readonly string[]) => countRatingsOfViewers(prisma, viewerIds),
+    keyOf: (viewerId) => viewerId,
+    missing: () => 0,
   }),
 });

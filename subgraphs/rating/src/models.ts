@@ -41,6 +41,11 @@ export interface RatingModel extends RatingKey {
   readonly updatedAt: Date;
 }
 
+/** A user as rating knows it: a viewer with an account. */
+export interface UserModel {
+  readonly id: string;
+}
+
 /** A page of ratings. The total is read only if the client selects it. */
 export interface RatingConnectionModel extends Connection<RatingModel> {
   readonly total: () => Promise<number>;

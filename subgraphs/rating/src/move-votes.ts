@@ -1,45 +1,21 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import type { Logger } from '@cinegraph/service/logger';
 import type { Part } from '@cinegraph/service/parts';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { lockMovies, moveVotesOf, type VoteMove } from './joined-movies.js';
+import { createRepeatedWork } from './repeated-work.js';
 import { markJoined } from './sql/moves.js';
 
 /** How many votes a transaction moves at most. Ratings of the two movies wait for one such transaction. */
 const stepSize = 5_000;
-
-const pollMs = 1_000;
 
 /**
  * Creates a part that moves the votes of joined and parted movies, one step after the other. Each step is one
  * transaction, so that after a kill at any moment the next start continues. Several replicas may do it at the
  * same time: the locks of the movies let them take turns. It looks for work each second.
  */
-export const createVoteMoving = (prisma: PrismaClient, logger: Logger): Part => {
-  const stop = new AbortController();
-  let running = Promise.resolve();
-  const run = async () => {
-    while (!stop.signal.aborted) {
-      try {
-        await moveAllVotes(prisma, stop.signal);
-      } catch (error) {
-        logger.warn({ err: error }, 'moving votes of joined movies failed; it is tried again');
-      }
-      await delay(pollMs, undefined, { signal: stop.signal, ref: false }).catch(() => undefined);
-    }
-  };
-  return {
-    name: 'moving of votes',
-    start: async () => {
-      running = run();
-    },
-    stop: async () => {
-      stop.abort();
-      await running;
-    },
-  };
-};
+export const createVoteMoving = (prisma: PrismaClient, logger: Logger): Part =>
+  createRepeatedWork('moving of votes', logger, (signal) => moveAllVotes(prisma, signal));
 
 /** Moves votes until none has to move, or until `signal` is aborted. */
 export const moveAllVotes = async (

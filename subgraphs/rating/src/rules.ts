@@ -48,6 +48,13 @@ export const keptIdOf = (movieId: string, joinedInto: ReadonlyMap<string, string
   }
 };
 
+/**
+ * Whether a viewer has an account: such viewers are named by a UUID, and all others by `<source>:<user>` or
+ * in another way that is no UUID.
+ */
+export const isUserId = (viewerId: string): boolean =>
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(viewerId);
+
 /** What metadata says of a movie, as far as rating has heard of it. */
 export type MovieState = 'unknown' | 'known' | 'deleted';
 

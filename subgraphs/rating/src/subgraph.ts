@@ -1,4 +1,11 @@
-import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
+import {
+  accounts,
+  aggregatedRatings,
+  deadLettersOf,
+  incomingRatings,
+  movies,
+  ratings,
+} from '@cinegraph/events/topics';
 import { createConsumer } from '@cinegraph/messaging/consumer/consumer';
 import { createDeadLetterPruning } from '@cinegraph/messaging/consumer/dead-letters';
 import { createInboxPruning } from '@cinegraph/messaging/consumer/inbox';
@@ -6,12 +13,14 @@ import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { createRatingCommands } from './commands.js';
 import { createIngest, ingestVariables, readIngestSettings } from './consumers/ratings-topic.js';
+import { createDeletedUsers } from './consumers/deleted-users.js';
 import { createKnownMovies } from './consumers/known-movies.js';
 import type { Context } from './context.js';
 import { PrismaClient } from './generated/prisma/client.js';
 import { createLoaders } from './loaders.js';
 import { migrations } from './migrations.js';
 import { createVoteMoving } from './move-votes.js';
+import { createViewerRemoval } from './remove-viewers.js';
 import { resolvers } from './resolvers/index.js';
 
 /** The subgraph `rating`: who rated what, and the exact aggregate of it. */
@@ -20,8 +29,8 @@ export const rating: SubgraphDefinition<Context> = {
   schema: new URL('../schema.graphql', import.meta.url),
   migrations,
   topics: [
-    ...[ratings, aggregatedRatings, incomingRatings, movies],
-    ...[incomingRatings, movies].map(deadLettersOf),
+    ...[ratings, aggregatedRatings, incomingRatings, movies, accounts],
+    ...[incomingRatings, movies, accounts].map(deadLettersOf),
   ],
   variables: ingestVariables,
   resolvers,
@@ -36,6 +45,7 @@ export const rating: SubgraphDefinition<Context> = {
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
         createVoteMoving(prisma, logger),
+        createViewerRemoval(prisma, clock, logger),
         createInboxPruning(prisma, clock, logger),
         createDeadLetterPruning(prisma, clock, logger),
       ],
@@ -46,6 +56,7 @@ export const rating: SubgraphDefinition<Context> = {
             createIngest({ clock }, readIngestSettings(variables(ingestVariables), secret)),
           ),
           createConsumer(consumerTools, createKnownMovies({ secret })),
+          createConsumer(consumerTools, createDeletedUsers({ clock, secret })),
         ],
       }),
     };

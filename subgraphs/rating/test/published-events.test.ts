@@ -91,7 +91,7 @@ describe('the events that rating publishes', () => {
 
   it('the events of a movie are in the order of its versions even if many viewers vote at once', async () => {
     await Promise.all(
-      Array.from({ length: 300 }, (_, at) => world.rate(`viewer ${at}`, `crowd ${at % 3}`, 1 + (at % 10))),
+      Array.from({ length: 300 }, (_, at) => world.rate(`viewer-${at}`, `crowd ${at % 3}`, 1 + (at % 10))),
     );
     for (const movie of ['crowd 0', 'crowd 1', 'crowd 2']) {
       const events = await publishedOf(movie);

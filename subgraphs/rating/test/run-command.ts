@@ -9,6 +9,7 @@ import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import type pg from 'pg';
 import { aggregateBackfill } from '../src/backfill.js';
 import { createIngest, ingestVariables, readIngestSettings } from '../src/consumers/ratings-topic.js';
+import { createDeletedUsers } from '../src/consumers/deleted-users.js';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
 import { migrations } from '../src/migrations.js';
 
@@ -19,6 +20,7 @@ export const ratingEvents = eventCommands({
   consumers: ({ variables, secret }) => [
     createIngest({ clock: systemClock }, readIngestSettings(variables(ingestVariables), secret)),
     createKnownMovies({ secret }),
+    createDeletedUsers({ clock: systemClock, secret }),
   ],
   backfills: [aggregateBackfill],
 });

@@ -111,6 +111,6 @@ const actions = ({ ask, pool }: TestSubgraph, once = knowOnce(pool)) => ({
   },
 });
 
-/** Returns the SQL statements of requests, without those that look for votes to move. */
+/** Returns the SQL statements of requests, without those that look for work. */
 export const requestStatements = (work: () => Promise<unknown>): Promise<readonly string[]> =>
-  statementsDuring(work, /"vote_move"/);
+  statementsDuring(work, /"vote_move"|"deleted_viewer"/);

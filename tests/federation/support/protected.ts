@@ -3,6 +3,7 @@ import { systemClock } from '@cinegraph/service/clock';
 import type { Viewer } from '@cinegraph/service/viewer';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { getOperationAST, parse, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { buildConnector } from 'undici';
 import type { OperationResult } from '../../../gateway/src/execution/executor.js';
 import { createClientSet } from '../../../gateway/src/fetching/clients.js';
 import { createTimeLimit } from '../../../gateway/src/request/context.js';
@@ -75,12 +76,19 @@ export const startProtected = async (
     forwardsHeaders: false,
     coalesces: () => false,
     returnHeaders: [],
+    connect: buildConnector({}),
   });
   const { schema, executor, planner } = await loadSupergraph({
     sdl: rewrite(composeSubgraphs(Object.values(subgraphs)).supergraph),
     validate: false,
     clients,
-    settings: { executor: 'own', subgraphUrls: new Map(), overrideLabels: [], introspection },
+    settings: {
+      executor: 'own',
+      subgraphUrls: new Map(),
+      overrideLabels: [],
+      introspection,
+      budgets: { cost: undefined, fields: {} },
+    },
     replaces: undefined,
     logger: silentLogger,
   });

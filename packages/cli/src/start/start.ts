@@ -5,6 +5,7 @@ import { say } from '@cinegraph/service/terminal';
 import { ensureBuilt, stateOfSources } from '../../bootstrap/build.mjs';
 import { takeLock } from '../../bootstrap/lock.mjs';
 import { readStartOptions, type StartOptions } from '../../bootstrap/options.mjs';
+import { ensureDemoUser, jwtIssuersOf, printDemoUser, tokenVariables, usersSubgraph } from './demo-user.js';
 import { assertAnswers, printReadyBanner } from './ready-banner.js';
 import { startDatabases } from '../databases.js';
 import {
@@ -93,18 +94,27 @@ const runGraph = async (
       const { name, main, urlVariable } = subgraph;
       const service = await startService({
         ...{ name, main, signal, onGivenUp, port: 0 },
-        env: { ...common, ...databasesOf(subgraph, databases.urls) },
+        env: {
+          ...common,
+          ...databasesOf(subgraph, databases.urls),
+          ...(name === usersSubgraph && tokenVariables),
+        },
       });
       started.push(service.stop);
       const sources = [relative(root, subgraph.folder), `prisma/${name}`];
       watched.push({ name, restart: service.restart, state: () => stateOfSources(root, sources) });
-      return [urlVariable, `${service.url}/graphql`] as const;
+      return { name, urlVariable, url: service.url };
     }),
   );
-  const urls = services.map((result) => {
+  const running = services.map((result) => {
     if (result.status === 'rejected') throw result.reason;
     return result.value;
   });
+  const usersUrl = running.find(({ name }) => name === usersSubgraph)?.url;
+  const demo =
+    usersUrl === undefined || env.NODE_ENV === 'production'
+      ? undefined
+      : await ensureDemoUser({ usersUrl, key, data, signal });
   const gateway = await startService({
     ...{ name: 'gateway', main: join(root, 'gateway', 'dist', 'main.js'), signal, onGivenUp, port },
     // The gateway does not use the broker, so it does not get its password.
@@ -113,12 +123,15 @@ const runGraph = async (
       KAFKA_PASSWORD: undefined,
       SUPERGRAPH_PATH: env.SUPERGRAPH_PATH,
       BUDGET_FIELDS: env.BUDGET_FIELDS,
-      ...Object.fromEntries(urls),
+      ...Object.fromEntries(running.map(({ urlVariable, url }) => [urlVariable, `${url}/graphql`])),
+      ...(usersUrl !== undefined && { JWT_ISSUERS: jwtIssuersOf(usersUrl, common['JWT_ISSUERS']) }),
+      ...(demo && { DEMO_LOGIN: `${demo.login}:${demo.password}` }),
     },
   });
   started.push(gateway.stop);
   await assertAnswers(gateway.url, signal);
   await printReadyBanner(gateway.url);
+  if (demo?.isNew) printDemoUser(gateway.url, demo);
   if (watch) {
     const isComposed = env.SUPERGRAPH_PATH === composedSupergraph;
     void keepUpToDate(watched, isComposed, signal).catch(onGivenUp);

@@ -1,7 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { decodeEvent } from '@cinegraph/events/event';
 import { ratingRetracted, ratingSubmitted } from '@cinegraph/events/rating';
-import { aggregatedRatings, deadLettersOf, incomingRatings, movies, ratings } from '@cinegraph/events/topics';
+import {
+  accounts,
+  aggregatedRatings,
+  deadLettersOf,
+  incomingRatings,
+  movies,
+  ratings,
+} from '@cinegraph/events/topics';
 import type { IncomingMessage } from '@cinegraph/messaging/broker';
 import type { Clock } from '@cinegraph/service/clock';
 import type { ConsumerDefinition, DecodedMessage } from '@cinegraph/messaging/consumer/consumer';
@@ -60,7 +67,7 @@ const maxBytes = 128 * 1024;
 
 /** Names that no external producer may have: producers of our topics, and prefixes of viewers. */
 const reservedProducers: ReadonlySet<string> = new Set([
-  ...[movies, ratings, aggregatedRatings].map(({ name }) => name.split('.')[0] ?? name),
+  ...[movies, ratings, aggregatedRatings, accounts].map(({ name }) => name.split('.')[0] ?? name),
   externalViewerPrefix.slice(0, -1),
   // The viewers of imported files have these prefixes.
   ...['movielens', 'sample'],

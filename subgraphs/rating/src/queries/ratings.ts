@@ -94,6 +94,48 @@ export const findRatingsOfViewer = async (
   return rows.flatMap(toModel);
 };
 
+/** The key of a page of one viewer's ratings: `size + 1` ratings after `cursor` ([createdAt, movieId]). */
+export interface RatingsOfViewerKey {
+  readonly viewerId: string;
+  readonly size: number;
+  readonly cursor: SortValues | null;
+}
+
+/**
+ * Returns a page of the newest ratings for each key, by `ratingsOfViewerKeyOf`, in one statement, for the
+ * reason of `findRatingsOfMovies`.
+ */
+export const findRatingsOfViewers = async (
+  prisma: PrismaClient,
+  keys: readonly RatingsOfViewerKey[],
+): Promise<ReadonlyMap<string, readonly RatingModel[]>> => {
+  const requested = keys.map(({ viewerId, size, cursor }, ordinal) => ({
+    ordinal,
+    viewer: viewerId,
+    size: size + 1,
+    before: cursor?.[0] ?? null,
+    movie: cursor?.[1] ?? null,
+  }));
+  const rows = await prisma.$queryRaw<(RatingModel & { ordinal: number })[]>`
+    SELECT requested.ordinal, page.*
+    FROM jsonb_to_recordset(${JSON.stringify(requested)}::jsonb)
+      AS requested (ordinal int, viewer text, size int, before timestamptz, movie text)
+    CROSS JOIN LATERAL (
+      SELECT movie_id AS "movieId", viewer_id AS "viewerId", score, review, provider,
+        created_at AS "createdAt", updated_at AS "updatedAt"
+      FROM rating
+      WHERE viewer_id = requested.viewer AND score IS NOT NULL
+        AND created_at <= coalesce(requested.before, 'infinity')
+        AND (requested.before IS NULL OR created_at < requested.before OR movie_id > requested.movie)
+      ORDER BY created_at DESC, movie_id
+      LIMIT requested.size
+    ) AS page
+    ORDER BY requested.ordinal, page."createdAt" DESC, page."movieId"`;
+  const pages = keys.map((): RatingModel[] => []);
+  for (const { ordinal, ...rating } of rows) pages[ordinal]?.push(rating);
+  return new Map(keys.map((key, ordinal) => [ratingsOfViewerKeyOf(key), pages[ordinal] ?? []]));
+};
+
 /** Returns a row as a model, or nothing if the rating is retracted. */
 const toModel = <Row extends { readonly score: number | null }>({ score, ...row }: Row) =>
   score === null ? [] : [{ ...row, score }];
@@ -126,9 +168,22 @@ export const countByProvider = async (
   return counts;
 };
 
-/** Returns how many ratings a viewer has. */
-export const countRatingsOfViewer = (prisma: PrismaClient, viewerId: string): Promise<number> =>
-  prisma.rating.count({ where: { viewerId, score: { not: null } } });
+/** Returns how many ratings each viewer has, without the viewers that have none. */
+export const countRatingsOfViewers = async (
+  prisma: PrismaClient,
+  viewerIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> => {
+  const rows = await prisma.rating.groupBy({
+    by: ['viewerId'],
+    where: { viewerId: { in: [...viewerIds] }, score: { not: null } },
+    _count: true,
+  });
+  return new Map(rows.map(({ viewerId, _count }) => [viewerId, _count]));
+};
+
+/** Returns the loader key of a page of a viewer's ratings. */
+export const ratingsOfViewerKeyOf = ({ viewerId, size, cursor }: RatingsOfViewerKey): string =>
+  JSON.stringify([viewerId, size, cursor]);
 
 /** Returns the loader key of a page of ratings. */
 export const ratingsOfMovieKeyOf = ({ movieId, size, cursor }: RatingsOfMovieKey): string =>

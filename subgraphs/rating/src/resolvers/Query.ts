@@ -2,7 +2,7 @@ import { readPage, toConnection } from '@cinegraph/subgraph/pagination';
 import { viewerIdOf } from '@cinegraph/service/viewer';
 import type { QueryResolvers } from '../generated/resolvers.js';
 import { countTopRated, findTopRated } from '../queries/aggregated-ratings.js';
-import { countRatingsOfViewer, findRatingsOfViewer } from '../queries/ratings.js';
+import { findRatingsOfViewer } from '../queries/ratings.js';
 
 export const Query: QueryResolvers = {
   topRated: async (_root, { first, after }, { prisma, cursors }) => {
@@ -16,7 +16,7 @@ export const Query: QueryResolvers = {
   },
 
   myRatings: async (_root, { first, after, last, before }, context) => {
-    const { prisma, cursors } = context;
+    const { prisma, loaders, cursors } = context;
     const viewerId = viewerIdOf(context);
     const scope = `Query.myRatings:${viewerId}`;
     const page = readPage(
@@ -29,7 +29,7 @@ export const Query: QueryResolvers = {
       ...toConnection(rows, page, ({ createdAt, movieId }) =>
         cursors.seal(scope, [createdAt.toISOString(), movieId]),
       ),
-      total: () => countRatingsOfViewer(prisma, viewerId),
+      total: () => loaders.ratingCountByViewerId.load(viewerId),
     };
   },
 };

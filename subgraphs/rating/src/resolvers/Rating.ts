@@ -2,6 +2,7 @@ import { Refusal } from '@cinegraph/service/refusal';
 import type { Context } from '../context.js';
 import type { RatingResolvers } from '../generated/resolvers.js';
 import type { RatingKey } from '../models.js';
+import { isUserId } from '../rules.js';
 
 const idPrefix = 'rating:';
 const idScope = 'Rating.id';
@@ -17,6 +18,8 @@ export const Rating: RatingResolvers = {
 
   movie: async ({ movieId }, _arguments, { loaders }) =>
     (await loaders.isKnownMovie.load(movieId)) ? { id: movieId } : null,
+
+  user: ({ viewerId }) => (isUserId(viewerId) ? { id: viewerId } : null),
 };
 
 /** Returns the movie and the viewer of an id, or null if no rating can have it. */

@@ -8,6 +8,7 @@ import { Query } from './Query.js';
 import { Rating } from './Rating.js';
 import { RatingConnection } from './RatingConnection.js';
 import { TopRatedConnection } from './TopRatedConnection.js';
+import { User } from './User.js';
 
 /** The resolvers of every GraphQL type, by its name. */
 export const resolvers: Resolvers = {
@@ -21,4 +22,5 @@ export const resolvers: Resolvers = {
   RatingConnection,
   Score,
   TopRatedConnection,
+  User,
 };

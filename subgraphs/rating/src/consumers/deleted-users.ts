@@ -1,0 +1,38 @@
+import { createEventReader } from '@cinegraph/events/reader';
+import { accounts, deadLettersOf } from '@cinegraph/events/topics';
+import { userDeleted } from '@cinegraph/events/users';
+import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
+import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
+import type { Clock } from '@cinegraph/service/clock';
+import { noteDeletedUsers } from '../remove-viewers.js';
+
+/**
+ * Defines the consumer of the topic of accounts. It notes which users have deleted their accounts; their
+ * votes are removed by `createViewerRemoval`, because there may be many. A repeated event has no effect.
+ */
+export const createDeletedUsers = ({
+  clock,
+  secret,
+}: {
+  readonly clock: Clock;
+  /** The secret of the graph. Without it (never in production) signatures are not checked. */
+  readonly secret: string | undefined;
+}): ConsumerDefinition<string> => {
+  const read = createEventReader({ secret, owner: 'users', definitions: [userDeleted] });
+  return {
+    name: 'deleted-users',
+    topics: [accounts.name],
+    deadLetterTopic: () => deadLettersOf(accounts).name,
+    decode: (message) => {
+      const event = read(message);
+      if (event === null) return null;
+      const dedupKey = event.envelope ? eventDedupKey(event.envelope) : recordDedupKey(message);
+      if ('code' in event) return { dedupKey, code: event.code, reason: event.reason };
+      return { dedupKey, event: event.data.userId, trace: event.envelope.trace ?? null };
+    },
+    handle: async (tx, userIds) => {
+      await noteDeletedUsers(tx, userIds, clock.now());
+      return undefined;
+    },
+  };
+};
