@@ -11,6 +11,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mixedRequests, userHeader } from './gateway/mix.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -29,6 +30,14 @@ const queries = {
   wide: `{ users { ${userFields} reviews { ${reviewFields} product { ${productFields} ${productReviews} } } } topProducts(first: 5) { ${productFields} ${productReviews} } }`,
 };
 
+/** The requests of each kind of turn; its supergraph is `wide` for the mix. */
+const requestsOf = {
+  narrow: [{ body: JSON.stringify({ query: queries.narrow }) }],
+  wide: [{ body: JSON.stringify({ query: queries.wide }) }],
+  mix: mixedRequests(),
+};
+const supergraphOf = (graph) => (graph === 'mix' ? 'wide' : graph);
+
 const ours = { script: join(root, 'gateway/dist/main.js'), args: [] };
 const ourEnvironment = {
   PORT: '0',
@@ -37,6 +46,8 @@ const ourEnvironment = {
   SUBGRAPH_KEY: 'bench-'.repeat(8),
   // All load comes from one address. A budget is counted, but never empty.
   BUDGET_COST_PER_MINUTE: '1000000000',
+  // Part of what decides whether two fetches may be shared.
+  FORWARD_HEADERS: userHeader,
 };
 const bounds = join(root, 'tests/bench/gateway/bounds.mjs');
 const contestants = [
@@ -51,7 +62,8 @@ const contestants = [
 const turns = connectionCounts
   .split(',')
   .map(Number)
-  .flatMap((connections) => ['narrow', 'wide'].map((graph) => ({ graph, connections })));
+  .flatMap((connections) => ['narrow', 'wide', 'mix'].map((graph) => ({ graph, connections })))
+  .filter(({ graph, connections }) => graph !== 'mix' || connections === 32);
 
 if (!existsSync('/usr/bin/wrk')) {
   process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
@@ -105,7 +117,7 @@ async function countFetches() {
 }
 
 async function takeTurn({ script, args = [], env = {} }, { graph, connections }, supergraphs) {
-  const urls = [...supergraphs[graph].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
+  const urls = [...supergraphs[supergraphOf(graph)].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
   const gateway = pinned(
     gatewayCore,
     [
@@ -119,19 +131,19 @@ async function takeTurn({ script, args = [], env = {} }, { graph, connections },
       env: {
         PATH: process.env.PATH,
         NODE_ENV: 'production',
-        SUPERGRAPH_PATH: join(folder, `${graph}.graphql`),
+        SUPERGRAPH_PATH: join(folder, `${supergraphOf(graph)}.graphql`),
         ...env,
       },
     },
   );
   try {
     const url = await urlOf(gateway);
-    const body = JSON.stringify({ query: queries[graph] });
-    await check(url, body);
+    const requests = requestsOf[graph];
+    for (const { body } of requests) await check(url, body);
     // As long as the turn: JavaScript is compiled while it runs.
-    await load(url, body, connections, turnSeconds);
+    await load(url, requests, connections, turnSeconds);
     const [cpu, fetches] = [cpuOf(gateway.pid), await countFetches()];
-    const measured = await load(url, body, connections, turnSeconds);
+    const measured = await load(url, requests, connections, turnSeconds);
     const cpuMs = (cpuOf(gateway.pid) - cpu) / measured.requests;
     return {
       ...measured,
@@ -167,11 +179,13 @@ async function check(url, body) {
   if (errors || !data) throw new Error(`${url}: ${JSON.stringify(errors)}`);
 }
 
-async function load(url, body, connections, forSeconds) {
+async function load(url, requests, connections, forSeconds) {
   const script = join(folder, 'request.lua');
   await writeFile(
     script,
-    `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = ${JSON.stringify(body)}\n` +
+    `local requests = {}\nlocal turn = 0\n` +
+      `init = function()\n${requests.map(luaRequest).join('')}end\n` +
+      `request = function() turn = turn % #requests + 1 return requests[turn] end\n` +
       `done = function(summary, latency) io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.timeout + summary.errors.read)) end\n`,
   );
   const wrk = pinned(
@@ -196,14 +210,20 @@ async function load(url, body, connections, forSeconds) {
   );
   let output = '';
   for await (const chunk of wrk.stdout.setEncoding('utf8')) output += chunk;
-  const [, requests, duration, p50, p99, failed] = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(output) ?? [];
+  const [, answered, duration, p50, p99, failed] = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(output) ?? [];
   if (failed !== '0') throw new Error(`requests failed:\n${output}`);
   return {
-    requests: Number(requests),
-    perSecond: Number(requests) / (Number(duration) / 1e6),
+    requests: Number(answered),
+    perSecond: Number(answered) / (Number(duration) / 1e6),
     p50Ms: Number(p50) / 1_000,
     p99Ms: Number(p99) / 1_000,
   };
+}
+
+/** Returns the line of Lua that adds a request; wrk sends them in turns. */
+function luaRequest({ body, user }) {
+  const headers = `{["Content-Type"]="application/json"${user ? `,["${userHeader}"]="${user}"` : ''}}`;
+  return `requests[#requests + 1] = wrk.format("POST", nil, ${headers}, ${JSON.stringify(body)})\n`;
 }
 
 /** Returns the CPU time of a process with all its threads, user and system, in milliseconds. */
@@ -250,7 +270,7 @@ ${bars.join('\n')}
   writeSection(
     'CPU of the gateway for each request',
     'npm run bench -- gateway',
-    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
+    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. Mix: 200 operations on that store with 5 sets of variables each, for 50 users who share no fetch. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
 
 ${sections.join('\n\n')}`,
   );
