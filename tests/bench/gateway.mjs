@@ -49,12 +49,17 @@ const ourEnvironment = {
   // Part of what decides whether two fetches may be shared.
   FORWARD_HEADERS: userHeader,
 };
+/** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
+const rivals = join(root, 'tests/bench/gateway/rivals');
 const bounds = join(root, 'tests/bench/gateway/bounds.mjs');
 const contestants = [
   { name: 'stock @apollo/gateway', script: join(root, 'tests/bench/gateway/stock.mjs') },
   { name: 'ours, stock executor', ...ours, env: { ...ourEnvironment, EXECUTOR: 'stock', COALESCE: 'false' } },
   { name: 'ours, nothing shared', ...ours, env: { ...ourEnvironment, COALESCE: 'false' } },
   { name: 'ours, fetches shared', ...ours, env: { ...ourEnvironment, COALESCE: 'true' } },
+  ...(existsSync(join(rivals, 'node_modules'))
+    ? [{ name: 'Hive Gateway, JavaScript planner', script: join(rivals, 'hive.mjs') }]
+    : []),
   { name: 'bound: written for this query', script: bounds, args: ['handwritten'], graphs: ['narrow'] },
   { name: 'bound: Apollo Server, constant', script: bounds, args: ['apollo'], graphs: ['narrow'] },
   { name: 'bound: Fastify, constant bytes', script: bounds, args: ['fastify'], graphs: ['narrow'] },

@@ -1,0 +1,16 @@
+// Hive Gateway, with its planner in JavaScript and as its documentation embeds it, for `npm run bench -- gateway`.
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
+
+const server = createServer(
+  createGatewayRuntime({
+    supergraph: readFileSync(process.env.SUPERGRAPH_PATH, 'utf8'),
+    logging: 'error',
+    landingPage: false,
+    graphiql: false,
+  }),
+);
+server.listen(0, '127.0.0.1', () => {
+  process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${server.address().port}/graphql` })}\n`);
+});
