@@ -12,7 +12,9 @@ import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import type { Explanation } from './execution/executor.js';
+import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
+import { deferRules } from './request/defer-rules.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
@@ -40,13 +42,18 @@ export const createApolloServer = (
   logger: Logger,
 ): ApolloServer<RequestContext> => {
   const inProduction = environment === 'production';
+  const formatError = maskErrors({
+    schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
+    hidesSchema: inProduction,
+    logger,
+  });
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph, explains) };
+        return { executor: executeCurrent(supergraph, explains, formatError) };
       },
       stop: supergraph.stop,
     },
@@ -60,14 +67,11 @@ export const createApolloServer = (
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
     parseOptions: { maxLexicalTokens: maxTokens },
+    validationRules: [deferRules],
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
     documentStore: createDocumentStore({ maxBytes: documentStoreBytes }),
-    formatError: maskErrors({
-      schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
-      hidesSchema: inProduction,
-      logger,
-    }),
+    formatError,
     stringifyResult: stringify,
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
@@ -87,31 +91,50 @@ type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['loa
 /** The cache policy of the whole response, which Apollo Server keeps under this name. */
 type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
 
-/** The `data` of a response, which is JSON text already. */
+/** The `data` of a response, which is JSON text already, and further members of the response. */
 class JsonText {
   readonly text: string;
-  constructor(text: string) {
+  readonly members: string;
+  constructor(text: string, members: string) {
     this.text = text;
+    this.members = members;
   }
 }
 
 /** Executes a request of Apollo Server on the supergraph that it was validated against. */
 const executeCurrent =
-  (supergraph: CurrentSupergraph, allowsExplanation: boolean): ApolloExecutor =>
+  (
+    supergraph: CurrentSupergraph,
+    allowsExplanation: boolean,
+    formatError: ReturnType<typeof maskErrors>,
+  ): ApolloExecutor =>
   async (request) => {
     const { executor } = supergraph.bySchema(request.schema);
     if (executor.kind === 'stock') return executor.execute(request);
     const headers = allowsExplanation ? request.request.http?.headers : undefined;
-    const { data, errors, cacheHint, explanation } = await executor.execute({
+    const context = request.context as RequestContext;
+    const format = () => chooseFormat(request.request.http?.headers.get('accept'));
+    const { data, errors, cacheHint, explanation, deferred } = await executor.execute({
       document: request.document,
       operation: request.operation,
       variables: request.request.variables ?? {},
-      context: request.context as RequestContext,
+      context,
+      acceptsParts: () => format() !== undefined,
       explains: headers !== undefined && (headers.has(explainHeader) || headers.has(sandboxPlanHeader)),
     });
     const policy = request.overallCachePolicy as CachePolicy;
     if (cacheHint) policy.restrict(cacheHint);
-    const text = new JsonText(data) as unknown as Record<string, unknown>;
+    const partFormat = deferred && format();
+    const stream: PartStream | undefined = partFormat && {
+      ...{ format: partFormat, deliveries: deferred },
+      formatError: (error) => formatError(error.toJSON(), error),
+    };
+    if (stream) {
+      request.response?.http?.headers.set('content-type', partsContentType(stream.format));
+      context.sendParts((first) => writeParts(first, stream));
+      policy.restrict({ maxAge: 0 });
+    }
+    const text = new JsonText(data, stream ? firstMembers(stream) : '') as unknown as Record<string, unknown>;
     return {
       data: text,
       ...(errors.length > 0 && { errors }),
@@ -131,8 +154,10 @@ const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string
 /** Writes a response as JSON. */
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
   if (!((data as unknown) instanceof JsonText)) return JSON.stringify({ errors, data, extensions });
+  const { text, members } = data as unknown as JsonText;
   const parts = errors ? [`"errors":${JSON.stringify(errors)}`] : [];
-  parts.push(`"data":${(data as unknown as JsonText).text}`);
+  parts.push(`"data":${text}`);
   if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`);
+  if (members !== '') parts.push(members);
   return `{${parts.join(',')}}`;
 };

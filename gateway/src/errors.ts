@@ -10,6 +10,7 @@ export const gatewayCode = {
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
+  deferNotAccepted: 'DEFER_NOT_ACCEPTED',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
@@ -120,6 +121,13 @@ export const planningOverloaded = (): GraphQLError =>
   new GraphQLError('Too many new operations arrived at once. Try again in a few seconds.', {
     extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
   });
+
+/** Creates the refusal of `@defer` for a client that does not accept a response in parts: HTTP 406. */
+export const partsNotAccepted = (): GraphQLError =>
+  new GraphQLError(
+    'The operation uses @defer, but the request does not accept a response in parts. Send "Accept: multipart/mixed;incrementalSpec=v0.2" or "multipart/mixed;deferSpec=20220824" beside "application/json", or leave @defer out.',
+    { extensions: { code: gatewayCode.deferNotAccepted, http: { status: 406 } } },
+  );
 
 const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';
 

@@ -27,7 +27,27 @@ import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
 
 /** A compiled plan: what is done in which order. */
-export type Step = FetchStep | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] };
+export type Step =
+  | FetchStep
+  | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] }
+  /** Reports that the fetch before it is merged; deferred steps wait for it. */
+  | { readonly kind: 'signal'; readonly id: string };
+
+/** What is fetched for one fragment with `@defer`. */
+export interface DeferredStep {
+  /** The label of the fragment in the operation that was planned. */
+  readonly label: string;
+  /** The ids of the signals that it waits for. */
+  readonly after: readonly string[];
+  /** Undefined if its fields come with those that are not deferred. */
+  readonly step: Step | undefined;
+}
+
+/** A compiled plan; `step` is undefined if nothing is fetched before the first response. */
+export interface CompiledPlan {
+  readonly step: Step | undefined;
+  readonly deferred: readonly DeferredStep[];
+}
 
 /** One fetch from a subgraph, compiled once for all requests. */
 export interface FetchStep {
@@ -67,8 +87,9 @@ export const compilePlan = (
     /** What exists for the planner only; see required-arguments.ts. */
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
-): Step | undefined => {
+): CompiledPlan => {
   const { operation, placeholders, types, clientOf, supergraph } = options;
+  const deferred: DeferredStep[] = [];
 
   let fetchCount = 0;
   /** Subgraphs see in their logs and traces which operation a fetch belongs to. */
@@ -87,13 +108,21 @@ export const compilePlan = (
         return compileNode(node.node, [...path, ...node.path]);
       case 'Fetch': {
         const fetches = separateFetches(node, supergraph).map((fetch) => compileFetch(fetch, path));
-        return fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+        const step: Step =
+          fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+        return node.id === undefined
+          ? step
+          : { kind: 'sequence', steps: [step, { kind: 'signal', id: node.id }] };
       }
-      case 'Condition':
       case 'Defer':
-        throw new Error(
-          `the plan has a ${node.kind} node, though its operation has no condition and no @defer`,
-        );
+        // Deferred nodes in each other need no order of their own: each waits for the fetches that it names.
+        for (const { label = '', depends, node: inner } of node.deferred) {
+          const after = depends.map(({ id }) => id);
+          deferred.push({ label, after, step: inner && compileNode(inner, path) });
+        }
+        return node.primary.node ? compileNode(node.primary.node, path) : { kind: 'sequence', steps: [] };
+      case 'Condition':
+        throw new Error('the plan has a Condition node, though its operation has no condition');
     }
   };
 
@@ -134,16 +163,21 @@ export const compilePlan = (
     };
   };
 
-  if (!plan.node) return undefined;
+  if (!plan.node) return { step: undefined, deferred };
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
-  const compiled = compileNode(plan.node, []);
+  const compiled = { step: compileNode(plan.node, []), deferred };
   markFieldsOfOneFetch(fetchesOf(compiled));
   return compiled;
 };
 
 /** Returns all fetches of a compiled plan. */
-export const fetchesOf = (step: Step): readonly FetchStep[] =>
-  step.kind === 'fetch' ? [step] : step.steps.flatMap(fetchesOf);
+export const fetchesOf = ({ step, deferred }: CompiledPlan): readonly FetchStep[] =>
+  [step, ...deferred.map((one) => one.step)].flatMap((one) => (one ? fetchesOfStep(one) : []));
+
+const fetchesOfStep = (step: Step): readonly FetchStep[] => {
+  if (step.kind === 'fetch') return [step];
+  return step.kind === 'signal' ? [] : step.steps.flatMap(fetchesOfStep);
+};
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(

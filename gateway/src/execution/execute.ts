@@ -41,6 +41,8 @@ export interface Execution {
   readonly startedAt: number;
   /** The JSON texts of the client's variables that were used. */
   readonly variableTexts: Map<string, string>;
+  /** Is called with the id of each signal; undefined without `@defer`. */
+  signal: ((id: string) => void) | undefined;
 }
 
 /** What one fetch did. Times are in milliseconds, `startMs` since the execution began. */
@@ -70,11 +72,12 @@ export const executeStep = (step: Step, execution: Execution): Promise<void> => 
       return executeInOrder(step.steps, execution);
     case 'parallel':
       return Promise.all(step.steps.map((one) => executeStep(one, execution))).then(nothing);
+    case 'signal':
+      return Promise.resolve(execution.signal?.(step.id));
   }
 };
 
 const nothing = (): void => undefined;
-
 const executeInOrder = async (steps: readonly Step[], execution: Execution): Promise<void> => {
   for (const step of steps) await executeStep(step, execution);
 };

@@ -14,6 +14,7 @@ import {
   type GraphQLField,
   type GraphQLInterfaceType,
   type GraphQLSchema,
+  type InlineFragmentNode,
   type OperationDefinitionNode,
   type SelectionNode,
   type SelectionSetNode,
@@ -29,6 +30,8 @@ export type Conditions = Readonly<Record<string, unknown>>;
 export interface ClientOperation {
   readonly operation: OperationDefinitionNode;
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  /** The fragments that are deferred, with the client's labels; undefined if there is none (see defer.ts). */
+  readonly deferred?: ReadonlyMap<InlineFragmentNode, string | undefined> | undefined;
 }
 
 /** An operation as the planner sees it. */
@@ -39,6 +42,8 @@ export interface NormalisedOperation {
   readonly placeholders: ReadonlyMap<string, ValueNode>;
   /** The response names that the text has for the client's fields. */
   readonly names: InternalNames;
+  /** The labels that the text has for a deferred fragment: one for each type that it is narrowed to. */
+  readonly labels: ReadonlyMap<InlineFragmentNode, readonly string[]>;
 }
 
 /**
@@ -56,6 +61,7 @@ const maxFields = 5_000;
  * - `@skip` and `@include` are applied.
  * - Selections of one field are merged, so that fragments which repeat each other do not multiply.
  * - `__typename` stands outside fragments, and only where the type is not known without it.
+ * - Each fragment of `deferred` has a label that no other has, and no leaf that stands beside it.
  *
  * `reservedNames` are fields that the planner fetches with arguments of its own, for `@requires`; the
  * client's fields of these names always get another name. Throws OPERATION_TOO_COMPLEX if the operation has
@@ -63,7 +69,7 @@ const maxFields = 5_000;
  */
 export const normalise = (
   schema: GraphQLSchema,
-  { operation, fragments }: ClientOperation,
+  { operation, fragments, deferred }: ClientOperation,
   conditions: Conditions,
   reservedNames: ReadonlySet<string>,
 ): NormalisedOperation => {
@@ -71,6 +77,8 @@ export const normalise = (
   if (!root) throw new Error('the schema has no root type for this operation');
   const naming = createNaming(schema, reservedNames);
   const isMutation = operation.operation === 'mutation';
+  const labels = new Map<InlineFragmentNode, string[]>();
+  let labelCount = 0;
   let fieldCount = 0;
 
   const write = (
@@ -78,23 +86,37 @@ export const normalise = (
     sets: readonly SelectionSetNode[],
     isRoot: boolean,
     typenameIsSelected: boolean,
+    known?: ReadonlySet<string>,
   ): string => {
-    const { fields, byType, typename } = collect(type, sets);
+    const { fields, byType, later, typename } = collect(type, sets);
     const needsTypename =
-      !isRoot && !typenameIsSelected && isAbstractType(type) && (typename || byType.size > 0);
+      !isRoot &&
+      !typenameIsSelected &&
+      isAbstractType(type) &&
+      (typename || byType.size > 0 || later.length > 0);
     let text = needsTypename ? '__typename ' : '';
     for (const [name, { definition, node, selectionSets }] of fields) {
       fieldCount += 1;
       if (fieldCount > maxFields) throw tooManyFields();
-      text += naming.write(name, node);
       const fieldType = getNamedType(definition.type);
+      if (known?.has(name) && isLeafType(fieldType)) continue;
+      text += naming.write(name, node);
       if (isLeafType(fieldType)) text += ' ';
       else if (isCompositeType(fieldType))
         text += `{${write(fieldType, selectionSets, false, false) || '__typename'}}`;
     }
     for (const [condition, selectionSets] of byType) {
-      const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename);
+      const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename, known);
       if (inner !== '') text += `...on ${condition.name}{${inner}}`;
+    }
+    for (const { condition, fragment } of later) {
+      const here = new Set([...(known ?? []), ...fields.keys()]);
+      const sets = [fragment.selectionSet];
+      const inner = write(condition, sets, isRoot, typenameIsSelected || needsTypename, here);
+      if (inner === '') continue;
+      const label = `d${labelCount++}`;
+      labels.set(fragment, [...(labels.get(fragment) ?? []), label]);
+      text += `...on ${condition.name}@defer(label:"${label}"){${inner}}`;
     }
     return text;
   };
@@ -102,6 +124,7 @@ export const normalise = (
   const collect = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]) => {
     const fields = new Map<string, CollectedField>();
     const byType = new Map<GraphQLCompositeType, SelectionSetNode[]>();
+    const later: { condition: GraphQLCompositeType; fragment: InlineFragmentNode }[] = [];
     const seen = new Set<SelectionSetNode>();
     let typename = false;
     const add = (selection: SelectionNode): void => {
@@ -123,9 +146,14 @@ export const normalise = (
       if (!fragment) return;
       const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
       if (!isCompositeType(condition)) return;
-      if (condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never))) {
-        visit(fragment.selectionSet);
-      } else if (doTypesOverlap(schema, condition, type)) {
+      const isWhole =
+        condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never));
+      if (!isWhole && !doTypesOverlap(schema, condition, type)) return;
+      if (selection.kind === Kind.INLINE_FRAGMENT && deferred?.has(selection)) {
+        for (const one of isWhole ? [type] : narrowed(type, condition))
+          later.push({ condition: one, fragment: selection });
+      } else if (isWhole) visit(fragment.selectionSet);
+      else {
         for (const one of narrowed(type, condition)) {
           const known = byType.get(one);
           if (!known) byType.set(one, [fragment.selectionSet]);
@@ -152,7 +180,7 @@ export const normalise = (
       set.selections.forEach(add);
     };
     sets.forEach(visit);
-    return { fields, byType, typename };
+    return { fields, byType, later, typename };
   };
 
   const selections = write(root, [operation.selectionSet], true, true);
@@ -162,6 +190,7 @@ export const normalise = (
       selections === '' ? '' : `${operation.operation}${definitions && `(${definitions})`}{${selections}}`,
     placeholders: naming.placeholders,
     names: naming.names,
+    labels,
   };
 };
 

@@ -12,6 +12,7 @@ import {
   type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLSchema,
+  type InlineFragmentNode,
   type SelectionSetNode,
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
@@ -21,6 +22,7 @@ import { leafText } from './leaves.js';
 import { fieldOf, type InternalNames } from './naming.js';
 import type { ClientOperation, Conditions } from './normalise.js';
 import { NumberText, quote } from './numbers.js';
+import { createPendingWriter, forgetBelow, type PendingFragment } from './pending.js';
 
 /** What the projection of one response knows and collects. */
 export interface Projection {
@@ -35,6 +37,8 @@ export interface Projection {
   readonly errors: ResponseError[];
   /** The client's path of the value that is being written, up to the current depth. */
   readonly path: PathStep[];
+  /** The deferred fragments of the objects that were written; empty without `@defer`. */
+  readonly pending: PendingFragment[];
 }
 
 /** Writes the merged data of an operation as the JSON text of the client's `data`. */
@@ -74,7 +78,7 @@ interface WrittenField {
  */
 export const compileProjection = (
   schema: GraphQLSchema,
-  { operation, fragments }: ClientOperation,
+  { operation, fragments, deferred }: ClientOperation,
   conditions: Conditions,
   names: InternalNames,
 ): Project => {
@@ -82,8 +86,15 @@ export const compileProjection = (
   if (!rootType) throw new Error('the schema has no root type for this operation');
   const isMutation = operation.operation === 'mutation';
 
-  const compileFields = (type: GraphQLObjectType, sets: readonly SelectionSetNode[]): WrittenField[] =>
-    [...collectFields({ schema, fragments, conditions }, type, sets)].flatMap(
+  const pending = createPendingWriter(writeFields);
+  const writeObject = deferred ? pending.write : writeFields;
+
+  const compileFields = (
+    type: GraphQLObjectType,
+    sets: readonly SelectionSetNode[],
+    later: InlineFragmentNode[],
+  ): WrittenField[] =>
+    [...collectFields({ schema, fragments, deferred, conditions }, type, sets, later)].flatMap(
       ([responseName, nodes]): WrittenField[] => {
         const [node] = nodes;
         if (!node) return [];
@@ -113,6 +124,16 @@ export const compileProjection = (
         ];
       },
     );
+
+  const compileWithDeferred = (
+    type: GraphQLObjectType,
+    sets: readonly SelectionSetNode[],
+  ): WrittenField[] => {
+    const later: InlineFragmentNode[] = [];
+    const fields = compileFields(type, sets, later);
+    pending.add(fields, later, (fragment) => compileWithDeferred(type, [fragment.selectionSet]));
+    return fields;
+  };
 
   const compileType = (
     type: GraphQLOutputType,
@@ -155,7 +176,7 @@ export const compileProjection = (
       for (let index = 0; index < value.length; index += 1) {
         projection.path[depth + 1] = index;
         const item = writeItem(value[index], value, index, projection, depth + 1);
-        if (item === undefined) return undefined;
+        if (item === undefined) return forgetBelow(projection, depth);
         text += index === 0 ? item : `,${item}`;
       }
       return `${text}]`;
@@ -169,7 +190,7 @@ export const compileProjection = (
     const fieldsOf = (concrete: GraphQLObjectType): readonly WrittenField[] => {
       const known = byType.get(concrete.name);
       if (known) return known;
-      const fields = compileFields(concrete, selectionSets);
+      const fields = compileWithDeferred(concrete, selectionSets);
       byType.set(concrete.name, fields);
       return fields;
     };
@@ -200,13 +221,13 @@ export const compileProjection = (
       const concrete = typeOf(object) ?? (isOfInterface(object) ? firstType(schema, type) : undefined);
       if (!concrete) return reportInvalid(projection, depth, 'an object of an unknown type');
       if (last?.type !== concrete) last = { type: concrete, fields: fieldsOf(concrete) };
-      return writeFields(last.fields, object, projection, depth);
+      return writeObject(last.fields, object, projection, depth);
     };
     return { write, clientPath };
   };
 
-  const fields = compileFields(rootType, [operation.selectionSet]);
-  return (data, projection) => writeFields(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
+  const fields = compileWithDeferred(rootType, [operation.selectionSet]);
+  return (data, projection) => writeObject(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
 };
 
 /** Writes an object or a list that stands in the merged data more than once; without errors, only once. */

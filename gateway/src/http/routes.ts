@@ -1,13 +1,14 @@
+import { Readable } from 'node:stream';
 import type { ApolloServer } from '@apollo/server';
 import { graphqlHandler } from '@cinegraph/service/http/graphql';
 import { requestError } from '@cinegraph/service/http/server';
 import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import cors from '@fastify/cors';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
-import { createRequestContext, type RequestContext } from '../request/context.js';
+import { createRequestContext, type PartsBody, type RequestContext } from '../request/context.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
 import { addExplorer } from './explorer.js';
@@ -45,6 +46,7 @@ export const addRoutes = async (
   });
   addCompression(app);
   keepExactNumbers(app);
+  const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const context = createRequestContext({
       headers: request.headers,
@@ -55,6 +57,7 @@ export const addRoutes = async (
       returnHeader: (name, value) => {
         if (!reply.hasHeader(name)) reply.header(name, value);
       },
+      sendParts: (body) => bodies.set(reply, body),
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
     return context;
@@ -63,10 +66,13 @@ export const addRoutes = async (
     method: ['GET', 'POST'],
     url: '/graphql',
     handler: withEntityTags(
-      async (request, reply) =>
-        hasExplorer && isPageVisit(request)
-          ? reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`)
-          : handle(request, reply),
+      async (request, reply) => {
+        if (hasExplorer && isPageVisit(request))
+          return reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`);
+        const response = await handle(request, reply);
+        const inParts = bodies.get(reply);
+        return inParts ? Readable.from(inParts(String(response))) : response;
+      },
       [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
     ),
   });

@@ -1,4 +1,14 @@
-import { Kind, type DirectiveNode, type DocumentNode } from 'graphql';
+import {
+  DirectiveLocation,
+  GraphQLBoolean,
+  GraphQLDirective,
+  GraphQLNonNull,
+  GraphQLSchema,
+  GraphQLString,
+  Kind,
+  type DirectiveNode,
+  type DocumentNode,
+} from 'graphql';
 
 /** Specifications that `@apollo/gateway` refuses and our executor executes. */
 const executedSpecs: ReadonlySet<string> = new Set(['context']);
@@ -27,6 +37,27 @@ export const loadableSdl = (sdl: string, supergraph: DocumentNode): string => {
     }
   }
   return loadable;
+};
+
+/** Returns the schema with `@defer`, which graphql 16 does not know. The types are the same objects. */
+export const withDefer = (schema: GraphQLSchema): GraphQLSchema => {
+  if (schema.getDirective('defer')) return schema;
+  const defer = new GraphQLDirective({
+    name: 'defer',
+    description:
+      'Delivers the fields of this fragment after the rest of the response, in a part of their own.',
+    locations: [DirectiveLocation.FRAGMENT_SPREAD, DirectiveLocation.INLINE_FRAGMENT],
+    args: {
+      if: {
+        type: new GraphQLNonNull(GraphQLBoolean),
+        defaultValue: true,
+        description: 'If false, the fields are delivered with the rest.',
+      },
+      label: { type: GraphQLString, description: 'Names the part in the response; unique in the document.' },
+    },
+  });
+  const config = schema.toConfig();
+  return new GraphQLSchema({ ...config, directives: [...config.directives, defer] });
 };
 
 const urlOf = ({ arguments: args = [] }: DirectiveNode): string | undefined => {
