@@ -1,11 +1,14 @@
+import type { QueryPlan } from '@apollo/query-planner';
+import type { Logger } from '@cinegraph/service/logger';
 import {
+  GraphQLError,
   Kind,
   type FragmentDefinitionNode,
-  type GraphQLError,
   type InlineFragmentNode,
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
+import { gatewayCode } from '../errors.js';
 import type { DeferredStep, Step } from './compile.js';
 import type { PathStep } from './faults.js';
 import { isIncluded, type ClientOperation, type Conditions } from './normalise.js';
@@ -96,6 +99,29 @@ const activeDefer = (
   if (condition?.kind === Kind.VARIABLE && conditions[condition.name.value] === false) return undefined;
   const label = valueOf('label');
   return { label: label?.kind === Kind.STRING ? label.value : undefined };
+};
+
+/**
+ * Plans a normalised operation with deferred fragments. The planner fails on some of them, and takes too long
+ * for others, e.g. on interface objects. Such an operation is planned without `@defer`: its parts are
+ * delivered when all fetches are merged. Rejects as the planner does if that fails, too.
+ */
+export const planDeferred = async (
+  text: string,
+  plan: (text: string) => Promise<QueryPlan>,
+  logger: Logger,
+): Promise<QueryPlan> => {
+  try {
+    return await plan(text);
+  } catch (error) {
+    const { code } = error instanceof GraphQLError ? error.extensions : {};
+    if (code === gatewayCode.overloaded) throw error;
+    // The text has no literals of a client: they are placeholders.
+    const planned = await plan(text.replaceAll(/@defer\(label:"d\d+"\)/g, ''));
+    const reason = error instanceof Error ? error.message.slice(0, 500) : error;
+    logger.warn({ reason, operation: text.slice(0, 500) }, 'the planner cannot defer parts of an operation');
+    return planned;
+  }
 };
 
 /** The deferred steps of one request. */

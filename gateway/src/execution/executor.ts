@@ -18,7 +18,7 @@ import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, fetchesOf, type CompiledPlan } from './compile.js';
-import { createDeliveries, startDeferred, withDeferred, type Deliveries } from './defer.js';
+import { createDeliveries, planDeferred, startDeferred, withDeferred, type Deliveries } from './defer.js';
 import { executeStep, type Execution, type FetchReport } from './execute.js';
 import { toGraphQLError, type PathStep } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
@@ -140,20 +140,21 @@ export const createExecutor = (options: {
       conditions,
       types.requiredNames,
     );
-    const makePlan = () => planner.plan(text, overrides);
+    const { deferred } = operation;
+    const plan = (planned: string) => planner.plan(planned, overrides);
+    const makePlan = () => (deferred ? planDeferred(text, plan, logger) : plan(text));
     const made: QueryPlan =
       text === ''
         ? { kind: 'QueryPlan' }
         : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
-    const { deferred } = operation;
-    const plan = compilePlan(made, {
+    const compiled = compilePlan(made, {
       operation: operation.operation,
       ...{ placeholders, types, clientOf, supergraph },
     });
     return {
-      plan,
+      plan: compiled,
       // Each object of an entity has a path of its own, to which its deferred fragments belong.
-      shares: !deferred && fetchesOf(plan).every(({ contexts }) => contexts.length === 0),
+      shares: !deferred && fetchesOf(compiled).every(({ contexts }) => contexts.length === 0),
       project: compileProjection(schema, operation, conditions, names),
       ...{ deferred, labels },
       planText: async () => (text === '' ? '' : prettyFormatQueryPlan(await makePlan())),

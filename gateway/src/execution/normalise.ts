@@ -93,7 +93,7 @@ export const normalise = (
       !isRoot &&
       !typenameIsSelected &&
       isAbstractType(type) &&
-      (typename || byType.size > 0 || later.length > 0);
+      (typename || byType.size > 0 || later.size > 0);
     let text = needsTypename ? '__typename ' : '';
     for (const [name, { definition, node, selectionSets }] of fields) {
       fieldCount += 1;
@@ -109,14 +109,20 @@ export const normalise = (
       const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename, known);
       if (inner !== '') text += `...on ${condition.name}{${inner}}`;
     }
-    for (const { condition, fragment } of later) {
-      const here = new Set([...(known ?? []), ...fields.keys()]);
-      const sets = [fragment.selectionSet];
-      const inner = write(condition, sets, isRoot, typenameIsSelected || needsTypename, here);
-      if (inner === '') continue;
+    for (const [fragment, conditions] of later) {
       const label = `d${labelCount++}`;
       labels.set(fragment, [...(labels.get(fragment) ?? []), label]);
-      text += `...on ${condition.name}@defer(label:"${label}"){${inner}}`;
+      const here = new Set([...(known ?? []), ...fields.keys()]);
+      for (const condition of conditions) {
+        const inner = write(
+          condition,
+          [fragment.selectionSet],
+          isRoot,
+          typenameIsSelected || needsTypename,
+          here,
+        );
+        if (inner !== '') text += `...on ${condition.name}@defer(label:"${label}"){${inner}}`;
+      }
     }
     return text;
   };
@@ -124,7 +130,7 @@ export const normalise = (
   const collect = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]) => {
     const fields = new Map<string, CollectedField>();
     const byType = new Map<GraphQLCompositeType, SelectionSetNode[]>();
-    const later: { condition: GraphQLCompositeType; fragment: InlineFragmentNode }[] = [];
+    const later = new Map<InlineFragmentNode, readonly GraphQLCompositeType[]>();
     const seen = new Set<SelectionSetNode>();
     let typename = false;
     const add = (selection: SelectionNode): void => {
@@ -150,8 +156,13 @@ export const normalise = (
         condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never));
       if (!isWhole && !doTypesOverlap(schema, condition, type)) return;
       if (selection.kind === Kind.INLINE_FRAGMENT && deferred?.has(selection)) {
-        for (const one of isWhole ? [type] : narrowed(type, condition))
-          later.push({ condition: one, fragment: selection });
+        // The planner fails on many deferred fragments of abstract types.
+        const narrowest = isWhole ? type : condition;
+        const types = isAbstractType(narrowest) ? schema.getPossibleTypes(narrowest) : [narrowest];
+        later.set(
+          selection,
+          types.filter((one) => doTypesOverlap(schema, one, type)),
+        );
       } else if (isWhole) visit(fragment.selectionSet);
       else {
         for (const one of narrowed(type, condition)) {
