@@ -1,9 +1,15 @@
 import type { QueryPlan } from '@apollo/query-planner';
 import type { Logger } from '@cinegraph/service/logger';
 import {
+  BREAK,
   GraphQLError,
   Kind,
+  parse,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
   type FragmentDefinitionNode,
+  type GraphQLSchema,
   type InlineFragmentNode,
   type SelectionNode,
   type SelectionSetNode,
@@ -13,6 +19,7 @@ import type { DeferredStep, Step } from './compile.js';
 import type { PathStep } from './faults.js';
 import { isIncluded, type ClientOperation, type Conditions } from './normalise.js';
 import type { PendingFragment } from './pending.js';
+import type { TypeConditions } from './type-conditions.js';
 
 /** A deferred fragment at one object of the response. */
 export interface Part {
@@ -102,26 +109,53 @@ const activeDefer = (
 };
 
 /**
- * Plans a normalised operation with deferred fragments. The planner fails on some of them, and takes too long
- * for others, e.g. on interface objects. Such an operation is planned without `@defer`: its parts are
- * delivered when all fetches are merged. Rejects as the planner does if that fails, too.
+ * Plans a normalised operation with deferred fragments. The planner (2.14.4) fails on some of them. Such an
+ * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects as the
+ * planner does if that fails, too.
+ *
+ * An operation on interface objects is always planned without `@defer`, because the planner does not end for
+ * some of them, and uses all memory.
  */
 export const planDeferred = async (
   text: string,
-  plan: (text: string) => Promise<QueryPlan>,
-  logger: Logger,
+  options: {
+    schema: GraphQLSchema;
+    types: Pick<TypeConditions, 'interfaceObjects'>;
+    plan: (text: string) => Promise<QueryPlan>;
+    logger: Logger;
+  },
 ): Promise<QueryPlan> => {
+  const { schema, types, plan, logger } = options;
+  // The text has no literals of a client: they are placeholders.
+  const withoutDefer = text.replaceAll(/@defer\(label:"d\d+"\)/g, '');
+  if (usesTypes(schema, withoutDefer, types.interfaceObjects)) return plan(withoutDefer);
   try {
     return await plan(text);
   } catch (error) {
     const { code } = error instanceof GraphQLError ? error.extensions : {};
     if (code === gatewayCode.overloaded) throw error;
-    // The text has no literals of a client: they are placeholders.
-    const planned = await plan(text.replaceAll(/@defer\(label:"d\d+"\)/g, ''));
+    const planned = await plan(withoutDefer);
     const reason = error instanceof Error ? error.message.slice(0, 500) : error;
     logger.warn({ reason, operation: text.slice(0, 500) }, 'the planner cannot defer parts of an operation');
     return planned;
   }
+};
+
+/** Returns true if an operation selects anything of these types. */
+const usesTypes = (schema: GraphQLSchema, text: string, names: ReadonlySet<string>): boolean => {
+  if (names.size === 0) return false;
+  const typeInfo = new TypeInfo(schema);
+  let uses = false;
+  visit(
+    parse(text),
+    visitWithTypeInfo(typeInfo, {
+      SelectionSet: () => {
+        uses ||= names.has(typeInfo.getParentType()?.name ?? '');
+        return uses ? BREAK : undefined;
+      },
+    }),
+  );
+  return uses;
 };
 
 /** The deferred steps of one request. */

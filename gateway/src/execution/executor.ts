@@ -142,7 +142,7 @@ export const createExecutor = (options: {
     );
     const { deferred } = operation;
     const plan = (planned: string) => planner.plan(planned, overrides);
-    const makePlan = () => (deferred ? planDeferred(text, plan, logger) : plan(text));
+    const makePlan = () => (deferred ? planDeferred(text, { schema, types, plan, logger }) : plan(text));
     const made: QueryPlan =
       text === ''
         ? { kind: 'QueryPlan' }

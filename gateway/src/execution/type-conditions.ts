@@ -8,6 +8,8 @@ export interface TypeConditions {
   isObjectType(typename: unknown): boolean;
   /** Returns the keys of a type in a subgraph: for each, the names of its fields without those below them. */
   keysOf(subgraph: string, type: string): readonly (readonly string[])[];
+  /** The interfaces that are interface objects in a subgraph, and the object types that implement them. */
+  readonly interfaceObjects: ReadonlySet<string>;
   /** Names of fields that the planner may fetch for itself: those of keys, `@requires` and `@provides`. */
   readonly requiredNames: ReadonlySet<string>;
 }
@@ -48,12 +50,29 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
     },
   });
   return {
+    interfaceObjects: interfaceObjectsOf(supergraph, members),
     requiredNames,
     keysOf: (subgraph, type) => keys.get(`${subgraph} ${type}`) ?? [],
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,
     isObjectType: (typename) => objectTypes.has(typename as string),
   };
+};
+
+const interfaceObjectsOf = (
+  supergraph: DocumentNode,
+  members: ReadonlyMap<string, ReadonlySet<string>>,
+): Set<string> => {
+  const found = new Set<string>();
+  for (const definition of supergraph.definitions) {
+    if (definition.kind !== Kind.INTERFACE_TYPE_DEFINITION) continue;
+    const { name, directives = [] } = definition;
+    const isInterfaceObject = directives.some(({ arguments: args = [] }) =>
+      args.some((argument) => argument.name.value === 'isInterfaceObject'),
+    );
+    if (isInterfaceObject) [name.value, ...(members.get(name.value) ?? [])].forEach((one) => found.add(one));
+  }
+  return found;
 };
 
 /** Reads the keys of all types, by the names of the subgraph and of the type. */
