@@ -40,7 +40,7 @@ export interface WrittenPart {
 
 /** What is delivered at one time after the first response. */
 export interface Delivery {
-  /** Parts that are announced by this delivery: those that are nested in delivered ones. */
+  /** Parts that come later and are listed here: those that are nested in delivered ones. */
   readonly pending: readonly Part[];
   readonly written: readonly WrittenPart[];
   /** False if it is the last one. */
@@ -49,7 +49,7 @@ export interface Delivery {
 
 /** What follows the first response of an operation with `@defer`. */
 export interface Deliveries {
-  /** The parts that the first response announces; if there is none, nothing follows it. */
+  /** The parts that the first response lists as pending; if there is none, nothing follows it. */
   readonly first: readonly Part[];
   readonly later: AsyncIterable<Delivery>;
 }
@@ -210,7 +210,7 @@ interface Waiting {
 }
 
 /**
- * Prepares the deliveries of one response: `first` are the parts that the first response announces, and
+ * Prepares the deliveries of one response: `first` are the parts that the first response lists, and
  * `later` delivers each when its steps are executed. Parts that are ready at the same time come together.
  */
 export const createDeliveries = (

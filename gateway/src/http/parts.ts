@@ -4,7 +4,7 @@ import { quote } from '../execution/numbers.js';
 
 /**
  * A format of responses in parts, by its parameter of `multipart/mixed`: that of graphql 17.0.0-alpha.2, in
- * which each part has a path, and that of alpha.9, in which parts are announced and then have an id.
+ * which each part has a path, and that of alpha.9, in which parts are listed first and then have an id.
  */
 export type PartFormat = 'deferSpec=20220824' | 'incrementalSpec=v0.2';
 
@@ -20,7 +20,7 @@ const formats: readonly PartFormat[] = ['deferSpec=20220824', 'incrementalSpec=v
 
 /**
  * Returns the format of parts that an `Accept` header names with the highest weight, and of equal ones the
- * first; undefined if it names none. `multipart/mixed` without a format, and `*∕*`, name none: such a client
+ * first; undefined if it names none. `multipart/mixed` without a format, and a wildcard, name none: such a client
  * does not know how to put the parts together.
  */
 export const chooseFormat = (accept: string | null | undefined): PartFormat | undefined => {
