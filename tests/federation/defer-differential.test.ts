@@ -11,7 +11,7 @@ import { formats, merged, stream } from './support/parts.js';
 import type { Supergraph } from './support/supergraph.js';
 
 /** How many operations are compared on each supergraph. A longer run finds more. */
-const count = Number(process.env['TEST_OPERATIONS'] ?? 200);
+const count = Number(process.env['TEST_OPERATIONS'] ?? 100);
 
 const schemaOf = (subgraph: string): string =>
   readFileSync(join(import.meta.dirname, '../../subgraphs', subgraph, 'schema.graphql'), 'utf8');
