@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 // The one file of each process that may read process.env; everything else gets the typed result of readEnv.
 const readsEnvironment = [
   'packages/cli/src/graph.ts',
-  'packages/cli/src/{compose/command,kafka,plan}.ts',
+  'packages/cli/src/{compose/command,kafka,operations,plan}.ts',
   'packages/service/src/telemetry/start.ts',
   'packages/subgraph/src/{run-subgraph,jobs/run-job}.ts',
   'gateway/src/main.ts',

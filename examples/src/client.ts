@@ -25,20 +25,19 @@ export type Ask = <Data, Variables>(
 ) => Promise<Answer<Data>>;
 
 /**
- * Creates a client of the graph at this URL, for a viewer or for nobody. Its promise rejects if the server
- * does not respond or does not respond with JSON. A refusal of the graph is part of a response and does not
- * reject.
+ * Creates a client of the graph at this URL, for the viewer of an access token or for nobody. Its promise
+ * rejects if the server does not respond or does not respond with JSON. A refusal of the graph is part of a
+ * response and does not reject.
  */
 export const createClient =
-  (url: string, viewer?: string): Ask =>
+  (url: string, token?: string): Ask =>
   async <Data, Variables>(operation: TypedQueryDocumentNode<Data, Variables>, variables: Variables) => {
     const response = await fetch(url, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
         accept: 'application/graphql-response+json, application/json;q=0.9',
-        // This header is for development only: in production the gateway ignores it.
-        ...(viewer !== undefined && { 'x-viewer-id': viewer }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify({ query: print(operation), variables }),
     });

@@ -12,12 +12,12 @@ import {
 
 const help = `Reads all movies of a filter, page by page, rates the best of them, and retracts the rating.
 
-  npm run start -w examples -- --genre drama --from 2005 --viewer ann
+  npm run start -w examples -- --genre drama --from 2005 --token <access token>
 
   --url <url>         the graph; default http://127.0.0.1:4000/graphql
   --genre <id>        only movies of this genre
   --from <year>       only movies released in or after this year
-  --viewer <name>     who rates; without a viewer the ratings are refused
+  --token <token>     an access token of the viewer who rates; without one the ratings are refused
   --page <number>     movies per page; default 50
 `;
 
@@ -27,7 +27,7 @@ const main = async (): Promise<void> => {
       url: { type: 'string', default: 'http://127.0.0.1:4000/graphql' },
       genre: { type: 'string' },
       from: { type: 'string' },
-      viewer: { type: 'string' },
+      token: { type: 'string' },
       page: { type: 'string', default: '50' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -36,7 +36,7 @@ const main = async (): Promise<void> => {
     say(help);
     return;
   }
-  const ask = createClient(values.url, values.viewer);
+  const ask = createClient(values.url, values.token);
   const filter: MovieFilter = {
     ...(values.genre !== undefined && { genre: values.genre }),
     ...(values.from !== undefined && { releaseYear: { from: readNumber('from', values.from) } }),
@@ -96,7 +96,7 @@ const rateAndRetract = async (ask: Ask, { id, title }: MovieLineFragment): Promi
  * build.
  */
 const advice: Readonly<Partial<Record<ErrorCode, string>>> = {
-  UNAUTHENTICATED: 'name a viewer with --viewer.',
+  UNAUTHENTICATED: 'log in, and pass the access token with --token.',
   RATING_OUT_OF_RANGE: 'a score is a whole number from 1 to 10.',
   MOVIE_NOT_FOUND: 'the movie is not known; read the list again.',
   MOVIE_DELETED: 'the movie was deleted; read the list again.',

@@ -15,15 +15,11 @@ import type { Explanation } from './execution/executor.js';
 import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { deferRules } from './request/defer-rules.js';
+import { maxTokens } from './request/document-size.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
+import { trustedOperations } from './request/trusted-operations.js';
 import type { CurrentSupergraph } from './supergraph/current.js';
-
-/**
- * A document with more tokens is refused while it is parsed; generated operations of large pages stay below
- * 5,000.
- */
-const maxTokens = 15_000;
 
 /** Maximum number of validation errors returned for one operation; a tool that lists all of them probes. */
 const maxValidationErrors = 5;
@@ -37,7 +33,11 @@ const documentStoreBytes = 8 * 1024 * 1024;
  * begins. Its start loads the supergraph, and throws a StartError if that cannot be served.
  */
 export const createApolloServer = (
-  { environment, explains }: Pick<Config, 'environment' | 'explains'>,
+  {
+    environment,
+    explains,
+    trustedOperations: trusted,
+  }: Pick<Config, 'environment' | 'explains' | 'trustedOperations'>,
   supergraph: CurrentSupergraph,
   logger: Logger,
 ): ApolloServer<RequestContext> => {
@@ -47,6 +47,7 @@ export const createApolloServer = (
     hidesSchema: inProduction,
     logger,
   });
+  const documents = createDocumentStore({ maxBytes: documentStoreBytes });
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
@@ -70,7 +71,9 @@ export const createApolloServer = (
     validationRules: [deferRules],
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
-    documentStore: createDocumentStore({ maxBytes: documentStoreBytes }),
+    documentStore: documents,
+    // A client cannot register what is refused anyway.
+    ...(trusted?.mode === 'enforce' && { persistedQueries: false }),
     formatError,
     stringifyResult: stringify,
     plugins: [
@@ -78,6 +81,7 @@ export const createApolloServer = (
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       statusByMediaType(),
+      ...(trusted ? [trustedOperations({ settings: trusted, schemas: supergraph, documents, logger })] : []),
       operationLimits((schema) => supergraph.bySchema(schema).ofField),
       ...cacheControl(dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { readConfig, subgraphUrlVariable } from './config.js';
 
@@ -28,18 +29,14 @@ describe('the environment', () => {
     ).toThrow(/SUBGRAPH_URL_A[^]*PORT[^]*SUBGRAPH_KEY[^]*DEADLINE_MS[^]*CORS_ORIGINS/);
   });
 
-  it.each([
-    'x-viewer-id',
-    'X-Cinegraph-Identity',
-    'x-deadline-ms',
-    'host',
-    'content-length',
-    'Transfer-Encoding',
-  ])('FORWARD_HEADERS may not list %s', (name) => {
-    expect(() => readConfig({ ...needed, FORWARD_HEADERS: `accept-language, ${name}` })).toThrow(
-      'FORWARD_HEADERS',
-    );
-  });
+  it.each(['X-Cinegraph-Identity', 'x-deadline-ms', 'host', 'content-length', 'Transfer-Encoding'])(
+    'FORWARD_HEADERS may not list %s',
+    (name) => {
+      expect(() => readConfig({ ...needed, FORWARD_HEADERS: `accept-language, ${name}` })).toThrow(
+        'FORWARD_HEADERS',
+      );
+    },
+  );
 
   it.each(['set-cookie', 'Cache-Control', 'vary', 'content-length', 'access-control-allow-origin'])(
     'RETURN_HEADERS may not list %s',
@@ -82,5 +79,80 @@ describe('the environment', () => {
     const { coalesces } = readConfig({ ...needed, ...env });
 
     expect([coalesces('user-reviews'), coalesces('others')]).toEqual([reviews, others]);
+  });
+
+  it('a manifest is needed to log or enforce trusted operations, and is not read otherwise', () => {
+    const OPERATIONS_MANIFEST = 'operations.json';
+
+    expect(readConfig({ OPERATIONS_MANIFEST }).trustedOperations).toBeUndefined();
+    expect(readConfig({ OPERATIONS_MANIFEST, TRUSTED_OPERATIONS: 'log' }).trustedOperations).toEqual({
+      mode: 'log',
+      manifestPath: OPERATIONS_MANIFEST,
+    });
+    expect(() => readConfig({ TRUSTED_OPERATIONS: 'enforce' })).toThrow(/OPERATIONS_MANIFEST: is not set/);
+  });
+});
+
+describe('JWT_ISSUERS', () => {
+  const key = { ...generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }), kid: '1' };
+  const read = (issuers: unknown, NODE_ENV = 'production') =>
+    readConfig({ ...needed, NODE_ENV, JWT_ISSUERS: JSON.stringify(issuers) }).jwtIssuers;
+  const withKeys = { issuer: 'a', audience: 'graph', jwks: { keys: [key] } };
+  const other = {
+    ...{ issuer: 'b', audience: ['c', 'd'], jwksUrl: 'https://b.example/k' },
+    ...{ typ: 'at+jwt', viewerPrefix: 'b:' },
+  };
+  const at = (jwksUrl: string) => [{ issuer: 'a', audience: 'graph', jwksUrl }];
+
+  it('JWT_ISSUERS lists issuers, each with one or several audiences; nobody is trusted without it', () => {
+    expect(readConfig(needed).jwtIssuers).toEqual([]);
+    expect(read([withKeys, other])).toEqual([{ ...withKeys, audience: ['graph'] }, other]);
+  });
+
+  it.each([
+    ['no array', withKeys, 'JWT_ISSUERS: must be a JSON array of issuers'],
+    ['an unknown property', [{ ...withKeys, leeway: 900 }], '[0] Unrecognized key: "leeway"'],
+    ['no issuer', [{ audience: 'b', jwksUrl: 'https://a' }], '[0].issuer must be a text'],
+    ['no audience', [{ ...withKeys, audience: [] }], '[0].audience must not be empty'],
+    ['no keys', [{ issuer: 'a', audience: 'b' }], '[0] must have either jwksUrl or jwks'],
+    ['an empty list of keys', [{ ...withKeys, jwks: { keys: [] } }], '[0].jwks.keys'],
+    ['two sources of keys', [{ ...withKeys, jwksUrl: 'https://a' }], 'must have either jwksUrl or jwks'],
+    ['a secret key', [{ ...withKeys, jwks: { keys: [{ kty: 'oct', k: 'x' }] } }], 'must be OKP, EC or RSA'],
+    ['a private key', [{ ...withKeys, jwks: { keys: [{ ...key, d: 'secret' }] } }], 'is a private key'],
+    [
+      'a broken key',
+      [{ ...withKeys, jwks: { keys: [{ ...key, x: 'x' }] } }],
+      'no public key that can be used',
+    ],
+    ['a file', at('file:///etc/keys'), '[0].jwksUrl must be an http or https URL without a password'],
+    ['a URL with a password', at('https://u:p@a.example'), 'without a password'],
+    ['an issuer twice', [withKeys, withKeys], 'names an issuer twice'],
+    ['viewers that two name', [withKeys, { ...withKeys, issuer: 'b' }], 'give all but one a viewerPrefix'],
+    ['an open prefix', [{ ...withKeys, viewerPrefix: 'b' }], '[0].viewerPrefix must be'],
+    ['an unknown type', [{ ...withKeys, typ: 'jwt' }], '[0].typ'],
+  ])('JWT_ISSUERS with %s is refused with its position', (_what, issuers, problem) => {
+    expect(() => read(issuers)).toThrow(problem);
+  });
+
+  it('JWT_ISSUERS that is no JSON is refused, without its content', () => {
+    expect(() => readConfig({ ...needed, JWT_ISSUERS: '[{secret' })).toThrow(/JWT_ISSUERS: (?!.*secret)/);
+  });
+
+  it.each(['http://a.example/k', 'http://10.0.0.1/k', 'http://[fd00::1]/k', 'http://localhost.example/k'])(
+    'in production the address %s must be https',
+    (jwksUrl) => {
+      expect(() => read(at(jwksUrl))).toThrow('must be an https URL');
+      expect(read(at(jwksUrl), 'development')).toHaveLength(1);
+    },
+  );
+
+  it.each(['https://a.example/k', 'http://127.0.0.1:4003/k', 'http://[::1]/k', 'http://users:4003/k'])(
+    'in production the address %s is accepted',
+    (jwksUrl) => expect(read(at(jwksUrl))).toHaveLength(1),
+  );
+
+  it('DEMO_LOGIN is a login and a password', () => {
+    expect(readConfig({ ...needed, DEMO_LOGIN: 'demo:a:b' }).demoLogin).toBe('demo:a:b');
+    expect(() => readConfig({ ...needed, DEMO_LOGIN: 'demo:' })).toThrow('DEMO_LOGIN');
   });
 });

@@ -8,9 +8,13 @@ import {
   subgraphKeyVariable,
   subgraphVariable,
 } from '@cinegraph/service/env';
-import { developmentViewerHeader } from '@cinegraph/service/viewer';
+import { tlsFilesOf } from '@cinegraph/service/http/tls';
 import { identityHeader } from '@cinegraph/service/identity';
+import { StartError } from '@cinegraph/service/start-error';
 import { deadlineHeader, isHttpUrl } from './fetching/client.js';
+import { issuersVariable, unprotectedAddresses } from './request/issuers.js';
+import type { SubgraphTlsFiles } from './fetching/tls.js';
+import type { TrustedOperationsSettings } from './request/trusted-operations.js';
 
 /** The settings of the gateway. Times are in milliseconds. */
 export type Config = ReturnType<typeof readConfig>;
@@ -20,7 +24,6 @@ export type Config = ReturnType<typeof readConfig>;
  */
 const reservedHeaders: ReadonlySet<string> = new Set([
   identityHeader,
-  developmentViewerHeader,
   deadlineHeader,
   'accept',
   'accept-encoding',
@@ -100,6 +103,14 @@ export const gatewayVariables = {
   EXECUTOR: z.enum(['own', 'stock']).default('own'),
   OVERRIDE_LABELS: listVariable,
   SUBGRAPH_KEY: subgraphKeyVariable.optional(),
+  JWT_ISSUERS: issuersVariable.default([]),
+  DEMO_LOGIN: z
+    .string()
+    .regex(/^[^:]+:./, 'must be a login and a password with a colon between')
+    .optional(),
+  SUBGRAPH_CA_PATH: z.string().optional(),
+  SUBGRAPH_CLIENT_CERT_PATH: z.string().optional(),
+  SUBGRAPH_CLIENT_KEY_PATH: z.string().optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: headersVariable.refine(
     (names) => !names.some((name) => reservedHeaders.has(name)),
@@ -111,11 +122,16 @@ export const gatewayVariables = {
   ),
   COALESCE: switchVariable.default(true),
   EXPLAIN: switchVariable.optional(),
+  TRUSTED_OPERATIONS: z.enum(['off', 'log', 'enforce']).default('off'),
+  OPERATIONS_MANIFEST: z.string().optional(),
   CORS_ORIGINS: listVariable.refine(
     (origins) => origins.every(isOrigin),
     'must be origins like https://example.org, with commas between',
   ),
 };
+
+/** The manifest, where trusted operations are logged or enforced. */
+const manifestVariable = z.string().describe('is not set, but TRUSTED_OPERATIONS needs a manifest');
 
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 
@@ -136,20 +152,31 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
   const coalesceVariables = names.filter((name) => name.startsWith(coalescePrefix));
   const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
   const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
-  const env = readEnv({ ...urlShape, ...switchShape, ...gatewayVariables }, source);
+  const knowsOperations = ['log', 'enforce'].includes(source['TRUSTED_OPERATIONS'] ?? '');
+  const shape = { ...urlShape, ...switchShape, ...gatewayVariables };
+  const env = readEnv(knowsOperations ? { ...shape, OPERATIONS_MANIFEST: manifestVariable } : shape, source);
+  if (env.NODE_ENV === 'production') {
+    for (const address of unprotectedAddresses(env.JWT_ISSUERS))
+      throw new StartError(`JWT_ISSUERS: in production ${address} must be an https URL.`);
+  }
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
   return {
     environment: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
+    tls: tlsFilesOf(env),
+    subgraphTls: subgraphTlsOf(env),
     drainGraceMs: env.DRAIN_GRACE_MS,
     logLevel: env.LOG_LEVEL,
     supergraphPath: env.SUPERGRAPH_PATH,
     examplesPath: env.EXAMPLES_PATH,
     executor: env.EXECUTOR,
     explains: env.EXPLAIN ?? env.NODE_ENV !== 'production',
+    trustedOperations: trustedOperationsOf(env),
     overrideLabels: env.OVERRIDE_LABELS,
     subgraphKey: env.SUBGRAPH_KEY,
+    jwtIssuers: env.JWT_ISSUERS,
+    demoLogin: env.DEMO_LOGIN,
     deadlineMs: env.DEADLINE_MS,
     forwardHeaders: env.FORWARD_HEADERS,
     returnHeaders: env.RETURN_HEADERS,
@@ -163,4 +190,28 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
       }),
     ),
   };
+};
+
+/** Returns undefined if every operation is trusted; the manifest is not read then. */
+const trustedOperationsOf = (env: {
+  readonly TRUSTED_OPERATIONS: 'off' | TrustedOperationsSettings['mode'];
+  readonly OPERATIONS_MANIFEST?: string | undefined;
+}): TrustedOperationsSettings | undefined => {
+  const { TRUSTED_OPERATIONS: mode, OPERATIONS_MANIFEST: manifestPath } = env;
+  return mode === 'off' || manifestPath === undefined ? undefined : { mode, manifestPath };
+};
+
+/** Throws a StartError if only one of the client's certificate and key is set. */
+const subgraphTlsOf = (env: {
+  readonly SUBGRAPH_CA_PATH?: string | undefined;
+  readonly SUBGRAPH_CLIENT_CERT_PATH?: string | undefined;
+  readonly SUBGRAPH_CLIENT_KEY_PATH?: string | undefined;
+}): SubgraphTlsFiles => {
+  const { SUBGRAPH_CLIENT_CERT_PATH: clientCertPath, SUBGRAPH_CLIENT_KEY_PATH: clientKeyPath } = env;
+  if ((clientCertPath === undefined) !== (clientKeyPath === undefined)) {
+    throw new StartError(
+      'The environment is not usable:\n  SUBGRAPH_CLIENT_CERT_PATH, SUBGRAPH_CLIENT_KEY_PATH: set both or neither of them',
+    );
+  }
+  return { caPath: env.SUBGRAPH_CA_PATH, clientCertPath, clientKeyPath };
 };

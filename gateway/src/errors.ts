@@ -1,3 +1,4 @@
+import { HeaderMap } from '@apollo/server';
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { shortMessage, withoutSuggestion } from '@cinegraph/service/refusal';
 import type { Logger } from '@cinegraph/service/logger';
@@ -8,9 +9,12 @@ export const gatewayCode = {
   subgraphUnavailable: 'SUBGRAPH_UNAVAILABLE',
   deadlineExceeded: 'DEADLINE_EXCEEDED',
   operationTooComplex: 'OPERATION_TOO_COMPLEX',
+  operationNotTrusted: 'OPERATION_NOT_TRUSTED',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
   deferNotAccepted: 'DEFER_NOT_ACCEPTED',
+  unauthenticated: 'UNAUTHENTICATED',
+  authenticationUnavailable: 'AUTHENTICATION_UNAVAILABLE',
 } as const;
 
 const internalCode = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
@@ -81,8 +85,10 @@ export const maskErrors = (options: {
         ? { message: unavailableMessage, ...position, extensions: { code } }
         : { message: 'Internal error', ...position, extensions: { code: internalCode } };
     }
+    // A subgraph's refusal may suggest something else than a name of the schema.
+    const namesSchema = !ofSubgraph || code === ApolloServerErrorCode.BAD_USER_INPUT;
     const shownMessage =
-      hidesSchema && !ofSubgraph ? withoutSuggestion(formatted.message) : formatted.message;
+      hidesSchema && namesSchema ? withoutSuggestion(formatted.message) : formatted.message;
     const message =
       validationErrorCode === 'INTROSPECTION_DISABLED'
         ? 'Introspection is not allowed here.'
@@ -116,6 +122,13 @@ const flatDetails = (details: unknown): Record<string, unknown> | undefined => {
 export const refusedOperation = (code: string, message: string, nodes?: readonly ASTNode[]): GraphQLError =>
   new GraphQLError(message, { nodes: nodes ?? null, extensions: { code, http: { status: 400 } } });
 
+/** Creates the refusal of an operation that is not in the manifest of trusted operations: HTTP 403. */
+export const operationNotTrusted = (): GraphQLError =>
+  new GraphQLError(
+    'This operation is not registered here. Register it, or send one that is registered, by its id or its text.',
+    { extensions: { code: gatewayCode.operationNotTrusted, http: { status: 403 } } },
+  );
+
 /** Creates the refusal of an operation because too many others wait for their plans: HTTP 503. */
 export const planningOverloaded = (): GraphQLError =>
   new GraphQLError('Too many new operations arrived at once. Try again in a few seconds.', {
@@ -128,6 +141,27 @@ export const partsNotAccepted = (): GraphQLError =>
     'The operation uses @defer, but the request does not accept a response in parts. Send "Accept: multipart/mixed;incrementalSpec=v0.2" or "multipart/mixed;deferSpec=20220824" beside "application/json", or leave @defer out.',
     { extensions: { code: gatewayCode.deferNotAccepted, http: { status: 406 } } },
   );
+
+/** Creates the refusal of a request whose header `Authorization` is no valid access token: HTTP 401. */
+export const unauthenticated = (): GraphQLError =>
+  new GraphQLError(
+    'The header Authorization must be "Bearer" and an access token that is valid and has not expired. Sign in again.',
+    {
+      extensions: {
+        code: gatewayCode.unauthenticated,
+        http: { status: 401, headers: new HeaderMap([['www-authenticate', 'Bearer error="invalid_token"']]) },
+      },
+    },
+  );
+
+/** Creates the refusal of a request whose access token cannot be judged at the moment: HTTP 503. */
+export const authenticationUnavailable = (): GraphQLError =>
+  new GraphQLError('The access token cannot be verified at the moment. Try again in a few seconds.', {
+    extensions: {
+      code: gatewayCode.authenticationUnavailable,
+      http: { status: 503, headers: new HeaderMap([['retry-after', '2']]) },
+    },
+  });
 
 const unavailableMessage = 'This part of the graph cannot be reached at the moment. Try again later.';
 

@@ -6,7 +6,9 @@ import { tracing } from '@cinegraph/service/telemetry/tracing';
 import { createApolloServer } from './apollo.js';
 import type { Config } from './config.js';
 import { createClientSet } from './fetching/clients.js';
+import { createConnect } from './fetching/tls.js';
 import { addRoutes } from './http/routes.js';
+import { createAuthentication } from './request/authentication.js';
 import { createCurrentSupergraph } from './supergraph/current.js';
 import { loadSupergraph } from './supergraph/load.js';
 
@@ -14,9 +16,9 @@ import { loadSupergraph } from './supergraph/load.js';
 const drainMarginMs = 5_000;
 
 /**
- * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, viewer and
- * deadline, parsing within limits, validation, planning, fetches, error masking; its response passes
- * `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
+ * Starts the gateway. A request passes, in this order: HTTP limits and CORS, CSRF prevention, access
+ * token and deadline, parsing within limits, validation, planning, fetches, error masking; its response
+ * passes `Cache-Control`, entity tag and compression. Throws a StartError if the supergraph cannot be served.
  * Stopping waits for the requests under way.
  */
 export const startGateway = async (
@@ -27,7 +29,9 @@ export const startGateway = async (
   // trace.
   const traceHeaders: readonly string[] = tracing()?.headers ?? [];
   const forwardHeaders = config.forwardHeaders.filter((name) => !traceHeaders.includes(name));
+  const certificates = createConnect(config.subgraphTls, logger);
   const clients = createClientSet({
+    connect: certificates.connect,
     logger,
     clock: systemClock,
     subgraphKey: config.subgraphKey,
@@ -43,9 +47,16 @@ export const startGateway = async (
     retireAfterMs: config.deadlineMs + drainMarginMs,
   });
   const apollo = createApolloServer(config, supergraph, logger);
+  const authenticate = createAuthentication({
+    issuers: config.jwtIssuers,
+    passesUnread: config.jwtIssuers.length === 0 && forwardHeaders.includes('authorization'),
+    clock: systemClock,
+    logger,
+  });
   const http = createHttpServer({
     host: config.host,
     port: config.port,
+    tls: config.tls,
     drainGraceMs: config.drainGraceMs,
     logger,
     readiness: async () => ({ ready: supergraph.get() !== undefined, checks: clients.states() }),
@@ -58,12 +69,16 @@ export const startGateway = async (
   const graph: Part = {
     name: 'graph',
     start: async () => {
-      await apollo.start();
-      await addRoutes(http.app, apollo, { ...config, forwardHeaders }, () => supergraph.get()?.schema);
+      await apollo.start().catch(async (error: unknown) => {
+        await supergraph.stop();
+        throw error;
+      });
+      const schema = () => supergraph.get()?.schema;
+      await addRoutes(http.app, apollo, authenticate, { ...config, forwardHeaders }, schema);
     },
     stop: () => apollo.stop(),
   };
-  const running = await startParts([connections, graph, http.part], logger);
+  const running = await startParts([certificates.part, connections, graph, http.part], logger);
   return {
     ...running,
     url: http.url(),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { sendRaw, varies, type RawAnswer } from './support/raw-http.js';
 import { answers } from './support/stub-subgraph.js';
 import { startWorld } from './support/world.js';
@@ -80,10 +81,10 @@ describe('for how long an answer may be kept', () => {
 
   it('a response to a viewer is private and not stored', async () => {
     keep('max-age=60');
-    const answer = await get(fromOne, { 'x-viewer-id': 'ann' });
+    const answer = await get(fromOne, bearerOf('ann'));
 
     expect([cacheControlOf(answer), answer.headers.etag]).toEqual(['private, no-store', undefined]);
-    expect(cacheControlOf(await post(fromOne, { 'x-viewer-id': 'ann' }))).toBe('private, no-store');
+    expect(cacheControlOf(await post(fromOne, bearerOf('ann')))).toBe('private, no-store');
   });
 
   it('a response to a mutation is not stored', async () => {
@@ -176,10 +177,10 @@ describe('an answer at the edge', () => {
       expect([status, headers.etag]).toEqual([200, undefined]);
   });
 
-  it('Vary names media type, encoding, origin and, in development, the viewer header', async () => {
+  it('Vary names media type, encoding, origin and the access token', async () => {
     keep('max-age=60');
 
-    expect(varies(await get(fromOne))).toEqual(['accept', 'accept-encoding', 'origin', 'x-viewer-id']);
+    expect(varies(await get(fromOne))).toEqual(['accept', 'accept-encoding', 'authorization', 'origin']);
   });
 
   it('an unknown origin gets no CORS permission, not even with a 304', async () => {
@@ -229,11 +230,5 @@ describe('an answer that depends on a header handed on', () => {
     expect(cacheControlOf(plain)).toBe('max-age=60, public');
     expect([cacheControlOf(forwarded), forwarded.headers.etag]).toEqual(['private, no-store', undefined]);
     expect(varies(plain)).toEqual(['accept', 'accept-encoding', 'authorization', 'origin', 'x-tenant']);
-  });
-
-  it('the development viewer header does not change a response in production', async () => {
-    keep('max-age=60');
-
-    expect(cacheControlOf(await get(fromOne, { 'x-viewer-id': 'ann' }))).toBe('max-age=60, public');
   });
 });

@@ -62,6 +62,7 @@ describe('identical queries in flight', () => {
   it.each([
     ['another viewer', rootQuery, askerOf('ann'), askerOf('bob')],
     ['nobody as the viewer', rootQuery, askerOf('ann'), askerOf()],
+    ['other scopes of the viewer', rootQuery, askerOf('ann'), askerOf('ann', {}, ['admin'])],
     ['another forwarded header', rootQuery, askerOf('ann', { a: '1' }), askerOf('ann', { a: '2' })],
     ['a forwarded header more', rootQuery, askerOf('ann', { a: '1' }), askerOf('ann', { a: '1', b: '' })],
     ['other entities', entityQuery('1'), askerOf(), askerOf()],
@@ -240,12 +241,13 @@ describe('fetches of entities in one tick', () => {
     await until(() => closed === 1);
   });
 
-  it('fetches of another viewer, of other variables, or of another document are requests of their own', async () => {
+  it('fetches of another viewer, with other scopes, of other variables, or of another document are requests of their own', async () => {
     const { client, received } = await start((request, response) => sendJson(response, scores(request)));
     await Promise.all([
       client.fetch(entityQuery('1'), askerOf()),
       client.fetch(entityQuery('2'), askerOf('ann')),
       client.fetch(entityQuery('3'), askerOf('ann', { authorization: 'b' })),
+      client.fetch(entityQuery('6'), askerOf('ann', {}, ['admin'])),
       client.fetch({ ...entityQuery('4'), variables: '"first":1' }, askerOf()),
       client.fetch(
         {
@@ -256,7 +258,7 @@ describe('fetches of entities in one tick', () => {
       ),
     ]);
 
-    expect(received).toHaveLength(5);
+    expect(received).toHaveLength(6);
   });
 });
 

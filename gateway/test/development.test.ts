@@ -9,12 +9,13 @@ import { startWorld } from './support/world.js';
 const examples = {
   'first-query': 'query First {\n  things {\n    id\n  }\n}\n',
   'a-rename':
-    '# Renames <a> thing.\n# Headers: { "x-viewer-id": "bob" }\n# Variables: { "id": "1" }\nmutation Rename($id: ID!) {\n  rename(id: $id, name: "x") {\n    name\n  }\n}\n',
+    '# Renames <a> thing.\n# Variables: { "id": "1" }\nmutation Rename($id: ID!) {\n  rename(id: $id, name: "x") {\n    name\n  }\n}\n',
   'of-another-graph': '{ nothing }\n',
   'half-an-operation': '{ things {\n',
 };
 
 let world: Awaited<ReturnType<typeof startWorld>>;
+let demoWorld: typeof world;
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'examples-'));
@@ -22,15 +23,56 @@ beforeAll(async () => {
     Object.entries(examples).map(([name, text]) => writeFile(path.join(folder, `${name}.graphql`), text)),
   );
   world = await startWorld({ NODE_ENV: 'development', EXAMPLES_PATH: folder });
+  demoWorld = await startWorld({ NODE_ENV: 'development', DEMO_LOGIN: 'demo:pass:word' });
 });
 afterAll(async () => {
-  await world.stop();
+  await Promise.all([world.stop(), demoWorld.stop()]);
   await rm(folder, { recursive: true, force: true });
 });
 
-const get = async (path: string, headers: Record<string, string> = {}) => {
-  const response = await fetch(`${world.url}${path}`, { headers, redirect: 'manual' });
+const get = async (path: string, headers: Record<string, string> = {}, url = world.url) => {
+  const response = await fetch(`${url}${path}`, { headers, redirect: 'manual' });
   return { status: response.status, headers: response.headers, text: await response.text() };
+};
+
+interface PageElement {
+  hidden?: boolean;
+  textContent?: string;
+  onclick: () => Promise<void>;
+}
+
+/** Runs the script of GraphiQL's page, and returns what it renders and the elements that it changes. */
+const openGraphiql = async (
+  search = '',
+  respond?: unknown,
+  demoLogin?: string,
+): Promise<{
+  rendered: unknown[];
+  elements: Partial<Record<string, PageElement>>;
+  respond: unknown;
+  fetch: (url: string, request: unknown) => Promise<unknown>;
+}> => {
+  const { text } = await get('/graphiql/start.js', {}, demoLogin === undefined ? world.url : demoWorld.url);
+  const elements: Partial<Record<string, PageElement>> = {};
+  const rendered: unknown[] = [];
+  const page = { rendered, elements, respond, fetch: async (): Promise<unknown> => undefined };
+  runInNewContext(text, {
+    location: { search },
+    URLSearchParams,
+    document: { getElementById: (id: string) => (elements[id] ??= {} as PageElement) },
+    fetch: async (...request: unknown[]) => (page.respond as (...args: unknown[]) => unknown)(...request),
+    GraphiQL: {
+      createFetcher: (options: { fetch: typeof page.fetch }) => {
+        page.fetch = options.fetch;
+      },
+    },
+    React: {
+      createElement: (_component: unknown, properties: unknown): unknown =>
+        JSON.parse(JSON.stringify(properties)),
+    },
+    ReactDOM: { createRoot: () => ({ render: (element: unknown) => rendered.push(element) }) },
+  });
+  return page;
 };
 
 describe('the explorer in development', () => {
@@ -70,31 +112,51 @@ describe('the explorer in development', () => {
 
   it.each([
     ['', { defaultTabs: [expect.objectContaining({ query: examples['first-query'].trim() })] }],
-    ['?query={loose{id}}', { query: '{loose{id}}', headers: '{"x-viewer-id":"ann"}' }],
-    [
-      '?example=a-rename',
-      {
-        query: expect.stringMatching(/^mutation Rename/),
-        headers: '{ "x-viewer-id": "bob" }',
-        variables: '{ "id": "1" }',
-      },
-    ],
+    ['?query={loose{id}}', { query: '{loose{id}}' }],
+    ['?example=a-rename', { query: expect.stringMatching(/^mutation Rename/), variables: '{ "id": "1" }' }],
     ['?example=of-another-graph', { defaultTabs: [expect.anything()] }],
-  ])('GraphiQL opens at %s with the right operation and a viewer header', async (search, properties) => {
-    const { text } = await get('/graphiql/start.js');
-    const rendered: unknown[] = [];
-    const GraphiQL = { createFetcher: () => undefined };
-    runInNewContext(text, {
-      location: { search },
-      URLSearchParams,
-      document: { getElementById: () => undefined },
-      GraphiQL,
-      React: { createElement: (_component: unknown, properties: unknown) => properties },
-      ReactDOM: { createRoot: () => ({ render: (element: unknown) => rendered.push(element) }) },
-    });
-    expect(JSON.parse(JSON.stringify(rendered))).toEqual([
-      expect.objectContaining({ defaultHeaders: '{"x-viewer-id":"ann"}', ...properties }),
-    ]);
+  ])('GraphiQL opens at %s with the right operation', async (search, properties) => {
+    const { rendered } = await openGraphiql(search);
+    expect(rendered).toEqual([expect.objectContaining(properties)]);
+  });
+
+  it('GraphiQL without a demo user shows which header signs a viewer in', async () => {
+    const { elements } = await openGraphiql();
+    expect(elements['login']).toMatchObject({ hidden: true });
+    expect(elements['state']?.textContent).toContain('{"authorization": "Bearer <access token>"}');
+    expect((await get('/')).text).toContain('JWT_ISSUERS');
+  });
+
+  it('the button of the demo user fills in the header, and is shown again after UNAUTHENTICATED', async () => {
+    const sent: { body: string; headers: Record<string, string> }[] = [];
+    const respond = (body: unknown) => async (_url: string, request: (typeof sent)[number]) => {
+      sent.push(request);
+      return Response.json(body);
+    };
+    const loggedIn = { data: { login: { tokens: { accessToken: 'a.b.c' } } } };
+    const page = await openGraphiql('', respond(loggedIn), 'demo:pass:word');
+    const { login, copy, state } = page.elements;
+    expect([login?.hidden, copy?.hidden]).toEqual([false, true]);
+
+    await login?.onclick();
+    expect(JSON.parse(sent[0]!.body)).toMatchObject({ variables: { login: 'demo', password: 'pass:word' } });
+    expect(page.rendered.at(-1)).toMatchObject({ headers: '{"authorization":"Bearer a.b.c"}' });
+    expect([login?.hidden, copy?.hidden]).toEqual([true, false]);
+
+    page.respond = respond({ errors: [{ message: 'No.', extensions: { code: 'UNAUTHENTICATED' } }] });
+    const response = (await page.fetch('/graphql', { body: '', headers: {} })) as Response;
+    expect(await response.json()).toHaveProperty('errors');
+    expect([login?.hidden, copy?.hidden, state?.textContent]).toEqual([false, true, 'This needs a viewer.']);
+
+    await login?.onclick();
+    expect(state?.textContent).toBe('The login failed: No.');
+  });
+
+  it('the password of the demo user cannot be read by a page of another origin', async () => {
+    const { headers, text } = await get('/graphiql/start.js', {}, demoWorld.url);
+    expect(text).toContain('pass:word');
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    expect(headers.get('access-control-allow-origin')).toBeNull();
   });
 
   it('GraphiQL is served from local files alone', async () => {

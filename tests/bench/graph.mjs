@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeEmbeddedPostgres } from '@cinegraph/local/postgres/embedded';
+import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -25,7 +26,7 @@ let voter = 0;
 const vote = (movie) => ({
   query: 'mutation($m:ID!,$s:Score!){submitRating(movieId:$m,score:$s){rating{score}}}',
   variables: { m: movie(), s: 1 + (voter % 10) },
-  viewer: `bench:${(voter += 1)}`,
+  viewer: String((voter += 1)),
 });
 const hot = () => 'vega:1';
 const spread = () => `vega:${1 + (voter % 1_000)}`;
@@ -44,11 +45,14 @@ const contestants = [
   ]),
 ];
 
+/** The issuer of the votes, beside those of the graph. */
+const issuers = JSON.stringify(JSON.parse(testIssuer).map((one) => ({ ...one, viewerPrefix: 'bench:' })));
+
 const folder = await mkdtemp(join(tmpdir(), 'bench-graph-'));
 const graph = spawn(
   process.execPath,
   [join(root, 'packages/cli/start.mjs'), 'start', '--port', '0', '--data', folder],
-  { stdio: ['ignore', 'pipe', 'inherit'] },
+  { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, JWT_ISSUERS: issuers } },
 );
 const cleanUp = cleaningUp(async () => {
   await endChild(graph);
@@ -113,7 +117,7 @@ async function takeTurn(url, services, { connections, request }, forMs) {
         const sentAt = performance.now();
         const response = await fetch(url, {
           method: 'POST',
-          headers: { 'content-type': 'application/json', ...(viewer && { 'x-viewer-id': viewer }) },
+          headers: { 'content-type': 'application/json', ...(viewer && bearerOf(viewer)) },
           body: JSON.stringify(body),
         });
         const { errors } = await response.json();

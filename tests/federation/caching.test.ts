@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
   await graph.ask(
     'mutation { submitRating(movieId: "kept", score: 9) { rating { score } } }',
     {},
-    { 'x-viewer-id': 'ann' },
+    bearerOf('ann'),
   );
 });
 afterAll(() => graph.stop());
@@ -58,7 +59,7 @@ describe('caching of a response of the gateway', () => {
   ])(
     "a response with the viewer's ratings %s is stored by no cache, not even the refusal",
     async (_what, query) => {
-      for (const viewer of [{ 'x-viewer-id': 'ann' }, {}]) {
+      for (const viewer of [bearerOf('ann'), {}]) {
         const answer = await get(query, viewer);
         expect(answer.headers.get('cache-control')).toBe('private, no-store');
         expect(answer.headers.get('etag')).toBeNull();
@@ -67,7 +68,7 @@ describe('caching of a response of the gateway', () => {
   );
 
   it('a response to a request with a viewer is stored by no cache, whatever it contains', async () => {
-    const answer = await get('{ genres { name } }', { 'x-viewer-id': 'ann' });
+    const answer = await get('{ genres { name } }', bearerOf('ann'));
 
     expect(answer.headers.get('cache-control')).toBe('private, no-store');
   });

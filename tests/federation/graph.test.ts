@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { statementsDuring } from '@cinegraph/testing/subgraph';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
@@ -13,7 +14,7 @@ const create = async (title: string): Promise<string> => {
   const { data, errors } = await graph.ask(
     'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
     { input: { title } },
-    { 'x-viewer-id': 'editor' },
+    bearerOf('editor', { scopes: ['catalogue:write'] }),
   );
   if (errors) throw new Error(JSON.stringify(errors));
   const { id } = (data as { createMovie: { movie: { id: string } } }).createMovie.movie;
@@ -34,7 +35,7 @@ const rate = (movieId: string, viewer: string, score: number) =>
        }
      }`,
     { movieId, score },
-    { 'x-viewer-id': viewer },
+    bearerOf(viewer),
   );
 
 describe('gateway and subgraphs', () => {
@@ -126,12 +127,12 @@ describe('gateway and subgraphs', () => {
     await graph.ask(
       'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
       { id: movieId },
-      { 'x-viewer-id': 'editor' },
+      bearerOf('editor', { scopes: ['catalogue:write'] }),
     );
     const { data, errors } = await graph.ask(
       '{ myRatings { nodes { score movie { title } } } }',
       {},
-      { 'x-viewer-id': 'ann' },
+      bearerOf('ann'),
     );
     expect((data as { myRatings: { nodes: unknown[] } }).myRatings.nodes).toContainEqual({
       score: 10,
@@ -149,7 +150,7 @@ describe('gateway and subgraphs', () => {
     await graph.ask(
       'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
       { id: movieId },
-      { 'x-viewer-id': 'editor' },
+      bearerOf('editor', { scopes: ['catalogue:write'] }),
     );
     const { data, errors } = await graph.ask(
       '{ topRated(first: 2) { nodes { id title aggregatedRating { count } } } }',

@@ -17,6 +17,7 @@ import {
   type GraphQLInputField,
   type GraphQLInputType,
 } from 'graphql';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 const schema = Supergraph.build(
@@ -31,7 +32,7 @@ beforeAll(async () => {
   const { errors } = await graph.ask(
     `mutation { upsertMovie(id: "m:1", input: { title: "One", genres: ["Drama"], cast: [{ person: { name: "Ada" } }] }) { movie { id } } }`,
     {},
-    { 'x-viewer-id': 'editor' },
+    bearerOf('editor', { scopes: ['catalogue:write'] }),
   );
   expect(errors).toBeUndefined();
 });
@@ -135,7 +136,11 @@ describe('an explicit null for an argument or input field', () => {
       status,
       data,
       errors = [],
-    } = await graph.ask(operation.replace('{VARIABLES}', declared), variables, { 'x-viewer-id': 'editor' });
+    } = await graph.ask(
+      operation.replace('{VARIABLES}', declared),
+      variables,
+      bearerOf('editor', { scopes: ['catalogue:write'] }),
+    );
     return { status, data, errors, codes: errors.map(({ extensions }) => extensions?.['code']) };
   };
 

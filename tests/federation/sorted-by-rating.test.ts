@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { brokerMigrations } from '@cinegraph/messaging/migrations';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { until } from '@cinegraph/testing/until';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 import { know } from '../support/known-movies.js';
 
@@ -36,7 +37,7 @@ describe('movies by rating', () => {
     graph.ask(
       'mutation ($movieId: ID!, $score: Score!) { submitRating(movieId: $movieId, score: $score) { rating { score } } }',
       { movieId, score },
-      { 'x-viewer-id': 'ann' },
+      bearerOf('ann'),
     );
 
   it('a vote changes the order of the movies and what a filter finds, and a retracted one changes it back', async () => {
@@ -60,11 +61,7 @@ describe('movies by rating', () => {
       nodes: [{ id: 'test:1', aggregatedRating: { average: 9 } }],
       totalCount: 1,
     });
-    await graph.ask(
-      'mutation { retractRating(movieId: "test:1") { retracted } }',
-      {},
-      { 'x-viewer-id': 'ann' },
-    );
+    await graph.ask('mutation { retractRating(movieId: "test:1") { retracted } }', {}, bearerOf('ann'));
     await until(async () => (await ids(isRated)) === 'test:2', 'the vote is gone');
   });
 });

@@ -17,6 +17,7 @@ import {
   type GraphQLSchema,
   type SelectionSetNode,
 } from 'graphql';
+import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 import { know } from '../support/known-movies.js';
 
@@ -30,11 +31,14 @@ const examples = readdirSync(join(root, 'examples'))
     const text = readFileSync(join(root, 'examples', name), 'utf8');
     const json = (label: string) =>
       JSON.parse(new RegExp(`^# ${label}: (.+)$`, 'm').exec(text)?.[1] ?? '{}') as Record<string, string>;
-    return { name, text, document: parse(text), headers: json('Headers'), variables: json('Variables') };
+    return { name, text, document: parse(text), variables: json('Variables') };
   });
 
 let graph: TestGraph;
 let gateways: Record<(typeof names)[number], Awaited<ReturnType<typeof startGateway>>>;
+
+/** The viewer of the saved operations, who may write all of them. */
+const ann = bearerOf('ann', { scopes: ['catalogue:write'] });
 
 /** Starts a gateway that cannot reach one subgraph: nothing listens on port 1. */
 const startWithout = (down: string) => {
@@ -46,6 +50,7 @@ const startWithout = (down: string) => {
       PORT: '0',
       SUPERGRAPH_PATH: supergraphPath,
       SUBGRAPH_KEY: testSubgraphKey,
+      JWT_ISSUERS: testIssuer,
       SUBGRAPH_URL_METADATA: urlOf('metadata'),
       SUBGRAPH_URL_RATING: urlOf('rating'),
     }),
@@ -56,7 +61,7 @@ const startWithout = (down: string) => {
 beforeAll(async () => {
   graph = await startTestGraph();
   gateways = { metadata: await startWithout('metadata'), rating: await startWithout('rating') };
-  const editor = { 'x-viewer-id': 'editor' };
+  const editor = bearerOf('editor', { scopes: ['catalogue:write'] });
   const { errors } = await graph.ask(
     `mutation { upsertMovie(id: "vega:1", input: { title: "Shawshank", releaseDate: "2010-05-01", genres: ["Drama"],
        languages: ["en"], cast: [{ person: { name: "Ada" }, character: "Eve" }],
@@ -74,7 +79,7 @@ beforeAll(async () => {
     await graph.ask(
       'mutation { submitRating(movieId: "vega:1", score: 8, review: "Good.") { rating { score } } }',
       {},
-      { 'x-viewer-id': viewer },
+      bearerOf(viewer),
     );
   }
 });
@@ -159,12 +164,12 @@ describe.each(names)('while %s is down', (down) => {
   it.each(queries)(
     '$name loses only its fields, and the errors name them',
     async ({ text, document, ...rest }) => {
-      const complete = await graph.ask(text, rest.variables, rest.headers);
+      const complete = await graph.ask(text, rest.variables, ann);
       expect(complete.errors).toBeUndefined();
       const answer = await askGraphQL(
         `${gateways[down].url}/graphql`,
         { query: text, variables: rest.variables },
-        rest.headers,
+        ann,
       );
 
       expect(answer.status).toBe(200);
@@ -181,7 +186,7 @@ describe.each(names)('while %s is down', (down) => {
     const answer = await askGraphQL(
       `${gateways[down].url}/graphql`,
       { query: one.text, variables: one.variables },
-      one.headers,
+      ann,
     );
 
     expect(answer.status).toBe(200);
@@ -202,7 +207,7 @@ describe.each(names)('while %s is down', (down) => {
   it('root fields of both subgraphs in one operation fail one by one', async () => {
     const query = `{ movie(id: "vega:1") { title } topRated(first: 1) { nodes { id } } genres(first: 1) { id }
       movies(first: 1) { totalCount } search(text: "shaw") { hasMore } myRatings(first: 1) { totalCount } }`;
-    const answer = await askGraphQL(`${gateways[down].url}/graphql`, { query }, { 'x-viewer-id': 'ann' });
+    const answer = await askGraphQL(`${gateways[down].url}/graphql`, { query }, bearerOf('ann'));
 
     const ofRating = ['topRated', 'myRatings'];
     const failed = Object.entries(answer.data ?? {}).flatMap(([name, value]) =>
@@ -228,7 +233,7 @@ describe('one bad argument', () => {
     const { data, errors } = await graph.ask(
       `{ movie(id: "vega:1") { title } ${field} }`,
       {},
-      { 'x-viewer-id': 'ann' },
+      bearerOf('ann'),
     );
 
     expect(data).toEqual({ movie: { title: 'Shawshank' }, [name]: null });

@@ -4,6 +4,7 @@ import { subgraphVariable } from '@cinegraph/service/env';
 import { testDatabase, type TestDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
+import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { openComposed, type Composed } from '../support/composed.js';
 import { root } from '../support/image.js';
@@ -29,6 +30,7 @@ beforeAll(async () => {
       POSTGRES_PASSWORD: 'not used: the databases are outside',
       SUBGRAPH_KEY: testSubgraphKey,
       KAFKA_BROKERS: '',
+      JWT_ISSUERS: testIssuer,
       ...(await createDatabases()),
     },
     outside: ['postgres', 'kafka'],
@@ -84,10 +86,15 @@ describe('the services of docker-compose.yml, as plain processes', () => {
     expect(await ask(query)).toEqual({ status: 200, ...answer });
   });
 
-  it('in production the development header is ignored, and subgraphs answer only the gateway', async () => {
+  it('in production a viewer needs a token of an issuer, and subgraphs answer only the gateway', async () => {
     const vote = 'mutation { submitRating(movieId: "vega:1", score: 9) { rating { score } } }';
-    const { errors = [] } = await ask(vote, { 'x-viewer-id': 'ann' });
-    expect(errors[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
+    expect(await ask(vote, bearerOf('ann'))).toMatchObject({
+      data: { submitRating: { rating: { score: 9 } } },
+    });
+    for (const headers of [{}, { 'x-viewer-id': 'ann' }, { authorization: 'Bearer ann' }]) {
+      const { errors = [] } = await ask(vote, headers);
+      expect(errors[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
+    }
     const direct = await askGraphQL(`${composed.addressOf('rating')}/graphql`, { query: '{ __typename }' });
     expect(direct.status).toBe(401);
   });

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { bearerOf, tokenOf } from '@cinegraph/testing/tokens';
 import { know } from '../support/known-movies.js';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => graph.stop());
 
-const editor = { 'x-viewer-id': 'editor' };
+const editor = bearerOf('editor', { scopes: ['catalogue:write'] });
 const create = async (input: Record<string, unknown>): Promise<string> => {
   const { data, errors } = await graph.ask(
     'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
@@ -32,7 +33,7 @@ const rate = (movieId: string, viewer: string, score: number) =>
   graph.ask(
     'mutation ($movieId: ID!, $score: Score!) { submitRating(movieId: $movieId, score: $score) { rating { score } } }',
     { movieId, score },
-    { 'x-viewer-id': viewer },
+    bearerOf(viewer),
   );
 
 describe('the typed client, as a process', () => {
@@ -60,7 +61,7 @@ describe('the typed client, as a process', () => {
   });
 
   it('the client reads every page of a filter, rates, explains a refusal by its code, and retracts the rating', async () => {
-    expect(await ofGraph('--viewer', 'ann')).toEqual({
+    expect(await ofGraph('--token', tokenOf('ann'))).toEqual({
       code: 0,
       stderr: '',
       stdout: [
@@ -80,7 +81,9 @@ describe('the typed client, as a process', () => {
     const { code, stdout } = await ofGraph('--from', '2005');
     expect(code).toBe(0);
     expect(stdout).toContain('3 movies on 1 page\n  Sea 5 (2005), 6.00 of 1 vote\n');
-    expect(stdout).toContain('Sea 5 was not rated 9: UNAUTHENTICATED, name a viewer with --viewer.');
+    expect(stdout).toContain(
+      'Sea 5 was not rated 9: UNAUTHENTICATED, log in, and pass the access token with --token.',
+    );
   });
 
   it.each([
@@ -108,7 +111,7 @@ describe('the saved operations', () => {
       const text = readFileSync(join(examples, name), 'utf8');
       const json = (label: string) =>
         JSON.parse(new RegExp(`^# ${label}: (.+)$`, 'm').exec(text)?.[1] ?? '{}') as Record<string, string>;
-      return { name, text, headers: json('Headers'), variables: json('Variables') };
+      return { name, text, variables: json('Variables') };
     });
 
   beforeAll(async () => {
@@ -127,10 +130,10 @@ describe('the saved operations', () => {
     );
   });
 
-  it.each(files)('the saved operation $name succeeds with its own headers and variables', async (file) => {
+  it.each(files)('the saved operation $name succeeds for an editor with its own variables', async (file) => {
     const variables = { ...file.variables };
     if (variables['id']?.startsWith('<') === true) variables['id'] = await create({ title: 'To be changed' });
-    const { data, errors, status } = await graph.ask(file.text, variables, file.headers);
+    const { data, errors, status } = await graph.ask(file.text, variables, editor);
     expect({ status, errors }).toEqual({ status: 200, errors: undefined });
     for (const answered of Object.values(data!)) expect(answered).not.toBeNull();
   });

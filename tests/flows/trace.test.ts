@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { testPool } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
 import { until } from '@cinegraph/testing/until';
+import { bearerOf } from '@cinegraph/testing/tokens';
 import { startCollector, type ReceivedSpan } from '../support/collector.js';
 import { know } from '../support/known-movies.js';
 import { askRating, createServices, tracesTo } from '../support/services.js';
@@ -109,7 +110,7 @@ describe('the trace of a request through gateway and subgraphs', () => {
     const answer = await askGraphQL(
       url,
       { query: 'mutation Told { createMovie(input: { title: "Told" }) { movie { id } } }' },
-      { traceparent: `00-${trace}-${clientSpan}-01`, 'x-viewer-id': 'ann' },
+      { traceparent: `00-${trace}-${clientSpan}-01`, ...bearerOf('ann', { scopes: ['catalogue:write'] }) },
     );
     expect(answer).toMatchObject({ data: { createMovie: { movie: { id: expect.any(String) } } } });
     const takenIn = () => named('rating', 'process metadata.movies.v1', trace);
@@ -156,12 +157,11 @@ describe('the trace of a request through gateway and subgraphs', () => {
   });
 
   it('a trace has no variable, literal, header or error message, whatever went wrong', async () => {
+    const { authorization } = bearerOf('secretViewer');
     const headers = {
       traceparent,
       tracestate: 'vendor=secretState',
-      authorization: 'Bearer secretToken',
       cookie: 'session=secretCookie',
-      'x-viewer-id': 'secretViewer',
       'user-agent': 'secretToken',
     };
     const queries: readonly [query: string, variables?: Record<string, unknown>][] = [
@@ -181,13 +181,16 @@ describe('the trace of a request through gateway and subgraphs', () => {
     const ratings = testPool(services.databases.rating.url);
     await know(ratings, ['secretVariable', 'secretLiteral']);
     await ratings.end();
-    for (const [query, variables = {}] of queries) await askGraphQL(url, { query, variables }, headers);
+    for (const [query, variables = {}] of queries)
+      await askGraphQL(url, { query, variables }, { ...headers, authorization });
+    // No valid token: it is refused with 401.
+    await askGraphQL(url, { query: '{ __typename }' }, { ...headers, authorization: 'Bearer secretToken' });
     const search = new URLSearchParams({
       query: 'query ($id: ID!) { movie(id: $id) { title } }',
       variables: JSON.stringify({ id: 'secretVariable' }),
     });
     await fetch(`${url}?${search.toString()}`, {
-      headers: { ...headers, 'apollo-require-preflight': 'yes' },
+      headers: { ...headers, authorization, 'apollo-require-preflight': 'yes' },
     });
     await fetch(url.replace('graphql', 'secretToken'), { headers });
     await until(
@@ -199,7 +202,8 @@ describe('the trace of a request through gateway and subgraphs', () => {
       'the spans of both mutations have arrived',
     );
     const sentText = collector.text();
-    for (const secret of [...secrets, testSubgraphKey]) {
+    const token = authorization.slice('Bearer '.length);
+    for (const secret of [...secrets, testSubgraphKey, ...token.split('.')]) {
       expect({ secret, isSent: sentText.includes(secret) }).toEqual({ secret, isSent: false });
     }
     // They did leave the client and reach the database.

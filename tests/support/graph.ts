@@ -13,6 +13,7 @@ import {
 import { subgraphVariable } from '@cinegraph/service/env';
 import type { SubgraphDefinition } from '@cinegraph/subgraph/definition';
 import { silentLogger } from '@cinegraph/testing/silent-logger';
+import { testIssuer } from '@cinegraph/testing/tokens';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 
 const names = readSupergraphYaml(
@@ -47,6 +48,7 @@ export const startTestGraph = async (options: { broker?: BrokerAddress } = {}): 
       PORT: '0',
       SUPERGRAPH_PATH: supergraphPath,
       SUBGRAPH_KEY: testSubgraphKey,
+      JWT_ISSUERS: testIssuer,
       ...Object.fromEntries(
         Object.entries(subgraphs).map(([name, { url }]) => [
           subgraphVariable('SUBGRAPH_URL_', name),

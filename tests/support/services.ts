@@ -6,6 +6,7 @@ import { metadata } from '@cinegraph/metadata/subgraph';
 import { rating } from '@cinegraph/rating/subgraph';
 import { testDatabase } from '@cinegraph/testing/database';
 import { askGraphQL, testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { testIssuer } from '@cinegraph/testing/tokens';
 import { runService, type ServiceProcess } from './service-process.js';
 
 type Env = Readonly<Record<string, string>>;
@@ -26,6 +27,7 @@ export const createServices = async () => {
       const service = runService(folder, {
         NODE_ENV: 'test',
         SUBGRAPH_KEY: testSubgraphKey,
+        JWT_ISSUERS: testIssuer,
         DATABASE_URL_METADATA: databases.metadata.url,
         DATABASE_URL_RATING: databases.rating.url,
         DATABASE_URL_EVENTS: databases.events.url,

@@ -13,6 +13,7 @@ import {
   visit,
   type DocumentNode,
   type FragmentDefinitionNode,
+  type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
   type ValueNode,
@@ -20,8 +21,10 @@ import {
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
+import { findSharedEntities, type CompiledFetch, type ProvidedEntities } from './known-entities.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type Representation } from './representations.js';
+import { schedule } from './schedule.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
@@ -30,8 +33,18 @@ import type { TypeConditions } from './type-conditions.js';
 export type Step =
   | FetchStep
   | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] }
+  | { readonly kind: 'schedule'; readonly fetches: readonly ScheduledFetch[] }
   /** Reports that the fetch before it is merged; deferred steps wait for it. */
   | { readonly kind: 'signal'; readonly id: string };
+
+/** A fetch that starts when others have ended. */
+export interface ScheduledFetch {
+  readonly step: FetchStep;
+  /** How many fetches it waits for. */
+  readonly inputs: number;
+  /** The indexes of those that wait for it. */
+  readonly next: number[];
+}
 
 /** What is fetched for one fragment with `@defer`. */
 export interface DeferredStep {
@@ -72,6 +85,14 @@ export interface FetchStep {
   /** Response names that the planner replaced, by the name in the subgraph's response. */
   readonly renamed: ReadonlyMap<string, string>;
   readonly outputRewrites: readonly FetchDataRewrite[] | undefined;
+  /**
+   * Equal for fetches that ask one subgraph for the same fields of entities; undefined if none other does.
+   */
+  group: number | undefined;
+  /** Equal for fetches whose objects are the same; undefined if no other fetch has the same ones. */
+  search: number | undefined;
+  /** The objects of this fetch that have what a group of fetches asks for. */
+  readonly provides: ProvidedEntities[];
 }
 
 /**
@@ -80,7 +101,10 @@ export interface FetchStep {
 export const compilePlan = (
   plan: QueryPlan,
   options: {
+    schema: GraphQLSchema;
     operation: OperationDefinitionNode;
+    /** Whether parts of the operation are delivered later, also if its plan has no Defer node. */
+    isDeferred: boolean;
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
     clientOf: (subgraph: string) => SubgraphClient;
@@ -88,8 +112,9 @@ export const compilePlan = (
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
 ): CompiledPlan => {
-  const { operation, placeholders, types, clientOf, supergraph } = options;
+  const { schema, operation, isDeferred, placeholders, types, clientOf, supergraph } = options;
   const deferred: DeferredStep[] = [];
+  const compiledFetches: CompiledFetch[] = [];
 
   let fetchCount = 0;
   /** Subgraphs see in their logs and traces which operation a fetch belongs to. */
@@ -127,14 +152,15 @@ export const compilePlan = (
   };
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
+    const fetchName = nameOfNextFetch(fetch.serviceName);
     const { document, variables } = withClientValues(
       withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
-      nameOfNextFetch(fetch.serviceName),
+      fetchName,
       operation,
       placeholders,
     );
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
-    return {
+    const step: FetchStep = {
       kind: 'fetch',
       client: clientOf(fetch.serviceName),
       subgraph: fetch.serviceName,
@@ -160,14 +186,26 @@ export const compilePlan = (
         ),
       ),
       outputRewrites: fetch.outputRewrites,
+      group: undefined,
+      search: undefined,
+      provides: [],
     };
+    compiledFetches.push({
+      step,
+      document,
+      text: fetchName === undefined ? step.query : step.query.replace(fetchName, ''),
+    });
+    return step;
   };
 
   if (!plan.node) return { step: undefined, deferred };
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   const compiled = { step: compileNode(plan.node, []), deferred };
   markFieldsOfOneFetch(fetchesOf(compiled));
-  return compiled;
+  // A schedule has no signals, and an entity that is asked for once has one place in the response.
+  if (operation.operation === 'mutation' || isDeferred) return compiled;
+  findSharedEntities(compiledFetches, schema);
+  return { step: schedule(compiled.step), deferred };
 };
 
 /** Returns all fetches of a compiled plan. */
@@ -175,8 +213,16 @@ export const fetchesOf = ({ step, deferred }: CompiledPlan): readonly FetchStep[
   [step, ...deferred.map((one) => one.step)].flatMap((one) => (one ? fetchesOfStep(one) : []));
 
 const fetchesOfStep = (step: Step): readonly FetchStep[] => {
-  if (step.kind === 'fetch') return [step];
-  return step.kind === 'signal' ? [] : step.steps.flatMap(fetchesOfStep);
+  switch (step.kind) {
+    case 'fetch':
+      return [step];
+    case 'schedule':
+      return step.fetches.map((fetch) => fetch.step);
+    case 'signal':
+      return [];
+    default:
+      return step.steps.flatMap(fetchesOfStep);
+  }
 };
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>

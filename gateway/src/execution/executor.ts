@@ -19,7 +19,8 @@ import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, fetchesOf, type CompiledPlan } from './compile.js';
 import { createDeliveries, planDeferred, startDeferred, withDeferred, type Deliveries } from './defer.js';
-import { executeStep, type Execution, type FetchReport } from './execute.js';
+import { executeStep } from './execute.js';
+import type { Execution, FetchReport } from './execution.js';
 import { toGraphQLError, type PathStep } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
 import { normalise, type ClientOperation, type Conditions, type NormalisedOperation } from './normalise.js';
@@ -148,7 +149,7 @@ export const createExecutor = (options: {
         ? { kind: 'QueryPlan' }
         : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
     const compiled = compilePlan(made, {
-      operation: operation.operation,
+      ...{ schema, operation: operation.operation, isDeferred: deferred !== undefined },
       ...{ placeholders, types, clientOf, supergraph },
     });
     return {
@@ -192,6 +193,8 @@ export const createExecutor = (options: {
       data: {},
       shares,
       shared: undefined,
+      searches: undefined,
+      known: undefined,
       faults: undefined,
       cacheHint: undefined,
       variableTexts: new Map(),

@@ -1,7 +1,7 @@
 import type { FetchResult } from '../fetching/client.js';
 import type { SubgraphError } from '../fetching/response.js';
 import type { FetchStep } from './compile.js';
-import type { Execution } from './execute.js';
+import type { Execution } from './execution.js';
 import { createFaults, type Faults, type PathStep, type ResponseError } from './faults.js';
 import type { FetchedField } from './merge.js';
 

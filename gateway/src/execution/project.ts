@@ -66,7 +66,7 @@ interface Writer {
 interface WrittenField {
   readonly responseName: string;
   readonly internalName: string;
-  /** The name as JSON, with its colon. */
+  /** The name as JSON, with its colon, and a comma if it is not the first field. */
   readonly prefix: string;
   readonly writer: Writer;
 }
@@ -95,10 +95,10 @@ export const compileProjection = (
     later: InlineFragmentNode[],
   ): WrittenField[] =>
     [...collectFields({ schema, fragments, deferred, conditions }, type, sets, later)].flatMap(
-      ([responseName, nodes]): WrittenField[] => {
+      ([responseName, nodes], index): WrittenField[] => {
         const [node] = nodes;
         if (!node) return [];
-        const prefix = `${quote(responseName)}:`;
+        const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
         const isRoot = type === rootType;
         const definition = fieldOf(type, node.name.value);
         if (!definition) {
@@ -257,7 +257,7 @@ const writeFields = (
     projection.path[depth + 1] = responseName;
     const value = writer.write(object[internalName], object, internalName, projection, depth + 1);
     if (value === undefined) return undefined;
-    text += text.length === 1 ? prefix + value : `,${prefix}${value}`;
+    text += prefix + value;
   }
   return `${text}}`;
 };

@@ -19,6 +19,8 @@ export interface Representation {
    * How many members an object has that has nothing but the representation; undefined if some are objects.
    */
   readonly memberCount: number | undefined;
+  /** The member that decides, with `__typename`, about the representation; undefined if there are several. */
+  readonly singleKey: string | undefined;
 }
 
 /**
@@ -42,7 +44,8 @@ export const compileRepresentation = (
     );
     if (names.length === selections.length && typeCondition !== undefined) {
       const write = writeFlat(typeCondition, names, types, { nameForSubgraph, hasKey });
-      return { write, memberCount: names.length };
+      const [singleKey, ...otherKeys] = names.filter((name) => name !== '__typename');
+      return { write, memberCount: names.length, singleKey: otherKeys.length > 0 ? undefined : singleKey };
     }
   }
   const write: WriteRepresentation = (object) => {
@@ -52,7 +55,7 @@ export const compileRepresentation = (
     if (rewrites) applyRewrites(rewrites, representation, types);
     return writeJson(representation);
   };
-  return { write, memberCount: undefined };
+  return { write, memberCount: undefined, singleKey: undefined };
 };
 
 /** The usual representation: a type and its key, all of them leaves. */

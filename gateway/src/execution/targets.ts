@@ -3,36 +3,34 @@ import type { PathStep } from './faults.js';
 
 type JsonObject = Record<string, unknown>;
 
-/** An object of the merged data, and where it is: absent for the root and for objects with a context. */
-export interface Target {
-  readonly object: JsonObject;
-  readonly container?: object;
-  readonly key?: PathStep;
-}
+/**
+ * Is called for an object of the merged data; `container[key]` is where it is, absent for the root and for
+ * objects with a context.
+ */
+export type VisitTarget = (object: JsonObject, container?: object, key?: PathStep) => void;
 
 /**
- * Returns the objects at a path of the merged data; nulls on the way are left out. `shared` are the objects
- * and lists that stand in the data more than once: each is searched once.
+ * Visits the objects at a path of the merged data; nulls on the way are left out. `shared` are the objects
+ * and lists that stand in the data more than once: each is searched once. Hot: a list of lists has thousands.
  */
-export const targetsAt = (
+export const visitTargets = (
   data: JsonObject,
   path: FetchStep['path'],
   shared: ReadonlySet<object> | undefined,
-): readonly Target[] => {
-  if (path.length === 0) return [{ object: data }];
-  const search = { path, targets: [] as Target[], shared, seen: new Set<object>() };
-  const [first = ''] = path;
-  collectTargets(data[first], search, 1, data, first);
-  return search.targets;
+  visit: VisitTarget,
+): void => {
+  const [first] = path;
+  if (first === undefined) visit(data);
+  else searchTargets(data[first], { path, shared, seen: new Set(), visit }, 1, data, first);
 };
 
-const collectTargets = (
+const searchTargets = (
   value: unknown,
   search: {
     readonly path: FetchStep['path'];
-    readonly targets: Target[];
     readonly shared: ReadonlySet<object> | undefined;
     readonly seen: Set<object>;
+    readonly visit: VisitTarget;
   },
   depth: number,
   container: object,
@@ -48,8 +46,8 @@ const collectTargets = (
     const items: readonly unknown[] = value;
     const next = step === '@' ? depth + 1 : depth;
     for (let index = 0; index < items.length; index += 1) {
-      collectTargets(items[index], search, next, value, index);
+      searchTargets(items[index], search, next, value, index);
     }
-  } else if (step === undefined) search.targets.push({ object: value as JsonObject, container, key });
-  else if (step !== '@') collectTargets((value as JsonObject)[step], search, depth + 1, value, step);
+  } else if (step === undefined) search.visit(value as JsonObject, container, key);
+  else if (step !== '@') searchTargets((value as JsonObject)[step], search, depth + 1, value, step);
 };

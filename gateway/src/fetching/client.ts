@@ -9,6 +9,7 @@ import { shareFetches } from './coalesce.js';
 import { bodyOf, failedFetch, remainingMs, type Asker, type Fetch, type FetchResult } from './request.js';
 import { readResponse } from './response.js';
 import { createRetryBudget, isRetriedStatus } from './retries.js';
+import type { Connect } from './tls.js';
 import { createTransport, type HttpResponse, type TransportFailure } from './transport.js';
 
 export type { FetchResult, SubgraphRequest } from './request.js';
@@ -57,6 +58,7 @@ export const isHttpUrl = (text: string): boolean =>
 export const createSubgraphClient = (options: {
   name: string;
   url: string;
+  connect: Connect;
   logger: Logger;
   clock: Clock;
   sign?: ((viewer: Viewer) => string) | undefined;
@@ -66,10 +68,10 @@ export const createSubgraphClient = (options: {
   maxResponseBytes?: number;
   maxConnections?: number;
 }): SubgraphClient => {
-  const { name, url, logger, clock, sign, passesRefusal, coalesces, returnHeaders } = options;
+  const { name, url, connect, logger, clock, sign, passesRefusal, coalesces, returnHeaders } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
-  const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections });
+  const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections, connect });
   const headersOf = createHeaders(target && basicCredentials(target), sign);
   let state: SubgraphState = 'unknown';
 

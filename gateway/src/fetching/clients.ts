@@ -2,6 +2,7 @@ import type { Clock } from '@cinegraph/service/clock';
 import { createIdentitySigner } from '@cinegraph/service/identity';
 import type { Logger } from '@cinegraph/service/logger';
 import { createSubgraphClient, type SubgraphClient, type SubgraphState } from './client.js';
+import type { Connect } from './tls.js';
 
 /** A client, and the URL that it was opened for. */
 export interface OpenedClient {
@@ -26,6 +27,7 @@ export interface ClientSet {
 
 /** Creates an empty set. With a `subgraphKey` each client signs its fetches for its subgraph. */
 export const createClientSet = (options: {
+  connect: Connect;
   logger: Logger;
   clock: Clock;
   subgraphKey: string | undefined;
@@ -33,7 +35,7 @@ export const createClientSet = (options: {
   coalesces: (subgraph: string) => boolean;
   returnHeaders: readonly string[];
 }): ClientSet => {
-  const { logger, clock, subgraphKey, forwardsHeaders, coalesces, returnHeaders } = options;
+  const { connect, logger, clock, subgraphKey, forwardsHeaders, coalesces, returnHeaders } = options;
   let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
@@ -43,6 +45,7 @@ export const createClientSet = (options: {
       return createSubgraphClient({
         name,
         url,
+        connect,
         logger,
         clock,
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { Client, Pool, type Dispatcher } from 'undici';
 import type { TimeLimit } from '../request/context.js';
 import { acceptedEncodings, createDecoder, type Decoder } from './decoding.js';
+import type { Connect } from './tls.js';
 
 /** An HTTP response that was read whole. */
 export interface HttpResponse {
@@ -41,8 +42,6 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-const connectTimeoutMs = 5_000;
-
 /**
  * How long a connection is kept idle if the subgraph does not say how long it keeps it (`Keep-Alive`).
  * Shorter than the common limits of servers, which start at five seconds.
@@ -60,11 +59,12 @@ export const createTransport = (options: {
   url: URL;
   maxResponseBytes: number;
   maxConnections: number;
+  connect: Connect;
 }): Transport => {
-  const { url, maxResponseBytes, maxConnections } = options;
+  const { url, maxResponseBytes, maxConnections, connect } = options;
   const path = url.pathname + url.search;
   const clientOptions: Client.Options = {
-    connect: { timeout: connectTimeoutMs },
+    connect,
     // The request's deadline limits these two; undici's timers would only add a second, coarser limit.
     headersTimeout: 0,
     bodyTimeout: 0,

@@ -6,6 +6,12 @@ import { addVary } from './vary.js';
 /** Smallest response that is compressed, in bytes: a smaller one fits one packet with its headers anyway. */
 export const minCompressedBytes = 1_024;
 
+/**
+ * A longer text is encoded here: Node would go through it once for its length and once to write it. A shorter
+ * one is cheaper to write in one piece with its headers.
+ */
+const minEncodedLength = 16_384;
+
 type Encoding = 'br' | 'gzip';
 
 /** The encodings, in the order of preference for a client that gives them equal weights. */
@@ -44,12 +50,15 @@ export const addCompression = (app: FastifyInstance): void => {
     if (payload.length === 0 || !isText(reply.getHeader('content-type'))) return payload;
     if (reply.hasHeader('content-encoding')) return payload;
     addVary(reply, ['Accept-Encoding']);
-    if (Buffer.byteLength(payload) < minCompressedBytes) return payload;
+    if (payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes)
+      return payload;
     const encoding = chooseEncoding(request.headers['accept-encoding']);
-    if (encoding === 'identity') return payload;
-    const bytes = await compress[encoding](Buffer.from(payload as string));
+    if (encoding === 'identity' && payload.length < minEncodedLength) return payload;
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    if (encoding === 'identity') return bytes;
+    const compressed = await compress[encoding](bytes);
     reply.header('content-encoding', encoding);
-    return bytes;
+    return compressed;
   });
 };
 

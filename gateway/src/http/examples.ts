@@ -2,13 +2,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, validate, type GraphQLSchema } from 'graphql';
 
-/** A saved operation that the explorer offers. Headers and variables are JSON objects as text. */
+/** A saved operation that the explorer offers. The variables are a JSON object as text. */
 export interface Example {
   /** The name of its file without `.graphql`. */
   readonly name: string;
   readonly title: string;
   readonly query: string;
-  readonly headers?: string;
   readonly variables?: string;
 }
 
@@ -17,8 +16,8 @@ const firstName = 'first-query';
 
 /**
  * Reads the saved operations of a folder that are valid on `schema`; `first-query` is the first, the others
- * are in order of their names. The comments before an operation may contain `# Headers: {…}` and
- * `# Variables: {…}`; the first other one is its title. A folder that does not exist has no operations.
+ * are in order of their names. The comments before an operation may contain `# Variables: {…}`;
+ * the first other one is its title. A folder that does not exist has no operations.
  */
 export const readExamples = async (folder: string, schema: GraphQLSchema): Promise<readonly Example[]> => {
   const names = (await readdir(folder).catch(() => []))
@@ -37,19 +36,11 @@ const rank = (name: string): number => (name === firstName ? 0 : 1);
 
 const readExample = (name: string, text: string): Example => {
   const comments = [...text.matchAll(/^# *(.*)$/gm)].map(([, comment = '']) => comment);
-  const valueOf = (label: string) =>
-    comments
-      .find((comment) => comment.startsWith(label))
-      ?.slice(label.length)
-      .trim();
-  const headers = valueOf('Headers:');
-  const variables = valueOf('Variables:');
+  const variables = /^# *Variables:(.*)$/m.exec(text)?.[1]?.trim();
   return {
     name,
-    title:
-      comments.find((comment) => !/^(Headers|Variables):/.test(comment)) ?? 'An operation to start with.',
+    title: comments.find((comment) => !comment.startsWith('Variables:')) ?? 'An operation to start with.',
     query: text.replace(/^#.*\n/gm, '').trim(),
-    ...(headers !== undefined && { headers }),
     ...(variables !== undefined && { variables }),
   };
 };

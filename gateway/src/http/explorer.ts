@@ -1,15 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { readExamples, type Example } from './examples.js';
+import { graphiqlPage, startScript } from './graphiql.js';
 
-/** The headers that the explorer starts with: they name a viewer, as a development gateway accepts it. */
-const startHeaders = JSON.stringify({ [developmentViewerHeader]: 'ann' });
-
-const startPage = (origin: string, examples: readonly Example[]): string => {
+const startPage = (origin: string, examples: readonly Example[], hasDemoLogin: boolean): string => {
   const endpoint = `${origin}/graphql`;
   const sandbox = `https://studio.apollographql.com/sandbox/explorer?endpoint=${encodeURIComponent(endpoint)}`;
   const [first] = examples;
@@ -46,7 +43,9 @@ const startPage = (origin: string, examples: readonly Example[]): string => {
     ${items.length > 0 ? `<h2>Operations to try</h2>\n    <ul>\n      ${items.join('\n      ')}\n    </ul>` : ''}
     <h2>From a shell</h2>
     <pre>${escape(shellCommand(endpoint, first))}</pre>
-    <p>The header <code>${developmentViewerHeader}</code> names who asks. Only a development gateway reads it.</p>
+    <h2>Who asks</h2>
+    <p>The header <code>authorization: Bearer &lt;access token&gt;</code> says who asks; without it, nobody is signed in.
+      ${hasDemoLogin ? '<a href="/graphiql">GraphiQL</a> logs in as the demo user with one click, and copies the header for Sandbox with another.' : 'Get a token from an issuer that <code>JWT_ISSUERS</code> names.'}</p>
   </body>
 </html>
 `;
@@ -55,53 +54,11 @@ const startPage = (origin: string, examples: readonly Example[]): string => {
 const shellCommand = (endpoint: string, first: Example | undefined): string => {
   const query = (first?.query ?? '{ __typename }').replace(/\s+/g, ' ');
   const body = JSON.stringify({ query }).replaceAll("'", String.raw`'\''`);
-  return `curl -s ${endpoint} -H 'content-type: application/json' -H '${developmentViewerHeader}: ann' \\\n  -d '${body}'`;
+  return `curl -s ${endpoint} -H 'content-type: application/json' \\\n  -d '${body}'`;
 };
 
 const escape = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-
-const graphiqlPage = `<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8" />
-    <meta name="viewport" content="width=device-width, initial-scale=1" />
-    <title>GraphiQL</title>
-    <link rel="icon" href="data:," />
-    <link rel="stylesheet" href="/graphiql/graphiql.css" />
-    <style>html, body, #graphiql { height: 100%; margin: 0; }</style>
-  </head>
-  <body>
-    <div id="graphiql">Loading…</div>
-    <script src="/graphiql/react.js"></script>
-    <script src="/graphiql/react-dom.js"></script>
-    <script src="/graphiql/graphiql.js"></script>
-    <script src="/graphiql/start.js"></script>
-  </body>
-</html>
-`;
-
-/**
- * The script that opens GraphiQL: with the operation of `?query=` or `?example=`, or else with what the
- * browser remembers, at first with the first example.
- */
-const startScript = (examples: readonly Example[]): string => `const examples = ${JSON.stringify(examples)};
-const headers = ${JSON.stringify(startHeaders)};
-const parameters = new URLSearchParams(location.search);
-const example = examples.find(({ name }) => name === parameters.get('example'));
-const asked = example ?? (parameters.has('query') ? { query: parameters.get('query') } : undefined);
-const first = examples[0] ?? { query: '{ __typename }' };
-ReactDOM.createRoot(document.getElementById('graphiql')).render(
-  React.createElement(GraphiQL, {
-    fetcher: GraphiQL.createFetcher({ url: '/graphql' }),
-    defaultEditorToolsVisibility: 'headers',
-    defaultHeaders: headers,
-    ...(asked
-      ? { query: asked.query, variables: asked.variables ?? '', headers: asked.headers ?? headers }
-      : { defaultTabs: [{ query: first.query, variables: first.variables ?? '', headers }] }),
-  }),
-);
-`;
 
 /** Allows only content of this server; the editor also writes style elements, and its fonts are data URLs. */
 const contentSecurityPolicy = [
@@ -130,11 +87,16 @@ const assets: Readonly<Record<string, readonly [name: string, file: string, type
  * Adds the pages for people who try the graph: `/` says what this server is, and `/graphiql` is GraphiQL with
  * the saved operations of the folder `examplesPath` that are valid on the current schema. Everything is
  * served from local files, without any network access. The files of GraphiQL are development dependencies:
- * without them the page's scripts cannot be served.
+ * without them the page's scripts cannot be served. `demoLogin` is a login and a password with a colon
+ * between, which anyone who reaches the gateway can read.
  */
 export const addExplorer = (
   app: FastifyInstance,
-  options: { readonly examplesPath: string; readonly schema: () => GraphQLSchema | undefined },
+  options: {
+    readonly examplesPath: string;
+    readonly demoLogin: string | undefined;
+    readonly schema: () => GraphQLSchema | undefined;
+  },
 ): void => {
   const examples = async (): Promise<readonly Example[]> => {
     const schema = options.schema();
@@ -142,11 +104,18 @@ export const addExplorer = (
   };
   const { resolve } = createRequire(import.meta.url);
   app.get('/', async (request, reply) =>
-    sendPage(reply, startPage(`${request.protocol}://${request.host}`, await examples())),
+    sendPage(
+      reply,
+      startPage(`${request.protocol}://${request.host}`, await examples(), options.demoLogin !== undefined),
+    ),
   );
   app.get('/graphiql', async (_request, reply) => sendPage(reply, graphiqlPage));
   app.get('/graphiql/start.js', async (_request, reply) =>
-    reply.type(script).send(startScript(await examples())),
+    reply
+      // A page of another origin could otherwise run the script to read the password.
+      .header('cross-origin-resource-policy', 'same-origin')
+      .type(script)
+      .send(startScript(await examples(), options.demoLogin)),
   );
   for (const [url, [name, file, type]] of Object.entries(assets)) {
     app.get(`/graphiql/${url}`, async (_request, reply) => {
@@ -157,8 +126,4 @@ export const addExplorer = (
 };
 
 const sendPage = (reply: FastifyReply, page: string): FastifyReply =>
-  reply
-    .header('content-security-policy', contentSecurityPolicy)
-    .header('referrer-policy', 'no-referrer')
-    .type('text/html; charset=utf-8')
-    .send(page);
+  reply.header('content-security-policy', contentSecurityPolicy).type('text/html; charset=utf-8').send(page);

@@ -2,11 +2,11 @@ import { Readable } from 'node:stream';
 import type { ApolloServer } from '@apollo/server';
 import { graphqlHandler } from '@cinegraph/service/http/graphql';
 import { requestError } from '@cinegraph/service/http/server';
-import { developmentViewerHeader } from '@cinegraph/service/viewer';
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
+import type { Authenticate } from '../request/authentication.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
 import { createRequestContext, type PartsBody, type RequestContext } from '../request/context.js';
 import { addCompression } from './compression.js';
@@ -29,13 +29,20 @@ const developmentOrigins = [
 export const addRoutes = async (
   app: FastifyInstance,
   apollo: ApolloServer<RequestContext>,
+  authenticate: Authenticate,
   config: Pick<
     Config,
-    'environment' | 'corsOrigins' | 'deadlineMs' | 'forwardHeaders' | 'returnHeaders' | 'examplesPath'
+    | 'environment'
+    | 'corsOrigins'
+    | 'deadlineMs'
+    | 'forwardHeaders'
+    | 'returnHeaders'
+    | 'examplesPath'
+    | 'demoLogin'
   >,
   schema: () => GraphQLSchema | undefined,
 ): Promise<void> => {
-  const { environment, corsOrigins, deadlineMs, forwardHeaders, returnHeaders, examplesPath } = config;
+  const { environment, corsOrigins, deadlineMs, forwardHeaders, returnHeaders } = config;
   const inProduction = environment === 'production';
   const hasExplorer = environment === 'development';
   await app.register(cors, {
@@ -48,9 +55,10 @@ export const addRoutes = async (
   keepExactNumbers(app);
   const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
+    const found = authenticate(request.raw);
     const context = createRequestContext({
+      caller: found instanceof Promise ? await found : found,
       headers: request.headers,
-      developmentViewers: !inProduction,
       forwardHeaders,
       deadlineMs,
       exactVariables: exactVariablesOf(request),
@@ -73,7 +81,7 @@ export const addRoutes = async (
         const inParts = bodies.get(reply);
         return inParts ? Readable.from(inParts(String(response))) : response;
       },
-      [...(inProduction ? [] : [developmentViewerHeader]), ...forwardHeaders],
+      ['Authorization', ...forwardHeaders],
     ),
   });
   app.route({
@@ -85,7 +93,7 @@ export const addRoutes = async (
         .header('allow', 'GET, POST, OPTIONS')
         .send(requestError('BAD_REQUEST', 'Send operations by POST, or queries by GET.')),
   });
-  if (hasExplorer) addExplorer(app, { examplesPath, schema });
+  if (hasExplorer) addExplorer(app, { ...config, schema });
 };
 
 /** Returns true if a person opened the URL in a browser: no GraphQL client asks for HTML. */

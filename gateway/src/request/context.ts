@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { developmentViewerHeader, isViewerId, type Viewer } from '@cinegraph/service/viewer';
-import { GraphQLError } from 'graphql';
+import type { Viewer } from '@cinegraph/service/viewer';
 
 /** What one client request carries through planning and fetching; also Apollo Server's context value. */
 export interface RequestContext extends Record<string, unknown> {
@@ -78,30 +77,25 @@ export const createTimeLimit = (dueAtMs: number): AbortableLimit => {
 export const dependsOnClient = ({ viewer, forwarded }: RequestContext): boolean =>
   viewer !== null || Object.keys(forwarded).length > 0;
 
-/**
- * Creates the context of a client request and starts its deadline. With `developmentViewers` the viewer is
- * read from the development header, and an unusable one is refused with HTTP 400; without it nobody is the
- * viewer.
- */
+/** Creates the context of a client request and starts its deadline. */
 export const createRequestContext = (options: {
+  caller: Pick<RequestContext, 'viewer' | 'policies'>;
   headers: IncomingHttpHeaders;
-  developmentViewers: boolean;
   forwardHeaders: readonly string[];
   deadlineMs: number;
   exactVariables?: RequestContext['exactVariables'];
   returnHeader: RequestContext['returnHeader'];
   sendParts: RequestContext['sendParts'];
 }): RequestContext => {
-  const { headers, developmentViewers, forwardHeaders, deadlineMs, exactVariables } = options;
-  const viewer = developmentViewers ? readDevelopmentViewer(headers) : null;
+  const { caller, headers, forwardHeaders, deadlineMs, exactVariables } = options;
   const forwarded: Record<string, string> = {};
   for (const name of forwardHeaders) {
     const value = headers[name];
     if (value !== undefined) forwarded[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return {
-    viewer,
-    policies: [],
+    viewer: caller.viewer,
+    policies: caller.policies,
     forwarded,
     deadline: startDeadline(deadlineMs),
     exactVariables,
@@ -124,18 +118,4 @@ const startDeadline = (deadlineMs: number): Deadline => {
       if (!responded && endsWithClient) limit.abort('client left');
     },
   });
-};
-
-/**
- * Returns the viewer that the development header names, or null if the request has no such header. Call it
- * outside production only. An unusable value is refused with HTTP 400.
- */
-const readDevelopmentViewer = (headers: IncomingHttpHeaders): Viewer => {
-  const id = headers[developmentViewerHeader];
-  if (id === undefined) return null;
-  if (typeof id === 'string' && isViewerId(id)) return { id, scopes: [] };
-  throw new GraphQLError(
-    `The header ${developmentViewerHeader} must be 1 to 128 printable ASCII characters without spaces.`,
-    { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
-  );
 };

@@ -8,6 +8,12 @@ import {
   type ValueNode,
 } from 'graphql';
 
+/**
+ * A document with more tokens is refused while it is parsed; generated operations of large pages stay below
+ * 5,000.
+ */
+export const maxTokens = 15_000;
+
 /** The sizes of a document: of its text, and of its largest operation with its fragments expanded. */
 export interface DocumentSize {
   readonly operations: number;

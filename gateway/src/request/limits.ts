@@ -77,7 +77,7 @@ export const listLimit: Limit = {
 };
 
 /** How the items of an operation are counted, besides the directives of the supergraph. */
-const listRules: CostRules = {
+export const listRules: CostRules = {
   readCost: 0,
   pageSize: 20,
   plainList: { size: 10, weight: 1 },
@@ -138,7 +138,8 @@ export const operationLimits = (
   };
 };
 
-const overLimit = <Name extends string>(
+/** Returns the sentence about the first limit that a size exceeds; undefined if there is none. */
+export const overLimit = <Name extends string>(
   limits: Readonly<Record<Name, Limit>>,
   sizes: Readonly<Record<Name, number>>,
 ): string | undefined => {

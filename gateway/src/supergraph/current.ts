@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import type { Logger } from '@cinegraph/service/logger';
 import { StartError } from '@cinegraph/service/start-error';
 import { reasonOf } from '@cinegraph/service/terminal';
+import { readFiles, watchFiles } from '@cinegraph/service/watch-files';
 import type { GraphQLSchema } from 'graphql';
 import type { LoadedSupergraph } from './load.js';
-import { versionOf, watchFile } from './watch.js';
 
 type SchemaListener = (supergraph: LoadedSupergraph) => void;
 
@@ -54,7 +53,7 @@ export const createCurrentSupergraph = (options: {
     for (const listener of listeners) listener(next);
   };
 
-  const onChange = async (sdl: string, hash: string): Promise<void> => {
+  const onChange = async ([sdl = '']: readonly string[], hash: string): Promise<void> => {
     if (sdl === current?.sdl) {
       logger.info({ path }, 'the supergraph file again has the content that is served');
       return;
@@ -73,7 +72,13 @@ export const createCurrentSupergraph = (options: {
       logger.error({ err: error, path, hash }, 'the new supergraph is refused; the last one is still served');
     }
   };
-  const watch = watchFile({ path, onChange, logger, ...(pollMs !== undefined && { pollMs }) });
+  const watch = watchFiles({
+    paths: [path],
+    what: 'supergraph file',
+    onChange,
+    logger,
+    ...(pollMs !== undefined && { pollMs }),
+  });
 
   return {
     get: () => current,
@@ -87,8 +92,7 @@ export const createCurrentSupergraph = (options: {
       return () => listeners.delete(listener);
     },
     start: async () => {
-      const version = await versionOf(path);
-      const sdl = await readFile(path, 'utf8').catch((error: unknown) => {
+      const read = await readFiles([path]).catch((error: unknown) => {
         throw new StartError(`SUPERGRAPH_PATH: the file ${path} cannot be read (${reasonOf(error)}).`, {
           cause: error,
         });
@@ -96,14 +100,14 @@ export const createCurrentSupergraph = (options: {
       try {
         // There is no supergraph to keep instead, and readiness waits: the composition rules are not checked
         // here.
-        serve(await load(sdl, false, undefined));
+        serve(await load(read.texts[0] ?? '', false, undefined));
       } catch (error) {
         throw new StartError(
           `SUPERGRAPH_PATH: the supergraph in ${path} cannot be served: ${reasonOf(error)}`,
           { cause: error },
         );
       }
-      watch.start(version, sdl);
+      watch.start(read);
     },
     stop: async () => {
       stopped = true;

@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
 import type { Viewer } from '@cinegraph/service/viewer';
+import { buildConnector } from 'undici';
 import { createSubgraphClient } from '../../src/fetching/client.js';
 import { createTimeLimit, type AbortableLimit } from '../../src/request/context.js';
 import { createTestLog } from './world.js';
@@ -44,6 +45,7 @@ export const startClient = async (
   const client = createSubgraphClient({
     name: 'scores',
     url: `http://127.0.0.1:${port}/graphql`,
+    connect: buildConnector({}),
     logger,
     clock: options.clock ?? systemClock,
     sign: (viewer) => viewer?.id ?? 'nobody',
@@ -75,8 +77,9 @@ export const startClient = async (
 export const askerOf = (
   id?: string,
   forwarded: Readonly<Record<string, string>> = {},
+  scopes: readonly string[] = [],
 ): { viewer: Viewer; forwarded: Readonly<Record<string, string>>; deadline: AbortableLimit } => ({
-  viewer: id === undefined ? null : { id, scopes: [] },
+  viewer: id === undefined ? null : { id, scopes },
   forwarded,
   deadline: createTimeLimit(performance.now() + 10_000),
 });

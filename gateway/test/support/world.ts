@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { composeServices } from '@apollo/composition';
+import { testIssuer } from '@cinegraph/testing/tokens';
 import { GraphQLError, parse } from 'graphql';
 import { pino } from 'pino';
 import { readConfig } from '../../src/config.js';
@@ -150,7 +151,13 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
   await writeFile(supergraphPath, compose(Object.values(stubs)));
   const { lines, logger } = createTestLog();
   const gateway = await startGateway(
-    readConfig({ NODE_ENV: 'test', PORT: '0', SUPERGRAPH_PATH: supergraphPath, ...env }),
+    readConfig({
+      NODE_ENV: 'test',
+      PORT: '0',
+      SUPERGRAPH_PATH: supergraphPath,
+      JWT_ISSUERS: testIssuer,
+      ...env,
+    }),
     logger,
   );
   return {

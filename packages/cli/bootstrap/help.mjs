@@ -116,6 +116,19 @@ It needs Docker, or Java 17 or later and Maven, which downloads Kafka once (abou
 
 The operation is planned as it is written, within the gateway's budget.
 `,
+  operations: `Checks a manifest of trusted operations against a supergraph, offline.
+
+  npm run operations -- check             prints each operation that gateway/supergraph.graphql would refuse, with its
+                                          line in the manifest and the reasons, and each whose lists could return
+                                          another number of items than on gateway/published.graphql
+                        --manifest <file> the manifest, in the format of @apollo/generate-persisted-query-manifest;
+                                          by default that of the variable OPERATIONS_MANIFEST
+                        --supergraph <file>
+                                          another supergraph, by default compared with gateway/supergraph.graphql
+                        --against <file>  another schema or supergraph to compare with
+
+A variable without a value counts as its default. The exit code is 1 if an operation would be refused.
+`,
   bench: `Runs a benchmark and writes its section of docs/benchmarks.md.
 
   npm run bench [-- graph [seconds per turn]]     queries and mutations through the gateway
@@ -147,6 +160,7 @@ npm run events -- <word>        lag, outbox, dlq, backfill: show and repair the 
 npm run kafka                   a real Apache Kafka on this machine
 npm run compose                 supergraph.yaml -> gateway/supergraph.graphql
 npm run plan -- <file>          the query plan of an operation
+npm run operations -- check     a manifest of trusted operations against the supergraph
 npm run build                   generate and build what is stale, and check the types
 npm run generate                only generate
 npm run bench                   run a benchmark

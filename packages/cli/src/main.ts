@@ -17,6 +17,8 @@ export const perform = async (
       return (await import('./compose/command.js')).compose(args, { signal });
     case 'plan':
       return (await import('./plan.js')).plan(args, signal);
+    case 'operations':
+      return (await import('./operations.js')).operations(args, signal);
     case 'kafka':
       return (await import('./kafka.js')).kafka(args, signal);
     case 'events':

@@ -38,6 +38,7 @@ describe('--help', () => {
     ...['events dlq', 'events dlq replay --all', 'events dlq drop 1', 'events backfill'],
     ...['events dlq list', 'events dlq show 1', 'ratings rebuild --check', 'bench events'],
     ...['kafka', 'kafka --reset', 'compose', 'compose --release', 'compose --watch', 'start --reset', 'plan'],
+    ...['operations', 'operations check'],
   ])('npm run %s -- --help prints help and does nothing else', async (words) => {
     for (const flag of ['--help', '-h']) {
       const { stdout, stderr } = await run(clone, 'packages/cli/start.mjs', ...words.split(' '), flag);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tlsVariables } from './http/tls.js';
 import { StartError } from './start-error.js';
 
 /**
@@ -73,4 +74,5 @@ export const serviceVariables = {
     .min(0, 'must not be negative')
     .max(60_000, 'must be at most 60000')
     .default(0),
+  ...tlsVariables,
 } as const;

@@ -18,8 +18,5 @@ export const viewerIdOf = ({ viewer }: { readonly viewer: Viewer }): string => {
  */
 export const isScope = (text: string): boolean => /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(text);
 
-/** The header with the viewer's id for development. A gateway in production ignores it. */
-export const developmentViewerHeader = 'x-viewer-id';
-
 /** Whether the text is a valid viewer id: 1 to 128 printable ASCII characters without spaces. */
 export const isViewerId = (id: string): boolean => /^[\x21-\x7e]{1,128}$/.test(id);

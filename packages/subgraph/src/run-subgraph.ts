@@ -100,6 +100,7 @@ export const startSubgraph = async <Context extends BaseContext>(
   const http = createHttpServer({
     host: settings.host,
     port: settings.port,
+    tls: settings.tls,
     drainGraceMs: settings.drainGraceMs ?? 0,
     logger,
     readiness: async () => {

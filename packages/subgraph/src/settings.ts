@@ -8,6 +8,7 @@ import {
   subgraphKeyVariable,
   subgraphVariable,
 } from '@cinegraph/service/env';
+import { tlsFilesOf, type TlsFiles } from '@cinegraph/service/http/tls';
 import { createLogger, type Logger } from '@cinegraph/service/logger';
 import type { z } from 'zod';
 
@@ -16,6 +17,8 @@ export interface SubgraphSettings {
   readonly mode: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
+  /** The certificates of the listener; without them it has no TLS. */
+  readonly tls?: TlsFiles | undefined;
   /** How long `/health/ready` reports unready before the listener closes; 0 by default. */
   readonly drainGraceMs?: number;
   readonly databaseUrl: string;
@@ -65,6 +68,7 @@ export const readSubgraphSettings = (
     mode: env.NODE_ENV,
     host: env.HOST,
     port: env.PORT,
+    tls: tlsFilesOf(env),
     drainGraceMs: env.DRAIN_GRACE_MS,
     databaseUrl: String((env as Record<string, unknown>)[databaseVariableOf(name)]),
     broker: brokerAddressOf(env),

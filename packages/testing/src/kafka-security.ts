@@ -1,44 +1,18 @@
-import { execFile } from 'node:child_process';
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { SecureListener } from '@cinegraph/local/kafka/settings';
-
-const run = promisify(execFile);
+import { createAuthority, type Certificate } from './certificates.js';
 
 /**
  * Creates a certificate for a server at 127.0.0.1 and no other name, its key, and the CA that signed it. All
  * are PEM and valid for one day.
  */
-export const makeCertificates = async (): Promise<{
-  readonly ca: string;
-  readonly certificate: string;
-  readonly key: string;
-}> => {
-  const folder = await mkdtemp(join(tmpdir(), 'cinegraph-certificates-'));
-  const file = (name: string) => join(folder, name);
-  const request = (name: string, ...more: readonly string[]) =>
-    run('openssl', [
-      ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
-      ...['-subj', `/CN=cinegraph test ${name}`, '-keyout', file(`${name}.key`), ...more],
-    ]);
+export const makeCertificates = async (): Promise<Certificate & { readonly ca: string }> => {
+  const authority = await createAuthority();
   try {
-    await request('ca', '-x509', '-days', '1', '-out', file('ca.pem'));
-    await request('server', '-out', file('server.csr'));
-    await writeFile(file('names'), 'subjectAltName=IP:127.0.0.1\n');
-    await run('openssl', [
-      ...['x509', '-req', '-in', file('server.csr'), '-days', '1', '-extfile', file('names')],
-      ...['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-out', file('server.pem')],
-    ]);
-    const [ca, certificate, key] = await Promise.all(
-      ['ca.pem', 'server.pem', 'server.key'].map((name) => readFile(file(name), 'utf8')),
-    );
-    return { ca: ca ?? '', certificate: certificate ?? '', key: key ?? '' };
+    return { ca: authority.ca, ...(await authority.issue('IP:127.0.0.1')) };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await authority.remove();
   }
 };
 

@@ -93,7 +93,6 @@ describe('rating in production', () => {
           method: 'POST',
           headers: {
             'content-type': 'application/json',
-            'x-viewer-id': 'ann',
             'x-cinegraph-identity': header,
           },
           body: JSON.stringify({ query: '{ __typename }' }),
@@ -106,16 +105,6 @@ describe('rating in production', () => {
     } finally {
       await production.stop();
     }
-  });
-
-  it('rating ignores x-viewer-id outside production as well', async () => {
-    const response = await fetch(`${world.subgraph.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-viewer-id': 'ann' },
-      body: JSON.stringify({ query: '{ myRatings { totalCount } }' }),
-    });
-    const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
-    expect(errors[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });
 });
 

@@ -1,17 +1,23 @@
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { Server as TlsServer } from 'node:tls';
+import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { uncachedResponse } from './cache-control.js';
+import { trackConnections } from './connections.js';
+import { openListenerTls, type TlsFiles } from './tls.js';
 import { StartError } from '../start-error.js';
 import type { Logger } from '../logger.js';
 import type { Part } from '../parts.js';
+import type { FileWatch } from '../watch-files.js';
 
 /** Options of an HTTP server. Sizes are in bytes, times in milliseconds. */
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   readonly logger: Logger;
+  /** The certificates; without them the listener has no TLS. */
+  readonly tls?: TlsFiles | undefined;
   /** Supplies the body of `/health/ready`. While the server drains, `/health/ready` is 503 in any case. */
   readonly readiness: () => Promise<Readiness>;
   readonly maxBodyBytes?: number;
@@ -29,20 +35,23 @@ export interface Readiness {
 export interface HttpServer {
   readonly app: FastifyInstance;
   readonly part: Part;
-  /** Returns the address it listens on, `http://host:port`. Throws before the part is started. */
+  /**
+   * Returns the address it listens on, `http://host:port` or `https://host:port`. Throws before the part is
+   * started.
+   */
   url(): string;
 }
 
 const defaultMaxBodyBytes = 1_000_000;
 
-/** How long a drain waits for a client that is still sending its request. */
-const unfinishedBodyMs = 2_000;
+/** How long a TLS handshake may take. */
+const handshakeMs = 10_000;
 
-/**
- * How long a connection stays open during the drain without a request. A request that is already on its way
- * arrives within it, and its response closes the connection; closed at once, the request would be lost.
- */
-const idleLingerMs = 250;
+/** Headers of every response. */
+const securityHeaders = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
+
+/** Headers of every response over TLS: a browser then uses no plain HTTP for a year. */
+const onlySecure = { 'strict-transport-security': 'max-age=31536000' };
 
 /**
  * Creates the HTTP server of a service. It limits the size and duration of requests, forbids caching unless a
@@ -56,12 +65,14 @@ const idleLingerMs = 250;
 export const createHttpServer = (options: HttpOptions): HttpServer => {
   const { host, port, logger, readiness } = options;
   const { maxBodyBytes = defaultMaxBodyBytes, drainGraceMs = 0 } = options;
+  const tls = options.tls && openListenerTls(options.tls, logger);
+  const headers = tls ? { ...securityHeaders, ...onlySecure } : securityHeaders;
   let draining = false;
-  const app = fastify({
+  const serverOptions = { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
+  const appOptions = {
     bodyLimit: maxBodyBytes,
     requestTimeout: 10_000,
     keepAliveTimeout: 65_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
     forceCloseConnections: false,
     // A request on a kept-alive connection during the drain is served; its response closes the connection.
     return503OnClosing: false,
@@ -71,21 +82,26 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
     frameworkErrors: (_error, _request, reply) => {
       reply.hijack();
       reply.raw
-        .writeHead(400, {
-          'content-type': 'application/json; charset=utf-8',
-          'x-content-type-options': 'nosniff',
-        })
+        .writeHead(400, { 'content-type': 'application/json; charset=utf-8', ...headers })
         .end(JSON.stringify(requestError(...describe(400))));
     },
-    clientErrorHandler: sendClientError,
+    clientErrorHandler: (error, socket) => sendClientError(error, socket, headers),
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-  });
+  } satisfies FastifyServerOptions;
+  const app = tls
+    ? // The types differ in the server's type only, which nothing below depends on.
+      (fastify({
+        ...appOptions,
+        https: { ...serverOptions, ...tls.options, handshakeTimeout: handshakeMs },
+      }) as unknown as FastifyInstance)
+    : fastify({ ...appOptions, http: serverOptions });
 
   const connections = trackConnections(app.server);
+  let certificates: FileWatch | undefined;
 
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-content-type-options', 'nosniff');
+    reply.headers(headers);
     // Without it, caches may store a 404 or 405 by a heuristic of their own.
     reply.header('cache-control', uncachedResponse);
     if (hasValidHost(request.raw)) return undefined;
@@ -132,7 +148,7 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
       const address = app.server.address();
       if (address === null || typeof address === 'string')
         throw new Error('The HTTP server is not listening.');
-      return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+      return `${tls ? 'https' : 'http'}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
     },
     part: {
       name: 'http',
@@ -147,9 +163,11 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
             { cause: error },
           );
         }
+        if (app.server instanceof TlsServer) certificates = tls?.watch(app.server);
       },
       stop: async () => {
         draining = true;
+        await certificates?.stop();
         if (drainGraceMs > 0) await delay(drainGraceMs);
         const closed = app.close();
         await connections.drain();
@@ -181,55 +199,27 @@ const hasValidHost = ({ headers: { host }, rawHeaders }: IncomingMessage): boole
 /** A host name, an IPv4 address or an IPv6 address in brackets, and a port. */
 const hostPattern = /^(?:\[([\da-f:.]+)\]|[\w.~!$&'()*+,;=%-]*)(?::(\d*))?$/i;
 
-/**
- * Follows the connections of a server. `drain`, called when the server accepts no more, resolves when all of
- * them are closed.
- */
-const trackConnections = (server: Server) => {
-  const sockets = new Map<Socket, { readonly requests: Set<IncomingMessage>; idleSince: number }>();
-  server.on('connection', (socket: Socket) => {
-    sockets.set(socket, { requests: new Set(), idleSince: performance.now() });
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const connection = sockets.get(request.socket);
-    connection?.requests.add(request);
-    response.once('close', () => {
-      connection?.requests.delete(request);
-      if (connection) connection.idleSince = performance.now();
-    });
-  });
-  // Closing a server calls this, and it would reset a connection on which a request is about to arrive.
-  server.closeIdleConnections = () => undefined;
-
-  const drain = async () => {
-    const began = performance.now();
-    while (sockets.size > 0) {
-      const now = performance.now();
-      for (const [socket, { requests, idleSince }] of sockets) {
-        const isIdle = requests.size === 0 && now - Math.max(began, idleSince) >= idleLingerMs;
-        // A client that never completes its request must not block the drain.
-        const isUnfinished =
-          now - began >= unfinishedBodyMs && [...requests].some(({ complete }) => !complete);
-        if (isIdle || isUnfinished) socket.destroy();
-      }
-      await delay(10);
-    }
-  };
-  return { drain };
-};
-
-const sendClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+const sendClientError = (
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  headers: Readonly<Record<string, string>>,
+): void => {
+  // A handshake that failed has no HTTP.
+  if (error.code === 'ECONNRESET' || /^ERR_(SSL|TLS)_/.test(error.code ?? '') || !socket.writable) {
     socket.destroy();
     return;
   }
   const status =
     error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
   const body = JSON.stringify(requestError(...describe(status)));
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\nx-content-type-options: nosniff\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  const fields = {
+    connection: 'close',
+    ...headers,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
 };
 
 /** Returns the body of the response to a request that did not reach GraphQL, in GraphQL's format. */
