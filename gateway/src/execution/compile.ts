@@ -202,7 +202,7 @@ export const compilePlan = (
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   const compiled = { step: compileNode(plan.node, []), deferred };
   markFieldsOfOneFetch(fetchesOf(compiled));
-  // A schedule has no signals, and an entity that is asked for once has one place in the response.
+  // A schedule has no signals, and its parts need all objects of an entity.
   if (operation.operation === 'mutation' || isDeferred) return compiled;
   findSharedEntities(compiledFetches, schema);
   return { step: schedule(compiled.step), deferred };
