@@ -20,8 +20,8 @@ const formats: readonly PartFormat[] = ['deferSpec=20220824', 'incrementalSpec=v
 
 /**
  * Returns the format of parts that an `Accept` header names with the highest weight, and of equal ones the
- * first; undefined if it names none. `multipart/mixed` without a format, and a wildcard, name none: such a client
- * does not know how to put the parts together.
+ * first; undefined if it names none. `multipart/mixed` without a format, and wildcards, name none: such a
+ * client does not know how to put the parts together.
  */
 export const chooseFormat = (accept: string | null | undefined): PartFormat | undefined => {
   let best: PartFormat | undefined;
