@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { Kind, print } from 'graphql';
-import { withDefers } from './support/deferred.js';
+import { firstLoss, withDefers } from './support/deferred.js';
 import { startWorld } from './support/differential.js';
 import { everyDirective, everyDirectiveRules } from './support/every-directive.js';
 import { generateOperation } from './support/generator.js';
@@ -56,18 +56,3 @@ describe.each([
     expect(inParts).toBeGreaterThan(count * 0.4);
   });
 });
-
-/**
- * Returns the first position at which the second value lacks what the first one has. With errors, a response
- * in parts has more than one without: a null removes no more than its part.
- */
-const firstLoss = (one: unknown, other: unknown, path = 'data'): string | undefined => {
-  if (one === null || one === undefined) return undefined;
-  if (typeof one !== 'object') return one === other ? undefined : `${path} is ${JSON.stringify(other)}`;
-  if (typeof other !== 'object' || other === null) return `${path} is ${JSON.stringify(other)}`;
-  for (const [key, value] of Object.entries(one)) {
-    const loss = firstLoss(value, (other as Record<string, unknown>)[key], `${path}.${key}`);
-    if (loss !== undefined) return loss;
-  }
-  return undefined;
-};

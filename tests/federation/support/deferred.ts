@@ -33,6 +33,21 @@ export const withDefers = (document: DocumentNode, random: SeededRandom): Docume
   return deferred;
 };
 
+/**
+ * Returns the first position at which the second value lacks what the first one has. With errors, a response
+ * in parts has more than one without: a null removes no more than its part.
+ */
+export const firstLoss = (one: unknown, other: unknown, path = 'data'): string | undefined => {
+  if (one === null || one === undefined) return undefined;
+  if (typeof one !== 'object') return one === other ? undefined : `${path} is ${JSON.stringify(other)}`;
+  if (typeof other !== 'object' || other === null) return `${path} is ${JSON.stringify(other)}`;
+  for (const [key, value] of Object.entries(one)) {
+    const loss = firstLoss(value, (other as Record<string, unknown>)[key], `${path}.${key}`);
+    if (loss !== undefined) return loss;
+  }
+  return undefined;
+};
+
 const directiveOf = (text: string): DirectiveNode => {
   const [definition] = parse(`{ ... ${text} { __typename } }`, { noLocation: true }).definitions;
   const [fragment] = definition?.kind === Kind.OPERATION_DEFINITION ? definition.selectionSet.selections : [];

@@ -1,3 +1,5 @@
+import type { GraphQLError } from 'graphql';
+import type { OperationResult } from '../../../gateway/src/execution/executor.js';
 import type { ResponseError } from './supergraph.js';
 
 /** The formats of a response in parts, as `Accept` names them. */
@@ -105,6 +107,23 @@ const payloadOf = (part: string): Payload => {
     throw new Error(`unexpected headers of a part: ${headers}`);
   return JSON.parse(body) as Payload;
 };
+
+/** Returns what a client receives of a result, in the format with paths. */
+export const payloadsOf = async ({ data, errors, deferred }: OperationResult): Promise<Payload[]> => {
+  const hasNext = (deferred?.first.length ?? 0) > 0;
+  const payloads: Payload[] = [{ data: JSON.parse(data), errors: errors.map(plain), hasNext }];
+  if (!deferred || !hasNext) return payloads;
+  for await (const { written, hasNext } of deferred.later) {
+    const incremental = written.map(({ part: { path }, data, errors }) => ({
+      ...{ path, errors: errors.map(plain) },
+      data: data === undefined ? null : (JSON.parse(data) as unknown),
+    }));
+    payloads.push({ incremental, hasNext });
+  }
+  return payloads;
+};
+
+const plain = (error: GraphQLError): ResponseError => JSON.parse(JSON.stringify(error)) as ResponseError;
 
 /** Puts the parts of a response together, as a client does. */
 export const merged = (
