@@ -5,6 +5,7 @@ import type {
   QueryPlan,
   QueryPlanSelectionNode,
 } from '@apollo/query-planner';
+import { fragmentsOf } from '@cinegraph/service/list-cost';
 import {
   Kind,
   parse,
@@ -12,10 +13,8 @@ import {
   stripIgnoredCharacters,
   visit,
   type DocumentNode,
-  type FragmentDefinitionNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
-  type SelectionSetNode,
   type ValueNode,
   type VariableDefinitionNode,
 } from 'graphql';
@@ -240,13 +239,10 @@ const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
 
 /** Returns the fields that a fetch asks for: of its entities, or of the root type. */
 const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedField[] => {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  const sets: SelectionSetNode[] = [];
-  for (const definition of document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-    if (definition.kind === Kind.OPERATION_DEFINITION) sets.push(definition.selectionSet);
-  }
-  const fields = fetchedFields(sets, fragments);
+  const sets = document.definitions.flatMap((definition) =>
+    definition.kind === Kind.OPERATION_DEFINITION ? [definition.selectionSet] : [],
+  );
+  const fields = fetchedFields(sets, fragmentsOf(document));
   return isEntityFetch ? [...(fields[0]?.fields ?? [])] : fields;
 };
 

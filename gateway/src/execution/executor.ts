@@ -1,13 +1,6 @@
-import {
-  Kind,
-  visit,
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  type GraphQLError,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
+import type { DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import { prettyFormatQueryPlan, type QueryPlan } from '@apollo/query-planner';
+import { fragmentsOf } from '@cinegraph/service/list-cost';
 import { tracing } from '@cinegraph/service/telemetry/tracing';
 import type { Logger } from '@cinegraph/service/logger';
 import { gatewayCode, partsNotAccepted } from '../errors.js';
@@ -26,7 +19,14 @@ import { executeStep } from './execute.js';
 import type { Execution, FetchReport } from './execution.js';
 import { toGraphQLError, type PathStep } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
-import { normalise, type ClientOperation, type Conditions, type NormalisedOperation } from './normalise.js';
+import {
+  conditionsOf,
+  normalise,
+  type ClientOperation,
+  type Conditions,
+  type NormalisedOperation,
+  type OperationConditions,
+} from './normalise.js';
 import type { PendingFragment } from './pending.js';
 import { compileProjection, type Project } from './project.js';
 import type { TypeConditions } from './type-conditions.js';
@@ -73,11 +73,7 @@ export interface OperationResult {
 export type Execute = (request: OperationRequest) => Promise<OperationResult>;
 
 /** What is known of an operation of a document. */
-interface KnownOperation extends ClientOperation {
-  /** The variables that `@skip`, `@include` and `@defer` use, in a fixed order. */
-  readonly conditionVariables: readonly string[];
-  /** Whether `@defer` stands in the document, active or not. */
-  readonly hasDefer: boolean;
+interface KnownOperation extends ClientOperation, OperationConditions {
   readonly introspection: Operation | undefined;
   /** What anything in the document requires of viewers, as indexes. */
   readonly requirements: readonly number[];
@@ -301,26 +297,3 @@ const textsOf = (
   data
     ? Object.fromEntries(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
     : noTexts;
-
-const fragmentsOf = (document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> =>
-  new Map(
-    document.definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
-    ),
-  );
-
-/** Returns the variables that decide about `@skip`, `@include` and `@defer` anywhere in a document. */
-const conditionsOf = (document: DocumentNode): Pick<KnownOperation, 'conditionVariables' | 'hasDefer'> => {
-  const found = new Set<string>();
-  let hasDefer = false;
-  visit(document, {
-    Directive: ({ name: { value: directive }, arguments: args = [] }) => {
-      if (directive === 'defer') hasDefer = true;
-      else if (directive !== 'skip' && directive !== 'include') return;
-      for (const { name, value } of args) {
-        if (name.value === 'if' && value.kind === Kind.VARIABLE) found.add(value.name.value);
-      }
-    },
-  });
-  return { conditionVariables: [...found], hasDefer };
-};

@@ -7,6 +7,8 @@ import {
   Kind,
   getNamedType,
   typeFromAST,
+  visit as visitNodes,
+  type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLAbstractType,
@@ -26,6 +28,14 @@ import { createNaming, fieldOf, type InternalNames } from './naming.js';
 
 /** The values of the variables that `@skip` and `@include` use. */
 export type Conditions = Readonly<Record<string, unknown>>;
+
+/** On what the form of an operation depends. */
+export interface OperationConditions {
+  /** The variables that `@skip`, `@include` and `@defer` use, in a fixed order. */
+  readonly conditionVariables: readonly string[];
+  /** Whether `@defer` stands in the document, active or not. */
+  readonly hasDefer: boolean;
+}
 
 /** The parts of a client's document that one operation uses. */
 export interface ClientOperation {
@@ -239,6 +249,22 @@ export const isIncluded = ({ directives }: SelectionNode, conditions: Conditions
         : value?.kind === Kind.BOOLEAN && value.value;
     return isTrue === (name.value === 'include');
   });
+
+/** Returns the variables that decide about `@skip`, `@include` and `@defer` anywhere in a document. */
+export const conditionsOf = (document: DocumentNode): OperationConditions => {
+  const found = new Set<string>();
+  let hasDefer = false;
+  visitNodes(document, {
+    Directive: ({ name: { value: directive }, arguments: args = [] }) => {
+      if (directive === 'defer') hasDefer = true;
+      else if (directive !== 'skip' && directive !== 'include') return;
+      for (const { name, value } of args) {
+        if (name.value === 'if' && value.kind === Kind.VARIABLE) found.add(value.name.value);
+      }
+    },
+  });
+  return { conditionVariables: [...found], hasDefer };
+};
 
 const tooManyFields = () =>
   refusedOperation(
