@@ -13,7 +13,9 @@ import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import type { Explanation } from './execution/executor.js';
+import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
+import { deferRules } from './request/defer-rules.js';
 import { maxTokens } from './request/document-size.js';
 import { createDocumentStore } from './request/document-store.js';
 import { operationLimits } from './request/limits.js';
@@ -44,13 +46,18 @@ export const createApolloServer = (
   const costOf = createCostMeter(Object.keys(budgets.fields));
   // A suggestion would name what introspection does not show.
   const hidesSchema = inProduction || introspection === 'visible';
+  const formatError = maskErrors({
+    schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
+    hidesSchema,
+    logger,
+  });
   return new ApolloServer<RequestContext>({
     gateway: {
       onSchemaLoadOrUpdate: (listener) =>
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph, explains ? costOf : undefined) };
+        return { executor: executeCurrent(supergraph, explains ? costOf : undefined, formatError) };
       },
       stop: supergraph.stop,
     },
@@ -64,16 +71,13 @@ export const createApolloServer = (
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: true,
     parseOptions: { maxLexicalTokens: maxTokens },
+    validationRules: [deferRules],
     validationOptions: { maxErrors: maxValidationErrors },
     cache: 'bounded',
     documentStore: documents,
     // A client cannot register what is refused anyway.
     ...(trusted?.mode === 'enforce' && { persistedQueries: false }),
-    formatError: maskErrors({
-      schemaCodes: () => supergraph.get()?.errorCodes ?? new Set(),
-      hidesSchema,
-      logger,
-    }),
+    formatError,
     stringifyResult: stringify,
     plugins: [
       ApolloServerPluginUsageReportingDisabled(),
@@ -94,11 +98,13 @@ type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['loa
 /** The cache policy of the whole response, which Apollo Server keeps under this name. */
 type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
 
-/** The `data` of a response, which is JSON text already. */
+/** The `data` of a response, which is JSON text already, and further members of the response. */
 class JsonText {
   readonly text: string;
-  constructor(text: string) {
+  readonly members: string;
+  constructor(text: string, members: string) {
     this.text = text;
+    this.members = members;
   }
 }
 
@@ -107,21 +113,38 @@ class JsonText {
  * may ask how it was executed and what it cost.
  */
 const executeCurrent =
-  (supergraph: CurrentSupergraph, costOf: CostMeter | undefined): ApolloExecutor =>
+  (
+    supergraph: CurrentSupergraph,
+    costOf: CostMeter | undefined,
+    formatError: ReturnType<typeof maskErrors>,
+  ): ApolloExecutor =>
   async (request) => {
     const { executor, ofField } = supergraph.bySchema(request.schema);
     if (executor.kind === 'stock') return executor.execute(request);
     const headers = costOf ? request.request.http?.headers : undefined;
-    const { data, errors, cacheHint, explanation } = await executor.execute({
+    const context = request.context as RequestContext;
+    const format = () => chooseFormat(request.request.http?.headers.get('accept'));
+    const { data, errors, cacheHint, explanation, deferred } = await executor.execute({
       document: request.document,
       operation: request.operation,
       variables: request.request.variables ?? {},
-      context: request.context as RequestContext,
+      context,
+      acceptsParts: () => format() !== undefined,
       explains: headers !== undefined && (headers.has(explainHeader) || headers.has(sandboxPlanHeader)),
     });
     const policy = request.overallCachePolicy as CachePolicy;
     if (cacheHint) policy.restrict(cacheHint);
-    const text = new JsonText(data) as unknown as Record<string, unknown>;
+    const partFormat = deferred && format();
+    const stream: PartStream | undefined = partFormat && {
+      ...{ format: partFormat, deliveries: deferred },
+      formatError: (error) => formatError(error.toJSON(), error),
+    };
+    if (stream) {
+      request.response?.http?.headers.set('content-type', partsContentType(stream.format));
+      context.sendParts((first) => writeParts(first, stream));
+      policy.restrict({ maxAge: 0 });
+    }
+    const text = new JsonText(data, stream ? firstMembers(stream) : '') as unknown as Record<string, unknown>;
     const isWhole = headers?.has(explainHeader) === true;
     const counted = { ...request, variables: request.request.variables ?? {} };
     return {
@@ -154,8 +177,10 @@ const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string
 /** Writes a response as JSON. */
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
   if (!((data as unknown) instanceof JsonText)) return JSON.stringify({ errors, data, extensions });
+  const { text, members } = data as unknown as JsonText;
   const parts = errors ? [`"errors":${JSON.stringify(errors)}`] : [];
-  parts.push(`"data":${(data as unknown as JsonText).text}`);
+  parts.push(`"data":${text}`);
   if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`);
+  if (members !== '') parts.push(members);
   return `{${parts.join(',')}}`;
 };

@@ -12,6 +12,7 @@ export const gatewayCode = {
   operationNotTrusted: 'OPERATION_NOT_TRUSTED',
   subgraphValueInvalid: 'SUBGRAPH_VALUE_INVALID',
   overloaded: 'OVERLOADED',
+  deferNotAccepted: 'DEFER_NOT_ACCEPTED',
   unauthenticated: 'UNAUTHENTICATED',
   authenticationUnavailable: 'AUTHENTICATION_UNAVAILABLE',
   rateLimited: 'RATE_LIMITED',
@@ -135,6 +136,13 @@ export const planningOverloaded = (): GraphQLError =>
   new GraphQLError('Too many new operations arrived at once. Try again in a few seconds.', {
     extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
   });
+
+/** Creates the refusal of `@defer` for a client that does not accept a response in parts: HTTP 406. */
+export const partsNotAccepted = (): GraphQLError =>
+  new GraphQLError(
+    'The operation uses @defer, but the request does not accept a response in parts. Send "Accept: multipart/mixed;incrementalSpec=v0.2" or "multipart/mixed;deferSpec=20220824" beside "application/json", or leave @defer out.',
+    { extensions: { code: gatewayCode.deferNotAccepted, http: { status: 406 } } },
+  );
 
 /** Creates the refusal of a request whose header `Authorization` is no valid access token: HTTP 401. */
 export const unauthenticated = (): GraphQLError =>

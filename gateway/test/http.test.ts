@@ -72,7 +72,11 @@ describe('the HTTP side in production', () => {
     ],
     ['_entities', () => post('{"query":"{_entities(representations:[]){__typename}}"}'), 400],
     ['_service', () => post('{"query":"{_service{sdl}}"}'), 400],
-    ['@defer', () => post('{"query":"{things{id ... @defer {name}}}"}'), 400],
+    [
+      '@defer from a client that accepts no parts',
+      () => post('{"query":"{things{id ... @defer {name}}}"}'),
+      406,
+    ],
     [
       'an operation name that is not there',
       () => post('{"query":"query A{things{id}}","operationName":"B"}'),

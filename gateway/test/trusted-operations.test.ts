@@ -183,6 +183,27 @@ describe('a gateway that enforces trusted operations', () => {
     expect((await post({ query: things })).text).toContain('GRAPHQL_VALIDATION_FAILED');
   });
 
+  it('an operation with @defer is checked and executed like any other', async () => {
+    const deferred = 'query Deferred { things(count: 1) { name ... @defer(label: "a") { score } } }';
+    const twice =
+      'query Twice { ... @defer(label: "a") { a: __typename } ... @defer(label: "a") { b: __typename } }';
+    await start('enforce', {}, manifestOf(operation('deferred', deferred), operation('twice', twice)));
+    await until(() => logged('a trusted operation is not valid').length > 0);
+    const accept = { accept: 'multipart/mixed;incrementalSpec=v0.2, application/json' };
+
+    expect(logged('a trusted operation is not valid')).toMatchObject([
+      { operation: 'Twice', reason: 'Each label of @defer must be unique in the document.' },
+    ]);
+    const { status, text } = await post({ extensions: idOf('deferred') }, accept);
+    expect([status, text]).toEqual([200, expect.stringContaining('"incremental":[{"data":{"score":0}')]);
+    expect((await post({ extensions: idOf('twice') }, accept)).text).toContain('GRAPHQL_VALIDATION_FAILED');
+    const untrusted = await post({ query: deferred.replace('score', 'id') }, accept);
+    expect([untrusted.status, untrusted.text]).toEqual([
+      403,
+      expect.stringContaining('OPERATION_NOT_TRUSTED'),
+    ]);
+  });
+
   it('a trusted introspection stays refused in production', async () => {
     await start(
       'enforce',

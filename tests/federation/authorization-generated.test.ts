@@ -1,19 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { seededRandom } from '@cinegraph/testing/seed';
+import { seededRandom, type SeededRandom } from '@cinegraph/testing/seed';
 import {
+  getOperationAST,
   GraphQLError,
   isAbstractType,
   parse,
+  print,
   TypeInfo,
   visit,
   visitWithTypeInfo,
   type GraphQLSchema,
 } from 'graphql';
 import type { SeenRequest } from '../../gateway/test/support/stub-subgraph.js';
+import { firstLoss, withDefers } from './support/deferred.js';
 import { compare, createMonolith, type Refuses } from './support/differential.js';
 import { everyDirective, everyDirectiveRules } from './support/every-directive.js';
 import { generateOperation } from './support/generator.js';
+import { merged, payloadsOf } from './support/parts.js';
 import {
   nobody,
   protecting,
@@ -189,20 +193,43 @@ describe('generated operations on a supergraph that protects fields of every kin
         return 'refused';
       throw error;
     }
-    const asked = Object.entries(supergraph.subgraphs).flatMap(([name, { seen }]) =>
-      seen.flatMap((request) => leaks(name, request, refuses)),
-    );
-    if (asked.length > 0) return asked.join('\n');
-    return compare(answer, monolith(operation, refuses));
+    const leaked = allLeaks(refuses);
+    return leaked === '' ? compare(answer, monolith(operation, refuses)) : leaked;
   };
 
-  it.each<[string, Asker]>([
+  /** Returns what subgraphs were asked that the viewer may not see; '' if there is nothing. */
+  const allLeaks = (refuses: Refuses): string =>
+    Object.entries(supergraph.subgraphs)
+      .flatMap(([name, { seen }]) => seen.flatMap((request) => leaks(name, request, refuses)))
+      .join('\n');
+
+  /** Compares an operation with the same one in parts. */
+  const differenceInParts = async (
+    { document, variables }: GeneratedOperation,
+    { asker, random }: { asker: Asker; random: SeededRandom },
+  ): Promise<string | undefined> => {
+    const whole = await supergraph.execute(document, asker, variables);
+    const inParts = withDefers(document, random);
+    for (const { seen } of Object.values(supergraph.subgraphs)) seen.length = 0;
+    const payloads = await payloadsOf(await supergraph.execute(inParts, asker, variables));
+    const leaked = allLeaks(refusalOf(asker));
+    const { data, errors } = merged(payloads);
+    const expected: unknown = JSON.parse(whole.data);
+    const hasErrors = whole.errors.length > 0;
+    const difference = firstLoss(expected, data) ?? (hasErrors ? undefined : firstLoss(data, expected));
+    if (leaked === '' && difference === undefined && errors.length > 0 === hasErrors) return undefined;
+    return [leaked, difference, print(inParts), JSON.stringify(payloads), whole.data].join('\n');
+  };
+
+  const askers: readonly (readonly [who: string, asker: Asker])[] = [
     ['nobody', nobody],
     ['a viewer without scopes', somebody()],
     ['a viewer with some scopes', somebody(['films', 'kinds'], ['tags'])],
     ['a viewer with other scopes', somebody(['books', 'ratings'], ['homes', 'json'])],
     ['a viewer with all rights', somebody(['books', 'all', 'kinds', 'ratings'], ['homes', 'json', 'tags'])],
-  ])('return to %s what one schema does whose protected fields throw', async (who, asker) => {
+  ];
+
+  it.each(askers)('return to %s what one schema does whose protected fields throw', async (who, asker) => {
     const random = seededRandom(who);
     const refuses = refusalOf(asker);
     const differences: string[] = [];
@@ -215,5 +242,21 @@ describe('generated operations on a supergraph that protects fields of every kin
     }
     expect(differences.join('\n\n')).toBe('');
     expect(refused).toBeLessThan(count * 0.1);
+  });
+
+  it.each(askers)('return to %s in parts what they return as a whole', async (who, asker) => {
+    const random = seededRandom(`@defer for ${who}`);
+    const differences: string[] = [];
+    for (let n = 0; n < count / 2 && differences.length < 3; n += 1) {
+      const operation = generateOperation(supergraph.schema, random);
+      if (getOperationAST(operation.document)?.operation !== 'query') continue;
+      const difference = await differenceInParts(operation, { asker, random }).catch((error: unknown) => {
+        if (error instanceof GraphQLError && error.extensions['code'] === 'OPERATION_TOO_COMPLEX')
+          return undefined;
+        throw error;
+      });
+      if (difference !== undefined) differences.push(difference);
+    }
+    expect(differences.join('\n\n')).toBe('');
   });
 });

@@ -16,6 +16,7 @@ import { readManifest, type ManifestOperation } from '../request/manifest.js';
 import { costLimit, listLimit } from '../request/limits.js';
 import { createCostMeter } from '../request/operation-cost.js';
 import { checkSavedOperation, type OperationFault } from '../request/saved-operation.js';
+import { withDefer } from '../supergraph/features.js';
 import { readFieldRules, type CostOfField } from '../supergraph/field-rules.js';
 
 /**
@@ -71,10 +72,10 @@ const graphIn = (path: string): Graph => {
     if (!isSupergraph(document)) {
       const schema = buildASTSchema(document);
       assertValidSchema(schema);
-      return { schema, ofField: readFieldRules(document) };
+      return { schema: withDefer(schema), ofField: readFieldRules(document) };
     }
     const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupergraph: false });
-    const schema = supergraph.apiSchema().toGraphQLJSSchema();
+    const schema = withDefer(supergraph.apiSchema().toGraphQLJSSchema());
     markOneOfInputs(schema, document);
     return { schema, ofField: readFieldRules(document) };
   } catch (error) {

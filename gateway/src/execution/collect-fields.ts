@@ -5,6 +5,7 @@ import {
   type FieldNode,
   type GraphQLObjectType,
   type GraphQLSchema,
+  type InlineFragmentNode,
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
@@ -12,14 +13,18 @@ import { isIncluded, type ClientOperation, type Conditions } from './normalise.j
 
 /**
  * Groups the selections of an object by response name, in the order of the document (section 6.3.2 of the
- * GraphQL specification).
+ * GraphQL specification). Fragments that are deferred are added to `later` instead.
  */
 export const collectFields = (
-  document: Pick<ClientOperation, 'fragments'> & { schema: GraphQLSchema; conditions: Conditions },
+  document: Pick<ClientOperation, 'fragments' | 'deferred'> & {
+    schema: GraphQLSchema;
+    conditions: Conditions;
+  },
   type: GraphQLObjectType,
   sets: readonly SelectionSetNode[],
+  later: InlineFragmentNode[] = [],
 ): Map<string, FieldNode[]> => {
-  const { schema, fragments, conditions } = document;
+  const { schema, fragments, deferred, conditions } = document;
   const fields = new Map<string, FieldNode[]>();
   const seen = new Set<SelectionSetNode>();
   const visit = (set: SelectionSetNode): void => {
@@ -41,7 +46,9 @@ export const collectFields = (
     if (!fragment) return;
     const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
     const applies = condition === type || (isAbstractType(condition) && schema.isSubType(condition, type));
-    if (applies) visit(fragment.selectionSet);
+    if (!applies) return;
+    if (selection.kind === Kind.INLINE_FRAGMENT && deferred?.has(selection)) later.push(selection);
+    else visit(fragment.selectionSet);
   };
   sets.forEach(visit);
   return fields;

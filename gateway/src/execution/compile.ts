@@ -5,6 +5,7 @@ import type {
   QueryPlan,
   QueryPlanSelectionNode,
 } from '@apollo/query-planner';
+import { fragmentsOf } from '@cinegraph/service/list-cost';
 import {
   Kind,
   parse,
@@ -12,10 +13,8 @@ import {
   stripIgnoredCharacters,
   visit,
   type DocumentNode,
-  type FragmentDefinitionNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
-  type SelectionSetNode,
   type ValueNode,
   type VariableDefinitionNode,
 } from 'graphql';
@@ -35,7 +34,9 @@ import type { TypeConditions } from './type-conditions.js';
 export type Step =
   | FetchStep
   | { readonly kind: 'sequence' | 'parallel'; readonly steps: readonly Step[] }
-  | { readonly kind: 'schedule'; readonly fetches: readonly ScheduledFetch[] };
+  | { readonly kind: 'schedule'; readonly fetches: readonly ScheduledFetch[] }
+  /** Reports that the fetch before it is merged; deferred steps wait for it. */
+  | { readonly kind: 'signal'; readonly id: string };
 
 /** A fetch that starts when others have ended. */
 export interface ScheduledFetch {
@@ -44,6 +45,22 @@ export interface ScheduledFetch {
   readonly inputs: number;
   /** The indexes of those that wait for it. */
   readonly next: number[];
+}
+
+/** What is fetched for one fragment with `@defer`. */
+export interface DeferredStep {
+  /** The label of the fragment in the operation that was planned. */
+  readonly label: string;
+  /** The ids of the signals that it waits for. */
+  readonly after: readonly string[];
+  /** Undefined if its fields come with those that are not deferred. */
+  readonly step: Step | undefined;
+}
+
+/** A compiled plan; `step` is undefined if nothing is fetched before the first response. */
+export interface CompiledPlan {
+  readonly step: Step | undefined;
+  readonly deferred: readonly DeferredStep[];
 }
 
 /** One fetch from a subgraph, compiled once for all requests. */
@@ -86,6 +103,8 @@ export const compilePlan = (
   plan: QueryPlan,
   options: {
     operation: OperationDefinitionNode;
+    /** Whether parts of the operation are delivered later, also if its plan has no Defer node. */
+    isDeferred: boolean;
     placeholders: ReadonlyMap<string, ValueNode>;
     types: TypeConditions;
     schema: GraphQLSchema;
@@ -95,8 +114,9 @@ export const compilePlan = (
     /** What exists for the planner only; see required-arguments.ts. */
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
-): Step | undefined => {
-  const { schema, operation, placeholders, types, clientOf, supergraph } = options;
+): CompiledPlan => {
+  const { schema, operation, isDeferred, placeholders, types, clientOf, supergraph } = options;
+  const deferred: DeferredStep[] = [];
   const compiledFetches: CompiledFetch[] = [];
 
   let fetchCount = 0;
@@ -118,13 +138,21 @@ export const compilePlan = (
         const fetches = separateFetches(node, supergraph)
           .flatMap((fetch) => guardFetch(fetch, options))
           .map((fetch) => compileFetch(fetch, path));
-        return fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+        const step: Step =
+          fetches.length === 1 && fetches[0] ? fetches[0] : { kind: 'parallel', steps: fetches };
+        return node.id === undefined
+          ? step
+          : { kind: 'sequence', steps: [step, { kind: 'signal', id: node.id }] };
       }
-      case 'Condition':
       case 'Defer':
-        throw new Error(
-          `the plan has a ${node.kind} node, though its operation has no condition and no @defer`,
-        );
+        // Deferred nodes in each other need no order of their own: each waits for the fetches that it names.
+        for (const { label = '', depends, node: inner } of node.deferred) {
+          const after = depends.map(({ id }) => id);
+          deferred.push({ label, after, step: inner && compileNode(inner, path) });
+        }
+        return node.primary.node ? compileNode(node.primary.node, path) : { kind: 'sequence', steps: [] };
+      case 'Condition':
+        throw new Error('the plan has a Condition node, though its operation has no condition');
     }
   };
 
@@ -175,22 +203,32 @@ export const compilePlan = (
     return step;
   };
 
-  if (!plan.node) return undefined;
+  if (!plan.node) return { step: undefined, deferred };
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
-  const compiled = compileNode(plan.node, []);
+  const compiled = { step: compileNode(plan.node, []), deferred };
   markFieldsOfOneFetch(fetchesOf(compiled));
-  if (operation.operation === 'mutation') return compiled;
+  // A schedule has no signals, and its parts need all objects of an entity.
+  if (operation.operation === 'mutation' || isDeferred) return compiled;
   findSharedEntities(compiledFetches, schema);
-  return schedule(compiled);
+  return { step: schedule(compiled.step), deferred };
 };
 
 /** Returns all fetches of a compiled plan. */
-export const fetchesOf = (step: Step): readonly FetchStep[] =>
-  step.kind === 'fetch'
-    ? [step]
-    : step.kind === 'schedule'
-      ? step.fetches.map((fetch) => fetch.step)
-      : step.steps.flatMap(fetchesOf);
+export const fetchesOf = ({ step, deferred }: CompiledPlan): readonly FetchStep[] =>
+  [step, ...deferred.map((one) => one.step)].flatMap((one) => (one ? fetchesOfStep(one) : []));
+
+const fetchesOfStep = (step: Step): readonly FetchStep[] => {
+  switch (step.kind) {
+    case 'fetch':
+      return [step];
+    case 'schedule':
+      return step.fetches.map((fetch) => fetch.step);
+    case 'signal':
+      return [];
+    default:
+      return step.steps.flatMap(fetchesOfStep);
+  }
+};
 
 const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
   new Set(
@@ -201,13 +239,10 @@ const namesOf = (selections: readonly QueryPlanSelectionNode[]): Set<string> =>
 
 /** Returns the fields that a fetch asks for: of its entities, or of the root type. */
 const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedField[] => {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  const sets: SelectionSetNode[] = [];
-  for (const definition of document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-    if (definition.kind === Kind.OPERATION_DEFINITION) sets.push(definition.selectionSet);
-  }
-  const fields = fetchedFields(sets, fragments);
+  const sets = document.definitions.flatMap((definition) =>
+    definition.kind === Kind.OPERATION_DEFINITION ? [definition.selectionSet] : [],
+  );
+  const fields = fetchedFields(sets, fragmentsOf(document));
   return isEntityFetch ? [...(fields[0]?.fields ?? [])] : fields;
 };
 

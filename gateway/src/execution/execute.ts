@@ -22,11 +22,12 @@ export const executeStep = (step: Step, execution: Execution): Promise<void> => 
       return executeInOrder(step.steps, execution);
     case 'parallel':
       return Promise.all(step.steps.map((one) => executeStep(one, execution))).then(nothing);
+    case 'signal':
+      return Promise.resolve(execution.signal?.(step.id));
   }
 };
 
 const nothing = (): void => undefined;
-
 const executeInOrder = async (steps: readonly Step[], execution: Execution): Promise<void> => {
   for (const step of steps) await executeStep(step, execution);
 };

@@ -40,6 +40,8 @@ export interface Execution {
   readonly startedAt: number;
   /** The JSON texts of the client's variables that were used. */
   readonly variableTexts: Map<string, string>;
+  /** Is called with the id of each signal; undefined without `@defer`. */
+  signal: ((id: string) => void) | undefined;
 }
 
 /** What one fetch did. Times are in milliseconds, `startMs` since the execution began. */

@@ -1,16 +1,9 @@
-import {
-  Kind,
-  visit,
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  type GraphQLError,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
-import { prettyFormatQueryPlan } from '@apollo/query-planner';
+import type { DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode } from 'graphql';
+import { prettyFormatQueryPlan, type QueryPlan } from '@apollo/query-planner';
+import { fragmentsOf } from '@cinegraph/service/list-cost';
 import { tracing } from '@cinegraph/service/telemetry/tracing';
 import type { Logger } from '@cinegraph/service/logger';
-import { gatewayCode } from '../errors.js';
+import { gatewayCode, partsNotAccepted } from '../errors.js';
 import type { CacheHint } from '../fetching/cache-hint.js';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Planner } from '../planning/planner.js';
@@ -19,13 +12,23 @@ import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { Requirements } from '../supergraph/requirements.js';
 import { accessOf, outcomeOf, refusalFor, requirementsOf } from './access.js';
 import { checkOperation } from './check-operation.js';
-import { compilePlan, fetchesOf, type Step } from './compile.js';
+import { compilePlan, fetchesOf, type CompiledPlan } from './compile.js';
+import type { Projection } from './completion.js';
+import { createDeliveries, planDeferred, startDeferred, withDeferred, type Deliveries } from './defer.js';
 import { executeStep } from './execute.js';
 import type { Execution, FetchReport } from './execution.js';
-import { toGraphQLError, type ResponseError } from './faults.js';
+import { toGraphQLError, type PathStep } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
-import { normalise, type ClientOperation, type Conditions } from './normalise.js';
-import { compileProjection, type Project, type Projection } from './project.js';
+import {
+  conditionsOf,
+  normalise,
+  type ClientOperation,
+  type Conditions,
+  type NormalisedOperation,
+  type OperationConditions,
+} from './normalise.js';
+import type { PendingFragment } from './pending.js';
+import { compileProjection, type Project } from './project.js';
 import type { TypeConditions } from './type-conditions.js';
 import { createVisibleSchemas } from './visible-schema.js';
 
@@ -36,6 +39,8 @@ export interface OperationRequest {
   readonly operation: OperationDefinitionNode | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: RequestContext;
+  /** Returns whether the client accepts parts of the response later; called for operations with `@defer`. */
+  readonly acceptsParts: () => boolean;
   /** Whether the result says how the operation was executed. */
   readonly explains: boolean;
 }
@@ -57,6 +62,8 @@ export interface OperationResult {
   /** The strictest cache hint of all fetches; undefined without a fetch. */
   readonly cacheHint: CacheHint | undefined;
   readonly explanation: Explanation | undefined;
+  /** What follows this result; undefined if nothing of the operation is deferred. */
+  readonly deferred: Deliveries | undefined;
 }
 
 /**
@@ -66,9 +73,7 @@ export interface OperationResult {
 export type Execute = (request: OperationRequest) => Promise<OperationResult>;
 
 /** What is known of an operation of a document. */
-interface KnownOperation extends ClientOperation {
-  /** The variables that `@skip` and `@include` use, in a fixed order. */
-  readonly conditionVariables: readonly string[];
+interface KnownOperation extends ClientOperation, OperationConditions {
   readonly introspection: Operation | undefined;
   /** What anything in the document requires of viewers, as indexes. */
   readonly requirements: readonly number[];
@@ -77,11 +82,15 @@ interface KnownOperation extends ClientOperation {
 }
 
 interface CompiledOperation {
-  readonly step: Step | undefined;
+  readonly plan: CompiledPlan;
   /** Whether equal entities may share the objects below them. */
   readonly shares: boolean;
   readonly project: Project;
   readonly refused: ReadonlySet<string>;
+  /** The deferred fragments with the client's labels; undefined if there is none. */
+  readonly deferred: ClientOperation['deferred'];
+  /** The labels of the deferred steps that each of them waits for. */
+  readonly labels: NormalisedOperation['labels'];
   /** Returns its plan as text. */
   readonly planText: () => Promise<string>;
 }
@@ -126,7 +135,7 @@ export const createExecutor = (options: {
     const created: KnownOperation = {
       operation,
       fragments,
-      conditionVariables: conditionVariablesOf(document),
+      ...conditionsOf(document),
       introspection: splitIntrospection({ document, operation }).introspection,
       requirements: requirementsOf(schema, requirements, { operation, fragments }),
       compiled: new Map(),
@@ -136,27 +145,32 @@ export const createExecutor = (options: {
   };
 
   const compile = async (
-    operation: KnownOperation,
+    known: KnownOperation,
     conditions: Conditions,
-    labels: readonly string[],
+    overrides: readonly string[],
     outcome: string,
   ): Promise<CompiledOperation> => {
-    const access = accessOf(schema, requirements, operation.requirements, outcome);
+    const operation = known.hasDefer ? withDeferred(known, conditions) : known;
+    const access = accessOf(schema, requirements, known.requirements, outcome);
     const normalised = normalise(schema, operation, conditions, types.requiredNames, access);
-    const { text, placeholders, names, refused } = normalised;
-    const makePlan = () => planner.plan(text, labels);
-    const plan =
-      text === '' ? undefined : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
-    const step =
-      plan &&
-      compilePlan(plan, {
-        ...{ operation: operation.operation, placeholders, types, schema, access, clientOf, supergraph },
-      });
+    const { text, placeholders, names, refused, labels } = normalised;
+    const { deferred } = operation;
+    const plan = (planned: string) => planner.plan(planned, overrides);
+    const makePlan = () => (deferred ? planDeferred(text, { schema, types, plan, logger }) : plan(text));
+    const made: QueryPlan =
+      text === ''
+        ? { kind: 'QueryPlan' }
+        : await (tracing()?.inSpan('gateway.plan', {}, makePlan) ?? makePlan());
+    const compiled = compilePlan(made, {
+      ...{ schema, operation: operation.operation, isDeferred: deferred !== undefined },
+      ...{ placeholders, types, access, clientOf, supergraph },
+    });
     return {
-      step,
-      shares: !step || fetchesOf(step).every(({ contexts }) => contexts.length === 0),
+      plan: compiled,
+      // Each object of an entity has a path of its own, to which its deferred fragments belong.
+      shares: !deferred && fetchesOf(compiled).every(({ contexts }) => contexts.length === 0),
       project: compileProjection(schema, operation, conditions, names, access),
-      refused,
+      ...{ refused, deferred, labels },
       planText: async () => (text === '' ? '' : prettyFormatQueryPlan(await makePlan())),
     };
   };
@@ -169,7 +183,8 @@ export const createExecutor = (options: {
     const labels = overrideLabels();
     const outcome = requirements ? outcomeOf(requirements, operation.requirements, context) : '';
     let key = labels.join() + outcome;
-    for (const name of operation.conditionVariables) key += variables[name] === true ? '1' : '0';
+    // A variable of `@defer` may be absent.
+    for (const name of operation.conditionVariables) key += stateOf(variables[name]);
     const found = operation.compiled.get(key);
     if (found) return found;
     const compiling = compile(operation, variables, labels, outcome);
@@ -179,12 +194,13 @@ export const createExecutor = (options: {
     return compiling;
   };
 
-  return async ({ document, operation: named, variables, context, explains }) => {
+  return async ({ document, operation: named, variables, context, acceptsParts, explains }) => {
     const { operation, coerced } = checkOperation(schema, document, named, variables);
     if (operation.operation === 'query') context.deadline.abortWithClient();
     const found = knownOperation(document, operation);
     const compiled = await compiledOperation(found, coerced, context);
-    const { step, shares, project, refused, planText } = compiled;
+    const { plan, shares, project, refused, deferred, planText } = compiled;
+    if (deferred && !acceptsParts()) throw partsNotAccepted();
     const execution: Execution = {
       context,
       variables: context.exactVariables ?? variables,
@@ -199,27 +215,17 @@ export const createExecutor = (options: {
       variableTexts: new Map(),
       reports: explains ? [] : undefined,
       startedAt: explains ? performance.now() : 0,
+      signal: undefined,
     };
-    if (step) await executeStep(step, execution);
+    const deferring = deferred && startDeferredOf(compiled, execution);
+    if (plan.step) await executeStep(plan.step, execution);
     const introspected = found.introspection
       ? introspect(schemaFor(context), found.introspection, variables)
       : undefined;
-    const errors: ResponseError[] = [];
-    const projection: Projection = {
-      faults: execution.faults,
-      introspected: textsOf(introspected?.data),
-      shared: execution.shared,
-      texts: new Map(),
-      errors,
-      refusal: refusalFor(context),
-      path: [],
-    };
+    const texts = textsOf(introspected?.data);
+    const projection = createProjection(execution, texts, []);
     const data = project(execution.data, projection);
-    // One entry for each request: a list may hold thousands of such values.
-    const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
-    if (invalid) logger.error({ reason: invalid.cause, path: invalid.path }, 'a value does not fit its type');
-    const withoutPath = execution.faults?.withoutPath() ?? [];
-    const reported = [...errors, ...withoutPath].slice(0, maxErrors).map(toGraphQLError);
+    const reported = errorsOf(projection, logger);
     return {
       data,
       errors: introspected?.errors ? [...reported, ...introspected.errors] : reported,
@@ -229,9 +235,59 @@ export const createExecutor = (options: {
         fetches: execution.reports,
         ...(refused.size > 0 && { refused: [...refused] }),
       },
+      deferred: deferring?.(projection.pending, texts, logger),
     };
   };
 };
+
+/**
+ * Starts the deferred steps of an operation. Returns how to deliver the fragments that the first response
+ * leaves pending.
+ */
+const startDeferredOf = ({ plan, deferred, labels }: CompiledOperation, execution: Execution) => {
+  const { signal, executed } = startDeferred(plan.deferred, (step) => executeStep(step, execution));
+  execution.signal = signal;
+  return (
+    pending: readonly PendingFragment[],
+    introspected: Projection['introspected'],
+    logger: Logger,
+  ): Deliveries => {
+    // What is deferred changes nothing, also in a mutation.
+    execution.context.deadline.abortWithClient();
+    return createDeliveries(pending, {
+      labelOf: (fragment) => deferred?.get(fragment),
+      executed: (fragment) => executed(labels.get(fragment) ?? []),
+      write: ({ path, write }) => {
+        const projection = createProjection(execution, introspected, path);
+        const data = write(projection);
+        return { data, errors: errorsOf(projection, logger), nested: projection.pending };
+      },
+    });
+  };
+};
+
+const createProjection = (
+  { context, faults, shared }: Execution,
+  introspected: Projection['introspected'],
+  path: readonly PathStep[],
+): Projection => ({
+  ...{ faults, introspected, shared },
+  texts: new Map(),
+  errors: [],
+  refusal: refusalFor(context),
+  path: [...path],
+  pending: [],
+});
+
+/** Returns the errors of what was written; those that belong to no value are returned once in a request. */
+const errorsOf = ({ errors, faults }: Projection, logger: Logger): GraphQLError[] => {
+  // One entry for each response: a list may hold thousands of such values.
+  const invalid = errors.find(({ extensions }) => extensions['code'] === gatewayCode.subgraphValueInvalid);
+  if (invalid) logger.error({ reason: invalid.cause, path: invalid.path }, 'a value does not fit its type');
+  return [...errors, ...(faults?.withoutPath() ?? [])].slice(0, maxErrors).map(toGraphQLError);
+};
+
+const stateOf = (condition: unknown): string => (condition === true ? '1' : condition === false ? '0' : '-');
 
 const noTexts: Readonly<Record<string, string>> = {};
 
@@ -241,22 +297,3 @@ const textsOf = (
   data
     ? Object.fromEntries(Object.entries(data).map(([name, value]) => [name, JSON.stringify(value)]))
     : noTexts;
-
-const fragmentsOf = (document: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> =>
-  new Map(
-    document.definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
-    ),
-  );
-
-/** Returns the variables that decide about `@skip` and `@include` anywhere in a document. */
-const conditionVariablesOf = (document: DocumentNode): readonly string[] => {
-  const found = new Set<string>();
-  visit(document, {
-    Directive: ({ name, arguments: [argument] = [] }) => {
-      const isCondition = name.value === 'skip' || name.value === 'include';
-      if (isCondition && argument?.value.kind === Kind.VARIABLE) found.add(argument.value.name.value);
-    },
-  });
-  return [...found];
-};

@@ -35,7 +35,7 @@ export interface Faults {
   addWithoutPath(error: ResponseError): void;
   /** Returns the faults at a null. */
   at(container: object, key: PathStep): readonly Fault[];
-  /** Returns the errors that belong to no value. */
+  /** Returns the errors that belong to no value, each once. */
   withoutPath(): readonly ResponseError[];
 }
 
@@ -56,7 +56,7 @@ export const createFaults = (): Faults => {
       withoutPath.push(error);
     },
     at: (container, key) => byContainer.get(container)?.get(key) ?? none,
-    withoutPath: () => withoutPath,
+    withoutPath: () => withoutPath.splice(0),
   };
 };
 

@@ -7,6 +7,8 @@ import {
   Kind,
   getNamedType,
   typeFromAST,
+  visit as visitNodes,
+  type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLAbstractType,
@@ -14,6 +16,7 @@ import {
   type GraphQLField,
   type GraphQLInterfaceType,
   type GraphQLSchema,
+  type InlineFragmentNode,
   type OperationDefinitionNode,
   type SelectionNode,
   type SelectionSetNode,
@@ -26,10 +29,20 @@ import { createNaming, fieldOf, type InternalNames } from './naming.js';
 /** The values of the variables that `@skip` and `@include` use. */
 export type Conditions = Readonly<Record<string, unknown>>;
 
+/** On what the form of an operation depends. */
+export interface OperationConditions {
+  /** The variables that `@skip`, `@include` and `@defer` use, in a fixed order. */
+  readonly conditionVariables: readonly string[];
+  /** Whether `@defer` stands in the document, active or not. */
+  readonly hasDefer: boolean;
+}
+
 /** The parts of a client's document that one operation uses. */
 export interface ClientOperation {
   readonly operation: OperationDefinitionNode;
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  /** The fragments that are deferred, with the client's labels; undefined if there is none (see defer.ts). */
+  readonly deferred?: ReadonlyMap<InlineFragmentNode, string | undefined> | undefined;
 }
 
 /** An operation as the planner sees it. */
@@ -42,6 +55,8 @@ export interface NormalisedOperation {
   readonly names: InternalNames;
   /** Coordinates of the fields that were removed because the viewer may not see them. */
   readonly refused: ReadonlySet<string>;
+  /** The labels that the text has for a deferred fragment: one for each type that it is narrowed to. */
+  readonly labels: ReadonlyMap<InlineFragmentNode, readonly string[]>;
 }
 
 /**
@@ -61,6 +76,7 @@ const maxFields = 5_000;
  * - `__typename` stands outside fragments, and only where the type is not known without it.
  * - A field that the viewer may not see is removed. If the viewer may see it on some types of an interface,
  *   each of these has it in a fragment.
+ * - Each fragment of `deferred` has a label that no other has, and no leaf that stands beside it.
  *
  * `reservedNames` are fields that the planner fetches with arguments of its own, for `@requires`; the
  * client's fields of these names always get another name. Throws OPERATION_TOO_COMPLEX if the operation has
@@ -68,7 +84,7 @@ const maxFields = 5_000;
  */
 export const normalise = (
   schema: GraphQLSchema,
-  { operation, fragments }: ClientOperation,
+  { operation, fragments, deferred }: ClientOperation,
   conditions: Conditions,
   reservedNames: ReadonlySet<string>,
   access: Access | undefined,
@@ -78,6 +94,8 @@ export const normalise = (
   const naming = createNaming(schema, reservedNames);
   const isMutation = operation.operation === 'mutation';
   const refused = new Set<string>();
+  const labels = new Map<InlineFragmentNode, string[]>();
+  let labelCount = 0;
   let fieldCount = 0;
 
   const write = (
@@ -85,23 +103,43 @@ export const normalise = (
     sets: readonly SelectionSetNode[],
     isRoot: boolean,
     typenameIsSelected: boolean,
+    known?: ReadonlySet<string>,
   ): string => {
-    const { fields, byType, typename } = collect(type, sets);
+    const { fields, byType, later, typename } = collect(type, sets);
     const needsTypename =
-      !isRoot && !typenameIsSelected && isAbstractType(type) && (typename || byType.size > 0);
+      !isRoot &&
+      !typenameIsSelected &&
+      isAbstractType(type) &&
+      (typename || byType.size > 0 || later.size > 0);
     let text = needsTypename ? '__typename ' : '';
     for (const [name, { definition, node, selectionSets }] of fields) {
       fieldCount += 1;
       if (fieldCount > maxFields) throw tooManyFields();
-      text += naming.write(name, node);
       const fieldType = getNamedType(definition.type);
+      if (known?.has(name) && isLeafType(fieldType)) continue;
+      text += naming.write(name, node);
       if (isLeafType(fieldType)) text += ' ';
       else if (isCompositeType(fieldType))
         text += `{${write(fieldType, selectionSets, false, false) || '__typename'}}`;
     }
     for (const [condition, selectionSets] of byType) {
-      const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename);
+      const inner = write(condition, selectionSets, isRoot, typenameIsSelected || needsTypename, known);
       if (inner !== '') text += `...on ${condition.name}{${inner}}`;
+    }
+    for (const [fragment, conditions] of later) {
+      const label = `d${labelCount++}`;
+      labels.set(fragment, [...(labels.get(fragment) ?? []), label]);
+      const here = new Set([...(known ?? []), ...fields.keys()]);
+      for (const condition of conditions) {
+        const inner = write(
+          condition,
+          [fragment.selectionSet],
+          isRoot,
+          typenameIsSelected || needsTypename,
+          here,
+        );
+        if (inner !== '') text += `...on ${condition.name}@defer(label:"${label}"){${inner}}`;
+      }
     }
     return text;
   };
@@ -109,6 +147,7 @@ export const normalise = (
   const collect = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]) => {
     const fields = new Map<string, CollectedField>();
     const byType = new Map<GraphQLCompositeType, SelectionSetNode[]>();
+    const later = new Map<InlineFragmentNode, readonly GraphQLCompositeType[]>();
     const seen = new Set<SelectionSetNode>();
     let typename = false;
     const addTo = (one: GraphQLCompositeType, set: SelectionSetNode): void => {
@@ -144,11 +183,19 @@ export const normalise = (
       if (!fragment) return;
       const condition = fragment.typeCondition ? typeFromAST(schema, fragment.typeCondition) : type;
       if (!isCompositeType(condition)) return;
-      if (condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never))) {
-        visit(fragment.selectionSet);
-      } else if (doTypesOverlap(schema, condition, type)) {
-        for (const one of narrowed(type, condition)) addTo(one, fragment.selectionSet);
-      }
+      const isWhole =
+        condition === type || (isAbstractType(condition) && schema.isSubType(condition, type as never));
+      if (!isWhole && !doTypesOverlap(schema, condition, type)) return;
+      if (selection.kind === Kind.INLINE_FRAGMENT && deferred?.has(selection)) {
+        // The planner fails on many deferred fragments of abstract types.
+        const narrowest = isWhole ? type : condition;
+        const types = isAbstractType(narrowest) ? schema.getPossibleTypes(narrowest) : [narrowest];
+        later.set(
+          selection,
+          types.filter((one) => doTypesOverlap(schema, one, type)),
+        );
+      } else if (isWhole) visit(fragment.selectionSet);
+      else for (const one of narrowed(type, condition)) addTo(one, fragment.selectionSet);
     };
     /**
      * An interface may be an interface object of a subgraph. The planner cannot narrow that to an abstract
@@ -169,7 +216,7 @@ export const normalise = (
       set.selections.forEach(add);
     };
     sets.forEach(visit);
-    return { fields, byType, typename };
+    return { fields, byType, later, typename };
   };
 
   const selections = write(root, [operation.selectionSet], true, true);
@@ -180,6 +227,7 @@ export const normalise = (
     placeholders: naming.placeholders,
     names: naming.names,
     refused,
+    labels,
   };
 };
 
@@ -201,6 +249,22 @@ export const isIncluded = ({ directives }: SelectionNode, conditions: Conditions
         : value?.kind === Kind.BOOLEAN && value.value;
     return isTrue === (name.value === 'include');
   });
+
+/** Returns the variables that decide about `@skip`, `@include` and `@defer` anywhere in a document. */
+export const conditionsOf = (document: DocumentNode): OperationConditions => {
+  const found = new Set<string>();
+  let hasDefer = false;
+  visitNodes(document, {
+    Directive: ({ name: { value: directive }, arguments: args = [] }) => {
+      if (directive === 'defer') hasDefer = true;
+      else if (directive !== 'skip' && directive !== 'include') return;
+      for (const { name, value } of args) {
+        if (name.value === 'if' && value.kind === Kind.VARIABLE) found.add(value.name.value);
+      }
+    },
+  });
+  return { conditionVariables: [...found], hasDefer };
+};
 
 const tooManyFields = () =>
   refusedOperation(

@@ -1,66 +1,38 @@
 import {
-  getNullableType,
   isAbstractType,
-  isCompositeType,
   isInterfaceType,
-  isListType,
+  isLeafType,
   isNonNullType,
   isObjectType,
   type GraphQLAbstractType,
   type GraphQLCompositeType,
-  type GraphQLLeafType,
+  type GraphQLField,
+  type GraphQLNamedOutputType,
   type GraphQLObjectType,
-  type GraphQLOutputType,
   type GraphQLSchema,
+  type InlineFragmentNode,
   type SelectionSetNode,
 } from 'graphql';
-import { gatewayCode } from '../errors.js';
 import type { Access } from './access.js';
 import { collectFields } from './collect-fields.js';
-import type { Faults, PathStep, ResponseError } from './faults.js';
-import { leafText } from './leaves.js';
+import {
+  compileCompletion,
+  compileLeaf,
+  compileRefused,
+  reportInvalid,
+  reportRefused,
+  writerOfLeaf,
+  type Projection,
+  type Write,
+  type Writer,
+} from './completion.js';
 import { fieldOf, type InternalNames } from './naming.js';
 import type { ClientOperation, Conditions } from './normalise.js';
 import { NumberText, quote } from './numbers.js';
-
-/** What the projection of one response knows and collects. */
-export interface Projection {
-  /** Undefined if no fetch failed and no subgraph returned an error. */
-  readonly faults: Faults | undefined;
-  /** The JSON texts of the root fields `__schema` and `__type`, by response name. */
-  readonly introspected: Readonly<Record<string, string>>;
-  /** The objects and lists that stand in the merged data more than once. */
-  readonly shared: ReadonlySet<object> | undefined;
-  /** What was written of them, by writer. */
-  readonly texts: Map<Write, Map<object, string>>;
-  readonly errors: ResponseError[];
-  /** The error of a field that the viewer may not see, without its path. */
-  readonly refusal: ResponseError;
-  /** The client's path of the value that is being written, up to the current depth. */
-  readonly path: PathStep[];
-}
+import { createPendingWriter } from './pending.js';
 
 /** Writes the merged data of an operation as the JSON text of the client's `data`. */
 export type Project = (data: object, projection: Projection) => string;
-
-/**
- * Writes one value, which is `container[key]` in the merged data. Returns undefined for a null that the
- * schema does not accept; the error is reported then, and the parent becomes null.
- */
-type Write = (
-  value: unknown,
-  container: object,
-  key: PathStep,
-  projection: Projection,
-  depth: number,
-) => string | undefined;
-
-/** How values of one field's type are written. */
-interface Writer {
-  readonly write: Write;
-  /** Converts a path below such a value from internal response names to the client's. */
-  readonly clientPath: (path: readonly PathStep[]) => PathStep[];
-}
 
 interface WrittenField {
   readonly responseName: string;
@@ -73,6 +45,14 @@ interface WrittenField {
 /** The fields of an object, or that the viewer may not see objects of its type. */
 type CompiledFields = readonly WrittenField[] | 'refused';
 
+/** What is written of an object. */
+interface Written {
+  readonly type: GraphQLObjectType;
+  /** All types that the object may have. Nothing is written that is refused on one of them. */
+  readonly types: readonly GraphQLObjectType[];
+  readonly sets: readonly SelectionSetNode[];
+}
+
 /**
  * Compiles the projection of a client's operation: which fields the response has, in which order, and how
  * their values are completed as section 6.4.3 of the GraphQL specification says. A value that does not fit
@@ -81,7 +61,7 @@ type CompiledFields = readonly WrittenField[] | 'refused';
  */
 export const compileProjection = (
   schema: GraphQLSchema,
-  { operation, fragments }: ClientOperation,
+  { operation, fragments, deferred }: ClientOperation,
   conditions: Conditions,
   names: InternalNames,
   access: Access | undefined,
@@ -90,107 +70,59 @@ export const compileProjection = (
   if (!rootType) throw new Error('the schema has no root type for this operation');
   const isMutation = operation.operation === 'mutation';
 
-  /** `types` are all types that an object may have. Nothing is written that is refused on one of them. */
-  const compileFields = (
-    type: GraphQLObjectType,
-    sets: readonly SelectionSetNode[],
-    types: readonly GraphQLObjectType[] = [type],
-  ): WrittenField[] =>
-    [...collectFields({ schema, fragments, conditions }, type, sets)].flatMap(
-      ([responseName, nodes], index): WrittenField[] => {
-        const [node] = nodes;
-        if (!node) return [];
-        const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
-        const isRoot = type === rootType;
-        const definition = fieldOf(type, node.name.value);
-        const isTypename = node.name.value === '__typename';
-        if (access && (definition || isTypename)) {
-          const isSeen = types.every((one) =>
-            definition ? access.seesField(one, definition.name) : access.seesType(one),
-          );
-          const isNonNull = !definition || isNonNullType(definition.type);
-          if (!isSeen) return [{ responseName, internalName: '', prefix, writer: refused(isNonNull) }];
-        }
-        if (!definition) {
-          const text = quote(type.name);
-          const write: Write = isTypename
-            ? () => text
-            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null';
-          return [
-            { responseName, internalName: '', prefix, writer: { write, clientPath: (path) => [...path] } },
-          ];
-        }
-        const internalName = names.of(type, node, isMutation && isRoot);
-        const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
-        const coordinate = `${type.name}.${definition.name}`;
-        return [
-          {
-            responseName,
-            internalName,
-            prefix,
-            writer: compileType(definition.type, selectionSets, coordinate),
-          },
-        ];
-      },
-    );
+  const pending = createPendingWriter(writeFields);
+  const writeObject = deferred ? pending.write : writeFields;
 
-  const compileType = (
-    type: GraphQLOutputType,
-    selectionSets: readonly SelectionSetNode[],
-    coordinate: string,
-  ): Writer => {
-    const isNonNull = isNonNullType(type);
-    const nullable = getNullableType(type);
-    let inner: Writer;
-    if (isListType(nullable)) inner = compileList(compileType(nullable.ofType, selectionSets, coordinate));
-    else if (isCompositeType(nullable)) inner = compileObject(nullable, selectionSets);
-    else inner = compileLeaf(nullable);
-    const { write: writeValue, clientPath } = inner;
-    const write: Write = (value, container, key, projection, depth) => {
-      if (value !== null && value !== undefined) {
-        const text =
-          typeof value === 'object' && projection.shared?.has(value) === true
-            ? writeShared(writeValue, value, container, key, projection, depth)
-            : writeValue(value, container, key, projection, depth);
-        return text === undefined && !isNonNull ? 'null' : text;
+  const compileFields = (written: Written): readonly WrittenField[] => {
+    const { type, types, sets } = written;
+    const later: InlineFragmentNode[] = [];
+    const collected = collectFields({ schema, fragments, deferred, conditions }, type, sets, later);
+    const fields = [...collected].flatMap(([responseName, nodes], index): WrittenField[] => {
+      const [node] = nodes;
+      if (!node) return [];
+      const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
+      const definition = fieldOf(type, node.name.value);
+      const isTypename = node.name.value === '__typename';
+      if ((definition || isTypename) && !isSeen(types, definition)) {
+        const writer = compileRefused(!definition || isNonNullType(definition.type));
+        return [{ responseName, internalName: '', prefix, writer }];
       }
-      // The rest is about a null: why it is there, and whether the schema accepts it.
-      const faults = projection.faults?.at(container, key) ?? [];
-      const here = projection.path.slice(0, depth + 1);
-      for (const { error, rest } of faults) {
-        projection.errors.push({ ...error, path: [...here, ...clientPath(rest)] });
+      if (!definition) {
+        const text = quote(type.name);
+        const writer = writerOfLeaf(
+          isTypename
+            ? () => text
+            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null',
+        );
+        return [{ responseName, internalName: '', prefix, writer }];
       }
-      if (faults.length === 0 && (isNonNull || value === undefined)) {
-        projection.errors.push(invalidValue(here, `null for ${coordinate}`));
-      }
-      return isNonNull ? undefined : 'null';
-    };
-    return { write, clientPath };
+      const internalName = names.of(type, node, isMutation && type === rootType);
+      const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
+      const compileNamed = (named: GraphQLNamedOutputType): Writer =>
+        isLeafType(named) ? compileLeaf(named) : compileObject(named, selectionSets);
+      const writer = compileCompletion(definition.type, compileNamed, `${type.name}.${definition.name}`);
+      return [{ responseName, internalName, prefix, writer }];
+    });
+    pending.add(fields, later, ({ selectionSet }) => compileFields({ ...written, sets: [selectionSet] }));
+    return fields;
   };
 
-  const compileList = ({ write: writeItem, clientPath }: Writer): Writer => ({
-    write: (value, _container, _key, projection, depth) => {
-      if (!Array.isArray(value)) return reportInvalid(projection, depth, 'no list');
-      let text = '[';
-      for (let index = 0; index < value.length; index += 1) {
-        projection.path[depth + 1] = index;
-        const item = writeItem(value[index], value, index, projection, depth + 1);
-        if (item === undefined) return undefined;
-        text += index === 0 ? item : `,${item}`;
-      }
-      return `${text}]`;
-    },
-    clientPath: ([index, ...rest]) => (index === undefined ? [] : [index, ...clientPath(rest)]),
-  });
+  /** Returns whether the viewer may see a field on all of the types; without a definition, `__typename`. */
+  const isSeen = (
+    types: readonly GraphQLObjectType[],
+    definition: GraphQLField<unknown, unknown> | undefined,
+  ): boolean =>
+    !access ||
+    types.every((one) => (definition ? access.seesField(one, definition.name) : access.seesType(one)));
 
-  const compileObject = (type: GraphQLCompositeType, selectionSets: readonly SelectionSetNode[]): Writer => {
+  const compileObject = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Writer => {
     const byType = new Map<string, CompiledFields>();
     /** Compiled when the first object of a type is written: most members of a large union never are. */
     const fieldsOf = (concrete: GraphQLObjectType): CompiledFields => {
       const known = byType.get(concrete.name);
       if (known) return known;
-      const fields =
-        access?.seesType(concrete) === false ? 'refused' : compileFields(concrete, selectionSets);
+      const isRefused = access?.seesType(concrete) === false;
+      const fields = isRefused ? 'refused' : compileFields({ type: concrete, types: [concrete], sets });
       byType.set(concrete.name, fields);
       return fields;
     };
@@ -203,7 +135,7 @@ export const compileProjection = (
       const [first] = types;
       if (!first) return [];
       if (!access) return fieldsOf(first);
-      return types.every(access.seesType) ? compileFields(first, selectionSets, types) : 'refused';
+      return types.every(access.seesType) ? compileFields({ type: first, types, sets }) : 'refused';
     };
     const typeOf = isAbstractType(type) ? runtimeType(schema, type) : () => type;
     /** A subgraph with an interface object gives the interface's name as type. */
@@ -237,29 +169,13 @@ export const compileProjection = (
       if (!last || last.type !== concrete)
         last = { type: concrete, fields: concrete ? fieldsOf(concrete) : fieldsOfAny() };
       if (last.fields === 'refused') return reportRefused(projection, depth);
-      return writeFields(last.fields, object, projection, depth);
+      return writeObject(last.fields, object, projection, depth);
     };
     return { write, clientPath };
   };
 
-  const fields = compileFields(rootType, [operation.selectionSet]);
-  return (data, projection) => writeFields(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
-};
-
-/** Writes an object or a list that stands in the merged data more than once; without errors, only once. */
-const writeShared = (
-  write: Write,
-  ...[value, container, key, projection, depth]: [object, object, PathStep, Projection, number]
-): string | undefined => {
-  const texts = projection.texts.get(write) ?? new Map<object, string>();
-  const known = texts.get(value);
-  if (known !== undefined) return known;
-  const before = projection.errors.length;
-  const text = write(value, container, key, projection, depth);
-  // The errors of a value have its path, so that it is written again at the next one.
-  if (text === undefined || projection.errors.length > before) return text;
-  projection.texts.set(write, texts.set(value, text));
-  return text;
+  const fields = compileFields({ type: rootType, types: [rootType], sets: [operation.selectionSet] });
+  return (data, projection) => writeObject(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
 };
 
 const writeFields = (
@@ -283,42 +199,4 @@ const runtimeType = (schema: GraphQLSchema, type: GraphQLAbstractType) => {
   const types = new Map(schema.getPossibleTypes(type).map((possible) => [possible.name, possible]));
   return (object: Record<string, unknown>): GraphQLObjectType | undefined =>
     types.get(object['__typename'] as string);
-};
-
-const compileLeaf = (type: GraphQLLeafType): Writer => {
-  const toText = leafText(type);
-  return {
-    write: (value, _container, _key, projection, depth) =>
-      toText(value) ?? reportInvalid(projection, depth, `no value of ${type.name}`),
-    clientPath: (path) => [...path],
-  };
-};
-
-const invalidValue = (path: readonly PathStep[], what: string): ResponseError => ({
-  message: 'This field has no value that fits its type.',
-  path,
-  extensions: { code: gatewayCode.subgraphValueInvalid },
-  // A text: a list may hold thousands of such values, and a stack for each would hold up other requests.
-  cause: `a subgraph returned ${what}`,
-});
-
-/** Reports a value that does not fit its type, and becomes null. */
-const reportInvalid = (projection: Projection, depth: number, what: string): string | undefined => {
-  projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
-  return undefined;
-};
-
-/** The writer of a field that the viewer may not see. */
-const refused = (isNonNull: boolean): Writer => ({
-  write: (_value, _container, _key, projection, depth) => {
-    reportRefused(projection, depth);
-    return isNonNull ? undefined : 'null';
-  },
-  clientPath: (path) => [...path],
-});
-
-/** Reports what the viewer may not see, and becomes null. */
-const reportRefused = (projection: Projection, depth: number): string | undefined => {
-  projection.errors.push({ ...projection.refusal, path: projection.path.slice(0, depth + 1) });
-  return undefined;
 };

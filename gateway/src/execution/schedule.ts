@@ -25,7 +25,8 @@ export const schedule = (root: Step): Step => {
       for (const index of inputs) fetches[index]?.next.push(current);
       return [current];
     }
-    if (step.kind === 'schedule') throw new Error('a plan is scheduled once');
+    if (step.kind === 'schedule' || step.kind === 'signal')
+      throw new Error('a plan is scheduled once, and only without @defer');
     const added: number[] = [];
     for (const one of step.steps) {
       added.push(...add(one, step.kind === 'sequence' ? [...before, ...added] : before));

@@ -10,6 +10,8 @@ export interface TypeConditions {
   keysOf(subgraph: string, type: string): readonly (readonly string[])[];
   /** Returns true if a field is a key of the type in any subgraph, or a part of one. */
   isKey(type: string, field: string): boolean;
+  /** The interfaces that are interface objects in a subgraph, and the object types that implement them. */
+  readonly interfaceObjects: ReadonlySet<string>;
   /** Names of fields that the planner may fetch for itself: those of keys, `@requires` and `@provides`. */
   readonly requiredNames: ReadonlySet<string>;
 }
@@ -55,6 +57,7 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
     },
   });
   return {
+    interfaceObjects: interfaceObjectsOf(supergraph, members),
     requiredNames,
     isKey: (type, field) => keyFields.has(`${type}.${field}`),
     keysOf: (subgraph, type) => keys.get(`${subgraph} ${type}`) ?? [],
@@ -62,6 +65,22 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
       typename === condition || members.get(condition)?.has(typename as string) === true,
     isObjectType: (typename) => objectTypes.has(typename as string),
   };
+};
+
+const interfaceObjectsOf = (
+  supergraph: DocumentNode,
+  members: ReadonlyMap<string, ReadonlySet<string>>,
+): Set<string> => {
+  const found = new Set<string>();
+  for (const definition of supergraph.definitions) {
+    if (definition.kind !== Kind.INTERFACE_TYPE_DEFINITION) continue;
+    const { name, directives = [] } = definition;
+    const isInterfaceObject = directives.some(({ arguments: args = [] }) =>
+      args.some((argument) => argument.name.value === 'isInterfaceObject'),
+    );
+    if (isInterfaceObject) [name.value, ...(members.get(name.value) ?? [])].forEach((one) => found.add(one));
+  }
+  return found;
 };
 
 /** Reads the keys of all types, by the names of the subgraph and of the type. */

@@ -1,14 +1,15 @@
+import { Readable } from 'node:stream';
 import type { ApolloServer } from '@apollo/server';
 import { graphqlHandler } from '@cinegraph/service/http/graphql';
 import { requestError } from '@cinegraph/service/http/server';
 import cors from '@fastify/cors';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import type { Authenticate } from '../request/authentication.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
 import type { OpenAccount } from '../request/budget.js';
-import { createRequestContext, type RequestContext } from '../request/context.js';
+import { createRequestContext, type PartsBody, type RequestContext } from '../request/context.js';
 import { addAccounts, budgetHeaders } from './accounts.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
@@ -55,6 +56,7 @@ export const addRoutes = async (
   addCompression(app);
   keepExactNumbers(app);
   const accountOf = addAccounts(app, openAccount);
+  const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const found = authenticate(request.raw);
     const context = createRequestContext({
@@ -66,6 +68,7 @@ export const addRoutes = async (
       returnHeader: (name, value) => {
         if (!reply.hasHeader(name)) reply.header(name, value);
       },
+      sendParts: (body) => bodies.set(reply, body),
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
     return { ...context, account: accountOf(request, context.viewer) };
@@ -74,10 +77,13 @@ export const addRoutes = async (
     method: ['GET', 'POST'],
     url: '/graphql',
     handler: withEntityTags(
-      async (request, reply) =>
-        hasExplorer && isPageVisit(request)
-          ? reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`)
-          : handle(request, reply),
+      async (request, reply) => {
+        if (hasExplorer && isPageVisit(request))
+          return reply.redirect(`/graphiql${new URL(request.url, 'http://gateway').search}`);
+        const response = await handle(request, reply);
+        const inParts = bodies.get(reply);
+        return inParts ? Readable.from(inParts(String(response))) : response;
+      },
       ['Authorization', ...forwardHeaders],
     ),
   });

@@ -32,6 +32,7 @@ const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupe
 const schema = supergraph.apiSchema();
 const planner = new QueryPlanner(supergraph, {
   exposeDocumentNodeInFetchNode: false,
+  incrementalDelivery: { enableDefer: true },
   debug: { maxEvaluatedPlans, pathsLimit: maxPaths },
 });
 

@@ -16,7 +16,12 @@ export interface RequestContext extends Record<string, unknown> {
   readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
   /** Sets a header of the response to the client, unless an earlier fetch has set it. */
   readonly returnHeader: (name: string, value: string) => void;
+  /** Sends a response in parts: `body` returns its chunks, for the first response as JSON text. */
+  readonly sendParts: (body: PartsBody) => void;
 }
+
+/** Returns the chunks of a response in parts. */
+export type PartsBody = (first: string) => AsyncIterable<string>;
 
 /** Why a request's fetches were aborted before they had a response. */
 export type AbortReason = 'deadline' | 'client left';
@@ -83,8 +88,9 @@ export const createRequestContext = (options: {
   deadlineMs: number;
   exactVariables?: RequestContext['exactVariables'];
   returnHeader: RequestContext['returnHeader'];
+  sendParts: RequestContext['sendParts'];
 }): RequestContext => {
-  const { caller, headers, forwardHeaders, deadlineMs, exactVariables, returnHeader } = options;
+  const { caller, headers, forwardHeaders, deadlineMs, exactVariables } = options;
   const forwarded: Record<string, string> = {};
   for (const name of forwardHeaders) {
     const value = headers[name];
@@ -96,7 +102,8 @@ export const createRequestContext = (options: {
     forwarded,
     deadline: startDeadline(deadlineMs),
     exactVariables,
-    returnHeader,
+    returnHeader: options.returnHeader,
+    sendParts: options.sendParts,
   };
 };
 

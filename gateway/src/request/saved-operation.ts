@@ -1,4 +1,12 @@
-import { GraphQLError, parse, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import {
+  GraphQLError,
+  parse,
+  specifiedRules,
+  validate,
+  type DocumentNode,
+  type GraphQLSchema,
+} from 'graphql';
+import { deferRules } from './defer-rules.js';
 import { maxTokens, measureDocument } from './document-size.js';
 import { documentLimits, overLimit } from './limits.js';
 
@@ -8,6 +16,9 @@ export interface OperationFault {
   readonly line?: number | undefined;
   readonly column?: number | undefined;
 }
+
+/** The rules of a request. */
+const rules = [...specifiedRules, deferRules];
 
 /**
  * Parses the text of a saved operation, and checks it as far as a request is checked without its variables:
@@ -24,7 +35,7 @@ export const checkSavedOperation = (
     const over = overLimit(documentLimits, measureDocument(document));
     return {
       document,
-      faults: over === undefined ? validate(schema, document).map(faultOf) : [{ message: over }],
+      faults: over === undefined ? validate(schema, document, rules).map(faultOf) : [{ message: over }],
     };
   } catch (error) {
     if (!(error instanceof GraphQLError)) throw error;

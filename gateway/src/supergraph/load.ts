@@ -15,7 +15,7 @@ import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
-import { loadableSdl } from './features.js';
+import { loadableSdl, withDefer } from './features.js';
 import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';
@@ -65,7 +65,8 @@ export const loadSupergraph = async (options: {
       return client;
     },
   });
-  const { schema } = stock;
+  // The stock executor ignores @defer, so that its schema must refuse it.
+  const schema = executor === 'stock' ? stock.schema : withDefer(stock.schema);
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;

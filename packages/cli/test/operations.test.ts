@@ -31,12 +31,16 @@ describe('npm run operations -- check', () => {
     folder = await mkdtemp(join(tmpdir(), 'operations-'));
     const supergraph = await readFile(join(root, 'gateway/supergraph.graphql'), 'utf8');
     const files = {
-      'good.json': manifestOf(short, 'query Nothing { __typename }'),
+      'good.json': manifestOf(
+        short,
+        'query Later { movies(first: 10) { nodes { title ... @defer(label: "later") { id } } } }',
+      ),
       'broken.json': manifestOf(
         short,
         'query Misspelt {\n  movies {\n    nodes { titel }\n  }\n}',
         'query Long { movies(first: 30000) { nodes { title } } }',
         'query Cut {',
+        'query Twice { ... @defer(label: "a") { __typename } ... @defer(label: "a") { __typename } }',
       ),
       'other.json': '{"format":"other"}',
       'changed.graphql': supergraph.replace(/(\btopRated\(\s[^)]*?first: Int(!?) = )\d+/, '$199'),
@@ -74,12 +78,13 @@ describe('npm run operations -- check', () => {
     const { code, stdout } = await run('check --manifest broken.json');
 
     expect(code).toBe(1);
-    expect(stdout).toContain('3 of 4 operations would be refused');
+    expect(stdout).toContain('4 of 5 operations would be refused');
     expect(stdout).toMatch(
       /Misspelt {2}.*broken\.json:12\n {4}3:13 {2}Cannot query field "titel" on type "Movie"\./,
     );
     expect(stdout).toMatch(/Long {2}.*broken\.json:18\n {4}The argument "first" of movies is 30000/);
     expect(stdout).toMatch(/Cut {2}.*\n {4}1:12 {2}Syntax Error/);
+    expect(stdout).toMatch(/Twice {2}.*\n {4}1:\d+ {2}Each label of @defer must be unique/);
     expect(stdout).not.toContain('Short');
   });
 

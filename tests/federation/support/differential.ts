@@ -13,7 +13,7 @@ import {
 import { seededRandom } from '@cinegraph/testing/seed';
 import { generateOperation } from './generator.js';
 import { printOperation, shrink, type GeneratedOperation } from './shrink.js';
-import { composeSubgraphs, linked, startSupergraph, type Answer } from './supergraph.js';
+import { composeSubgraphs, linked, startSupergraph, type Answer, type Supergraph } from './supergraph.js';
 import { createWorld, type Source, type World, type WorldRules } from './world.js';
 
 /** The result of a differential run. */
@@ -38,11 +38,10 @@ export interface Compared {
  * Starts subgraphs with these SDLs over one world. Each subgraph also sends, in every object, fields that the
  * gateway did not ask for.
  */
-export const startCompared = async (
-  what: string,
+export const startWorld = async (
   sdls: Readonly<Record<string, string>>,
   rules: WorldRules = {},
-): Promise<Compared> => {
+): Promise<{ supergraph: Supergraph; world: World }> => {
   const composed = composeSubgraphs(
     Object.entries(sdls).map(([name, sdl]) => ({ name, url: `http://${name}`, typeDefs: linked(sdl) })),
   );
@@ -60,6 +59,16 @@ export const startCompared = async (
       ]),
     ),
   );
+  return { supergraph, world };
+};
+
+/** Starts a supergraph over generated data, and a monolith over the same data. */
+export const startCompared = async (
+  what: string,
+  sdls: Readonly<Record<string, string>>,
+  rules: WorldRules = {},
+): Promise<Compared> => {
+  const { supergraph, world } = await startWorld(sdls, rules);
   const random = seededRandom(what);
   const askMonolith = createMonolith(supergraph.schema, world);
   const differenceOf = async (operation: GeneratedOperation): Promise<string | undefined> => {

@@ -135,7 +135,9 @@ const execute = (
       },
       exactVariables: undefined,
       returnHeader: () => undefined,
+      sendParts: () => undefined,
     },
+    acceptsParts: () => true,
     explains: true,
   });
 };

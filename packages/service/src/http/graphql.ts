@@ -6,7 +6,7 @@ import { Kind, type GraphQLError } from 'graphql';
 
 /**
  * Returns the route handler that executes GraphQL requests on `apollo`, which must have been started. It
- * returns the body of the response, or the reply if the body is a stream.
+ * returns the body of the response: text or a stream.
  */
 export const graphqlHandler =
   <Context extends BaseContext>(
@@ -27,7 +27,7 @@ export const graphqlHandler =
     reply.status(response.status ?? 200);
     return response.body.kind === 'complete'
       ? response.body.string
-      : reply.send(Readable.from(response.body.asyncIterator));
+      : Readable.from(response.body.asyncIterator);
   };
 
 const optionalParameters = ['operationName', 'variables', 'extensions'];

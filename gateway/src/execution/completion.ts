@@ -1,0 +1,156 @@
+import {
+  getNullableType,
+  isListType,
+  isNonNullType,
+  type GraphQLLeafType,
+  type GraphQLNamedOutputType,
+  type GraphQLOutputType,
+} from 'graphql';
+import { gatewayCode } from '../errors.js';
+import type { Faults, PathStep, ResponseError } from './faults.js';
+import { leafText } from './leaves.js';
+import { forgetBelow, type PendingFragment } from './pending.js';
+
+/** What the projection of one response knows and collects. */
+export interface Projection {
+  /** Undefined if no fetch failed and no subgraph returned an error. */
+  readonly faults: Faults | undefined;
+  /** The JSON texts of the root fields `__schema` and `__type`, by response name. */
+  readonly introspected: Readonly<Record<string, string>>;
+  /** The objects and lists that stand in the merged data more than once. */
+  readonly shared: ReadonlySet<object> | undefined;
+  /** What was written of them, by writer. */
+  readonly texts: Map<Write, Map<object, string>>;
+  readonly errors: ResponseError[];
+  /** The error of a field that the viewer may not see, without its path. */
+  readonly refusal: ResponseError;
+  /** The client's path of the value that is being written, up to the current depth. */
+  readonly path: PathStep[];
+  /** The deferred fragments of the objects that were written; empty without `@defer`. */
+  readonly pending: PendingFragment[];
+}
+
+/**
+ * Writes one value, which is `container[key]` in the merged data. Returns undefined for a null that the
+ * schema does not accept; the error is reported then, and the parent becomes null.
+ */
+export type Write = (
+  value: unknown,
+  container: object,
+  key: PathStep,
+  projection: Projection,
+  depth: number,
+) => string | undefined;
+
+/** How values of one field's type are written. */
+export interface Writer {
+  readonly write: Write;
+  /** Converts a path below such a value from internal response names to the client's. */
+  readonly clientPath: (path: readonly PathStep[]) => PathStep[];
+}
+
+/**
+ * Compiles how the values of a field are completed (section 6.4.3 of the GraphQL specification): its lists
+ * and nulls. `compileNamed` compiles what is inside of them, and `coordinate` names the field in the log.
+ */
+export const compileCompletion = (
+  type: GraphQLOutputType,
+  compileNamed: (type: GraphQLNamedOutputType) => Writer,
+  coordinate: string,
+): Writer => {
+  const isNonNull = isNonNullType(type);
+  const nullable = getNullableType(type);
+  const { write: writeValue, clientPath } = isListType(nullable)
+    ? compileList(compileCompletion(nullable.ofType, compileNamed, coordinate))
+    : compileNamed(nullable);
+  const write: Write = (value, container, key, projection, depth) => {
+    if (value !== null && value !== undefined) {
+      const text =
+        typeof value === 'object' && projection.shared?.has(value) === true
+          ? writeShared(writeValue, value, container, key, projection, depth)
+          : writeValue(value, container, key, projection, depth);
+      return text === undefined && !isNonNull ? 'null' : text;
+    }
+    // The rest is about a null: why it is there, and whether the schema accepts it.
+    const faults = projection.faults?.at(container, key) ?? [];
+    const here = projection.path.slice(0, depth + 1);
+    for (const { error, rest } of faults) {
+      projection.errors.push({ ...error, path: [...here, ...clientPath(rest)] });
+    }
+    if (faults.length === 0 && (isNonNull || value === undefined)) {
+      projection.errors.push(invalidValue(here, `null for ${coordinate}`));
+    }
+    return isNonNull ? undefined : 'null';
+  };
+  return { write, clientPath };
+};
+
+const compileList = ({ write: writeItem, clientPath }: Writer): Writer => ({
+  write: (value, _container, _key, projection, depth) => {
+    if (!Array.isArray(value)) return reportInvalid(projection, depth, 'no list');
+    let text = '[';
+    for (let index = 0; index < value.length; index += 1) {
+      projection.path[depth + 1] = index;
+      const item = writeItem(value[index], value, index, projection, depth + 1);
+      if (item === undefined) return forgetBelow(projection, depth);
+      text += index === 0 ? item : `,${item}`;
+    }
+    return `${text}]`;
+  },
+  clientPath: ([index, ...rest]) => (index === undefined ? [] : [index, ...clientPath(rest)]),
+});
+
+/** Compiles how values of a scalar or an enum are written. */
+export const compileLeaf = (type: GraphQLLeafType): Writer => {
+  const toText = leafText(type);
+  return writerOfLeaf(
+    (value, _container, _key, projection, depth) =>
+      toText(value) ?? reportInvalid(projection, depth, `no value of ${type.name}`),
+  );
+};
+
+/** Compiles how a field is written that the viewer may not see. */
+export const compileRefused = (isNonNull: boolean): Writer =>
+  writerOfLeaf((_value, _container, _key, projection, depth) => {
+    reportRefused(projection, depth);
+    return isNonNull ? undefined : 'null';
+  });
+
+/** Returns the writer of a value without fields. */
+export const writerOfLeaf = (write: Write): Writer => ({ write, clientPath: (path) => [...path] });
+
+/** Writes an object or a list that stands in the merged data more than once; without errors, only once. */
+const writeShared = (
+  write: Write,
+  ...[value, container, key, projection, depth]: [object, object, PathStep, Projection, number]
+): string | undefined => {
+  const texts = projection.texts.get(write) ?? new Map<object, string>();
+  const known = texts.get(value);
+  if (known !== undefined) return known;
+  const before = projection.errors.length;
+  const text = write(value, container, key, projection, depth);
+  // The errors of a value have its path, so that it is written again at the next one.
+  if (text === undefined || projection.errors.length > before) return text;
+  projection.texts.set(write, texts.set(value, text));
+  return text;
+};
+
+const invalidValue = (path: readonly PathStep[], what: string): ResponseError => ({
+  message: 'This field has no value that fits its type.',
+  path,
+  extensions: { code: gatewayCode.subgraphValueInvalid },
+  // A text: a list may hold thousands of such values, and a stack for each would hold up other requests.
+  cause: `a subgraph returned ${what}`,
+});
+
+/** Reports a value that does not fit its type, and becomes null. */
+export const reportInvalid = (projection: Projection, depth: number, what: string): string | undefined => {
+  projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
+  return undefined;
+};
+
+/** Reports what the viewer may not see, and becomes null. */
+export const reportRefused = (projection: Projection, depth: number): string | undefined => {
+  projection.errors.push({ ...projection.refusal, path: projection.path.slice(0, depth + 1) });
+  return undefined;
+};
