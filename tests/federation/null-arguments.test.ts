@@ -22,6 +22,7 @@ import { startTestGraph, type TestGraph } from '../support/graph.js';
 
 const schema = Supergraph.build(
   readFileSync(join(import.meta.dirname, '../../gateway/supergraph.graphql'), 'utf8'),
+  { supportedFeatures: null },
 )
   .apiSchema()
   .toGraphQLJSSchema();
