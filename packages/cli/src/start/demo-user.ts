@@ -18,14 +18,16 @@ export const tokenVariables = {
  * `others`, which are the issuers that the environment names. Each of these needs a `viewerPrefix`.
  */
 export const jwtIssuersOf = (usersUrl: string, others: string | undefined): string => {
-  const own = JSON.stringify({
+  const ofUsers = JSON.stringify({
     issuer: tokenVariables.TOKEN_ISSUER,
     audience: tokenVariables.TOKEN_AUDIENCE,
     jwksUrl: `${usersUrl}/.well-known/jwks.json`,
     typ: 'at+jwt',
   });
   // The gateway judges the whole text, so that it can name what is wrong.
-  return others === undefined || others.trim() === '' ? `[${own}]` : others.replace(/\s*\]\s*$/, `,${own}]`);
+  return others === undefined || others.trim() === ''
+    ? `[${ofUsers}]`
+    : others.replace(/\s*\]\s*$/, `,${ofUsers}]`);
 };
 
 /** The demo user of this clone. */
@@ -87,5 +89,9 @@ export const printDemoUser = (gatewayUrl: string, { login, password }: DemoUser)
 An access token for the header authorization: Bearer …, valid for ten minutes:
 
   curl -s ${gatewayUrl}/graphql -H 'content-type: application/json' -d '${JSON.stringify({ query })}'
+
+The demo user may rate. With the role EDITOR it may also change the catalogue, from its next login on:
+
+  npm run users -- grant ${login} EDITOR
 `);
 };
