@@ -3,13 +3,7 @@ import { join } from 'node:path';
 import { Supergraph } from '@apollo/federation-internals';
 import { newId } from '@cinegraph/service/clock';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  getNamedType,
-  isInputObjectType,
-  isObjectType,
-  type GraphQLArgument,
-  type GraphQLInputObjectType,
-} from 'graphql';
+import { getNamedType, isInputObjectType, isObjectType, type GraphQLArgument } from 'graphql';
 import { fieldsOf } from './field-matrix.js';
 import { movieId, password, refusalsOf, startWorld, type Account, type World } from './world.js';
 
@@ -174,7 +168,7 @@ describe('a key that an input does not have', () => {
   const visit = (type: unknown, around: (literal: string) => string): void => {
     if (!isInputObjectType(type) || operations.has(type.name)) return;
     operations.set(type.name, around('{ role: "ADMIN" }'));
-    for (const field of Object.values((type).getFields()))
+    for (const field of Object.values(type.getFields()))
       visit(getNamedType(field.type), (literal) => around(`{ ${field.name}: ${literal} }`));
   };
   for (const coordinate of fieldsOf(schema)) {
