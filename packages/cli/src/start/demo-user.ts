@@ -18,16 +18,14 @@ export const tokenVariables = {
  * `others`, which are the issuers that the environment names. Each of these needs a `viewerPrefix`.
  */
 export const jwtIssuersOf = (usersUrl: string, others: string | undefined): string => {
-  const ofUsers = JSON.stringify({
+  const users = JSON.stringify({
     issuer: tokenVariables.TOKEN_ISSUER,
     audience: tokenVariables.TOKEN_AUDIENCE,
     jwksUrl: `${usersUrl}/.well-known/jwks.json`,
     typ: 'at+jwt',
   });
   // The gateway judges the whole text, so that it can name what is wrong.
-  return others === undefined || others.trim() === ''
-    ? `[${ofUsers}]`
-    : others.replace(/\s*\]\s*$/, `,${ofUsers}]`);
+  return others === undefined || others.trim() === '' ? `[${users}]` : others.replace(/\s*\]\s*$/, `,${users}]`);
 };
 
 /** The demo user of this clone. */
