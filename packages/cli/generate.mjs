@@ -199,7 +199,9 @@ async function generateOperationTypes(path) {
   // Imported here, because only a client needs it.
   const { Supergraph } = await import('@apollo/federation-internals');
   const supergraphPath = join(root, 'gateway/supergraph.graphql');
-  const schema = Supergraph.build(readFileSync(supergraphPath, 'utf8')).apiSchema().toGraphQLJSSchema();
+  const schema = Supergraph.build(readFileSync(supergraphPath, 'utf8'), { supportedFeatures: null })
+    .apiSchema()
+    .toGraphQLJSSchema();
   const document = parse(new Source(readFileSync(path, 'utf8'), relative(root, path)));
   const faults = validate(schema, document).map(({ message, locations, source }) => {
     const [{ line, column } = {}] = locations ?? [];

@@ -6,6 +6,7 @@ import { isNonNullType, isObjectType, isScalarType, isSpecifiedScalarType } from
 
 const schema = Supergraph.build(
   readFileSync(fileURLToPath(new URL('../../gateway/supergraph.graphql', import.meta.url)), 'utf8'),
+  { supportedFeatures: null },
 )
   .apiSchema()
   .toGraphQLJSSchema();

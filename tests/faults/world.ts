@@ -148,7 +148,7 @@ export const startFaultWorld = async (options: {
       askGraphQL(
         `${url}/graphql`,
         { query, variables },
-        { [identityHeader]: signers[subgraph]({ id: viewer, scopes: [] }) },
+        { [identityHeader]: signers[subgraph]({ id: viewer, scopes: ['catalogue:write'] }) },
       ),
     publish: async (messages) => {
       for (let at = 0; at < messages.length; at += 1_000)

@@ -85,7 +85,8 @@ describe('caching of a response of the gateway', () => {
 
 describe('caching of a response of a subgraph', () => {
   const ask = async (name: 'metadata' | 'rating', query: string) => {
-    const identity = createIdentitySigner(testSubgraphKey, name, systemClock)({ id: 'editor', scopes: [] });
+    const sign = createIdentitySigner(testSubgraphKey, name, systemClock);
+    const identity = sign({ id: 'editor', scopes: ['catalogue:write'] });
     const response = await fetch(`${graph.subgraphs[name].url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', [identityHeader]: identity },

@@ -17,14 +17,20 @@ import {
   type GraphQLInputField,
   type GraphQLInputType,
 } from 'graphql';
+import { newId } from '@cinegraph/service/clock';
 import { bearerOf } from '@cinegraph/testing/tokens';
 import { startTestGraph, type TestGraph } from '../support/graph.js';
+import { know } from '../support/known-movies.js';
 
 const schema = Supergraph.build(
   readFileSync(join(import.meta.dirname, '../../gateway/supergraph.graphql'), 'utf8'),
+  { supportedFeatures: null },
 )
   .apiSchema()
   .toGraphQLJSSchema();
+
+/** An editor with the id of an account, so that the ratings have a user. */
+const editor = bearerOf(newId(), { scopes: ['catalogue:write'] });
 
 let graph: TestGraph;
 beforeAll(async () => {
@@ -32,9 +38,16 @@ beforeAll(async () => {
   const { errors } = await graph.ask(
     `mutation { upsertMovie(id: "m:1", input: { title: "One", genres: ["Drama"], cast: [{ person: { name: "Ada" } }] }) { movie { id } } }`,
     {},
-    bearerOf('editor', { scopes: ['catalogue:write'] }),
+    editor,
   );
   expect(errors).toBeUndefined();
+  await know(graph.subgraphs.rating.pool, ['m:2']);
+  const rated = await graph.ask(
+    'mutation { submitRating(movieId: "m:2", score: 7) { rating { score } } }',
+    {},
+    editor,
+  );
+  expect(rated.errors).toBeUndefined();
 });
 afterAll(() => graph.stop());
 
@@ -60,6 +73,7 @@ const pathTo: Readonly<Record<string, (field: string) => string>> = {
   Movie: (field) => `query {VARIABLES} { movie(id: "m:1") { ${field} } }`,
   Genre: (field) => `query {VARIABLES} { genre(id: "drama") { ${field} } }`,
   Person: (field) => `query {VARIABLES} { movie(id: "m:1") { cast { person { ${field} } } } }`,
+  User: (field) => `query {VARIABLES} { myRatings { nodes { user { ${field} } } } }`,
 };
 
 /** A nullable or defaulted input of a field; `operation` returns an operation with this value for it. */
@@ -136,11 +150,7 @@ describe('an explicit null for an argument or input field', () => {
       status,
       data,
       errors = [],
-    } = await graph.ask(
-      operation.replace('{VARIABLES}', declared),
-      variables,
-      bearerOf('editor', { scopes: ['catalogue:write'] }),
-    );
+    } = await graph.ask(operation.replace('{VARIABLES}', declared), variables, editor);
     return { status, data, errors, codes: errors.map(({ extensions }) => extensions?.['code']) };
   };
 
@@ -156,6 +166,7 @@ describe('an explicit null for an argument or input field', () => {
       'Query.genres(first:)',
       'Query.search(first:)',
       'Query.topRated(first:)',
+      'User.ratings(first:)',
     ]);
     expect(
       [...new Set(inputs.map(({ name }) => name.split('.')[0]))].every((type) => pathTo[type ?? '']),

@@ -32,6 +32,7 @@ export const refusedRequest = (message: string): Refusal =>
 export const refusalCode = {
   badUserInput: ApolloServerErrorCode.BAD_USER_INPUT,
   unauthenticated: 'UNAUTHENTICATED',
+  forbidden: 'FORBIDDEN',
   idempotencyKeyReused: 'IDEMPOTENCY_KEY_REUSED',
   storeUnavailable: 'STORE_UNAVAILABLE',
   overloaded: 'OVERLOADED',

@@ -13,6 +13,16 @@ export const viewerIdOf = ({ viewer }: { readonly viewer: Viewer }): string => {
 };
 
 /**
+ * Returns the viewer's id. Throws a refusal with the code UNAUTHENTICATED if there is no viewer, and with
+ * FORBIDDEN if the viewer's token does not have the scope.
+ */
+export const viewerIdWithScope = (context: { readonly viewer: Viewer }, scope: string): string => {
+  const id = viewerIdOf(context);
+  if (context.viewer?.scopes.includes(scope)) return id;
+  throw new Refusal(refusalCode.forbidden, 'The viewer has not the rights that this needs.');
+};
+
+/**
  * Whether the text is a scope of OAuth 2 (RFC 6749): 1 to 128 printable ASCII characters without spaces,
  * quotes and backslashes.
  */

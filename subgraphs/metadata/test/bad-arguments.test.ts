@@ -1,6 +1,7 @@
 import { startTestSubgraph, type TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { metadata } from '../src/subgraph.js';
+import { asEditor } from './support/mutations.js';
 
 let subgraph: TestSubgraph;
 beforeAll(async () => {
@@ -36,20 +37,20 @@ describe('a refusal of an argument', () => {
       'mutation { upsertMovie(id: "a", externalId: { source: "imdb", value: "tt0000001" }, input: { title: "T" }) { movie { id } } }',
     ],
   ])('a refusal names the field %s in its details: %s', async (field, query) => {
-    const { errors } = await subgraph.ask(query, {}, { viewer: 'ann' });
+    const { errors } = await subgraph.ask(query, {}, asEditor);
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', details: { field } });
   });
 
   it('a new movie never gets the id of a genre or a person, which Query.node returns', async () => {
     const create = `mutation { createMovie(input: { title: "T", genres: ["Drama"], directors: [{ name: "Ann" }] }) { __typename } }`;
-    expect((await subgraph.ask(create, {}, { viewer: 'ann' })).errors).toBeUndefined();
+    expect((await subgraph.ask(create, {}, asEditor)).errors).toBeUndefined();
     const { data } = await subgraph.ask('{ search(text: "ann") { hits { node { ... on Person { id } } } } }');
     const { search } = data as { search: { hits: { node: { id: string } }[] } };
     const person = search.hits[0]?.node.id;
     expect(person).toEqual(expect.any(String));
     for (const id of ['drama', person]) {
       const upsert = `mutation ($id: ID) { upsertMovie(id: $id, input: { title: "T" }) { __typename } }`;
-      const { errors } = await subgraph.ask(upsert, { id }, { viewer: 'ann' });
+      const { errors } = await subgraph.ask(upsert, { id }, asEditor);
       expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', details: { field: 'id' } });
     }
   });

@@ -8,6 +8,7 @@ import { toSourceRecord, type SourceMovie, type SourceMovieInput } from '../src/
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
+import { asEditor } from './support/mutations.js';
 
 const tables = [
   'movie',
@@ -151,7 +152,7 @@ describe('the import of the default catalogue', () => {
       `mutation { updateMovie(id: "vega:1", version: 1, input: {
          title: "The Land Girls (edited)", genres: ["War"], productionBudget: null }) { movie { version } } }`,
       {},
-      { viewer: 'ana' },
+      asEditor,
     );
     expect(update.data).toEqual({ updateMovie: { movie: { version: 2 } } });
     const row = {
@@ -187,7 +188,7 @@ describe('the import of the default catalogue', () => {
   });
 
   it('an import does not restore a deleted movie', async () => {
-    await subgraph.ask('mutation { deleteMovie(id: "vega:2") { deletedMovieId } }', {}, { viewer: 'ana' });
+    await subgraph.ask('mutation { deleteMovie(id: "vega:2") { deletedMovieId } }', {}, asEditor);
     const report = await importRows([{ Title: 'x', 'Release Date': null }, { Title: 'Another title' }]);
     expect(report).toMatchObject({ written: 1, unchanged: 1 });
     expect(await movieOf('vega:2')).toBeNull();
@@ -288,7 +289,7 @@ describe('the import of a source with casts and external ids', () => {
     const upsert = await subgraph.ask(
       'mutation { upsertMovie(id: "elsewhere:9", input: { title: "Ours" }) { movie { id } } }',
       {},
-      { viewer: 'ana' },
+      asEditor,
     );
     expect(upsert.errors).toBeUndefined();
     await importMovies({ id: 'elsewhere:9', title: 'Theirs', facts: { runtimeMinutes: 90 } });

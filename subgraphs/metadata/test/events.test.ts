@@ -11,6 +11,7 @@ import { nothingKnown } from '../src/import/source-movie.js';
 import { catalogue } from '../src/import/vega.js';
 import { openMovieTables } from '../src/import/write.js';
 import { metadata } from '../src/subgraph.js';
+import { asEditor } from './support/mutations.js';
 
 let subgraph: TestSubgraph;
 beforeEach(async () => {
@@ -40,13 +41,12 @@ const outboxEvents = async (): Promise<readonly OutboxEvent[]> => {
   });
 };
 
-const asAna = { viewer: 'ana' };
 const create = async (title: string, input: object = {}, key?: string) => {
   const { data, errors } = await subgraph.ask(
     `mutation ($input: MovieInput!, $key: String) {
        createMovie(input: $input, idempotencyKey: $key) { movie { id version } } }`,
     { input: { title, ...input }, key: key ?? null },
-    asAna,
+    asEditor,
   );
   return { errors, id: (data?.['createMovie'] as { movie: { id: string } } | undefined)?.movie.id ?? '' };
 };
@@ -54,13 +54,13 @@ const update = (id: string, version: number, input: object) =>
   subgraph.ask(
     'mutation ($id: ID!, $version: Int!, $input: MovieChanges!) { updateMovie(id: $id, version: $version, input: $input) { movie { id } } }',
     { id, version, input },
-    asAna,
+    asEditor,
   );
 const remove = (id: string, version?: number) =>
   subgraph.ask(
     'mutation ($id: ID!, $version: Int) { deleteMovie(id: $id, version: $version) { deletedMovieId } }',
     { id, version: version ?? null },
-    asAna,
+    asEditor,
   );
 
 describe('the events of metadata', () => {
@@ -70,7 +70,7 @@ describe('the events of metadata', () => {
     await subgraph.ask(
       'mutation ($id: ID!) { upsertMovie(id: $id, input: { title: "Brazil", releaseDate: null, releaseYear: null }) { movie { id } } }',
       { id },
-      asAna,
+      asEditor,
     );
     await remove(id);
     expect(await outboxEvents()).toEqual([
@@ -112,7 +112,7 @@ describe('the events of metadata', () => {
         subgraph.ask(
           'mutation ($id: ID!, $title: String!) { upsertMovie(id: $id, input: { title: $title }) { movie { id } } }',
           { id, title: `Brazil ${n}` },
-          asAna,
+          asEditor,
         ),
       ),
     );

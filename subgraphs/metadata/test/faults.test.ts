@@ -5,6 +5,7 @@ import { startTestSubgraph, testSubgraphKey, type TestSubgraph } from '@cinegrap
 import { createIdentitySigner, identityHeader } from '@cinegraph/service/identity';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { metadata } from '../src/subgraph.js';
+import { asEditor } from './support/mutations.js';
 
 let database: TestDatabase;
 let wire: Wire;
@@ -16,7 +17,7 @@ beforeAll(async () => {
   const { errors } = await subgraph.ask(
     'mutation { upsertMovie(id: "m:1", input: { title: "Here" }) { movie { id } } }',
     {},
-    { viewer: 'ana' },
+    asEditor,
   );
   expect(errors).toBeUndefined();
 });
@@ -85,7 +86,7 @@ describe('while the store is unavailable', () => {
     await wire.cut();
     try {
       for (const query of queries) {
-        const { data, errors } = await subgraph.ask(query, {}, { viewer: 'ana' });
+        const { data, errors } = await subgraph.ask(query, {}, asEditor);
         expect([query, errors]).toEqual([
           query,
           [

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { externalIdPage, moviePage } from '../src/import/handover.js';
 import { handoverOnly } from '../src/import/handover-only.js';
 import { startImports, toyStory } from './support/imports.js';
+import { asEditor } from './support/mutations.js';
 
 let imports: Awaited<ReturnType<typeof startImports>>;
 beforeEach(async () => {
@@ -38,7 +39,7 @@ describe('the hand-over to rating', () => {
     await imports.subgraph.ask(
       'mutation { deleteMovie(id: "imdb:tt9999999") { deletedMovieId } }',
       {},
-      { viewer: 'ana' },
+      asEditor,
     );
     await imports.movieLensFolder([toyStory, '77,Nine (2009),Drama'], ['77,0875034,']);
     await imports.importMovieLens();

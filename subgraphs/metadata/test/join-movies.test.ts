@@ -5,6 +5,7 @@ import { join, part } from '../src/command-line/join.js';
 import { twice } from '../src/command-line/twice.js';
 import { catalogue } from '../src/import/vega.js';
 import { startImports } from './support/imports.js';
+import { asEditor } from './support/mutations.js';
 
 let imports: Awaited<ReturnType<typeof startImports>>;
 beforeEach(async () => {
@@ -104,7 +105,7 @@ describe('two movies that are one film', () => {
     await importCatalogue();
     await importMovieLens();
     await run(join, 'vega:1', 'movielens:4226');
-    const mutate = (query: string) => imports.subgraph.ask(query, {}, { viewer: 'ana' });
+    const mutate = (query: string) => imports.subgraph.ask(query, {}, asEditor);
     expect(
       (
         await mutate(
@@ -150,7 +151,7 @@ describe('two movies that are one film', () => {
     await imports.subgraph.ask(
       'mutation ($input: MovieChanges!) { updateMovie(id: "vega:1", version: 2, input: $input) { movie { id } } }',
       { input: { externalIds } },
-      { viewer: 'ana' },
+      asEditor,
     );
     expect(await run(part, 'movielens:4226')).toEqual([
       0,
@@ -193,11 +194,7 @@ describe('two movies that are one film', () => {
   it('a join of unknown, deleted, joined or equal movies is refused with a code and advice', async () => {
     await importCatalogue();
     await importMovieLens();
-    await imports.subgraph.ask(
-      'mutation { deleteMovie(id: "vega:2") { deletedMovieId } }',
-      {},
-      { viewer: 'ana' },
-    );
+    await imports.subgraph.ask('mutation { deleteMovie(id: "vega:2") { deletedMovieId } }', {}, asEditor);
     await run(join, 'vega:1', 'movielens:4226');
     expect(await run(join, 'vega:1', 'movielens:4226')).toEqual([
       0,

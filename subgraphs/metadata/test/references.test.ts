@@ -8,12 +8,13 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { catalogue } from '../src/import/vega.js';
 import { metadata } from '../src/subgraph.js';
+import { asEditor } from './support/mutations.js';
 
 let subgraph: TestSubgraph;
 beforeAll(async () => {
   subgraph = await startTestSubgraph(metadata);
   await importInto(catalogue, subgraph.pool);
-  await subgraph.ask('mutation { deleteMovie(id: "vega:7") { deletedMovieId } }', {}, { viewer: 'ana' });
+  await subgraph.ask('mutation { deleteMovie(id: "vega:7") { deletedMovieId } }', {}, asEditor);
 });
 afterAll(() => subgraph.stop());
 

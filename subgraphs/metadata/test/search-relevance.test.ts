@@ -1,6 +1,7 @@
 import type { TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSearch } from './support/search.js';
+import { asEditor } from './support/mutations.js';
 
 let subgraph: TestSubgraph;
 let namesFor: Awaited<ReturnType<typeof startSearch>>['namesFor'];
@@ -16,7 +17,7 @@ beforeAll(async () => {
           externalIds: [{ source: 'imdb', value: imdbId }],
         },
       },
-      { viewer: 'ann' },
+      asEditor,
     );
     expect(errors).toBeUndefined();
   }
@@ -71,15 +72,11 @@ describe('the first hit of a search', () => {
     const { data } = await subgraph.ask(
       'mutation ($input: MovieInput!) { createMovie(input: $input) { movie { id } } }',
       { input: { title: 'Gone', externalIds: [{ source: 'imdb', value: 'tt7654321' }] } },
-      { viewer: 'ann' },
+      asEditor,
     );
     expect((await namesFor('tt7654321'))[0]).toBe('Gone');
     const { id } = (data?.['createMovie'] as { movie: { id: string } }).movie;
-    await subgraph.ask(
-      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
-      { id },
-      { viewer: 'ann' },
-    );
+    await subgraph.ask('mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }', { id }, asEditor);
     expect(await namesFor('tt7654321')).not.toContain('Gone');
     expect(await namesFor(id)).not.toContain('Gone');
   });

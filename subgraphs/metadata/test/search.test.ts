@@ -2,6 +2,7 @@ import type { TestSubgraph } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { wordsIn, wordSeparators } from '../src/queries/search-highlight.js';
 import { searchQuery, startSearch, type Hit } from './support/search.js';
+import { asEditor } from './support/mutations.js';
 
 let subgraph: TestSubgraph;
 let search: Searches['search'];
@@ -23,11 +24,11 @@ const refusalOf = async (variables: Record<string, unknown>) => {
   return errors?.[0]?.extensions?.['code'];
 };
 
-const addMovie = async (title: string, viewer = 'ann'): Promise<string> => {
+const addMovie = async (title: string): Promise<string> => {
   const { data, errors } = await subgraph.ask(
     'mutation ($title: String!) { createMovie(input: { title: $title }) { movie { id } } }',
     { title },
-    { viewer },
+    asEditor,
   );
   expect(errors).toBeUndefined();
   return (data?.['createMovie'] as { movie: { id: string } }).movie.id;
@@ -116,7 +117,7 @@ describe('a search', () => {
     const { data } = await subgraph.ask(
       'mutation { createMovie(input: { title: "Quixotry Zyzzyva", directors: [{ name: "Wilhelmina Xylander" }] }) { movie { id version } } }',
       {},
-      { viewer: 'ann' },
+      asEditor,
     );
     const { id, version } = (data?.['createMovie'] as { movie: { id: string; version: number } }).movie;
     expect((await search('quixotri')).hits[0]?.node.id).toBe(id);
@@ -124,15 +125,11 @@ describe('a search', () => {
     await subgraph.ask(
       'mutation ($id: ID!, $version: Int!) { updateMovie(id: $id, version: $version, input: { title: "Wabbling Vuvuzela" }) { movie { id } } }',
       { id, version },
-      { viewer: 'ann' },
+      asEditor,
     );
     expect(await namesFor('zyzzyva')).toEqual([]);
     expect(await namesFor('vuvuzella')).toEqual(['Wabbling Vuvuzela']);
-    await subgraph.ask(
-      'mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }',
-      { id },
-      { viewer: 'ann' },
-    );
+    await subgraph.ask('mutation ($id: ID!) { deleteMovie(id: $id) { deletedMovieId } }', { id }, asEditor);
     for (const text of ['wabbling vuvuzela', 'wabbling', 'vuvuzella', 'uvuzel']) {
       expect(await namesFor(text)).toEqual([]);
     }

@@ -1,6 +1,6 @@
 import type { GraphQLAnswer } from '@cinegraph/testing/subgraph';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { asAna, codeOf, movieOf, startMutations } from './support/mutations.js';
+import { asEditor, codeOf, movieOf, startMutations } from './support/mutations.js';
 
 let mutations: Awaited<ReturnType<typeof startMutations>>;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ const upsert = (externalId: { source: string; value: string }, input: unknown) =
     `mutation ($externalId: ExternalIdInput, $input: MovieInput!) {
        upsertMovie(externalId: $externalId, input: $input) { movie { id version description } } }`,
     { externalId, input },
-    asAna,
+    asEditor,
   );
 
 /** The codes of refusals, without those of writes that waited too long for a connection and were not made. */

@@ -99,9 +99,10 @@ describe('register', () => {
 });
 
 describe('me', () => {
-  it('me is null for nobody and for a viewer without an account', async () => {
-    const { data } = await world.subgraph.ask('{ me { login } }');
-    expect(data).toEqual({ me: null });
+  it('me is refused for nobody, and null for a viewer without an account', async () => {
+    const refused = await world.subgraph.ask('{ me { login } }');
+    expect(refused.data).toEqual({ me: null });
+    expect(codeOf(refused)).toBe('UNAUTHENTICATED');
     expect(await world.me('movielens:1')).toBeNull();
   });
 

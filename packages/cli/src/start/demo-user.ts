@@ -25,7 +25,9 @@ export const jwtIssuersOf = (usersUrl: string, others: string | undefined): stri
     typ: 'at+jwt',
   });
   // The gateway judges the whole text, so that it can name what is wrong.
-  return others === undefined || others.trim() === '' ? `[${users}]` : others.replace(/\s*\]\s*$/, `,${users}]`);
+  return others === undefined || others.trim() === ''
+    ? `[${users}]`
+    : others.replace(/\s*\]\s*$/, `,${users}]`);
 };
 
 /** The demo user of this clone. */
@@ -87,5 +89,9 @@ export const printDemoUser = (gatewayUrl: string, { login, password }: DemoUser)
 An access token for the header authorization: Bearer …, valid for ten minutes:
 
   curl -s ${gatewayUrl}/graphql -H 'content-type: application/json' -d '${JSON.stringify({ query })}'
+
+The demo user may rate. With the role EDITOR it may also change the catalogue, from its next login on:
+
+  npm run users -- grant ${login} EDITOR
 `);
 };

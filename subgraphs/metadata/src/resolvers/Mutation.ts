@@ -1,4 +1,4 @@
-import { viewerIdOf } from '@cinegraph/service/viewer';
+import { viewerIdWithScope } from '@cinegraph/service/viewer';
 import type { Sender } from '../commands/commands.js';
 import type { Context } from '../context.js';
 import type { MutationResolvers } from '../generated/resolvers.js';
@@ -29,8 +29,11 @@ export const Mutation: MutationResolvers = {
   }),
 };
 
-/** Refuses a request without a viewer. */
+/** The scope that `@requiresScopes` states in the schema, so that a direct request is refused, too. */
+const scope = 'catalogue:write';
+
+/** Refuses a request without a viewer, or whose viewer may not change the catalogue. */
 const senderOf = (context: Context, idempotencyKey: string | null | undefined): Sender => ({
-  viewerId: viewerIdOf(context),
+  viewerId: viewerIdWithScope(context, scope),
   idempotencyKey: idempotencyKey ?? null,
 });

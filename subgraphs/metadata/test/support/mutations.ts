@@ -7,8 +7,8 @@ const fields = `id title description releaseDate releaseYear runtimeMinutes cert
   externalIds { source value } productionBudget { amount currency } worldwideGross { amount currency }
   domesticGross { amount } domesticDvdSales { amount }`;
 
-/** The viewer who sends the mutations. */
-export const asAna = { viewer: 'ana' };
+/** A viewer who may change the catalogue. */
+export const asEditor = { viewer: 'ana', scopes: ['catalogue:write'] };
 
 export const codeOf = ({ errors }: GraphQLAnswer) => errors?.[0]?.extensions?.['code'];
 /** The movie in the payload of an answer's only mutation; undefined if the mutation failed. */
@@ -40,12 +40,12 @@ export const startMutations = async () => {
   let now = new Date('2026-11-21T09:30:00.123Z');
   const subgraph: TestSubgraph = await startTestSubgraph(metadata, { clock: { now: () => now } });
 
-  const create = (input: unknown, idempotencyKey?: string, viewer = 'ana') =>
+  const create = (input: unknown, idempotencyKey?: string, viewer = asEditor.viewer) =>
     subgraph.ask(
       `mutation ($input: MovieInput!, $idempotencyKey: String) {
          createMovie(input: $input, idempotencyKey: $idempotencyKey) { movie { ${fields} } } }`,
       { input, ...(idempotencyKey !== undefined && { idempotencyKey }) },
-      { viewer },
+      { ...asEditor, viewer },
     );
   return {
     subgraph,
@@ -65,7 +65,7 @@ export const startMutations = async () => {
            updateMovie(id: $id, version: $version, input: $input, idempotencyKey: $idempotencyKey) {
              movie { ${fields} } } }`,
         { id, version, input, idempotencyKey },
-        asAna,
+        asEditor,
       ),
     upsert: (
       by: { id?: string; externalId?: unknown },
@@ -77,14 +77,14 @@ export const startMutations = async () => {
            upsertMovie(id: $id, externalId: $externalId, input: $input, idempotencyKey: $idempotencyKey) {
              movie { ${fields} } } }`,
         { ...by, input, idempotencyKey },
-        asAna,
+        asEditor,
       ),
     remove: (id: string, version?: number, idempotencyKey: string | null = null) =>
       subgraph.ask(
         `mutation ($id: ID!, $version: Int, $idempotencyKey: String) {
            deleteMovie(id: $id, version: $version, idempotencyKey: $idempotencyKey) { deletedMovieId } }`,
         { id, ...(version !== undefined && { version }), idempotencyKey },
-        asAna,
+        asEditor,
       ),
     read: async (id: string) =>
       (await subgraph.ask(`query ($id: ID!) { movie(id: $id) { ${fields} } }`, { id })).data?.['movie'],
