@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import { until } from '@cinegraph/testing/until';
 import { gatewayCode } from '../../../gateway/src/errors.js';
+import { inParallel } from './in-parallel.js';
 import { startStack, supergraph, type Stack } from './stack.js';
 import { printTable, type Row } from './table.js';
 
@@ -58,7 +59,7 @@ export interface Tools {
 type Case = (number: number, what: string, run: (tools: Tools) => Promise<void>) => void;
 
 /** Limits of the rules. Only a multiple of a time fails, because the machine may be shared. */
-const limits = { ms: 250, bytes: 20_000, memoryMiB: 50, slowMachine: 10, memoryFailure: 250 };
+const limits = { ms: 250, bytes: 20_000, memoryMiB: 50, slowMachine: 40, memoryFailure: 250 };
 
 /** The codes that a response may have: docs/operations.md lists them. */
 const codes: ReadonlySet<unknown> = new Set([
@@ -82,20 +83,23 @@ const leaks = [
 
 const rows: Row[] = [];
 let stack: Stack;
-let baseMiB = 0;
+let coldMiB = 0;
+let fullMiB = 0;
 const probe = { worstMs: 0 };
 
 /** Starts the stack for the tests of this file, and prints the table at their end. */
 export const useStack = (): void => {
   beforeAll(async () => {
     stack = await startStack();
-    // The memory of a process that has served nothing says little.
-    for (let n = 0; n < 300; n += 1)
-      await send({ query: `{ a${n % 50}: topRated(first: 1) { totalCount } }` });
-    baseMiB = stack.memoryMiB();
+    coldMiB = stack.memoryMiB();
+    // The rule is about a gateway in use, whose caches of documents and plans are full.
+    await inParallel(5_000, async (n) => {
+      await send({ query: `{ warm${n}: genre(id: "none") { id } }` });
+    });
+    fullMiB = stack.memoryMiB();
   }, 120_000);
   afterAll(async () => {
-    printTable(rows, { baseMiB, worstProbeMs: probe.worstMs });
+    printTable(rows, { coldMiB, fullMiB, worstProbeMs: probe.worstMs });
     await stack.stop();
   });
 };
@@ -119,10 +123,14 @@ export const section = (name: string, declare: (test: Case) => void): void => {
         row.passed = true;
       }, 120_000);
     });
-    it('(s4) the gateway lives, and its memory returns to at most 50 MiB above the start', async () => {
-      const isBack = () => stack.memoryMiB() <= baseMiB + limits.memoryMiB;
+    it('(s4) the gateway lives, and its memory returns to at most 50 MiB above that of full caches', async () => {
+      // V8 collects garbage when it is asked for memory, so the gateway serves others meanwhile.
+      const isBack = async () => {
+        await send({ query: '{ topRated(first: 1) { totalCount } }' });
+        return stack.memoryMiB() <= fullMiB + limits.memoryMiB;
+      };
       await until(isBack, 'the memory is back', 30_000).catch(() => undefined);
-      const overMiB = stack.memoryMiB() - baseMiB;
+      const overMiB = stack.memoryMiB() - fullMiB;
       rows.push({
         section: name,
         number: 0,
@@ -131,7 +139,7 @@ export const section = (name: string, declare: (test: Case) => void): void => {
         codes: new Set(),
         notes: [],
         ...noFigures(),
-        passed: isBack(),
+        passed: overMiB <= limits.memoryMiB,
       });
       expect((await send({ path: '/health/live', method: 'GET' })).status).toBe(200);
       expect(overMiB).toBeLessThan(limits.memoryFailure);
@@ -194,7 +202,7 @@ const expectRules = (
   for (const leak of leaks) expect(shown).not.toMatch(leak);
 };
 
-/** Asks for `{ __typename }` again and again until `end`, at least once; the result is the worst time in ms. */
+/** Asks for `{ __typename }` until `end`, at least once. The result is the worst time in milliseconds. */
 const startProbe = () => {
   let ended = false;
   const run = async (): Promise<number> => {

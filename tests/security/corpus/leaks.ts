@@ -94,15 +94,15 @@ export const leaks = (): void =>
       try {
         for (const query of [
           '{ movie(id: "m") { title } }',
-          '{ search(text: "x") { movies { id } } }',
+          '{ search(text: "x") { hits { rank } } }',
           '{ movies { totalCount } }',
         ])
           await attack(
             { query },
             {
-              status: [200, 400],
+              status: 200,
               fetches: true,
-              code: /^(INTERNAL_SERVER_ERROR|GRAPHQL_VALIDATION_FAILED)$/,
+              code: 'INTERNAL_SERVER_ERROR',
             },
           );
       } finally {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { section, type Expected } from './attack.js';
+import { inParallel } from './in-parallel.js';
 
 const times = (count: number, text: (n: number) => string) =>
   Array.from({ length: count }, (_, n) => text(n)).join(' ');
@@ -164,7 +165,10 @@ export const shape = (): void =>
     }
 
     test(37, '900 KB of comments cost no time', async ({ attack }) => {
-      await attack({ query: `{ __typename } ${'# x\n'.repeat(225_000)}` }, { status: [200, 400, 413] });
+      await attack(
+        { query: `{ __typename } ${`#${'x'.repeat(96)}\n`.repeat(9_000)}` },
+        { status: [200, 400, 413] },
+      );
     });
 
     test(
@@ -251,12 +255,3 @@ export const shape = (): void =>
       await attack({ method: 'GET', headers: upgrade });
     });
   });
-
-/** Runs `work` for the numbers below `count`, ten at a time. */
-const inParallel = async (count: number, work: (n: number) => Promise<void>) => {
-  let next = 0;
-  const run = async () => {
-    while (next < count) await work(next++);
-  };
-  await Promise.all(Array.from({ length: 10 }, run));
-};

@@ -21,9 +21,13 @@ const maxMs = 250;
 /** Writes the table of the cases, and the totals of each section, to standard output. */
 export const printTable = (
   rows: readonly Row[],
-  { baseMiB, worstProbeMs }: { readonly baseMiB: number; readonly worstProbeMs: number },
+  {
+    coldMiB,
+    fullMiB,
+    worstProbeMs,
+  }: { readonly coldMiB: number; readonly fullMiB: number; readonly worstProbeMs: number },
 ): void => {
-  const cells = rows.map((row) => [
+  const cells = sorted(rows).map((row) => [
     row.number === 0 ? '(s4)' : String(row.number),
     row.what,
     [...row.statuses].join(' '),
@@ -42,8 +46,15 @@ export const printTable = (
     const late = cases.filter((row) => row.ms > maxMs || row.probeMs > maxMs);
     return `${section}: ${numbers(cases) - numbers(cases.filter(({ passed }) => !passed))}/${numbers(cases)}, over ${maxMs} ms: ${late.length}`;
   });
-  const ending = `Memory at the start ${baseMiB.toFixed(0)} MiB; the worst parallel { __typename } took ${worstProbeMs.toFixed(0)} ms.`;
+  const ending = `Memory of the gateway: ${coldMiB.toFixed(0)} MiB at the start, ${fullMiB.toFixed(0)} MiB with full caches; the worst parallel { __typename } took ${worstProbeMs.toFixed(0)} ms.`;
   process.stdout.write(`\n${[...lines, '', ...totals, ending].join('\n')}\n`);
+};
+
+/** Sorts by section, and in a section by number, with its memory at the end. */
+const sorted = (rows: readonly Row[]): readonly Row[] => {
+  const sections = [...new Set(rows.map(({ section }) => section))];
+  const positionOf = ({ section, number }: Row) => sections.indexOf(section) * 1_000 + (number || 999);
+  return rows.toSorted((one, other) => positionOf(one) - positionOf(other));
 };
 
 const verdictOf = ({ passed, ms, probeMs }: Row): string =>

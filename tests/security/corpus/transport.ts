@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from '@jest/globals';
@@ -101,6 +100,9 @@ export const transport = (): void =>
     });
   });
 
+/** Slow connections are closed within 15 s on a machine that is idle. */
+const maxSlowMs = 20_000;
+
 /** Sends half of the connections slow headers and the other half a slow body, and asks beside them. */
 const slowConnections = async ({ stack, attack, note }: Tools) => {
   const { hostname, port } = new URL(stack.url);
@@ -117,18 +119,14 @@ const slowConnections = async ({ stack, attack, note }: Tools) => {
     for (const socket of sockets) if (socket.writable) socket.write('x');
   }, 1_000);
   const isOpen = (socket: Socket) => !socket.closed;
-  const closed = Promise.all(sockets.map((socket) => (isOpen(socket) ? once(socket, 'close') : undefined)));
-  let ended = false;
-  const end = Promise.race([closed, delay(20_000)]).then(() => (ended = true));
-  do {
+  // The others ask all the time, five times a second.
+  while (sockets.some(isOpen) && performance.now() - startedAt < maxSlowMs) {
     await attack({ query: '{ __typename }' }, { status: 200 });
     await delay(200);
-  } while (!ended);
-  await end;
+  }
   clearInterval(dripping);
   const open = sockets.filter(isOpen).length;
   for (const socket of sockets) socket.destroy();
   note(`closed after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
   expect(open).toBe(0);
-  expect(performance.now() - startedAt).toBeLessThan(20_000);
 };
