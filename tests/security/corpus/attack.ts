@@ -93,7 +93,7 @@ export const useStack = (): void => {
     stack = await startStack();
     coldMiB = stack.memoryMiB();
     // The rule is about a gateway in use, whose caches of documents and plans are full.
-    await inParallel(5_000, async (n) => {
+    await inParallel(15_000, async (n) => {
       await send({ query: `{ warm${n}: genre(id: "none") { id } }` });
     });
     fullMiB = stack.memoryMiB();
