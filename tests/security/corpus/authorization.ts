@@ -62,11 +62,11 @@ export const registerAuthorization = (
   );
 
   test(77, 'a role or another unknown key in an input is a validation error', async ({ attack }) => {
-    const own = { login: 'eve', password: 'correct horse battery', name: 'Eve' };
+    const account = { login: 'eve', password: 'correct horse battery', name: 'Eve' };
     for (const [n, key] of ['role', 'roles', 'isAdmin', 'scope', 'id', '__proto__x'].entries()) {
       const value = key === 'roles' ? ['ADMIN'] : 'ADMIN';
       for (const [query, input] of [
-        ['mutation ($input: RegisterInput!) { register(input: $input) { me { roles } } }', own],
+        ['mutation ($input: RegisterInput!) { register(input: $input) { me { roles } } }', account],
         [
           'mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { me { roles } } }',
           { name: 'E' },
@@ -77,7 +77,7 @@ export const registerAuthorization = (
           {
             query,
             variables: { input: { ...input, [key]: value } },
-            ...(input !== own && { headers: editor }),
+            ...(input !== account && { headers: editor }),
             from: `127.0.77.${n + 3}`,
           },
           { status: 400, code: 'BAD_USER_INPUT' },
