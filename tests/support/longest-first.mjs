@@ -3,6 +3,7 @@ import Sequencer from '@jest/test-sequencer';
 /** The files that take longest, in that order: a minute or more each on two cores. */
 const longest = [
   'tests/flows/compose-smoke.test.ts',
+  'tests/security/corpus.test.ts',
   'tests/faults/ingest.test.ts',
   'tests/faults/outbox.test.ts',
   'packages/messaging/test/broker-kafka.test.ts',

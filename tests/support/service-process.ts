@@ -11,6 +11,8 @@ export interface EndedProcess {
 
 /** A running Node process. */
 export interface RunningProcess {
+  /** Its process id; undefined if it could not be started. */
+  readonly pid: number | undefined;
   readonly ended: Promise<EndedProcess>;
   readonly signal: (name: NodeJS.Signals) => void;
   /** Returns what it has written so far to standard output and standard error. */
@@ -48,6 +50,7 @@ export const runFile = (
     onOutput?.(stdout);
   });
   return {
+    pid: child.pid,
     ended: once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr })),
     signal: (name) => child.kill(name),
     written: () => ({ stdout, stderr }),
