@@ -16,7 +16,9 @@ const start = async (work: (signal: AbortSignal) => Promise<void>): Promise<Repe
 describe('repeated work', () => {
   it('is done at the start, and again as soon as it is woken up', async () => {
     let calls = 0;
-    const { wake } = await start(async () => void calls++);
+    const { wake } = await start(async () => {
+      calls++;
+    });
     await until(() => calls === 1, 'it worked', 5_000);
     wake();
     await until(() => calls === 2, 'it worked again', 5_000);
