@@ -17,6 +17,25 @@ type Pages = Awaited<ReturnType<typeof startMoviePages>>;
 describe('a filter of movies', () => {
   const found = async (filter: Record<string, unknown>) => walk({ filter, sort: 'TITLE_ASC' }, false);
 
+  it.each(Object.keys(orders) as (keyof typeof orders)[])(
+    'pages of a list with two conditions are complete in the order %s, for few and many matches',
+    async (sort) => {
+      for (const [filter, where, least] of [
+        [
+          { releaseYear: { from: 1990 }, runtimeMinutes: { from: 150 } },
+          'release_year >= 1990 AND runtime_minutes >= 150',
+          20,
+        ],
+        [{ releaseYear: { from: 1930 }, ratingCount: { from: 0 } }, 'release_year >= 1930', 1_500],
+      ] as const) {
+        const expected = await idsBy(orders[sort], where);
+        expect(expected.length).toBeGreaterThan(least);
+        for (const backward of [false, true])
+          expect(await walk({ filter, sort }, backward)).toEqual(expected);
+      }
+    },
+  );
+
   it.each([
     ['a part of the title, in capitals or not', { title: 'tHe GoD' }, `title ILIKE '%the god%'`],
     [

@@ -1,9 +1,8 @@
 import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import type { Logger } from '@cinegraph/service/logger';
-import type { Part } from '@cinegraph/service/parts';
 import type { PrismaClient } from './generated/prisma/client.js';
 import { lockMovies, moveVotesOf, type VoteMove } from './joined-movies.js';
-import { createRepeatedWork } from './repeated-work.js';
+import { createRepeatedWork, type RepeatedWork } from './repeated-work.js';
 import { markJoined } from './sql/moves.js';
 
 /** How many votes a transaction moves at most. Ratings of the two movies wait for one such transaction. */
@@ -12,9 +11,9 @@ const stepSize = 5_000;
 /**
  * Creates a part that moves the votes of joined and parted movies, one step after the other. Each step is one
  * transaction, so that after a kill at any moment the next start continues. Several replicas may do it at the
- * same time: the locks of the movies let them take turns. It looks for work each second.
+ * same time: the locks of the movies let them take turns.
  */
-export const createVoteMoving = (prisma: PrismaClient, logger: Logger): Part =>
+export const createVoteMoving = (prisma: PrismaClient, logger: Logger): RepeatedWork =>
   createRepeatedWork('moving of votes', logger, (signal) => moveAllVotes(prisma, signal));
 
 /** Moves votes until none has to move, or until `signal` is aborted. */

@@ -2,10 +2,9 @@ import { retryOnConflict } from '@cinegraph/database/retry-on-conflict';
 import type { RawTransaction } from '@cinegraph/database/transaction';
 import type { Clock } from '@cinegraph/service/clock';
 import type { Logger } from '@cinegraph/service/logger';
-import type { Part } from '@cinegraph/service/parts';
 import { Refusal } from '@cinegraph/service/refusal';
 import type { PrismaClient } from './generated/prisma/client.js';
-import { createRepeatedWork } from './repeated-work.js';
+import { createRepeatedWork, type RepeatedWork } from './repeated-work.js';
 import { deleteVotes, findVotesOfViewer } from './sql/remove-viewers.js';
 import { writeRatings } from './write-ratings.js';
 
@@ -42,7 +41,7 @@ export const noteDeletedUsers = async (
  * the account has expired. Each step is one transaction, so that after a kill the next start continues;
  * several replicas may do it at the same time.
  */
-export const createViewerRemoval = (prisma: PrismaClient, clock: Clock, logger: Logger): Part =>
+export const createViewerRemoval = (prisma: PrismaClient, clock: Clock, logger: Logger): RepeatedWork =>
   createRepeatedWork('removal of deleted users', logger, (signal) => removeViewers(prisma, clock, signal));
 
 /** Removes what is due of deleted users, until nothing is or `signal` is aborted. */

@@ -38,14 +38,16 @@ export const rating: SubgraphDefinition<Context> = {
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const loaders = createLoaders({ pool, prisma });
     const commands = createRatingCommands({ prisma, clock, logger });
+    const voteMoving = createVoteMoving(prisma, logger);
+    const viewerRemoval = createViewerRemoval(prisma, clock, logger);
     const consumerTools = broker && { subgraph: 'rating', broker, pool, logger };
     return {
       context: (viewer) => ({ viewer, prisma, loaders, commands, cursors }),
       parts: [
         { name: 'prisma', start: async () => undefined, stop: () => prisma.$disconnect() },
         ...commands.parts,
-        createVoteMoving(prisma, logger),
-        createViewerRemoval(prisma, clock, logger),
+        voteMoving,
+        viewerRemoval,
         createInboxPruning(prisma, clock, logger),
         createDeadLetterPruning(prisma, clock, logger),
       ],
@@ -55,8 +57,8 @@ export const rating: SubgraphDefinition<Context> = {
             consumerTools,
             createIngest({ clock }, readIngestSettings(variables(ingestVariables), secret)),
           ),
-          createConsumer(consumerTools, createKnownMovies({ secret })),
-          createConsumer(consumerTools, createDeletedUsers({ clock, secret })),
+          createConsumer(consumerTools, createKnownMovies({ secret, committed: voteMoving.wake })),
+          createConsumer(consumerTools, createDeletedUsers({ clock, secret, committed: viewerRemoval.wake })),
         ],
       }),
     };

@@ -7,28 +7,45 @@ import { systemClock } from '@cinegraph/service/clock';
 import { importInto } from '@cinegraph/subgraph/import/run-import';
 import { openDeliveries, type Deliveries } from '@cinegraph/testing/deliveries';
 import { testSubgraphKey } from '@cinegraph/testing/subgraph';
+import { silentLogger } from '@cinegraph/testing/silent-logger';
 import { until } from '@cinegraph/testing/until';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PrismaPg } from '@prisma/adapter-pg';
 import { createKnownMovies } from '../src/consumers/known-movies.js';
 import { createIngest } from '../src/consumers/ratings-topic.js';
+import { PrismaClient } from '../src/generated/prisma/client.js';
 import { eventFile } from '../src/import/event-file.js';
+import { createVoteMoving } from '../src/move-votes.js';
+import type { RepeatedWork } from '../src/repeated-work.js';
 import { put, ratingsIn, useImportWorld } from './import-world.js';
 import { externalEvent, signed, testLog } from './messages.js';
 import { ratingWorld, retract, submit } from './world.js';
 
 const importWorld = useImportWorld();
 let replica: Awaited<ReturnType<typeof ratingWorld>>;
+/** What moves votes in two replicas. The consumer of the test wakes up both. */
+let moving: readonly RepeatedWork[];
+let prisma: PrismaClient;
 let known: Deliveries;
 let ingest: Deliveries;
 beforeAll(async () => {
-  replica = await ratingWorld({ databaseUrl: importWorld().world.subgraph.databaseUrl });
+  const { pool, databaseUrl } = importWorld().world.subgraph;
+  replica = await ratingWorld({ databaseUrl });
+  prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  moving = [createVoteMoving(prisma, silentLogger), createVoteMoving(prisma, silentLogger)];
+  await Promise.all(moving.map((part) => part.start()));
 });
-afterAll(() => replica.subgraph.stop());
+afterAll(async () => {
+  await Promise.all(moving.map((part) => part.stop()));
+  await prisma.$disconnect();
+  await replica.subgraph.stop();
+});
 beforeEach(async () => {
   const { world } = importWorld();
   await world.clear(['vote_move', 'superseded_rating', 'messaging.inbox', 'messaging.outbox']);
+  const committed = () => moving.forEach(({ wake }) => wake());
   const tools = { subgraph: 'rating', pool: world.subgraph.pool };
-  known = await openDeliveries(tools, createKnownMovies({ secret: testSubgraphKey }));
+  known = await openDeliveries(tools, createKnownMovies({ secret: testSubgraphKey, committed }));
   const settings = { secret: testSubgraphKey, scale: 10, idPrefix: '' } as const;
   ingest = await openDeliveries(tools, createIngest({ clock: systemClock }, settings));
 });

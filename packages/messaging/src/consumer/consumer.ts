@@ -37,6 +37,8 @@ export interface ConsumerDefinition<Event> {
    * letter. If it rejects, the whole batch is rolled back.
    */
   handle(tx: RawTransaction, events: readonly Event[]): Promise<readonly (Refusal | null)[] | undefined>;
+  /** Called after a transaction with new events was committed, and not if the process ends in between. */
+  readonly committed?: () => void;
 }
 
 /** What happened to messages. */
@@ -166,6 +168,7 @@ const consumeEntries = async <Event>(
     total.handled += tally.handled;
     total.duplicates += tally.duplicates;
     total.dead += tally.dead;
+    if (tally.handled > 0) definition.committed?.();
     warnOfDead(logger, refused);
   } catch (error) {
     if (!isCausedByEntries(error, entries)) throw error;

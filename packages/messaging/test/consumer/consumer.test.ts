@@ -113,6 +113,34 @@ describe('a consumer', () => {
       expect([await effects(), await letters()]).toEqual([['a', 'b', 'c'], []]);
     }));
 
+  it('`committed` is called when events were committed, and not for duplicates or after a rollback', async () => {
+    const seen: (readonly string[])[] = [];
+    let broken = true;
+    let reading = Promise.resolve();
+    const read = async () => void seen.push(await effects());
+    await consuming(
+      {
+        ...words,
+        handle: async (tx, events) => {
+          const outcomes = await words.handle(tx, events);
+          if (broken) await tx.$executeRawUnsafe(`DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$`);
+          return outcomes;
+        },
+        committed: () => void (reading = reading.then(read)),
+      },
+      async (deliver) => {
+        const batch = [message('a'), message('b')];
+        await expect(deliver(batch)).rejects.toThrow();
+        broken = false;
+        await deliver(batch);
+        await deliver(batch);
+        await deliver([message('bad: word')]);
+        await reading;
+        expect(seen).toEqual([['a', 'b']]);
+      },
+    );
+  });
+
   it('a batch that lost a deadlock runs again', async () => {
     let conflicts = 2;
     await consuming(

@@ -67,15 +67,40 @@ export const findMovieList = async (
   sort: MovieSort,
   page: Page,
 ): Promise<readonly ListedMovie[]> => {
-  const { columns, from, beyond, orderBy } = listSql(sort, page);
+  const parts = listSql(sort, page);
   const matching = conditions(filter);
-  const { text, values } = Prisma.sql`
-    SELECT ${columns} FROM ${from}
-    WHERE ${Prisma.join(matching, ' AND ')} ${beyond} ORDER BY ${orderBy} LIMIT ${page.size + 1}`;
+  const matches = Prisma.sql`${Prisma.join(matching, ' AND ')} ${parts.beyond}`;
+  const { text, values } =
+    Object.values(filter).filter((value) => value != null).length > 1
+      ? listOfFewOrMany(parts, matches, page.size + 1)
+      : Prisma.sql`
+        SELECT ${parts.columns} FROM ${parts.from}
+        WHERE ${matches} ORDER BY ${parts.orderBy} LIMIT ${page.size + 1}`;
   const name = `movies_${sort}${page.backward ? '_backward' : ''}${page.cursor ? '_beyond' : ''}`;
   const isUnfiltered = matching.length === 1;
   const { rows } = await pool.query<ListedRow>({ text, values, ...(isUnfiltered && { name }) });
   return rows.map(toListedMovie);
+};
+
+/** Up to how many matches are all read and sorted. */
+const fewMatches = 1_000;
+
+/**
+ * Returns the statement of a list with several conditions. PostgreSQL takes them as independent, and would
+ * read the index of the order to its end if no movie satisfies all. So a few matches are read first, in any
+ * order, and sorted. The index is only read if there are more.
+ */
+const listOfFewOrMany = (parts: ReturnType<typeof listSql>, matches: Prisma.Sql, limit: number) => {
+  const { columns, by, from, orderBy, direction } = parts;
+  return Prisma.sql`
+    WITH few AS MATERIALIZED (
+      SELECT ${columns}, ${by} AS "by" FROM ${from} WHERE ${matches} LIMIT ${fewMatches + 1}
+    ), size AS MATERIALIZED (SELECT count(*) FROM few)
+    (SELECT * FROM few WHERE (SELECT count FROM size) <= ${fewMatches}
+      ORDER BY "by" ${direction}, id COLLATE "C" ${direction} LIMIT ${limit})
+    UNION ALL
+    (SELECT ${columns}, ${by} FROM ${from} WHERE (SELECT count FROM size) > ${fewMatches} AND ${matches}
+      ORDER BY ${orderBy} LIMIT ${limit})`;
 };
 
 /** A page of one genre's movies, forward. */
@@ -144,7 +169,9 @@ const listSql = (sort: MovieSort, page: Page) => {
       ? Prisma.sql`AND (${Prisma.raw(`${by}, ${id}`)}) ${Prisma.raw(down ? '<' : '>')}
         (${String(page.cursor[0])}::text::${Prisma.raw(type)}, ${String(page.cursor[1])}::text)`
       : Prisma.empty,
+    by: Prisma.raw(by),
     orderBy: Prisma.raw(`${by} ${direction}, ${id} ${direction}`),
+    direction: Prisma.raw(direction),
   };
 };
 

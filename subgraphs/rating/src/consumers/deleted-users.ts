@@ -13,10 +13,13 @@ import { noteDeletedUsers } from '../remove-viewers.js';
 export const createDeletedUsers = ({
   clock,
   secret,
+  committed,
 }: {
   readonly clock: Clock;
   /** The secret of the graph. Without it (never in production) signatures are not checked. */
   readonly secret: string | undefined;
+  /** Called when votes may have to be removed. */
+  readonly committed?: () => void;
 }): ConsumerDefinition<string> => {
   const read = createEventReader({ secret, owner: 'users', definitions: [userDeleted] });
   return {
@@ -34,5 +37,6 @@ export const createDeletedUsers = ({
       await noteDeletedUsers(tx, userIds, clock.now());
       return undefined;
     },
+    ...(committed && { committed }),
   };
 };

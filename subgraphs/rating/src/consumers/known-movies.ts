@@ -13,9 +13,12 @@ import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
  */
 export const createKnownMovies = ({
   secret,
+  committed,
 }: {
   /** The secret of the graph. Without it (never in production) signatures are not checked. */
   readonly secret: string | undefined;
+  /** Called when votes may have to move. */
+  readonly committed?: () => void;
 }): ConsumerDefinition<KnownMovie> => {
   const read = createEventReader({
     secret,
@@ -45,5 +48,6 @@ export const createKnownMovies = ({
       await writeKnownMovies(tx, events);
       return undefined;
     },
+    ...(committed && { committed }),
   };
 };
