@@ -1,4 +1,4 @@
-// Hive Gateway, with its planner in JavaScript and as its documentation embeds it, for `npm run bench -- gateway`.
+// Hive Gateway for `npm run bench -- gateway`: its planner in JavaScript, embedded as its documentation says.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
