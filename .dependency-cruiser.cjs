@@ -179,7 +179,8 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules/' },
-    exclude: { path: '/dist/' },
+    // The rivals of the benchmark have a manifest and a lock file of their own.
+    exclude: { path: '/dist/|^tests/bench/gateway/rivals/' },
     tsPreCompilationDeps: true,
     combinedDependencies: true,
     tsConfig: { fileName: 'tsconfig.tests.json' },
