@@ -12,7 +12,11 @@ const schemaOf = (subgraph: string): string =>
 
 describe.each([
   ['a supergraph with every directive of federation', everyDirective, everyDirectiveRules],
-  ['the movie graph', { metadata: schemaOf('metadata'), rating: schemaOf('rating') }, {}],
+  [
+    'the movie graph',
+    { metadata: schemaOf('metadata'), rating: schemaOf('rating'), users: schemaOf('users') },
+    {},
+  ],
 ] as const)('%s', (name, sdls, rules) => {
   let compared: Compared;
   beforeAll(async () => {

@@ -108,6 +108,25 @@ describe('an entity that stands at several places of an operation', () => {
     });
   });
 
+  it('may stand below itself', async () => {
+    const { data, errors } = await supergraph.ask(
+      '{ me { books { author { favourite { favourite { favourite { name books { price author { name } } } } } } } } }',
+    );
+    expect(errors).toBeUndefined();
+    const ann = { name: 'Ann', books: [{ price: 1, author: { name: 'Ann' } }] };
+    expect(data).toEqual({
+      me: { books: [{ author: { favourite: { favourite: { favourite: ann } } } }] },
+    });
+    const { data: nested } = await supergraph.ask(
+      '{ books { editor { books { price editor { books { editor { name } } } } } } }',
+    );
+    expect(nested).toEqual({
+      books: ['Ann', 'Bob', 'Cid'].map((name, index) => ({
+        editor: { books: [{ price: index + 1, editor: { books: [{ editor: { name } }] } }] },
+      })),
+    });
+  });
+
   it('has at each place the fields that were asked for there', async () => {
     const { text } = await supergraph.ask(
       '{ people { id name email books { author { name ... on Person { id } } } } books { author { name } } }',

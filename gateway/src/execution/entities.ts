@@ -5,7 +5,7 @@ import { ask, report, setNull, variablesOf, type Execution } from './execution.j
 import type { Faults, PathStep } from './faults.js';
 import { reportErrors } from './fetch-errors.js';
 import { knownEntitiesOf, rememberProvided, type KnownEntities } from './known-entities.js';
-import { isObject, mergeFetched, type FetchedField } from './merge.js';
+import { copyFetched, isObject, mergeFetched, type FetchedField } from './merge.js';
 import type { Representation } from './representations.js';
 import { applyRewrites } from './rewrites.js';
 import { visitTargets, type VisitTarget } from './targets.js';
@@ -157,7 +157,7 @@ const fetchUnknown = async (
   for (const entity of entities) {
     const found = known.found.get(entity.text);
     const flight = known.asked.get(entity.text);
-    if (found !== undefined) mergeEntity(fetch, entity, found);
+    if (found !== undefined) mergeEntity(fetch, entity, copyOfKnown(found, fetch));
     else if (flight) {
       awaited.push(entity);
       flights.add(flight);
@@ -177,11 +177,19 @@ const fetchUnknown = async (
   await Promise.all(flights);
   const failed = awaited.filter((entity) => {
     const found = known.found.get(entity.text);
-    if (found !== undefined) mergeEntity(fetch, entity, found);
+    if (found !== undefined) mergeEntity(fetch, entity, copyOfKnown(found, fetch));
     return found === undefined;
   });
   if (failed.length > 0) await fetchAll(fetch, failed, { objects: 0, known: 0 }, known);
 };
+
+/**
+ * Returns a copy of what the fetch asks for of a known entity. The objects below it belong to another position
+ * of the response: what is fetched for them there is not asked for here, and a person among the friends of
+ * their friends would make a circle.
+ */
+const copyOfKnown = (found: JsonObject | null, { step }: EntityFetch): JsonObject | null =>
+  found && (copyFetched(found, step.fields) as JsonObject);
 
 /** Fetches the entities, merges them, and remembers them if the subgraph returned no error. */
 const fetchAll = async (
@@ -222,9 +230,7 @@ const mergeEntity = (
     if (!entity) setNull(object, step.fields);
     else mergeFetched(object, index === 0 || shares ? entity : copyOf(entity), step.fields, types);
   }
-  if (entity && shares && (objects.length > 1 || step.group !== undefined)) {
-    addShared(execution, entity, step.fields);
-  }
+  if (entity && shares && objects.length > 1) addShared(execution, entity, step.fields);
 };
 
 /** Remembers the objects and lists of an entity that stand in the merged data more than once. */

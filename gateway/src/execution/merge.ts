@@ -101,6 +101,18 @@ const mergeValue = (
   } else if (isObject(known) && isObject(value)) mergeFetched(known, value, fields, types);
 };
 
+/** Returns a copy of those parts of a value that a fetch asked for. `fields` is undefined for a leaf. */
+export const copyFetched = (value: unknown, fields: readonly FetchedField[] | undefined): unknown => {
+  if (!fields) return value;
+  if (isList(value)) return value.map((item) => copyFetched(item, fields));
+  if (!isObject(value)) return value;
+  const copy: JsonObject = {};
+  for (const { name, fields: below } of fields) {
+    if (value[name] !== undefined) copy[name] = copyFetched(value[name], below);
+  }
+  return copy;
+};
+
 const isList = (value: unknown): value is unknown[] => Array.isArray(value);
 
 /** Returns true for a JSON object. */

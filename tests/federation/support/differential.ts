@@ -11,6 +11,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { seededRandom } from '@cinegraph/testing/seed';
+import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
 import { generateOperation } from './generator.js';
 import { printOperation, shrink, type GeneratedOperation } from './shrink.js';
 import { composeSubgraphs, linked, startSupergraph, type Answer, type Supergraph } from './supergraph.js';
@@ -58,6 +59,9 @@ export const startWorld = async (
         },
       ]),
     ),
+    { JWT_ISSUERS: testIssuer },
+    // Somebody who may do everything: the monolith protects nothing.
+    bearerOf('editor', { scopes: ['catalogue:write'] }),
   );
   return { supergraph, world };
 };

@@ -81,10 +81,14 @@ export const composeSubgraphs = (
 /** Returns the SDL with the link to federation, if it has none. */
 export const linked = (sdl: string): string => (sdl.includes('@link') ? sdl : federation + sdl);
 
-/** Starts each subgraph on a free port, composes them as `npm run compose` does, and starts the gateway. */
+/**
+ * Starts each subgraph on a free port, composes them as `npm run compose` does, and starts the gateway. Each
+ * operation is sent with the headers.
+ */
 export const startSupergraph = async (
   definitions: Readonly<Record<string, TestedSubgraph>>,
   env: Readonly<Record<string, string>> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Supergraph> => {
   const subgraphs: Record<string, StubSubgraph> = {};
   for (const [name, { sdl, resolvers = {}, answer }] of Object.entries(definitions)) {
@@ -102,7 +106,7 @@ export const startSupergraph = async (
   const send = async (body: string): Promise<Answer> => {
     const response = await fetch(`${gateway.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       body,
     });
     const text = await response.text();
