@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { Kind, print } from 'graphql';
 import { firstLoss, withDefers } from './support/deferred.js';
-import { startWorld } from './support/differential.js';
+import { editor, startWorld } from './support/differential.js';
 import { everyDirective, everyDirectiveRules } from './support/every-directive.js';
 import { generateOperation } from './support/generator.js';
 import { formats, merged, stream } from './support/parts.js';
@@ -18,7 +18,11 @@ const schemaOf = (subgraph: string): string =>
 
 describe.each([
   ['a supergraph with every directive of federation', everyDirective, everyDirectiveRules],
-  ['the movie graph', { metadata: schemaOf('metadata'), rating: schemaOf('rating') }, {}],
+  [
+    'the movie graph',
+    { metadata: schemaOf('metadata'), rating: schemaOf('rating'), users: schemaOf('users') },
+    {},
+  ],
 ] as const)('@defer on %s', (name, sdls, rules) => {
   let supergraph: Supergraph;
   beforeAll(async () => {
@@ -40,7 +44,9 @@ describe.each([
       const plain = await supergraph.ask(print(document), variables);
       if (plain.status !== 200) continue;
       const query = print(withDefers(document, random));
-      const response = await stream(supergraph.url, query, { format: random.pick(formats), variables });
+      const response = await stream(supergraph.url, query, {
+        ...{ format: random.pick(formats), variables, headers: editor },
+      });
       const payloads = await response.rest();
       const { data, errors } = merged(payloads);
       compared += 1;

@@ -35,6 +35,9 @@ export interface Compared {
   stop(): Promise<void>;
 }
 
+/** The headers of somebody who may do everything: the monolith protects nothing. */
+export const editor = bearerOf('editor', { scopes: ['catalogue:write'] });
+
 /**
  * Starts subgraphs with these SDLs over one world. Each subgraph also sends, in every object, fields that the
  * gateway did not ask for.
@@ -60,8 +63,7 @@ export const startWorld = async (
       ]),
     ),
     { JWT_ISSUERS: testIssuer },
-    // Somebody who may do everything: the monolith protects nothing.
-    bearerOf('editor', { scopes: ['catalogue:write'] }),
+    editor,
   );
   return { supergraph, world };
 };
