@@ -184,9 +184,9 @@ const fetchUnknown = async (
 };
 
 /**
- * Returns a copy of what the fetch asks for of a known entity. The objects below it belong to another position
- * of the response, and other fetches are for that position only. Without a copy, an entity that stands below
- * itself would be a circle.
+ * Returns a copy of what the fetch asks for of a known entity. The objects below it belong to another
+ * position of the response, and other fetches are for that position only. Without a copy, an entity that
+ * stands below itself would be a circle.
  */
 const copyOfKnown = (found: JsonObject | null, { step }: EntityFetch): JsonObject | null =>
   found && (copyFetched(found, step.fields) as JsonObject);
