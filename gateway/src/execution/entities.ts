@@ -73,7 +73,7 @@ const fetchAt = async (fetch: EntityFetch, search: (visit: VisitTarget) => void)
   const { step, execution } = fetch;
   const { entities, objects } = requestedEntities(fetch, search);
   if (entities.length === 0) return;
-  const known = knownEntitiesOf(step, execution);
+  const known = knownEntitiesOf(step.group, execution);
   if (known) await fetchUnknown(fetch, entities, objects, known);
   else await fetchAll(fetch, entities, { objects, known: 0 });
 };

@@ -1,5 +1,6 @@
 import {
   getNamedType,
+  isCompositeType,
   isObjectType,
   Kind,
   print,
@@ -42,15 +43,15 @@ export interface CompiledFetch {
 }
 
 /**
- * Finds out which fetches of a plan ask a subgraph for the same fields of the same entities, and notes it in
- * their steps: `group` is equal for fetches that can share entities, and `provides` are the objects that have
- * the fields of a group. A fetch with rewrites or with nested required fields has no group.
+ * Finds out which fetches of a query's plan ask a subgraph for the same fields of the same entities, and
+ * notes it in their steps: `group` is equal for fetches that can share entities, and `provides` are the
+ * objects that have the fields of a group. A fetch with rewrites or with nested required fields has no
+ * group.
  */
 export const findSharedEntities = (fetches: readonly CompiledFetch[], schema: GraphQLSchema): void => {
   const groups = new Map<string, CompiledFetch[]>();
   for (const fetch of fetches) {
-    const { representation, subgraph, outputRewrites, operation } = fetch.step;
-    if (operation === 'mutation') return;
+    const { representation, subgraph, outputRewrites } = fetch.step;
     if (representation?.memberCount === undefined || outputRewrites) continue;
     const key = `${subgraph}\n${fetch.text}`;
     groups.set(key, [...(groups.get(key) ?? []), fetch]);
@@ -122,7 +123,7 @@ const eachObjectSelection = (
   visit: (type: GraphQLNamedType, path: readonly string[], fields: readonly FieldNode[]) => void,
 ): void => {
   const search = (type: GraphQLNamedType | undefined, path: readonly string[], set: SelectionSetNode) => {
-    if (!type || !('getFields' in type || 'getTypes' in type)) return;
+    if (!isCompositeType(type)) return;
     const fields: FieldNode[] = [];
     for (const selection of set.selections) {
       if (selection.kind === Kind.FIELD) fields.push(selection);
@@ -133,7 +134,7 @@ const eachObjectSelection = (
     }
     if (isObjectType(type)) visit(type, path, fields);
     for (const field of fields) {
-      const definition = 'getFields' in type && fieldOf(type as never, field.name.value);
+      const definition = fieldOf(type, field.name.value);
       if (!definition || !field.selectionSet) continue;
       search(getNamedType(definition.type), [...path, responseNameOf(field)], field.selectionSet);
     }
@@ -156,8 +157,11 @@ const operationOf = ({ definitions }: DocumentNode) =>
 
 const responseNameOf = (field: FieldNode): string => (field.alias ?? field.name).value;
 
-/** Returns what is known of the entities that a step asks for; undefined if no other step shares them. */
-export const knownEntitiesOf = ({ group }: FetchStep, execution: Execution): KnownEntities | undefined => {
+/** Returns what is known of the entities of a group; undefined for a fetch that has none. */
+export const knownEntitiesOf = (
+  group: number | undefined,
+  execution: Execution,
+): KnownEntities | undefined => {
   if (group === undefined || !execution.shares) return undefined;
   const groups = (execution.known ??= new Map<number, KnownEntities>());
   let known = groups.get(group);
@@ -171,7 +175,7 @@ export const knownEntitiesOf = ({ group }: FetchStep, execution: Execution): Kno
 /** Remembers the entities in an object of a fetch that other fetches would ask the same subgraph for. */
 export const rememberProvided = ({ provides }: FetchStep, object: JsonObject, execution: Execution): void => {
   for (const { group, path, write, names } of provides) {
-    const known = knownEntitiesOf({ group } as FetchStep, execution);
+    const known = knownEntitiesOf(group, execution);
     if (known) remember(object, path, 0, { write, names, known });
   }
 };

@@ -16,7 +16,7 @@ export const anyOf = (value: unknown): AnyOf | undefined => {
   return names.length === 0 ? [[]] : simplified(names);
 };
 
-/** Returns what is held by whoever holds one list of each. */
+/** Returns what a viewer holds who has one list of each. */
 export const conjunction = (all: readonly AnyOf[]): AnyOf =>
   all.reduce<AnyOf>((left, right) => {
     const both = simplified(left.flatMap((one) => right.map((other) => [...one, ...other])));
@@ -27,7 +27,7 @@ export const conjunction = (all: readonly AnyOf[]): AnyOf =>
 
 const always: AnyOf = [[]];
 
-/** Returns true if whoever holds a list of `left` holds a list of `right`. */
+/** Returns true if a viewer who holds a list of `left` always holds a list of `right`. */
 export const implies = (left: AnyOf, right: AnyOf): boolean =>
   left.every((one) => right.some((other) => other.every((name) => one.includes(name))));
 
