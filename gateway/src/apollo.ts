@@ -13,6 +13,7 @@ import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import type { Explanation } from './execution/executor.js';
+import type { JsonText } from './execution/json-output.js';
 import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { deferRules } from './request/defer-rules.js';
@@ -99,10 +100,10 @@ type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['loa
 type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
 
 /** The `data` of a response, which is JSON text already, and further members of the response. */
-class JsonText {
-  readonly text: string;
+class WrittenData {
+  readonly text: JsonText;
   readonly members: string;
-  constructor(text: string, members: string) {
+  constructor(text: JsonText, members: string) {
     this.text = text;
     this.members = members;
   }
@@ -144,11 +145,12 @@ const executeCurrent =
       context.sendParts((first) => writeParts(first, stream));
       policy.restrict({ maxAge: 0 });
     }
-    const text = new JsonText(data, stream ? firstMembers(stream) : '') as unknown as Record<string, unknown>;
+    const members = stream ? firstMembers(stream) : '';
+    const written = new WrittenData(data, members) as unknown as Record<string, unknown>;
     const isWhole = headers?.has(explainHeader) === true;
     const counted = { ...request, variables: request.request.variables ?? {} };
     return {
-      data: text,
+      data: written,
       ...(errors.length > 0 && { errors }),
       ...(explanation && {
         extensions: {
@@ -160,9 +162,9 @@ const executeCurrent =
   };
 
 /** Returns the cost of an operation before its execution, and by the lengths of the lists in its data. */
-const costsOf = (counted: CountedOperation, data: string, ofField: CostOfField, costOf: CostMeter) => ({
+const costsOf = (counted: CountedOperation, data: JsonText, ofField: CostOfField, costOf: CostMeter) => ({
   estimated: costOf(counted, ofField).cost,
-  actual: actualCost(counted, JSON.parse(data), ofField),
+  actual: actualCost(counted, JSON.parse(data.toString()), ofField),
 });
 
 /** Asks for `extensions.explain`: the plan, and what each fetch did, and for `extensions.cost`. */
@@ -174,13 +176,19 @@ const sandboxPlanHeader = 'apollo-query-plan-experimental';
 const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string, unknown> =>
   isWhole ? { explain: explanation } : { __queryPlanExperimental: explanation.plan };
 
-/** Writes a response as JSON. */
+/**
+ * Writes a response as JSON. Apollo Server passes the body on as it is, apart from its length in bytes, so that
+ * it may be bytes.
+ */
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
-  if (!((data as unknown) instanceof JsonText)) return JSON.stringify({ errors, data, extensions });
-  const { text, members } = data as unknown as JsonText;
-  const parts = errors ? [`"errors":${JSON.stringify(errors)}`] : [];
-  parts.push(`"data":${text}`);
-  if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`);
-  if (members !== '') parts.push(members);
-  return `{${parts.join(',')}}`;
+  if (!((data as unknown) instanceof WrittenData)) return JSON.stringify({ errors, data, extensions });
+  const { text, members } = data as unknown as WrittenData;
+  const before = errors ? `{"errors":${JSON.stringify(errors)},"data":` : '{"data":';
+  const after = [...(extensions ? [`"extensions":${JSON.stringify(extensions)}`] : []), members];
+  const end = `${after
+    .filter((member) => member !== '')
+    .map((member) => `,${member}`)
+    .join('')}}`;
+  if (typeof text === 'string') return `${before}${text}${end}`;
+  return Buffer.concat([Buffer.from(before), text, Buffer.from(end)]) as unknown as string;
 };

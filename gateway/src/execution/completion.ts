@@ -8,7 +8,8 @@ import {
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
 import type { Faults, PathStep, ResponseError } from './faults.js';
-import { leafText } from './leaves.js';
+import type { JsonOutput } from './json-output.js';
+import { leafWriter } from './leaves.js';
 import { forgetBelow, type PendingFragment } from './pending.js';
 
 /** What the projection of one response knows and collects. */
@@ -19,8 +20,10 @@ export interface Projection {
   readonly introspected: Readonly<Record<string, string>>;
   /** The objects and lists that stand in the merged data more than once. */
   readonly shared: ReadonlySet<object> | undefined;
-  /** What was written of them, by writer. */
-  readonly texts: Map<Write, Map<object, string>>;
+  /** Where they were written, by writer. */
+  readonly written: Map<Write, Map<object, Range>>;
+  /** Where the values are written. */
+  readonly output: JsonOutput;
   readonly errors: ResponseError[];
   /** The error of a field that the viewer may not see, without its path. */
   readonly refusal: ResponseError;
@@ -30,9 +33,16 @@ export interface Projection {
   readonly pending: PendingFragment[];
 }
 
+/** A part of what was written, by its first byte and the one after its last. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
- * Writes one value, which is `container[key]` in the merged data. Returns undefined for a null that the
- * schema does not accept; the error is reported then, and the parent becomes null.
+ * Writes one value, which is `container[key]` in the merged data. Returns false for a null that the schema
+ * does not accept: the error is reported then, and the parent becomes null, which removes what was written of
+ * it.
  */
 export type Write = (
   value: unknown,
@@ -40,7 +50,7 @@ export type Write = (
   key: PathStep,
   projection: Projection,
   depth: number,
-) => string | undefined;
+) => boolean;
 
 /** How values of one field's type are written. */
 export interface Writer {
@@ -65,11 +75,13 @@ export const compileCompletion = (
     : compileNamed(nullable);
   const write: Write = (value, container, key, projection, depth) => {
     if (value !== null && value !== undefined) {
-      const text =
+      const start = projection.output.length;
+      const isWritten =
         typeof value === 'object' && projection.shared?.has(value) === true
           ? writeShared(writeValue, value, container, key, projection, depth)
           : writeValue(value, container, key, projection, depth);
-      return text === undefined && !isNonNull ? 'null' : text;
+      if (isWritten || isNonNull) return isWritten;
+      return writeNullAt(start, projection);
     }
     // The rest is about a null: why it is there, and whether the schema accepts it.
     const faults = projection.faults?.at(container, key) ?? [];
@@ -80,32 +92,45 @@ export const compileCompletion = (
     if (faults.length === 0 && (isNonNull || value === undefined)) {
       projection.errors.push(invalidValue(here, `null for ${coordinate}`));
     }
-    return isNonNull ? undefined : 'null';
+    return !isNonNull && writeNullAt(projection.output.length, projection);
   };
   return { write, clientPath };
+};
+
+/** Writes null instead of what was written after `start`. */
+const writeNullAt = (start: number, { output, written }: Projection): true => {
+  if (output.length > start) {
+    output.cut(start);
+    // Some of it may be what would be repeated.
+    written.clear();
+  }
+  output.write('null');
+  return true;
 };
 
 const compileList = ({ write: writeItem, clientPath }: Writer): Writer => ({
   write: (value, _container, _key, projection, depth) => {
     if (!Array.isArray(value)) return reportInvalid(projection, depth, 'no list');
-    let text = '[';
+    const { output } = projection;
+    output.write('[');
     for (let index = 0; index < value.length; index += 1) {
       projection.path[depth + 1] = index;
-      const item = writeItem(value[index], value, index, projection, depth + 1);
-      if (item === undefined) return forgetBelow(projection, depth);
-      text += index === 0 ? item : `,${item}`;
+      if (index > 0) output.write(',');
+      if (!writeItem(value[index], value, index, projection, depth + 1))
+        return forgetBelow(projection, depth);
     }
-    return `${text}]`;
+    output.write(']');
+    return true;
   },
   clientPath: ([index, ...rest]) => (index === undefined ? [] : [index, ...clientPath(rest)]),
 });
 
 /** Compiles how values of a scalar or an enum are written. */
 export const compileLeaf = (type: GraphQLLeafType): Writer => {
-  const toText = leafText(type);
+  const writeLeaf = leafWriter(type);
   return writerOfLeaf(
     (value, _container, _key, projection, depth) =>
-      toText(value) ?? reportInvalid(projection, depth, `no value of ${type.name}`),
+      writeLeaf(value, projection.output) || reportInvalid(projection, depth, `no value of ${type.name}`),
   );
 };
 
@@ -113,7 +138,8 @@ export const compileLeaf = (type: GraphQLLeafType): Writer => {
 export const compileRefused = (isNonNull: boolean): Writer =>
   writerOfLeaf((_value, _container, _key, projection, depth) => {
     reportRefused(projection, depth);
-    return isNonNull ? undefined : 'null';
+    if (!isNonNull) projection.output.write('null');
+    return !isNonNull;
   });
 
 /** Returns the writer of a value without fields. */
@@ -123,16 +149,20 @@ export const writerOfLeaf = (write: Write): Writer => ({ write, clientPath: (pat
 const writeShared = (
   write: Write,
   ...[value, container, key, projection, depth]: [object, object, PathStep, Projection, number]
-): string | undefined => {
-  const texts = projection.texts.get(write) ?? new Map<object, string>();
-  const known = texts.get(value);
-  if (known !== undefined) return known;
-  const before = projection.errors.length;
-  const text = write(value, container, key, projection, depth);
+): boolean => {
+  const { output, errors } = projection;
+  const known = projection.written.get(write)?.get(value);
+  if (known) {
+    output.repeat(known.start, known.end);
+    return true;
+  }
+  const [start, errorsBefore] = [output.length, errors.length];
+  if (!write(value, container, key, projection, depth)) return false;
   // The errors of a value have its path, so that it is written again at the next one.
-  if (text === undefined || projection.errors.length > before) return text;
-  projection.texts.set(write, texts.set(value, text));
-  return text;
+  if (errors.length > errorsBefore) return true;
+  const ranges = projection.written.get(write) ?? new Map<object, Range>();
+  projection.written.set(write, ranges.set(value, { start, end: output.length }));
+  return true;
 };
 
 const invalidValue = (path: readonly PathStep[], what: string): ResponseError => ({
@@ -144,13 +174,13 @@ const invalidValue = (path: readonly PathStep[], what: string): ResponseError =>
 });
 
 /** Reports a value that does not fit its type, and becomes null. */
-export const reportInvalid = (projection: Projection, depth: number, what: string): string | undefined => {
+export const reportInvalid = (projection: Projection, depth: number, what: string): false => {
   projection.errors.push(invalidValue(projection.path.slice(0, depth + 1), what));
-  return undefined;
+  return false;
 };
 
 /** Reports what the viewer may not see, and becomes null. */
-export const reportRefused = (projection: Projection, depth: number): string | undefined => {
+export const reportRefused = (projection: Projection, depth: number): false => {
   projection.errors.push({ ...projection.refusal, path: projection.path.slice(0, depth + 1) });
-  return undefined;
+  return false;
 };

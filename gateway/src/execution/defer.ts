@@ -17,6 +17,7 @@ import {
 import { gatewayCode } from '../errors.js';
 import type { DeferredStep, Step } from './compile.js';
 import type { PathStep } from './faults.js';
+import type { JsonText } from './json-output.js';
 import { isIncluded, type ClientOperation, type Conditions } from './normalise.js';
 import type { PendingFragment } from './pending.js';
 import type { TypeConditions } from './type-conditions.js';
@@ -34,7 +35,7 @@ export interface Part {
 export interface WrittenPart {
   readonly part: Part;
   /** Undefined if a null, which the schema does not accept, removed the whole part. */
-  readonly data: string | undefined;
+  readonly data: JsonText | undefined;
   readonly errors: readonly GraphQLError[];
 }
 

@@ -19,6 +19,7 @@ import { executeStep } from './execute.js';
 import type { Execution, FetchReport } from './execution.js';
 import { toGraphQLError, type PathStep } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
+import { JsonOutput, type JsonText } from './json-output.js';
 import {
   conditionsOf,
   normalise,
@@ -56,8 +57,8 @@ export interface Explanation {
 
 /** The result of an operation. */
 export interface OperationResult {
-  /** The JSON text of the client's `data`. */
-  readonly data: string;
+  /** The client's `data`. */
+  readonly data: JsonText;
   readonly errors: readonly GraphQLError[];
   /** The strictest cache hint of all fetches; undefined without a fetch. */
   readonly cacheHint: CacheHint | undefined;
@@ -224,7 +225,8 @@ export const createExecutor = (options: {
       : undefined;
     const texts = textsOf(introspected?.data);
     const projection = createProjection(execution, texts, []);
-    const data = project(execution.data, projection);
+    project(execution.data, projection);
+    const data = projection.output.take();
     const reported = errorsOf(projection, logger);
     return {
       data,
@@ -259,25 +261,33 @@ const startDeferredOf = ({ plan, deferred, labels }: CompiledOperation, executio
       executed: (fragment) => executed(labels.get(fragment) ?? []),
       write: ({ path, write }) => {
         const projection = createProjection(execution, introspected, path);
-        const data = write(projection);
+        const isWritten = write(projection);
+        const data = isWritten ? projection.output.take() : undefined;
         return { data, errors: errorsOf(projection, logger), nested: projection.pending };
       },
     });
   };
 };
 
+/** One for all: a response is written in one go, without a pause for another one. */
+const output = new JsonOutput();
+
 const createProjection = (
   { context, faults, shared }: Execution,
   introspected: Projection['introspected'],
   path: readonly PathStep[],
-): Projection => ({
-  ...{ faults, introspected, shared },
-  texts: new Map(),
-  errors: [],
-  refusal: refusalFor(context),
-  path: [...path],
-  pending: [],
-});
+): Projection => {
+  // What a null removed may stand there still.
+  output.cut(0);
+  return {
+    ...{ faults, introspected, shared, output },
+    written: new Map(),
+    errors: [],
+    refusal: refusalFor(context),
+    path: [...path],
+    pending: [],
+  };
+};
 
 /** Returns the errors of what was written; those that belong to no value are returned once in a request. */
 const errorsOf = ({ errors, faults }: Projection, logger: Logger): GraphQLError[] => {

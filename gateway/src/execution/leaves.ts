@@ -1,44 +1,59 @@
 import { isEnumType, type GraphQLLeafType } from 'graphql';
+import type { JsonOutput } from './json-output.js';
 import { NumberText, quote, writeJson } from './numbers.js';
 
 const maxInt = 2_147_483_647;
 
+/** Writes a value as JSON. Returns false, and writes nothing, if the value is not of the type. */
+export type WriteLeaf = (value: unknown, output: JsonOutput) => boolean;
+
 /**
- * Returns how values of a leaf type are written: as JSON text, or undefined if a value is not of the type.
- * An integer for an ID becomes a string (section 3.5.5 of the GraphQL specification); a number of a Float or
- * of a custom scalar keeps its digits.
+ * Returns how values of a leaf type are written. An integer for an ID becomes a string (section 3.5.5 of the
+ * GraphQL specification); a number of a Float or of a custom scalar keeps its digits.
  */
-export const leafText = (type: GraphQLLeafType): ((value: unknown) => string | undefined) => {
+export const leafWriter = (type: GraphQLLeafType): WriteLeaf => {
   if (isEnumType(type)) {
     const texts = new Map<unknown, string>(type.getValues().map(({ name }) => [name, quote(name)]));
-    return (value) => texts.get(value);
+    return (value, output) => writeText(texts.get(value), output);
   }
   switch (type.name) {
     case 'String':
-      return (value) => (typeof value === 'string' ? quote(value) : undefined);
+      return (value, output) => typeof value === 'string' && writeString(value, output);
     case 'ID':
-      return (value) => {
-        if (typeof value === 'string') return quote(value);
+      return (value, output) => {
+        if (typeof value === 'string') return writeString(value, output);
         const text = value instanceof NumberText ? value.text : String(value);
-        return typeof value !== 'boolean' && /^-?\d+$/.test(text) ? `"${text}"` : undefined;
+        return typeof value !== 'boolean' && /^-?\d+$/.test(text) && writeString(text, output);
       };
     case 'Int':
-      return (value) => {
+      return (value, output) => {
         const number = value instanceof NumberText ? Number(value.text) : value;
-        return typeof number === 'number' &&
+        return (
+          typeof number === 'number' &&
           Number.isInteger(number) &&
-          Math.abs(number) <= maxInt + Number(number < 0)
-          ? String(number)
-          : undefined;
+          Math.abs(number) <= maxInt + Number(number < 0) &&
+          writeText(String(number), output)
+        );
       };
     case 'Float':
-      return (value) => {
-        if (value instanceof NumberText) return value.text;
-        return typeof value === 'number' ? String(value) : undefined;
+      return (value, output) => {
+        if (value instanceof NumberText) return writeText(value.text, output);
+        return typeof value === 'number' && writeText(String(value), output);
       };
     case 'Boolean':
-      return (value) => (typeof value === 'boolean' ? String(value) : undefined);
+      return (value, output) => typeof value === 'boolean' && writeText(String(value), output);
     default:
-      return writeJson;
+      return (value, output) => writeText(writeJson(value), output);
   }
+};
+
+const writeString = (value: string, output: JsonOutput): true => {
+  output.writeString(value);
+  return true;
+};
+
+const writeText = (text: string | undefined, output: JsonOutput): boolean => {
+  if (text === undefined) return false;
+  output.write(text);
+  return true;
 };

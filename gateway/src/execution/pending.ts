@@ -7,17 +7,17 @@ export interface PendingFragment {
   readonly fragment: InlineFragmentNode;
   /** The client's path of the object. */
   readonly path: readonly PathStep[];
-  /** Writes the fields of the fragment; undefined if a null removed them. The projection has `path`. */
-  readonly write: (projection: Projection) => string | undefined;
+  /** Writes the fields of the fragment; false if a null removed them. The projection has `path`. */
+  readonly write: (projection: Projection) => boolean;
 }
 
-/** Writes fields of an object at a depth of the projection's path; undefined if a null removed the object. */
+/** Writes fields of an object at a depth of the projection's path; false if a null removed the object. */
 type WriteFields<Fields> = (
   fields: Fields,
   object: Record<string, unknown>,
   projection: Projection,
   depth: number,
-) => string | undefined;
+) => boolean;
 
 /** Creates what writes objects as `writeFields` does, and remembers their deferred fragments. */
 export const createPendingWriter = <Fields extends object>(writeFields: WriteFields<Fields>) => {
@@ -27,7 +27,7 @@ export const createPendingWriter = <Fields extends object>(writeFields: WriteFie
     for (const { fragment, fields: ofPart } of parts.get(fields) ?? []) {
       projection.pending.push({ fragment, path, write: (later) => write(ofPart(), object, later, depth) });
     }
-    return writeFields(fields, object, projection, depth) ?? forgetBelow(projection, depth);
+    return writeFields(fields, object, projection, depth) || forgetBelow(projection, depth);
   };
   return {
     write,
@@ -47,10 +47,10 @@ export const createPendingWriter = <Fields extends object>(writeFields: WriteFie
   };
 };
 
-/** Forgets the deferred fragments at and below a value that becomes null; returns what is written of it. */
-export const forgetBelow = ({ pending, path }: Projection, depth: number): string | undefined => {
+/** Forgets the deferred fragments at and below a value that becomes null. */
+export const forgetBelow = ({ pending, path }: Projection, depth: number): false => {
   const isBelow = (part: PendingFragment): boolean =>
     path.slice(0, depth + 1).every((step, index) => part.path[index] === step);
   for (let last = pending.at(-1); last && isBelow(last); last = pending.at(-1)) pending.pop();
-  return undefined;
+  return false;
 };

@@ -31,8 +31,8 @@ import type { ClientOperation, Conditions } from './normalise.js';
 import { NumberText, quote } from './numbers.js';
 import { createPendingWriter } from './pending.js';
 
-/** Writes the merged data of an operation as the JSON text of the client's `data`. */
-export type Project = (data: object, projection: Projection) => string;
+/** Writes the merged data of an operation as the client's `data`. */
+export type Project = (data: object, projection: Projection) => void;
 
 interface WrittenField {
   readonly responseName: string;
@@ -88,12 +88,11 @@ export const compileProjection = (
         return [{ responseName, internalName: '', prefix, writer }];
       }
       if (!definition) {
-        const text = quote(type.name);
-        const writer = writerOfLeaf(
-          isTypename
-            ? () => text
-            : (_value, _container, _key, { introspected }) => introspected[responseName] ?? 'null',
-        );
+        const typename = quote(type.name);
+        const writer = writerOfLeaf((_value, _container, _key, { output, introspected }) => {
+          output.write(isTypename ? typename : (introspected[responseName] ?? 'null'));
+          return true;
+        });
         return [{ responseName, internalName: '', prefix, writer }];
       }
       const internalName = names.of(type, node, isMutation && type === rootType);
@@ -175,7 +174,11 @@ export const compileProjection = (
   };
 
   const fields = compileFields({ type: rootType, types: [rootType], sets: [operation.selectionSet] });
-  return (data, projection) => writeObject(fields, data as Record<string, unknown>, projection, -1) ?? 'null';
+  return (data, projection) => {
+    if (writeObject(fields, data as Record<string, unknown>, projection, -1)) return;
+    projection.output.cut(0);
+    projection.output.write('null');
+  };
 };
 
 const writeFields = (
@@ -183,15 +186,16 @@ const writeFields = (
   object: Record<string, unknown>,
   projection: Projection,
   depth: number,
-): string | undefined => {
-  let text = '{';
+): boolean => {
+  const { output, path } = projection;
+  output.write('{');
   for (const { responseName, internalName, prefix, writer } of fields) {
-    projection.path[depth + 1] = responseName;
-    const value = writer.write(object[internalName], object, internalName, projection, depth + 1);
-    if (value === undefined) return undefined;
-    text += prefix + value;
+    path[depth + 1] = responseName;
+    output.write(prefix);
+    if (!writer.write(object[internalName], object, internalName, projection, depth + 1)) return false;
   }
-  return `${text}}`;
+  output.write('}');
+  return true;
 };
 
 /** Returns how to find the type of an object of an interface or union. */

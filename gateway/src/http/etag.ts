@@ -16,7 +16,8 @@ export const withEntityTags =
   async (request, reply) => {
     const body = await handler(request, reply);
     addVary(reply, ['Accept', 'Accept-Encoding', ...varyOn]);
-    if (request.method !== 'GET' || reply.statusCode !== 200 || typeof body !== 'string') return body;
+    if (request.method !== 'GET' || reply.statusCode !== 200) return body;
+    if (typeof body !== 'string' && !Buffer.isBuffer(body)) return body;
     const { maxAge, scope } = readCacheControl(String(reply.getHeader('cache-control') ?? ''));
     if (maxAge === 0 || scope === 'PRIVATE') return body;
     const tag = entityTag(String(reply.getHeader('content-type')), body);
@@ -29,7 +30,7 @@ export const withEntityTags =
 /**
  * Returns the tag of a media type and a body: `Accept` decides in which of two media types a body is sent.
  */
-const entityTag = (type: string, body: string): string =>
+const entityTag = (type: string, body: string | Buffer): string =>
   `W/"${createHash('sha256').update(type).update('\n').update(body).digest('base64url').slice(0, 27)}"`;
 
 /** Compares weakly (RFC 9110, 13.1.2): a tag is the same with and without `W/`. */

@@ -69,7 +69,7 @@ type ErrorsText = (part: WrittenPart) => string[];
 
 const writeWithPaths = ({ written, hasNext }: Delivery, errorsText: ErrorsText): string => {
   const incremental = written.map((one) =>
-    objectOf(`"data":${one.data ?? 'null'}`, ...positionMembers(one.part), ...errorsText(one)),
+    objectOf(`"data":${String(one.data ?? 'null')}`, ...positionMembers(one.part), ...errorsText(one)),
   );
   return objectOf(`"hasNext":${hasNext}`, `"incremental":[${incremental.join()}]`);
 };
@@ -81,7 +81,7 @@ const writeWithIds = ({ pending, written, hasNext }: Delivery, errorsText: Error
     const id = `"id":"${one.part.id}"`;
     if (one.data === undefined) completed.push(objectOf(id, ...errorsText(one)));
     else {
-      incremental.push(objectOf(`"data":${one.data}`, id, ...errorsText(one)));
+      incremental.push(objectOf(`"data":${String(one.data)}`, id, ...errorsText(one)));
       completed.push(objectOf(id));
     }
   }
