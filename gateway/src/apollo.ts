@@ -177,8 +177,8 @@ const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string
   isWhole ? { explain: explanation } : { __queryPlanExperimental: explanation.plan };
 
 /**
- * Writes a response as JSON. Apollo Server passes the body on as it is, apart from its length in bytes, so that
- * it may be bytes.
+ * Writes a response as JSON. Apollo Server passes the body on as it is, apart from its length in bytes, so
+ * that it may be bytes.
  */
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
   if (!((data as unknown) instanceof WrittenData)) return JSON.stringify({ errors, data, extensions });

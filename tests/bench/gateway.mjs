@@ -96,7 +96,7 @@ try {
         const key = JSON.stringify([turn.graph, turn.connections, contestant.name]);
         results.set(key, [...(results.get(key) ?? []), result]);
         process.stdout.write(
-          `round ${round}  ${turn.graph} ${turn.connections}  ${contestant.name}: ${result.cpuMs.toFixed(3)} ms, ${Math.round(result.perSecond)}/s, ${result.fetches.toFixed(2)} fetches\n`,
+          `round ${round}  ${turn.graph} ${turn.connections}  ${contestant.name}: ${result.cpuMs.toFixed(3)} ms, ${Math.round(result.perSecond)}/s, ${result.fetches.toFixed(2)} fetches, ${Math.round(result.memoryMiB)} MiB\n`,
         );
       }
     }

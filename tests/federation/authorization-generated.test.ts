@@ -186,7 +186,7 @@ describe('generated operations on a supergraph that protects fields of every kin
     try {
       const { data, errors } = await supergraph.execute(operation.document, asker, operation.variables);
       answer = JSON.parse(
-        JSON.stringify({ status: 200, text: '', data: JSON.parse(data), errors }),
+        JSON.stringify({ status: 200, text: '', data: JSON.parse(data.toString()), errors }),
       ) as Answer;
     } catch (error) {
       if (error instanceof GraphQLError && error.extensions['code'] === 'OPERATION_TOO_COMPLEX')
@@ -214,11 +214,11 @@ describe('generated operations on a supergraph that protects fields of every kin
     const payloads = await payloadsOf(await supergraph.execute(inParts, asker, variables));
     const leaked = allLeaks(refusalOf(asker));
     const { data, errors } = merged(payloads);
-    const expected: unknown = JSON.parse(whole.data);
+    const expected: unknown = JSON.parse(whole.data.toString());
     const hasErrors = whole.errors.length > 0;
     const difference = firstLoss(expected, data) ?? (hasErrors ? undefined : firstLoss(data, expected));
     if (leaked === '' && difference === undefined && errors.length > 0 === hasErrors) return undefined;
-    return [leaked, difference, print(inParts), JSON.stringify(payloads), whole.data].join('\n');
+    return [leaked, difference, print(inParts), JSON.stringify(payloads), whole.data.toString()].join('\n');
   };
 
   const askers: readonly (readonly [who: string, asker: Asker])[] = [

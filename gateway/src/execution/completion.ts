@@ -1,9 +1,10 @@
 import {
   getNullableType,
+  isLeafType,
   isListType,
   isNonNullType,
+  type GraphQLCompositeType,
   type GraphQLLeafType,
-  type GraphQLNamedOutputType,
   type GraphQLOutputType,
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
@@ -60,41 +61,67 @@ export interface Writer {
 }
 
 /**
- * Compiles how the values of a field are completed (section 6.4.3 of the GraphQL specification): its lists
- * and nulls. `compileNamed` compiles what is inside of them, and `coordinate` names the field in the log.
+ * Compiles how the values of a field are completed (section 6.4.3 of the GraphQL specification): its lists,
+ * nulls and leaves. `compileNamed` compiles its objects, and `coordinate` names the field in the log.
  */
 export const compileCompletion = (
   type: GraphQLOutputType,
-  compileNamed: (type: GraphQLNamedOutputType) => Writer,
+  compileNamed: (type: GraphQLCompositeType) => Writer,
   coordinate: string,
 ): Writer => {
   const isNonNull = isNonNullType(type);
   const nullable = getNullableType(type);
+  if (isLeafType(nullable)) return compileLeaf(nullable, isNonNull, coordinate);
   const { write: writeValue, clientPath } = isListType(nullable)
     ? compileList(compileCompletion(nullable.ofType, compileNamed, coordinate))
     : compileNamed(nullable);
+  const field = { isNonNull, coordinate, clientPath };
   const write: Write = (value, container, key, projection, depth) => {
-    if (value !== null && value !== undefined) {
-      const start = projection.output.length;
-      const isWritten =
-        typeof value === 'object' && projection.shared?.has(value) === true
-          ? writeShared(writeValue, value, container, key, projection, depth)
-          : writeValue(value, container, key, projection, depth);
-      if (isWritten || isNonNull) return isWritten;
-      return writeNullAt(start, projection);
+    if (value === null || value === undefined) {
+      reportNull(value, container, key, projection, depth, field);
+      return !isNonNull && writeNullAt(projection.output.length, projection);
     }
-    // The rest is about a null: why it is there, and whether the schema accepts it.
-    const faults = projection.faults?.at(container, key) ?? [];
-    const here = projection.path.slice(0, depth + 1);
-    for (const { error, rest } of faults) {
-      projection.errors.push({ ...error, path: [...here, ...clientPath(rest)] });
-    }
-    if (faults.length === 0 && (isNonNull || value === undefined)) {
-      projection.errors.push(invalidValue(here, `null for ${coordinate}`));
-    }
-    return !isNonNull && writeNullAt(projection.output.length, projection);
+    const start = projection.output.length;
+    const isWritten =
+      typeof value === 'object' && projection.shared?.has(value) === true
+        ? writeShared(writeValue, value, container, key, projection, depth)
+        : writeValue(value, container, key, projection, depth);
+    if (isWritten || isNonNull) return isWritten;
+    return writeNullAt(start, projection);
   };
   return { write, clientPath };
+};
+
+/** Compiles how values of a scalar or an enum are completed. Hot: most values are leaves. */
+const compileLeaf = (type: GraphQLLeafType, isNonNull: boolean, coordinate: string): Writer => {
+  const writeLeaf = leafWriter(type);
+  const field = { isNonNull, coordinate, clientPath };
+  return writerOfLeaf((value, container, key, projection, depth) => {
+    if (value === null || value === undefined) reportNull(value, container, key, projection, depth, field);
+    else if (writeLeaf(value, projection.output)) return true;
+    else reportInvalid(projection, depth, `no value of ${type.name}`);
+    if (!isNonNull) projection.output.write('null');
+    return !isNonNull;
+  });
+};
+
+/** Reports why there is a null: what a fetch or a subgraph failed at, or that it may not be one. */
+const reportNull = (
+  ...[value, container, key, projection, depth, field]: [
+    ...Parameters<Write>,
+    { isNonNull: boolean; coordinate: string; clientPath: Writer['clientPath'] },
+  ]
+): void => {
+  const isAccepted = value === null && !field.isNonNull;
+  if (isAccepted && !projection.faults) return;
+  const faults = projection.faults?.at(container, key) ?? [];
+  const here = projection.path.slice(0, depth + 1);
+  for (const { error, rest } of faults) {
+    projection.errors.push({ ...error, path: [...here, ...field.clientPath(rest)] });
+  }
+  if (faults.length === 0 && !isAccepted) {
+    projection.errors.push(invalidValue(here, `null for ${field.coordinate}`));
+  }
 };
 
 /** Writes null instead of what was written after `start`. */
@@ -125,15 +152,6 @@ const compileList = ({ write: writeItem, clientPath }: Writer): Writer => ({
   clientPath: ([index, ...rest]) => (index === undefined ? [] : [index, ...clientPath(rest)]),
 });
 
-/** Compiles how values of a scalar or an enum are written. */
-export const compileLeaf = (type: GraphQLLeafType): Writer => {
-  const writeLeaf = leafWriter(type);
-  return writerOfLeaf(
-    (value, _container, _key, projection, depth) =>
-      writeLeaf(value, projection.output) || reportInvalid(projection, depth, `no value of ${type.name}`),
-  );
-};
-
 /** Compiles how a field is written that the viewer may not see. */
 export const compileRefused = (isNonNull: boolean): Writer =>
   writerOfLeaf((_value, _container, _key, projection, depth) => {
@@ -143,7 +161,10 @@ export const compileRefused = (isNonNull: boolean): Writer =>
   });
 
 /** Returns the writer of a value without fields. */
-export const writerOfLeaf = (write: Write): Writer => ({ write, clientPath: (path) => [...path] });
+export const writerOfLeaf = (write: Write): Writer => ({ write, clientPath });
+
+/** A path below a leaf is inside a value of a custom scalar. */
+const clientPath: Writer['clientPath'] = (path) => [...path];
 
 /** Writes an object or a list that stands in the merged data more than once; without errors, only once. */
 const writeShared = (

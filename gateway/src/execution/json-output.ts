@@ -90,7 +90,10 @@ export class JsonOutput {
     const { bytes, end } = this;
     if (bytes.length > maxKeptBytes) this.bytes = Buffer.allocUnsafeSlow(initialBytes);
     this.end = 0;
-    return end > maxStringBytes ? Buffer.from(bytes.subarray(0, end)) : bytes.toString('utf8', 0, end);
+    if (end <= maxStringBytes) return bytes.toString('utf8', 0, end);
+    const text = Buffer.allocUnsafeSlow(end);
+    bytes.copy(text, 0, 0, end);
+    return text;
   }
 
   private encode(text: string): void {

@@ -13,7 +13,7 @@ import {
 import type { FetchStep } from './compile.js';
 import type { Execution } from './execution.js';
 import { fieldOf } from './naming.js';
-import type { WriteRepresentation } from './representations.js';
+import type { Representation } from './representations.js';
 
 type JsonObject = Record<string, unknown>;
 
@@ -21,6 +21,8 @@ type JsonObject = Record<string, unknown>;
 export interface KnownEntities {
   /** Null for an entity that the subgraph does not have. */
   readonly found: Map<string, JsonObject | null>;
+  /** The keys of provided entities that were found, by type, where one member is the whole key. */
+  readonly keys: Map<unknown, Set<string>>;
   /** Fetches under way. */
   readonly asked: Map<string, Promise<void>>;
 }
@@ -30,7 +32,7 @@ export interface ProvidedEntities {
   readonly group: number;
   /** The response names that lead from an object of the fetch to them, through lists. */
   readonly path: readonly string[];
-  readonly write: WriteRepresentation;
+  readonly representation: Pick<Representation, 'write' | 'singleKey'>;
   readonly names: readonly string[];
 }
 
@@ -93,8 +95,7 @@ const providersOf = (
       const isMember = path.length === 0 && members.includes(fetch);
       if (isMember || type.name !== entity.type) return;
       const texts = new Set(fields.map(print));
-      if (requested.every((text) => texts.has(text)))
-        found.push({ path, write: representation.write, names });
+      if (requested.every((text) => texts.has(text))) found.push({ path, representation, names });
     });
     if (found.length > 0) providers.set(fetch, found);
   }
@@ -166,7 +167,7 @@ export const knownEntitiesOf = (
   const groups = (execution.known ??= new Map<number, KnownEntities>());
   let known = groups.get(group);
   if (!known) {
-    known = { found: new Map(), asked: new Map() };
+    known = { found: new Map(), keys: new Map(), asked: new Map() };
     groups.set(group, known);
   }
   return known;
@@ -174,9 +175,9 @@ export const knownEntitiesOf = (
 
 /** Remembers the entities in an object of a fetch that other fetches would ask the same subgraph for. */
 export const rememberProvided = ({ provides }: FetchStep, object: JsonObject, execution: Execution): void => {
-  for (const { group, path, write, names } of provides) {
+  for (const { group, path, representation, names } of provides) {
     const known = knownEntitiesOf(group, execution);
-    if (known) remember(object, path, 0, { write, names, known });
+    if (known) remember(object, path, 0, { representation, names, known });
   }
 };
 
@@ -184,7 +185,7 @@ const remember = (
   value: unknown,
   path: readonly string[],
   depth: number,
-  entities: { write: WriteRepresentation; names: readonly string[]; known: KnownEntities },
+  entities: Pick<ProvidedEntities, 'representation' | 'names'> & { readonly known: KnownEntities },
 ): void => {
   if (typeof value !== 'object' || value === null) return;
   if (Array.isArray(value)) {
@@ -197,8 +198,14 @@ const remember = (
     remember(object[step], path, depth + 1, entities);
     return;
   }
-  const { write, names, known } = entities;
-  if (names.some((name) => object[name] === undefined)) return;
+  const { representation, names, known } = entities;
+  const { write, singleKey } = representation;
+  const key = singleKey === undefined ? undefined : object[singleKey];
+  const ofType = typeof key === 'string' ? known.keys.get(object['__typename']) : undefined;
+  if (ofType?.has(key as string)) return;
+  for (const name of names) if (object[name] === undefined) return;
+  if (ofType) ofType.add(key as string);
+  else if (typeof key === 'string') known.keys.set(object['__typename'], new Set([key]));
   const text = write(object);
   if (typeof text === 'string' && !known.found.has(text)) known.found.set(text, object);
 };

@@ -1,13 +1,11 @@
 import {
   isAbstractType,
   isInterfaceType,
-  isLeafType,
   isNonNullType,
   isObjectType,
   type GraphQLAbstractType,
   type GraphQLCompositeType,
   type GraphQLField,
-  type GraphQLNamedOutputType,
   type GraphQLObjectType,
   type GraphQLSchema,
   type InlineFragmentNode,
@@ -17,7 +15,6 @@ import type { Access } from './access.js';
 import { collectFields } from './collect-fields.js';
 import {
   compileCompletion,
-  compileLeaf,
   compileRefused,
   reportInvalid,
   reportRefused,
@@ -97,8 +94,7 @@ export const compileProjection = (
       }
       const internalName = names.of(type, node, isMutation && type === rootType);
       const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
-      const compileNamed = (named: GraphQLNamedOutputType): Writer =>
-        isLeafType(named) ? compileLeaf(named) : compileObject(named, selectionSets);
+      const compileNamed = (named: GraphQLCompositeType) => compileObject(named, selectionSets);
       const writer = compileCompletion(definition.type, compileNamed, `${type.name}.${definition.name}`);
       return [{ responseName, internalName, prefix, writer }];
     });

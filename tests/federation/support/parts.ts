@@ -111,12 +111,12 @@ const payloadOf = (part: string): Payload => {
 /** Returns what a client receives of a result, in the format with paths. */
 export const payloadsOf = async ({ data, errors, deferred }: OperationResult): Promise<Payload[]> => {
   const hasNext = (deferred?.first.length ?? 0) > 0;
-  const payloads: Payload[] = [{ data: JSON.parse(data), errors: errors.map(plain), hasNext }];
+  const payloads: Payload[] = [{ data: JSON.parse(data.toString()), errors: errors.map(plain), hasNext }];
   if (!deferred || !hasNext) return payloads;
   for await (const { written, hasNext } of deferred.later) {
     const incremental = written.map(({ part: { path }, data, errors }) => ({
       ...{ path, errors: errors.map(plain) },
-      data: data === undefined ? null : (JSON.parse(data) as unknown),
+      data: data === undefined ? null : (JSON.parse(data.toString()) as unknown),
     }));
     payloads.push({ incremental, hasNext });
   }

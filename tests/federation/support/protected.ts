@@ -143,7 +143,7 @@ const execute = (
 };
 
 const seen = ({ data, errors, explanation }: OperationResult): Seen => ({
-  data: JSON.parse(data),
+  data: JSON.parse(data.toString()),
   errors: errors.map(({ path = [], extensions }) => [path.join('.'), extensions['code']]),
   refused: [...(explanation?.refused ?? [])].sort(),
 });
