@@ -27,7 +27,10 @@ describe('introspection of what the viewer may see', () => {
   const whole = withProtected({ a: { sdl } });
   const shown = async (supergraph: typeof whole, asker: Asker): Promise<string> => {
     const { data } = await supergraph.execute(parse(getIntrospectionQuery()), asker, {});
-    return printSchema(buildClientSchema(JSON.parse(data.toString()) as IntrospectionQuery)).replaceAll(/\s+/g, ' ');
+    return printSchema(buildClientSchema(JSON.parse(data.toString()) as IntrospectionQuery)).replaceAll(
+      /\s+/g,
+      ' ',
+    );
   };
 
   it('has no field and no type that nobody may see, and nothing that only these use', async () => {
