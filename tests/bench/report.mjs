@@ -40,10 +40,15 @@ export function cleaningUp(clean) {
   return once;
 }
 
-/** Stops a process, which may have exited already: Ctrl-C in a terminal reaches it as well. */
+/**
+ * Stops a process, which may have exited already: Ctrl-C in a terminal reaches it as well. One that does not
+ * stop within ten seconds is killed.
+ */
 export async function endChild(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
   await ended;
+  clearTimeout(timer);
 }

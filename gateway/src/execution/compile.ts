@@ -9,18 +9,15 @@ import { fragmentsOf } from '@cinegraph/service/list-cost';
 import {
   Kind,
   parse,
-  print,
-  stripIgnoredCharacters,
-  visit,
   type DocumentNode,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type ValueNode,
-  type VariableDefinitionNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
 import type { Access } from './access.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
+import { withClientValues, withName } from './fetch-document.js';
 import { findSharedEntities, type CompiledFetch, type ProvidedEntities } from './known-entities.js';
 import { guardFetch } from './guarded-fetches.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
@@ -157,20 +154,16 @@ export const compilePlan = (
   };
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
-    const fetchName = nameOfNextFetch(fetch.serviceName);
-    const { document, variables } = withClientValues(
-      withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
-      fetchName,
-      operation,
-      placeholders,
-    );
+    const planned = withRequiredFields(fetch.operation, supergraph.requiredFields);
+    const document = parse(planned);
+    const { text, variables } = withClientValues(planned, document, operation, placeholders);
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
     const step: FetchStep = {
       kind: 'fetch',
       client: clientOf(fetch.serviceName),
       subgraph: fetch.serviceName,
       operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
-      query: JSON.stringify(stripIgnoredCharacters(print(document))),
+      query: JSON.stringify(withName(text, nameOfNextFetch(fetch.serviceName))),
       variables,
       path,
       representation: isEntityFetch
@@ -195,11 +188,7 @@ export const compilePlan = (
       search: undefined,
       provides: [],
     };
-    compiledFetches.push({
-      step,
-      document,
-      text: fetchName === undefined ? step.query : step.query.replace(fetchName, ''),
-    });
+    compiledFetches.push({ step, document, text });
     return step;
   };
 
@@ -244,57 +233,4 @@ const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedF
   );
   const fields = fetchedFields(sets, fragmentsOf(document));
   return isEntityFetch ? [...(fields[0]?.fields ?? [])] : fields;
-};
-
-/**
- * Names a fetch, and replaces its placeholders by the client's values: literals as they were written, and
- * the client's variables with their definitions.
- */
-const withClientValues = (
-  document: DocumentNode,
-  fetchName: string | undefined,
-  operation: OperationDefinitionNode,
-  placeholders: ReadonlyMap<string, ValueNode>,
-): { document: DocumentNode; variables: FetchStep['variables'] } => {
-  const used = new Set<string>();
-  const nameInFetch = (name: string): string =>
-    name === 'representations' || name.startsWith('contextualArgument') ? `client_${name}` : name;
-  const withNames = (value: ValueNode): ValueNode =>
-    visit(value, {
-      Variable: (node) => {
-        used.add(node.name.value);
-        return { ...node, name: { ...node.name, value: nameInFetch(node.name.value) } };
-      },
-    });
-  const filled = visit(document, {
-    VariableDefinition: (node) => (placeholders.has(node.variable.name.value) ? null : false),
-    Variable: {
-      // On leaving: a client's variable may have the name of a placeholder, and must not be replaced again.
-      leave: (node) => {
-        const value = placeholders.get(node.name.value);
-        return value && withNames(value);
-      },
-    },
-  });
-  const definitions = (operation.variableDefinitions ?? [])
-    .filter(({ variable }) => used.has(variable.name.value))
-    .map(({ variable, type, defaultValue }): VariableDefinitionNode => {
-      const name = { kind: Kind.NAME, value: nameInFetch(variable.name.value) } as const;
-      return {
-        kind: Kind.VARIABLE_DEFINITION,
-        variable: { kind: Kind.VARIABLE, name },
-        type,
-        ...(defaultValue && { defaultValue }),
-      };
-    });
-  return {
-    document: visit(filled, {
-      OperationDefinition: (node) => ({
-        ...node,
-        ...(fetchName !== undefined && { name: { kind: Kind.NAME, value: fetchName } }),
-        variableDefinitions: [...(node.variableDefinitions ?? []), ...definitions],
-      }),
-    }),
-    variables: [...used].map((name) => ({ name, prefix: `${JSON.stringify(nameInFetch(name))}:` })),
-  };
 };

@@ -4,13 +4,13 @@ import {
   isInterfaceType,
   Kind,
   parse,
-  print,
   visit,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionNode,
 } from 'graphql';
 import type { Access } from './access.js';
+import { compactText } from './required-fields.js';
 import type { TypeConditions } from './type-conditions.js';
 
 /** What a fetch is compared with. `access` is undefined if the viewer may see everything. */
@@ -49,7 +49,7 @@ export const guardFetch = (fetch: FetchNode, guard: Guard): readonly FetchNode[]
         .filter((type) => types.has(type))
         .map((typeCondition) => ({ ...one, typeCondition })),
     );
-    return [{ ...fetch, operation: print(reduced), requires: ofTypes }];
+    return [{ ...fetch, operation: compactText(reduced), requires: ofTypes }];
   });
 };
 

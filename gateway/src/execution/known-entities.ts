@@ -3,7 +3,7 @@ import {
   isCompositeType,
   isObjectType,
   Kind,
-  print,
+  type ASTNode,
   type DocumentNode,
   type FieldNode,
   type GraphQLNamedType,
@@ -83,7 +83,7 @@ const providersOf = (
   const entity = entitySelection(document);
   const { representation } = step;
   if (!entity || !representation || !isObjectType(schema.getType(entity.type))) return providers;
-  const requested = entity.selections.selections.map(print);
+  const requested = entity.selections.selections.map(textOf);
   const names = entity.selections.selections.flatMap((selection) =>
     selection.kind === Kind.FIELD ? [responseNameOf(selection)] : [],
   );
@@ -94,7 +94,7 @@ const providersOf = (
     eachObjectSelection(fetch.document, schema, (type, path, fields) => {
       const isMember = path.length === 0 && members.includes(fetch);
       if (isMember || type.name !== entity.type) return;
-      const texts = new Set(fields.map(print));
+      const texts = new Set(fields.map(textOf));
       if (requested.every((text) => texts.has(text))) found.push({ path, representation, names });
     });
     if (found.length > 0) providers.set(fetch, found);
@@ -152,6 +152,9 @@ const eachObjectSelection = (
     }
   }
 };
+
+/** Returns how a node is written in its document, which has no ignored characters. */
+const textOf = ({ loc }: ASTNode): string => loc?.source.body.slice(loc.start, loc.end) ?? '';
 
 const operationOf = ({ definitions }: DocumentNode) =>
   definitions.find((definition) => definition.kind === Kind.OPERATION_DEFINITION);

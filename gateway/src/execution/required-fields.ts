@@ -1,5 +1,14 @@
 import type { FetchNode, QueryPlanSelectionNode } from '@apollo/query-planner';
-import { Kind, parse, print, visit, type DocumentNode, type FieldNode } from 'graphql';
+import {
+  Kind,
+  parse,
+  print,
+  stripIgnoredCharacters,
+  visit,
+  type ASTNode,
+  type DocumentNode,
+  type FieldNode,
+} from 'graphql';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 
 /**
@@ -7,17 +16,22 @@ import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
  * arguments; the response has the planner's name.
  */
 export const withRequiredFields = (
-  document: DocumentNode,
+  text: string,
   requiredFields: PlannerSupergraph['requiredFields'],
-): DocumentNode =>
+): string =>
   requiredFields.size === 0
-    ? document
-    : visit(document, {
-        Field: (field) => {
-          const { name, arguments: args } = requiredFields.get(field.name.value) ?? {};
-          return name && { ...field, alias: field.alias ?? field.name, name, arguments: args ?? [] };
-        },
-      });
+    ? text
+    : compactText(
+        visit(parse(text, { noLocation: true }), {
+          Field: (field) => {
+            const { name, arguments: args } = requiredFields.get(field.name.value) ?? {};
+            return name && { ...field, alias: field.alias ?? field.name, name, arguments: args ?? [] };
+          },
+        }),
+      );
+
+/** Writes a document as the planner does, without characters that mean nothing. */
+export const compactText = (document: ASTNode): string => stripIgnoredCharacters(print(document));
 
 /**
  * Splits a fetch that needs one field with several sets of arguments in its representations, which have one
@@ -44,7 +58,7 @@ export const separateFetches = (
     const needed = new Set(part.split(','));
     return {
       ...fetch,
-      operation: print(
+      operation: compactText(
         eachEntityField(document, (type, field) => {
           const needs = partOf(type, field.name.value);
           return needs === part || (needs === '' && index === 0);
