@@ -60,5 +60,5 @@ describe.each([
     }
     expect(differences.join('\n\n')).toBe('');
     expect(inParts).toBeGreaterThan(count * 0.4);
-  });
+  }, 180_000);
 });

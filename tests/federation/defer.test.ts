@@ -395,7 +395,7 @@ describe.each(formats)('@defer in the format %s', (format) => {
 });
 
 describe.each(formats)('@defer at the deadline in the format %s', (format) => {
-  const supergraph = withSupergraph(subgraphs, { DEADLINE_MS: '400' });
+  const supergraph = withSupergraph(subgraphs, { DEADLINE_MS: '1000' });
 
   it('ends with an error in the part that was not in time', async () => {
     hold();
