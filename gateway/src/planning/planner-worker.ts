@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parseOperation, Supergraph } from '@apollo/federation-internals';
 import { QueryPlanner } from '@apollo/query-planner';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
-import { folderOfThread } from './thread-time.js';
+import { folderOfThread, lowerPriority } from './thread.js';
 
 /**
  * The number of combinations of fetches that the planner compares, instead of its 10,000. Each takes about
@@ -49,5 +49,8 @@ const plan = ({ operation, labels }: PlanRequest): PlanReply => {
 };
 
 port.on('message', (request: PlanRequest) => port.postMessage(plan(request)));
-const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed, threadFolder: folderOfThread() };
+const threadFolder = folderOfThread();
+const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed, threadFolder };
 port.postMessage(ready);
+// Not before, so that a start takes no longer on a busy machine.
+lowerPriority(threadFolder);

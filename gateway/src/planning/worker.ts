@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
-import { threadClock } from './thread-time.js';
+import { threadClock } from './thread.js';
 
 /** A worker thread that plans one operation at a time. */
 export interface PlanningWorker {

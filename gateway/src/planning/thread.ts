@@ -1,4 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 
 /** Returns the folder of the current thread in /proc, or undefined on a system that has none. */
 export const folderOfThread = (): string | undefined => {
@@ -6,6 +8,22 @@ export const folderOfThread = (): string | undefined => {
     return `/proc/${readlinkSync('/proc/thread-self')}`;
   } catch {
     return undefined; // Only Linux has it.
+  }
+};
+
+/** As `nice` counts: of one busy processor, such a thread gets a quarter, beside one of the usual priority. */
+const planningPriority = 5;
+
+/**
+ * Lets other threads, such as the one that serves requests, go first where processors are scarce. On systems
+ * other than Linux, a priority belongs to the whole process, and nothing changes.
+ */
+export const lowerPriority = (folder: string | undefined): void => {
+  if (folder === undefined) return;
+  try {
+    setPriority(Number(basename(folder)), planningPriority);
+  } catch {
+    // The system does not permit it.
   }
 };
 
