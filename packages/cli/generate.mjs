@@ -25,13 +25,13 @@ import * as typedDocumentPlugin from '@graphql-codegen/typed-document-node';
 import * as typescriptPlugin from '@graphql-codegen/typescript';
 import * as operationsPlugin from '@graphql-codegen/typescript-operations';
 import * as resolversPlugin from '@graphql-codegen/typescript-resolvers';
+import { parseSync } from '@swc/core';
 import { Source, isScalarType, isSpecifiedScalarType, parse, printSchema, validate } from 'graphql';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import ts from 'typescript';
 
 const require = createRequire(import.meta.url);
 const folder = process.cwd();
@@ -258,15 +258,15 @@ function readModels(path) {
   const models = [];
   const scalarTypes = new Set();
   if (!existsSync(path)) return { models, scalarTypes };
-  const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest);
-  for (const statement of source.statements) {
-    if (!ts.isInterfaceDeclaration(statement) && !ts.isTypeAliasDeclaration(statement)) continue;
-    if (!statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) continue;
-    const exported = statement.name.text;
+  for (const { type, declaration } of parseSync(readFileSync(path, 'utf8'), { syntax: 'typescript' }).body) {
+    if (type !== 'ExportDeclaration') continue;
+    const isInterface = declaration.type === 'TsInterfaceDeclaration';
+    if (!isInterface && declaration.type !== 'TsTypeAliasDeclaration') continue;
+    const exported = declaration.id.value;
     if (exported.endsWith('Model') && exported !== 'Model') models.push(exported);
     if (exported !== 'ScalarTypes') continue;
-    const { members } = ts.isInterfaceDeclaration(statement) ? statement : statement.type;
-    for (const member of members ?? []) if (member.name) scalarTypes.add(member.name.text);
+    const members = isInterface ? declaration.body.body : declaration.typeAnnotation.members;
+    for (const { key } of members ?? []) if (key) scalarTypes.add(key.value);
   }
   return { models: models.sort(), scalarTypes };
 }
