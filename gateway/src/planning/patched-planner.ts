@@ -24,7 +24,7 @@ const mergedIntoItsParent: Patch = {
 
 /**
  * Loads `@apollo/query-planner` with the patches, for this thread. Call it before anything else imports the
- * package. Throws if a patch does not fit the installed version: then look whether that version still needs it.
+ * package. Throws if a patch does not fit the installed version; look then whether that version needs it.
  */
 export const loadPatchedPlanner = (): typeof QueryPlannerPackage => {
   const require = createRequire(import.meta.url);
