@@ -110,8 +110,8 @@ const activeDefer = (
 
 /**
  * Plans a normalised operation with deferred fragments. The planner (2.14.4) fails on some of them. Such an
- * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects with the
- * refusal of the planner, or as it does if it fails again.
+ * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects with
+ * the refusal of the planner, or as it does if it fails again.
  *
  * An operation on interface objects is always planned without `@defer`, because the planner does not end for
  * some of them, and uses all memory.
