@@ -71,7 +71,8 @@ describe('a field of an interface object that requires another field', () => {
           title: String @external
           owner: Owner @external
           note(style: Int = 0): String @requires(fields: "title")
-          by: String @requires(fields: "owner { name }") }
+          by: String @requires(fields: "owner { name }")
+          plain: Int }
         type Owner @key(fields: "id") @interfaceObject {
           id: ID!
           name: String @external
@@ -81,6 +82,7 @@ describe('a field of an interface object that requires another field', () => {
         Media: {
           __resolveReference: same,
           note: ({ title }: Reference, { style }: Reference) => `note ${String(style)} on ${needed(title)}`,
+          plain: () => 7,
           by: ({ owner }: Reference) => `by ${needed((owner as Reference | undefined)?.['name'])}`,
         },
         Owner: {
@@ -156,6 +158,21 @@ describe('a field of an interface object that requires another field', () => {
       'is right on the members of a union',
       '{ search { ... on Video { note } ... on Article { note words } ... on Book { pages } } }',
       { search: [{ note: 'note 0 on A' }, { note: 'note 0 on B', words: 500 }, { pages: 3 }] },
+    ],
+    [
+      'is absent from the types whose fragment does not have it',
+      '{ search { ... on Media { title ... on Video { note } } } }',
+      { search: [{ title: 'A', note: 'note 0 on A' }, { title: 'B' }, {}] },
+    ],
+    [
+      'is right where each of two types is asked for another one',
+      '{ search { ... on Video { by } ... on Article { note(style: 2) } } }',
+      { search: [{ by: 'by P' }, { note: 'note 2 on B' }, {}] },
+    ],
+    [
+      'is right on one type beside a field of all types',
+      '{ search { ... on Video { by } ... on Media { plain } } }',
+      { search: [{ by: 'by P', plain: 7 }, { plain: 7 }, {}] },
     ],
   ])('%s', async (_sentence, query, data) => {
     expect(JSON.parse((await supergraph.ask(query)).text)).toEqual({ data });
