@@ -1,8 +1,8 @@
 import type { WorldRules } from './world.js';
 
 /**
- * A supergraph with two interfaces that are interface objects in other subgraphs. Those add fields that require
- * fields of the interface, in a chain through two subgraphs and with two keys.
+ * A supergraph with two interfaces that are interface objects in other subgraphs. Those add fields that
+ * require fields of the interface, in a chain through two subgraphs and with two keys.
  */
 export const interfaceObjects: Readonly<Record<string, string>> = {
   media: `
