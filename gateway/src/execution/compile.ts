@@ -26,7 +26,7 @@ import { guardFetch } from './guarded-fetches.js';
 import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
 import { compileRepresentation, type Representation } from './representations.js';
 import { schedule } from './schedule.js';
-import { separateFetches, separateTypes, withRequiredFields } from './required-fields.js';
+import { separateFetches, withRequiredFields } from './required-fields.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { TypeConditions } from './type-conditions.js';
 
@@ -135,8 +135,7 @@ export const compilePlan = (
       case 'Flatten':
         return compileNode(node.node, [...path, ...node.path]);
       case 'Fetch': {
-        const fetches = separateFetches(node, supergraph)
-          .flatMap((fetch) => separateTypes(fetch, supergraph, types))
+        const fetches = separateFetches(node, supergraph, types)
           .flatMap((fetch) => guardFetch(fetch, options))
           .map((fetch) => compileFetch(fetch, path));
         const step: Step =

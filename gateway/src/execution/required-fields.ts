@@ -20,11 +20,19 @@ export const withRequiredFields = (
         },
       });
 
+/** Splits a fetch whose fields do not require the same, where one representation cannot serve all of them. */
+export const separateFetches = (
+  fetch: FetchNode,
+  supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>,
+  types: TypeConditions,
+): readonly FetchNode[] =>
+  separateArguments(fetch, supergraph).flatMap((part) => separateTypes(part, supergraph, types));
+
 /**
  * Splits a fetch that needs one field with several sets of arguments in its representations, which have one
  * value for each name. Each part fetches the fields that need the same set.
  */
-export const separateFetches = (
+const separateArguments = (
   fetch: FetchNode,
   { requiredFields, requiredBy }: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>,
 ): readonly FetchNode[] => {
@@ -61,7 +69,7 @@ export const separateFetches = (
  * a field requires from the type for which the client selects it, but writes it for all types, so that an
  * object of another type lacks it. Each part fetches the fields that require the same.
  */
-export const separateTypes = (
+const separateTypes = (
   fetch: FetchNode,
   { requiredFields }: Pick<PlannerSupergraph, 'requiredFields'>,
   types: TypeConditions,
