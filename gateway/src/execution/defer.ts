@@ -113,8 +113,8 @@ const activeDefer = (
  * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects with
  * the refusal of the planner, or as it does if it fails again.
  *
- * An operation on interface objects is always planned without `@defer`, because the planner does not end for
- * some of them, and uses all memory.
+ * An operation on interface objects is always planned without `@defer`, because some plans of the planner
+ * lack a fetch then.
  */
 export const planDeferred = async (
   text: string,
