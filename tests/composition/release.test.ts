@@ -98,6 +98,17 @@ describe('saved operations', () => {
     });
   });
 
+  it('saved operations can use @defer as the gateway accepts it', async () => {
+    const film = (fields: string) =>
+      `query Late($late: Boolean!) {\n  film(id: 1) {\n    ${fields}\n  }\n}\n`;
+    folder.put('examples/late.graphql', film('... @defer(if: $late, label: "title") {\n      title\n    }'));
+    expect(await folder.run('--check')).toMatchObject({ code: 0, complained: '' });
+    folder.put('examples/late.graphql', film('title @defer(if: $late)'));
+    expect((await folder.run('--check')).complained).toContain(
+      'examples/late.graphql:3:11  Directive "@defer" may not be used on FIELD.',
+    );
+  });
+
   it('saved operations cannot use what clients do not see', async () => {
     folder.put('examples/inside.graphql', '{ _service { sdl } film(id: 1) { __typename } }\n');
     expect((await folder.run('--check')).complained).toContain(

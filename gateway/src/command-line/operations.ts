@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Supergraph } from '@apollo/federation-internals';
+import { withDefer } from '@cinegraph/service/defer';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import { StartError, UsageError } from '@cinegraph/service/start-error';
 import { endOnBrokenPipe, printable, reasonOf, say } from '@cinegraph/service/terminal';
@@ -16,7 +17,6 @@ import { readManifest, type ManifestOperation } from '../request/manifest.js';
 import { costLimit, listLimit } from '../request/limits.js';
 import { createCostMeter } from '../request/operation-cost.js';
 import { checkSavedOperation, type OperationFault } from '../request/saved-operation.js';
-import { withDefer } from '../supergraph/features.js';
 import { readFieldRules, type CostOfField } from '../supergraph/field-rules.js';
 
 /**

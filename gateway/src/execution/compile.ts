@@ -132,7 +132,7 @@ export const compilePlan = (
       case 'Flatten':
         return compileNode(node.node, [...path, ...node.path]);
       case 'Fetch': {
-        const fetches = separateFetches(node, supergraph)
+        const fetches = separateFetches(node, supergraph, types)
           .flatMap((fetch) => guardFetch(fetch, options))
           .map((fetch) => compileFetch(fetch, path));
         const step: Step =

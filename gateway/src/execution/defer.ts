@@ -14,7 +14,6 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { gatewayCode } from '../errors.js';
 import type { DeferredStep, Step } from './compile.js';
 import type { PathStep } from './faults.js';
 import type { JsonText } from './json-output.js';
@@ -111,11 +110,11 @@ const activeDefer = (
 
 /**
  * Plans a normalised operation with deferred fragments. The planner (2.14.4) fails on some of them. Such an
- * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects as the
- * planner does if that fails, too.
+ * operation is planned without `@defer`: its parts are delivered when all fetches are merged. Rejects with
+ * the refusal of the planner, or as it does if it fails again.
  *
- * An operation on interface objects is always planned without `@defer`, because the planner does not end for
- * some of them, and uses all memory.
+ * An operation on interface objects is always planned without `@defer`, because some plans of the planner
+ * lack a fetch then.
  */
 export const planDeferred = async (
   text: string,
@@ -133,8 +132,8 @@ export const planDeferred = async (
   try {
     return await plan(text);
   } catch (error) {
-    const { code } = error instanceof GraphQLError ? error.extensions : {};
-    if (code === gatewayCode.overloaded) throw error;
+    // A refusal: the operation without `@defer` would use the budget once more.
+    if (error instanceof GraphQLError) throw error;
     const planned = await plan(withoutDefer);
     const reason = error instanceof Error ? error.message.slice(0, 500) : error;
     logger.warn({ reason, operation: text.slice(0, 500) }, 'the planner cannot defer parts of an operation');

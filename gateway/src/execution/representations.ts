@@ -8,7 +8,7 @@ type JsonObject = Record<string, unknown>;
 
 /**
  * Writes the representation of an entity as JSON text. Returns undefined if the object is of none of the
- * types that the fetch is about or lacks a required field, and null if its key is null.
+ * types that the fetch is about or lacks a key or a required field, and null if its key is null.
  */
 export type WriteRepresentation = (object: JsonObject) => string | null | undefined;
 
@@ -35,7 +35,13 @@ export const compileRepresentation = (
   requiredFields: ReadonlyMap<string, FieldNode>,
 ): Representation => {
   const nameForSubgraph = (name: string): string => requiredFields.get(name)?.name.value ?? name;
-  const hasKey = compileKeyCheck(subgraph, requires, types);
+  const keys = keysIn(subgraph, requires, types);
+  const hasKey = (object: JsonObject): boolean =>
+    keys.length === 0 || keys.some((key) => key.every((name) => object[name] !== null));
+  /** A fragment on an interface object may have no key: the types with a key have theirs in another one. */
+  const lacksKey = (representation: JsonObject): boolean =>
+    keys.length > 0 &&
+    keys.every((key) => key.some((name) => representation[nameForSubgraph(name)] === undefined));
   const [first, ...others] = requires;
   if (first?.kind === 'InlineFragment' && others.length === 0 && !rewrites?.length) {
     const { typeCondition, selections } = first;
@@ -50,7 +56,7 @@ export const compileRepresentation = (
   }
   const write: WriteRepresentation = (object) => {
     const representation = pick(object, requires, types, nameForSubgraph);
-    if (representation?.['__typename'] === undefined) return undefined;
+    if (representation?.['__typename'] === undefined || lacksKey(representation)) return undefined;
     if (!hasKey(object)) return null;
     if (rewrites) applyRewrites(rewrites, representation, types);
     return writeJson(representation);
@@ -82,13 +88,13 @@ const writeFlat = (
   };
 };
 
-/** Returns how to see whether an object has a key of the subgraph among what is required of it. */
-const compileKeyCheck = (
+/** Returns the keys of the subgraph among what is required of an object, by the names that it has there. */
+const keysIn = (
   subgraph: string,
   requires: readonly QueryPlanSelectionNode[],
   types: TypeConditions,
-): ((object: JsonObject) => boolean) => {
-  const keys = requires.flatMap((selection) => {
+): readonly (readonly string[])[] =>
+  requires.flatMap((selection) => {
     if (selection.kind === 'Field' || selection.typeCondition === undefined) return [];
     const names = new Set(
       selection.selections.flatMap((field) => (field.kind === 'Field' ? [field.name] : [])),
@@ -97,9 +103,6 @@ const compileKeyCheck = (
       .keysOf(subgraph, selection.typeCondition)
       .filter((key) => key.every((name) => names.has(name)));
   });
-  if (keys.length === 0) return () => true;
-  return (object) => keys.some((key) => key.every((name) => object[name] !== null));
-};
 
 /** Copies the required fields of an object; undefined if one is missing. */
 const pick = (

@@ -10,6 +10,7 @@ import {
   type FieldNode,
 } from 'graphql';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
+import type { TypeConditions } from './type-conditions.js';
 
 /**
  * Replaces the fields that exist for the planner only by the fields that they stand for, with their
@@ -33,11 +34,19 @@ export const withRequiredFields = (
 /** Writes a document as the planner does, without characters that mean nothing. */
 export const compactText = (document: ASTNode): string => stripIgnoredCharacters(print(document));
 
+/** Splits a fetch whose fields do not require the same, where one representation cannot serve all of them. */
+export const separateFetches = (
+  fetch: FetchNode,
+  supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>,
+  types: TypeConditions,
+): readonly FetchNode[] =>
+  separateArguments(fetch, supergraph).flatMap((part) => separateTypes(part, supergraph, types));
+
 /**
  * Splits a fetch that needs one field with several sets of arguments in its representations, which have one
  * value for each name. Each part fetches the fields that need the same set.
  */
-export const separateFetches = (
+const separateArguments = (
   fetch: FetchNode,
   { requiredFields, requiredBy }: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>,
 ): readonly FetchNode[] => {
@@ -67,6 +76,65 @@ export const separateFetches = (
       requires: withoutNames(fetch.requires ?? [], (name) => conflicting.has(name) && !needed.has(name)),
     };
   });
+};
+
+/**
+ * Splits a fetch of interface objects in which several types have keys of their own. The planner takes what
+ * a field requires from the type for which the client selects it, but writes it for all types, so that an
+ * object of another type lacks it. Each part fetches the fields that require the same.
+ */
+const separateTypes = (
+  fetch: FetchNode,
+  { requiredFields }: Pick<PlannerSupergraph, 'requiredFields'>,
+  types: TypeConditions,
+): readonly FetchNode[] => {
+  const { serviceName, requires = [] } = fetch;
+  const withKey = new Set<string>();
+  const shared = new Set<string>();
+  for (const selection of requires) {
+    if (selection.kind === 'Field') continue;
+    const { typeCondition: type = '', selections } = selection;
+    const names = selections.flatMap((one) => (one.kind === 'Field' ? [one.name] : []));
+    const keys = types.keysOf(serviceName, type);
+    if (keys.some((key) => key.every((name) => names.includes(name)))) withKey.add(type);
+    if (types.isObjectType(type)) continue;
+    for (const name of names) if (name !== '__typename' && !keys.flat().includes(name)) shared.add(name);
+  }
+  if (withKey.size < 2 || shared.size === 0) return [fetch];
+  const original = (name: string): string => requiredFields.get(name)?.name.value ?? name;
+  const document = parse(fetch.operation, { noLocation: true });
+  const parts = new Map<string, ReadonlySet<string>>();
+  const partOf = (type: string, field: FieldNode): string => {
+    const needed = new Set(types.requiredBy(serviceName, type, original(field.name.value)));
+    const key = [...needed].sort().join();
+    parts.set(key, needed);
+    return key;
+  };
+  eachEntityField(document, (type, field) => {
+    if (field.name.value !== '__typename') partOf(type, field);
+    return true;
+  });
+  if (parts.size < 2) return [fetch];
+  return [...parts].map(([part, needed]) => ({
+    ...fetch,
+    operation: compactText(
+      eachEntityField(
+        document,
+        (type, field) => field.name.value === '__typename' || partOf(type, field) === part,
+      ),
+    ),
+    requires: requires.map((one) =>
+      one.kind === 'Field' || types.isObjectType(one.typeCondition)
+        ? one
+        : {
+            ...one,
+            selections: one.selections.filter(
+              (field) =>
+                field.kind !== 'Field' || !shared.has(field.name) || needed.has(original(field.name)),
+            ),
+          },
+    ),
+  }));
 };
 
 /** Returns those names of required fields that stand for the same field, in one selection set. */

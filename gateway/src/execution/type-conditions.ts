@@ -6,8 +6,13 @@ export interface TypeConditions {
   matches(typename: unknown, condition: string): boolean;
   /** Returns true if the name is one of an object type, and not of an interface. */
   isObjectType(typename: unknown): boolean;
-  /** Returns the keys of a type in a subgraph: for each, the names of its fields without those below them. */
+  /**
+   * Returns the keys of a type in a subgraph: for each, the names of its fields without those below them. A
+   * type that the subgraph knows as an interface object has the keys of that.
+   */
   keysOf(subgraph: string, type: string): readonly (readonly string[])[];
+  /** Returns the names in the `@requires` of a field in a subgraph, without those below them. */
+  requiredBy(subgraph: string, type: string, field: string): readonly string[];
   /** Returns true if a field is a key of the type in any subgraph, or a part of one. */
   isKey(type: string, field: string): boolean;
   /** The interfaces that are interface objects in a subgraph, and the object types that implement them. */
@@ -40,11 +45,20 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
       for (const { name } of definition.types ?? []) add(definition.name.value, name.value);
     }
   }
-  const keys = readKeys(supergraph);
+  const subgraphs = readSubgraphs(supergraph);
+  const keys = readKeys(supergraph, subgraphs);
+  const required = readRequired(supergraph, subgraphs);
   const keyFields = new Set<string>();
   for (const [coordinate, ofType] of keys) {
     const type = coordinate.slice(coordinate.lastIndexOf(' ') + 1);
     for (const name of ofType.flat()) keyFields.add(`${type}.${name}`);
+  }
+  for (const [coordinate, ofType] of [...keys]) {
+    const [, subgraph = '', type = ''] = /^(.*) (\w+)$/.exec(coordinate) ?? [];
+    for (const member of members.get(type) ?? []) {
+      const ofMember = `${subgraph} ${member}`;
+      if (!keys.has(ofMember)) keys.set(ofMember, ofType);
+    }
   }
   const requiredNames = new Set<string>();
   visit(supergraph, {
@@ -60,6 +74,7 @@ export const readTypeConditions = (supergraph: DocumentNode): TypeConditions => 
     interfaceObjects: interfaceObjectsOf(supergraph, members),
     requiredNames,
     isKey: (type, field) => keyFields.has(`${type}.${field}`),
+    requiredBy: (subgraph, type, field) => required.get(`${subgraph} ${type}.${field}`) ?? [],
     keysOf: (subgraph, type) => keys.get(`${subgraph} ${type}`) ?? [],
     matches: (typename, condition) =>
       typename === condition || members.get(condition)?.has(typename as string) === true,
@@ -83,10 +98,9 @@ const interfaceObjectsOf = (
   return found;
 };
 
-/** Reads the keys of all types, by the names of the subgraph and of the type. */
-const readKeys = (supergraph: DocumentNode): Map<string, string[][]> => {
+/** Reads the names of the subgraphs, by their names in the directives of the supergraph. */
+const readSubgraphs = (supergraph: DocumentNode): ReadonlyMap<string, string> => {
   const subgraphs = new Map<string, string>();
-  const keys = new Map<string, string[][]>();
   visit(supergraph, {
     EnumValueDefinition: ({ name, directives = [] }) => {
       const graph = directives.find((directive) => directive.name.value === 'join__graph');
@@ -94,6 +108,36 @@ const readKeys = (supergraph: DocumentNode): Map<string, string[][]> => {
       if (subgraph !== undefined) subgraphs.set(name.value, subgraph);
     },
   });
+  return subgraphs;
+};
+
+/** Reads the required names of all fields, by the names of the subgraph, the type and the field. */
+const readRequired = (
+  supergraph: DocumentNode,
+  subgraphs: ReadonlyMap<string, string>,
+): ReadonlyMap<string, readonly string[]> => {
+  const required = new Map<string, readonly string[]>();
+  for (const definition of supergraph.definitions) {
+    if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.INTERFACE_TYPE_DEFINITION)
+      continue;
+    for (const { name, directives = [] } of definition.fields ?? []) {
+      for (const directive of directives) {
+        const requires = directive.name.value === 'join__field' ? textOf(directive, 'requires') : undefined;
+        if (requires === undefined) continue;
+        const subgraph = subgraphs.get(textOf(directive, 'graph') ?? '') ?? '';
+        required.set(`${subgraph} ${definition.name.value}.${name.value}`, topLevelNames(requires));
+      }
+    }
+  }
+  return required;
+};
+
+/** Reads the keys of all types, by the names of the subgraph and of the type. */
+const readKeys = (
+  supergraph: DocumentNode,
+  subgraphs: ReadonlyMap<string, string>,
+): Map<string, string[][]> => {
+  const keys = new Map<string, string[][]>();
   for (const definition of supergraph.definitions) {
     if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.INTERFACE_TYPE_DEFINITION)
       continue;

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { parseOperation, Supergraph } from '@apollo/federation-internals';
-import { QueryPlanner } from '@apollo/query-planner';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
+import { loadPatchedPlanner } from './patched-planner.js';
 import { folderOfThread, lowerPriority } from './thread.js';
 
 /**
@@ -26,6 +26,7 @@ const isLimit = (error: Error): boolean => error instanceof RangeError || limitM
 const port = parentPort;
 if (!port) throw new Error('planner-worker runs as a worker thread only');
 
+const { QueryPlanner } = loadPatchedPlanner();
 const { sdl } = workerData as WorkerSettings;
 // The gateway has decided already whether it serves a supergraph with these features.
 const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupergraph: false });

@@ -1,3 +1,4 @@
+import { withDefer } from '@cinegraph/service/defer';
 import type { Logger } from '@cinegraph/service/logger';
 import { markOneOfInputs } from '@cinegraph/service/one-of';
 import {
@@ -15,7 +16,7 @@ import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
-import { loadableSdl, withDefer } from './features.js';
+import { loadableSdl } from './features.js';
 import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
 import { separateRequiredArguments } from './required-arguments.js';

@@ -1,3 +1,4 @@
+import { withDefer } from '@cinegraph/service/defer';
 import { GraphQLError, Source, parse, validate, type GraphQLSchema } from 'graphql';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -5,8 +6,9 @@ import { join } from 'node:path';
 const ignored = new Set(['node_modules', 'dist', 'generated']);
 
 /**
- * Validates the saved operations in a folder and its subfolders against the schema that clients see, each
- * file by itself. Returns a line for each fault, `file:line:column message`, and the number of files.
+ * Validates the saved operations in a folder and its subfolders, each file by itself, against the schema that
+ * clients see, with the `@defer` that the gateway adds. Returns a line for each fault,
+ * `file:line:column message`, and the number of files.
  */
 export const checkOperations = (
   folder: string,
@@ -14,9 +16,10 @@ export const checkOperations = (
   nameOf: (path: string) => string,
 ): { files: number; faults: readonly string[] } => {
   const paths = operationFiles(folder);
+  const served = withDefer(schema);
   return {
     files: paths.length,
-    faults: paths.flatMap((path) => faultsOf(readFileSync(path, 'utf8'), nameOf(path), schema)),
+    faults: paths.flatMap((path) => faultsOf(readFileSync(path, 'utf8'), nameOf(path), served)),
   };
 };
 
