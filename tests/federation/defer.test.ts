@@ -311,6 +311,43 @@ describe.each(formats)('@defer in the format %s', (format) => {
     expect(parts.find((part) => part.errors)).toMatchObject(failed);
   });
 
+  it.each([
+    [
+      'the first part',
+      '{ movie(id: "1") { title } ... @defer(label: "b") { movie(id: "1") { never } } }',
+      { movie: { title: 'Alien' } },
+    ],
+    [
+      'another part',
+      '{ ... @defer(label: "a") { movie(id: "1") { rating } } ... @defer(label: "b") { movie(id: "1") { never } } }',
+      { movie: { rating: 10 } },
+    ],
+    [
+      'the part around it',
+      '{ ... @defer(label: "a") { movies(first: 1) { title } ... @defer(label: "b") { movies(first: 1) { never } } } }',
+      { movies: [{ title: 'Alien' }] },
+    ],
+    [
+      'another part, in a list and below other fields',
+      '{ strict { movie { id } } ... @defer(label: "a") { strict { movie { title } } } ... @defer(label: "b") { plain { x } strict { movie { never } } } }',
+      {
+        strict: [{ movie: { id: '1', title: 'Alien' } }, { movie: { id: '2', title: 'Brazil' } }],
+      },
+    ],
+  ])('has no null in a part for an object that %s has', async (_which, query, whole) => {
+    const payloads = await all(query);
+    const { data, errors } = merged(payloads);
+
+    expect(data).toEqual(whole);
+    expect(errors.map(({ path }) => path?.at(-1))).toContain('never');
+  });
+
+  it('has null in a part for an object that no other one has', async () => {
+    const query =
+      '{ movie(id: "1") { title } ... @defer { movie(id: "1") { id } other: movie(id: "1") { never } } }';
+    expect(merged(await all(query)).data).toEqual({ movie: { title: 'Alien', id: '1' }, other: null });
+  });
+
   it('announces no part of an object that a null has removed from the first part', async () => {
     const payloads = await all(
       '{ strict { movie { id ... @defer { rating } } fails } plain { x ... @defer { y } } }',

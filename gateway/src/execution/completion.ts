@@ -62,18 +62,28 @@ export interface Writer {
 
 /**
  * Compiles how the values of a field are completed (section 6.4.3 of the GraphQL specification): its lists,
- * nulls and leaves. `compileNamed` compiles its objects, and `coordinate` names the field in the log.
+ * nulls and leaves.
  */
 export const compileCompletion = (
   type: GraphQLOutputType,
-  compileNamed: (type: GraphQLCompositeType) => Writer,
-  coordinate: string,
+  options: {
+    /** Compiles its objects. */
+    readonly compileNamed: (type: GraphQLCompositeType) => Writer;
+    /** Names the field in the log. */
+    readonly coordinate: string;
+    /**
+     * Whether another payload of the response has its objects as well, which no null of this one may replace.
+     * This payload becomes null as a whole then.
+     */
+    readonly isElsewhere: boolean;
+  },
 ): Writer => {
+  const { compileNamed, coordinate, isElsewhere } = options;
   const isNonNull = isNonNullType(type);
   const nullable = getNullableType(type);
   if (isLeafType(nullable)) return compileLeaf(nullable, isNonNull, coordinate);
   const { write: writeValue, clientPath } = isListType(nullable)
-    ? compileList(compileCompletion(nullable.ofType, compileNamed, coordinate))
+    ? compileList(compileCompletion(nullable.ofType, options))
     : compileNamed(nullable);
   const field = { isNonNull, coordinate, clientPath };
   const write: Write = (value, container, key, projection, depth) => {
@@ -86,7 +96,7 @@ export const compileCompletion = (
       typeof value === 'object' && projection.shared?.has(value) === true
         ? writeShared(writeValue, value, container, key, projection, depth)
         : writeValue(value, container, key, projection, depth);
-    if (isWritten || isNonNull) return isWritten;
+    if (isWritten || isNonNull || isElsewhere) return isWritten;
     return writeNullAt(start, projection);
   };
   return { write, clientPath };

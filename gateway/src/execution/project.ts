@@ -3,6 +3,8 @@ import {
   isInterfaceType,
   isNonNullType,
   isObjectType,
+  Kind,
+  type FieldNode,
   type GraphQLAbstractType,
   type GraphQLCompositeType,
   type GraphQLField,
@@ -48,6 +50,8 @@ interface Written {
   /** All types that the object may have. Nothing is written that is refused on one of them. */
   readonly types: readonly GraphQLObjectType[];
   readonly sets: readonly SelectionSetNode[];
+  /** What other payloads of the response have of it; empty without `@defer`. */
+  readonly elsewhere: readonly SelectionSetNode[];
 }
 
 /**
@@ -71,9 +75,13 @@ export const compileProjection = (
   const writeObject = deferred ? pending.write : writeFields;
 
   const compileFields = (written: Written): readonly WrittenField[] => {
-    const { type, types, sets } = written;
+    const { type, types, sets, elsewhere } = written;
     const later: InlineFragmentNode[] = [];
     const collected = collectFields({ schema, fragments, deferred, conditions }, type, sets, later);
+    const others =
+      elsewhere.length > 0
+        ? collectFields({ schema, fragments, deferred: undefined, conditions }, type, elsewhere)
+        : undefined;
     const fields = [...collected].flatMap(([responseName, nodes], index): WrittenField[] => {
       const [node] = nodes;
       if (!node) return [];
@@ -93,12 +101,20 @@ export const compileProjection = (
         return [{ responseName, internalName: '', prefix, writer }];
       }
       const internalName = names.of(type, node, isMutation && type === rootType);
-      const selectionSets = nodes.flatMap(({ selectionSet }) => (selectionSet ? [selectionSet] : []));
-      const compileNamed = (named: GraphQLCompositeType) => compileObject(named, selectionSets);
-      const writer = compileCompletion(definition.type, compileNamed, `${type.name}.${definition.name}`);
+      const setsElsewhere = setsOf(others?.get(responseName) ?? []);
+      const writer = compileCompletion(definition.type, {
+        compileNamed: (named) => compileObject(named, setsOf(nodes), setsElsewhere),
+        coordinate: `${type.name}.${definition.name}`,
+        isElsewhere: setsElsewhere.length > 0,
+      });
       return [{ responseName, internalName, prefix, writer }];
     });
-    pending.add(fields, later, ({ selectionSet }) => compileFields({ ...written, sets: [selectionSet] }));
+    const beside = { kind: Kind.SELECTION_SET, selections: [...collected.values()].flat() } as const;
+    pending.add(fields, later, (fragment) => {
+      const otherFragments = setsOf(later.filter((one) => one !== fragment));
+      const sets = [fragment.selectionSet];
+      return compileFields({ ...written, sets, elsewhere: [...elsewhere, beside, ...otherFragments] });
+    });
     return fields;
   };
 
@@ -110,14 +126,20 @@ export const compileProjection = (
     !access ||
     types.every((one) => (definition ? access.seesField(one, definition.name) : access.seesType(one)));
 
-  const compileObject = (type: GraphQLCompositeType, sets: readonly SelectionSetNode[]): Writer => {
+  const compileObject = (
+    type: GraphQLCompositeType,
+    sets: readonly SelectionSetNode[],
+    elsewhere: readonly SelectionSetNode[],
+  ): Writer => {
     const byType = new Map<string, CompiledFields>();
     /** Compiled when the first object of a type is written: most members of a large union never are. */
     const fieldsOf = (concrete: GraphQLObjectType): CompiledFields => {
       const known = byType.get(concrete.name);
       if (known) return known;
       const isRefused = access?.seesType(concrete) === false;
-      const fields = isRefused ? 'refused' : compileFields({ type: concrete, types: [concrete], sets });
+      const fields = isRefused
+        ? 'refused'
+        : compileFields({ type: concrete, types: [concrete], sets, elsewhere });
       byType.set(concrete.name, fields);
       return fields;
     };
@@ -130,7 +152,9 @@ export const compileProjection = (
       const [first] = types;
       if (!first) return [];
       if (!access) return fieldsOf(first);
-      return types.every(access.seesType) ? compileFields({ type: first, types, sets }) : 'refused';
+      return types.every(access.seesType)
+        ? compileFields({ type: first, types, sets, elsewhere })
+        : 'refused';
     };
     const typeOf = isAbstractType(type) ? runtimeType(schema, type) : () => type;
     /** A subgraph with an interface object gives the interface's name as type. */
@@ -169,7 +193,12 @@ export const compileProjection = (
     return { write, clientPath };
   };
 
-  const fields = compileFields({ type: rootType, types: [rootType], sets: [operation.selectionSet] });
+  const fields = compileFields({
+    type: rootType,
+    types: [rootType],
+    sets: [operation.selectionSet],
+    elsewhere: [],
+  });
   return (data, projection) => {
     if (writeObject(fields, data as Record<string, unknown>, projection, -1)) return;
     projection.output.cut(0);
@@ -193,6 +222,9 @@ const writeFields = (
   output.write('}');
   return true;
 };
+
+const setsOf = (nodes: readonly (FieldNode | InlineFragmentNode)[]): SelectionSetNode[] =>
+  nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
 
 /** Returns how to find the type of an object of an interface or union. */
 const runtimeType = (schema: GraphQLSchema, type: GraphQLAbstractType) => {

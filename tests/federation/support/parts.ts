@@ -160,8 +160,7 @@ const mergeInto = (target: unknown, source: unknown): void => {
   const known = target as Record<string, unknown>;
   for (const [name, value] of Object.entries(source as object)) {
     if (isObject(value) && isObject(known[name])) mergeInto(known[name], value);
-    // Two parts may have fields of one object, and one of them may have lost it by an error.
-    else if (value !== null || !isObject(known[name])) known[name] = value;
+    else known[name] = value;
   }
 };
 
