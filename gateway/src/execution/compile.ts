@@ -71,6 +71,8 @@ export interface FetchStep {
   readonly operation: 'query' | 'mutation';
   /** The document as JSON text. */
   readonly query: string;
+  /** The same without its name, which it has from the client's operation. */
+  readonly unnamed: string;
   /** The client's variables that the document uses, with the names that they have there. */
   readonly variables: readonly { readonly name: string; readonly prefix: string }[];
   /** Where its objects stand in the merged data; `@` stands for each item of a list. */
@@ -157,20 +159,20 @@ export const compilePlan = (
   };
 
   const compileFetch = (fetch: FetchNode, path: readonly (string | number)[]): FetchStep => {
-    const fetchName = nameOfNextFetch(fetch.serviceName);
     const { document, variables } = withClientValues(
       withRequiredFields(parse(fetch.operation, { noLocation: true }), supergraph.requiredFields),
-      fetchName,
       operation,
       placeholders,
     );
+    const unnamed = stripIgnoredCharacters(print(document));
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
     const step: FetchStep = {
       kind: 'fetch',
       client: clientOf(fetch.serviceName),
       subgraph: fetch.serviceName,
       operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
-      query: JSON.stringify(stripIgnoredCharacters(print(document))),
+      query: JSON.stringify(named(unnamed, nameOfNextFetch(fetch.serviceName))),
+      unnamed: JSON.stringify(unnamed),
       variables,
       path,
       representation: isEntityFetch
@@ -195,11 +197,7 @@ export const compilePlan = (
       search: undefined,
       provides: [],
     };
-    compiledFetches.push({
-      step,
-      document,
-      text: fetchName === undefined ? step.query : step.query.replace(fetchName, ''),
-    });
+    compiledFetches.push({ step, document });
     return step;
   };
 
@@ -246,13 +244,16 @@ const fieldsOfFetch = (document: DocumentNode, isEntityFetch: boolean): FetchedF
   return isEntityFetch ? [...(fields[0]?.fields ?? [])] : fields;
 };
 
+/** Names the operation of a document, which is the first of its definitions and has no name. */
+const named = (text: string, name: string | undefined): string =>
+  name === undefined ? text : text.replace(/^\w*/, (kind) => `${kind || 'query'} ${name}`);
+
 /**
- * Names a fetch, and replaces its placeholders by the client's values: literals as they were written, and
- * the client's variables with their definitions.
+ * Replaces the placeholders of a fetch by the client's values: literals as they were written, and the
+ * client's variables with their definitions.
  */
 const withClientValues = (
   document: DocumentNode,
-  fetchName: string | undefined,
   operation: OperationDefinitionNode,
   placeholders: ReadonlyMap<string, ValueNode>,
 ): { document: DocumentNode; variables: FetchStep['variables'] } => {
@@ -291,7 +292,6 @@ const withClientValues = (
     document: visit(filled, {
       OperationDefinition: (node) => ({
         ...node,
-        ...(fetchName !== undefined && { name: { kind: Kind.NAME, value: fetchName } }),
         variableDefinitions: [...(node.variableDefinitions ?? []), ...definitions],
       }),
     }),

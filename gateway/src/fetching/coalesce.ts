@@ -24,7 +24,7 @@ interface Flight {
  * Lets concurrent fetches from one subgraph share the requests that `send` sends.
  *
  * - Identical fetches in flight share one request.
- * - Fetches of entities that start in the same tick, with the same query and variables, are merged into one.
+ * - Fetches of entities that start in the same tick, with the same document and variables, are merged into one.
  *
  * Only fetches with the same viewer and the same forwarded headers share anything. Each waiter ends at its
  * own deadline; the request ends when all have. The first waiter gets the result, each other one a copy,
@@ -59,9 +59,9 @@ export const shareFetches = (send: Fetch): SharedFetches => {
   return {
     forget: () => flights.clear(),
     fetch: (request, asker) => {
-      const { query, variables, representations } = request;
+      const { query, unnamed = query, variables, representations } = request;
       // No part holds a line break: each of them is JSON text.
-      const group = `${scopeOf(asker)}\n${query}\n${variables}`;
+      const group = `${scopeOf(asker)}\n${unnamed}\n${variables}`;
       const key = representations === undefined ? group : `${group}\n${representations.join()}`;
       const known = flights.get(key);
       if (known && hasTimeFor(known, asker.deadline)) return join(key, known, asker);
