@@ -46,8 +46,8 @@ const ourEnvironment = {
   SUBGRAPH_KEY: 'bench-'.repeat(8),
   // All load comes from one address. A budget is counted, but never empty.
   BUDGET_COST_PER_MINUTE: '1000000000',
-  // Part of what decides whether two fetches may be shared.
-  FORWARD_HEADERS: userHeader,
+  // Only the subgraph of the users has to know who asks.
+  FORWARD_HEADERS_ACCOUNTS: userHeader,
 };
 /** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
 const rivals = join(root, 'tests/bench/gateway/rivals');

@@ -73,7 +73,7 @@ export const startProtected = async (
     logger: silentLogger,
     clock: systemClock,
     subgraphKey: undefined,
-    forwardsHeaders: false,
+    forwardHeadersOf: () => [],
     coalesces: () => false,
     returnHeaders: [],
     connect: buildConnector({}),
