@@ -4,11 +4,12 @@ import { until } from '@cinegraph/testing/until';
 import {
   askerOf,
   entityQuery,
+  idsOf,
   mutation,
   rootQuery,
+  scores,
   sendJson,
   startClient,
-  type ReceivedRequest,
 } from './support/fetching.js';
 
 type Started = Awaited<ReturnType<typeof startClient>>;
@@ -36,12 +37,6 @@ const startWaiting = async (body: unknown) => {
     },
   };
 };
-
-const idsOf = ({ variables }: ReceivedRequest) => (variables.representations ?? []).map(({ id }) => id);
-
-const scores = (request: ReceivedRequest) => ({
-  data: { _entities: idsOf(request).map((id) => ({ score: Number(id) })) },
-});
 
 describe('identical queries in flight', () => {
   it('identical queries share one request, and each result can be changed alone', async () => {

@@ -4,6 +4,13 @@
  */
 export const copyOf = <Value>(value: Value): Value => copyJson(value) as Value;
 
+/** Returns the value itself the first time, and notes it in `taken`; returns a copy each further time. */
+export const takeOrCopy = <Value>(value: Value, taken: Set<unknown>): Value => {
+  if (taken.has(value)) return copyOf(value);
+  taken.add(value);
+  return value;
+};
+
 const copyJson = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {

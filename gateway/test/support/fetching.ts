@@ -98,6 +98,15 @@ export const entityQuery = (...ids: readonly string[]) => ({
   representations: ids.map((id) => JSON.stringify({ __typename: 'Thing', id })),
 });
 
+/** Returns the ids of the entities that a request asks for. */
+export const idsOf = ({ variables }: ReceivedRequest): string[] =>
+  (variables.representations ?? []).map(({ id }) => id);
+
+/** Answers a query of entities: the score of each is its id. */
+export const scores = (request: ReceivedRequest) => ({
+  data: { _entities: idsOf(request).map((id) => ({ score: Number(id) })) },
+});
+
 /** Responds with JSON. */
 export const sendJson = (response: ServerResponse, body: unknown, status = 200): void => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
