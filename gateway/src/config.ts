@@ -112,6 +112,11 @@ const fieldBudgetsVariable = listVariable
     return budgets;
   });
 
+const fieldsVariable = listVariable.refine(
+  (items) => items.every((item) => /^[_a-z]\w*\.[_a-z]\w*$/i.test(item)),
+  'must be like Query.me,Movie.myRating, with commas between',
+);
+
 const redisUrlVariable = z
   .string()
   .refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol), {
@@ -157,6 +162,7 @@ export const gatewayVariables = {
   SUBGRAPH_CLIENT_KEY_PATH: z.string().optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
   FORWARD_HEADERS: forwardHeadersVariable,
+  CLIENT_FIELDS: fieldsVariable,
   RETURN_HEADERS: headersVariable.refine(
     (names) => !names.some((name) => unreturnedHeaders.has(name) || name.startsWith('access-control-')),
     'names a header that the gateway writes itself, or that concerns one client only',
@@ -250,6 +256,7 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     forwardHeaders: [...new Set(['FORWARD_HEADERS', ...Object.keys(headersShape)].flatMap(forwardHeadersIn))],
     forwardHeadersOf: (subgraph: string) =>
       forwardHeadersIn(subgraphVariable(forwardHeadersPrefix, subgraph)),
+    clientFields: env.CLIENT_FIELDS,
     returnHeaders: env.RETURN_HEADERS,
     coalesces: (subgraph: string): boolean =>
       (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,

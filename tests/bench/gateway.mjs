@@ -46,8 +46,9 @@ const ourEnvironment = {
   SUBGRAPH_KEY: 'bench-'.repeat(8),
   // All load comes from one address. A budget is counted, but never empty.
   BUDGET_COST_PER_MINUTE: '1000000000',
-  // Only the subgraph of the users has to know who asks.
+  // Only the subgraph of the users has to know who asks, and for one field.
   FORWARD_HEADERS_ACCOUNTS: userHeader,
+  CLIENT_FIELDS: 'Query.me',
 };
 /** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
 const rivals = join(root, 'tests/bench/gateway/rivals');

@@ -66,7 +66,7 @@ export interface CompiledPlan {
 /** One fetch from a subgraph, compiled once for all requests. */
 export interface FetchStep {
   readonly kind: 'fetch';
-  readonly client: SubgraphClient;
+  readonly client: Pick<SubgraphClient, 'fetch'>;
   readonly subgraph: string;
   readonly operation: 'query' | 'mutation';
   /** The document as JSON text. */
@@ -112,7 +112,7 @@ export const compilePlan = (
     schema: GraphQLSchema;
     /** What the viewer may see; undefined if it is everything. */
     access: Access | undefined;
-    clientOf: (subgraph: string) => SubgraphClient;
+    clientOf: (subgraph: string, document: DocumentNode) => Pick<SubgraphClient, 'fetch'>;
     /** What exists for the planner only; see required-arguments.ts. */
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
@@ -168,7 +168,7 @@ export const compilePlan = (
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
     const step: FetchStep = {
       kind: 'fetch',
-      client: clientOf(fetch.serviceName),
+      client: clientOf(fetch.serviceName, document),
       subgraph: fetch.serviceName,
       operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
       query: JSON.stringify(named(unnamed, nameOfNextFetch(fetch.serviceName))),

@@ -24,6 +24,8 @@ export type SubgraphState = 'unknown' | 'reachable' | 'unreachable';
 export interface SubgraphClient {
   /** Never rejects. A failure is logged with its cause, and returned as an error without internals. */
   readonly fetch: Fetch;
+  /** The same for documents that do not depend on who asks: the subgraph receives nothing of the client. */
+  readonly anonymous: { readonly fetch: Fetch };
   state(): SubgraphState;
   /** Waits for the fetches under way, then closes the connections. */
   close(): Promise<void>;
@@ -161,18 +163,21 @@ export const createSubgraphClient = (options: {
 
   const shared = shareFetches(send);
 
+  const fetch: Fetch = async (request, asker) => {
+    const { deadline } = asker;
+    if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
+    const isQuery = request.kind === 'query';
+    const narrowed = narrow(asker);
+    const result = await (isQuery && coalesces ? shared.fetch(request, narrowed) : send(request, narrowed));
+    // What is read from now on must show what was written.
+    if (!isQuery) shared.forget();
+    for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
+    return result;
+  };
+
   return {
-    fetch: async (request, asker) => {
-      const { deadline } = asker;
-      if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
-      const isQuery = request.kind === 'query';
-      const narrowed = narrow(asker);
-      const result = await (isQuery && coalesces ? shared.fetch(request, narrowed) : send(request, narrowed));
-      // What is read from now on must show what was written.
-      if (!isQuery) shared.forget();
-      for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
-      return result;
-    },
+    fetch,
+    anonymous: { fetch: (request, asker) => fetch(request, { ...asker, viewer: null, forwarded: {} }) },
     state: () => state,
     close: async () => transport?.close(),
   };

@@ -88,6 +88,7 @@ export const startProtected = async (
       overrideLabels: [],
       introspection,
       budgets: { cost: undefined, fields: {} },
+      clientFields: [],
     },
     replaces: undefined,
     logger: silentLogger,
