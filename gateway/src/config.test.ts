@@ -73,6 +73,15 @@ describe('the environment', () => {
     expect(() => readConfig({ ...needed, FORWARD_HEADERS_PUBLIC: 'host' })).toThrow('FORWARD_HEADERS_PUBLIC');
   });
 
+  it('CLIENT_FIELDS lists fields like Query.me', () => {
+    expect(readConfig(needed).clientFields).toEqual([]);
+    expect(readConfig({ ...needed, CLIENT_FIELDS: 'Query.me, User._x' }).clientFields).toEqual([
+      'Query.me',
+      'User._x',
+    ]);
+    expect(() => readConfig({ ...needed, CLIENT_FIELDS: 'me' })).toThrow('CLIENT_FIELDS');
+  });
+
   it("a subgraph's variable has its name in upper case with _ for all but letters and digits", () => {
     expect(subgraphUrlVariable('user-reviews.v2')).toBe('SUBGRAPH_URL_USER_REVIEWS_V2');
   });

@@ -133,6 +133,32 @@ describe('who is asking', () => {
   });
 });
 
+describe('who is asking, where CLIENT_FIELDS lists the fields that depend on it', () => {
+  const world = startedIn({
+    SUBGRAPH_KEY: subgraphKey,
+    FORWARD_HEADERS: 'x-tenant',
+    CLIENT_FIELDS: 'Query.best,Query.none',
+  });
+
+  it('only a fetch with one of the fields, and a mutation, carry the viewer and the headers', async () => {
+    const headers = { ...bearerOf('alice'), 'x-tenant': 'north' };
+    await world().ask('{ things { score } best { id } }', { headers });
+    await world().ask('mutation { rename(id: "1", name: "uno") { id } }', { headers });
+    const read = (name: 'things' | 'scores') =>
+      world()[name].seen.map((request) => {
+        const identity = String(request.headers[identityHeader]);
+        const viewer = createIdentityReader(subgraphKey, name, systemClock)(identity);
+        return [viewer ?? 'nobody', request.headers['x-tenant']];
+      });
+    const alice = [{ id: 'alice', scopes: [] }, 'north'];
+
+    expect(read('things')).toEqual([['nobody', undefined], alice]);
+    expect(read('scores')).toHaveLength(2);
+    expect(read('scores')).toEqual(expect.arrayContaining([['nobody', undefined], alice]));
+    expect(world().log.filter(({ field }) => field === 'Query.none')).toHaveLength(1);
+  });
+});
+
 describe('headers of the client', () => {
   const world = startedIn({ FORWARD_HEADERS: 'X-Tenant, accept-language' });
   const headers = {

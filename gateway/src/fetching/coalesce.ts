@@ -15,11 +15,13 @@ export interface SharedFetches {
  * Lets concurrent fetches from one subgraph share the requests that `send` sends.
  *
  * - Identical fetches in flight share one request.
- * - Fetches of entities that start in the same tick, with the same document and variables, are merged into one.
+ * - Fetches of entities with the same document and variables ask only for those that are not in flight, and
+ *   are merged into one request if they start in the same tick.
  *
- * Only fetches with the same viewer and the same forwarded headers share anything. Each waiter ends at its
- * own deadline; the request ends when all have. The first waiter gets the result, each other one a copy,
- * because the executor changes what it gets.
+ * Only fetches with the same viewer and the same forwarded headers share anything; askers must have no others
+ * than the subgraph receives. The names of their operations may differ. Each waiter ends at its own deadline;
+ * the request ends when all have. The first waiter gets the result, each other one a copy, because the
+ * executor changes what it gets.
  */
 export const shareFetches = (send: Fetch): SharedFetches => {
   const flights = new Map<string, Flight>();
