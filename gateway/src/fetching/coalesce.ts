@@ -42,7 +42,7 @@ export const shareFetches = (send: Fetch): SharedFetches => {
     }
     const { taken } = flight;
     return joinFlight(flight, asker, (result, isShared) =>
-      isShared ? { ...result, data: takeOrCopy(result.data, taken), isShared } : result,
+      isShared ? { ...result, data: takeOrCopy(result.data, 0, taken), isShared } : result,
     );
   };
 

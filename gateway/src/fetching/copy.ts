@@ -4,10 +4,10 @@
  */
 export const copyOf = <Value>(value: Value): Value => copyJson(value) as Value;
 
-/** Returns the value itself the first time, and notes it in `taken`; returns a copy each further time. */
-export const takeOrCopy = <Value>(value: Value, taken: Set<unknown>): Value => {
-  if (taken.has(value)) return copyOf(value);
-  taken.add(value);
+/** Returns the value itself the first time, which is noted in `taken` by its position, and then copies. */
+export const takeOrCopy = <Value>(value: Value, position: number, taken: boolean[]): Value => {
+  if (taken[position]) return copyOf(value);
+  taken[position] = true;
   return value;
 };
 

@@ -94,7 +94,7 @@ const sendBatch = async (send: Fetch, batch: Batch): Promise<readonly FetchResul
   const result = await send({ ...first.request, representations: [...known.keys()] }, asker);
   if (result.failure) return fetches.map(() => result);
   if (!result.data) return Promise.all(fetches.map((fetch) => send(fetch.request, fetch.asker)));
-  const taken = new Set<unknown>();
+  const taken: boolean[] = [];
   return positions.map((requested) => pickEntities(result, requested, taken));
 };
 
@@ -113,20 +113,25 @@ const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
 
 /**
  * Returns the part of a result that has the entities at `positions`, in this order, with their errors and
- * those without a path. What is in `taken` is copied, because the executor changes what it gets.
+ * those without a path; the whole result without `positions`. What is `taken` is copied, because the executor
+ * changes what it gets.
  */
 export const pickEntities = (
   result: FetchResult,
-  positions: readonly number[],
-  taken: Set<unknown>,
+  positions: readonly number[] | undefined,
+  taken: boolean[],
 ): FetchResult => {
-  const entities = result.data?.['_entities'] as readonly unknown[] | undefined;
+  const { data, errors } = result;
+  const entities = data?.['_entities'] as readonly unknown[] | undefined;
   if (!entities) return result;
-  const { errors } = result;
+  const _entities = positions
+    ? positions.map((position) => takeOrCopy(entities[position], position, taken))
+    : entities.map((entity, position) => takeOrCopy(entity, position, taken));
   return {
     ...result,
-    data: { _entities: positions.map((position) => takeOrCopy(entities[position], taken)) },
-    errors: errors.length === 0 ? errors : errors.flatMap((error) => errorsAt(error, positions)),
+    data: { _entities },
+    errors:
+      !positions || errors.length === 0 ? errors : errors.flatMap((error) => errorsAt(error, positions)),
   };
 };
 

@@ -19,6 +19,13 @@ interface EntityFlight extends Flight {
   positions: ReadonlyMap<string, number> | undefined;
 }
 
+/** The flights of fetches that may share entities. */
+interface Group {
+  readonly flights: Set<EntityFlight>;
+  /** The flight of each representation; undefined until two fetches could share one. */
+  byText: Map<string, EntityFlight> | undefined;
+}
+
 /** The entities that a fetch takes from a flight: those at `positions`, for its own ones at `indexes`. */
 interface Part {
   readonly flight: EntityFlight;
@@ -32,41 +39,48 @@ interface Part {
  * it is sent alone: the subgraph may have refused what only another fetch asked.
  */
 export const createEntityFlights = (send: Fetch): EntityFlights => {
-  /** By group, the flight under way for each representation. */
-  const groups = new Map<string, Map<string, EntityFlight>>();
+  const groups = new Map<string, Group>();
   const fetchBatched = createEntityBatcher(send);
 
-  const start = (group: string, request: SubgraphRequest, asker: Asker): EntityFlight => {
+  // Hot: most fetches share nothing, and must not pay for what others could share (bench gateway).
+  const start = (key: string, request: SubgraphRequest, asker: Asker): EntityFlight => {
     const { representations: texts = [] } = request;
-    const known = groups.get(group) ?? new Map<string, EntityFlight>();
-    groups.set(group, known);
+    const group = groups.get(key) ?? { flights: new Set(), byText: undefined };
+    groups.set(key, group);
     const end = (): void => {
-      for (const text of texts) if (known.get(text) === flight) known.delete(text);
-      if (known.size === 0 && groups.get(group) === known) groups.delete(group);
+      group.flights.delete(flight);
+      if (group.flights.size === 0 && groups.get(key) === group) groups.delete(key);
+      else if (group.byText) {
+        for (const text of texts) if (group.byText.get(text) === flight) group.byText.delete(text);
+      }
     };
-    const started = startFlight(asker, (shared) => fetchBatched(group, request, shared), end);
+    const started = startFlight(asker, (shared) => fetchBatched(key, request, shared), end);
     const flight = { ...started, texts, positions: undefined };
-    for (const text of texts) known.set(text, flight);
+    group.flights.add(flight);
+    if (group.byText) for (const text of texts) group.byText.set(text, flight);
     return flight;
   };
 
+  const joinWhole = (flight: EntityFlight, asker: Asker): Promise<FetchResult> =>
+    joinFlight(flight, asker, (result, isShared) =>
+      isShared ? { ...pickEntities(result, undefined, flight.taken), isShared } : result,
+    );
+
   return {
     forget: () => groups.clear(),
-    fetch: async (group, request, asker) => {
+    fetch: async (key, request, asker) => {
       const { representations = [] } = request;
-      const known = groups.get(group);
-      const { parts, missing } = known ? findParts(representations, known, asker.deadline) : nothing;
-      if (parts.length === 0) {
-        const flight = start(group, request, asker);
-        return joinFlight(flight, asker, (result, isShared) =>
-          isShared
-            ? { ...pickEntities(result, [...representations.keys()], flight.taken), isShared }
-            : result,
-        );
-      }
+      const group = groups.get(key);
+      if (!group) return joinWhole(start(key, request, asker), asker);
+      const byText = (group.byText ??= flightsByText(group.flights));
+      const same = byText.get(representations[0] ?? '');
+      if (same && hasSameTexts(same, representations) && hasTimeFor(same, asker.deadline))
+        return joinWhole(same, asker);
+      const { parts, missing } = findParts(representations, byText, asker.deadline);
+      if (parts.length === 0) return joinWhole(start(key, request, asker), asker);
       if (missing.length > 0) {
         const texts = missing.map((index) => representations[index] ?? '');
-        const flight = start(group, { ...request, representations: texts }, asker);
+        const flight = start(key, { ...request, representations: texts }, asker);
         parts.push({ flight, positions: [...texts.keys()], indexes: missing });
       }
       const results = await Promise.all(
@@ -85,18 +99,25 @@ export const createEntityFlights = (send: Fetch): EntityFlights => {
   };
 };
 
-const nothing = { parts: [], missing: [] };
+const flightsByText = (flights: ReadonlySet<EntityFlight>): Map<string, EntityFlight> => {
+  const byText = new Map<string, EntityFlight>();
+  for (const flight of flights) for (const text of flight.texts) byText.set(text, flight);
+  return byText;
+};
+
+const hasSameTexts = ({ texts }: EntityFlight, others: readonly string[]): boolean =>
+  texts.length === others.length && texts.every((text, position) => text === others[position]);
 
 /** Finds the flights that have representations and time for them. Returns the indexes of the other ones. */
 const findParts = (
   representations: readonly string[],
-  known: ReadonlyMap<string, EntityFlight>,
+  byText: ReadonlyMap<string, EntityFlight>,
   deadline: TimeLimit,
 ): { parts: Part[]; missing: number[] } => {
   const parts = new Map<EntityFlight, Part>();
   const missing: number[] = [];
   representations.forEach((text, index) => {
-    const flight = known.get(text);
+    const flight = byText.get(text);
     const part = flight && (parts.get(flight) ?? partOf(flight, deadline));
     if (!part) {
       missing.push(index);

@@ -8,29 +8,27 @@ export interface Flight {
   /** The deadline that is sent to the subgraph, which is that of the first waiter. */
   readonly sentDueAtMs: number;
   readonly waiters: Set<(result: FetchResult, isShared: boolean) => void>;
-  /** The objects of the result that a waiter has. */
-  readonly taken: Set<unknown>;
+  /** Lets nobody join any more; called when the result is there, or all waiters have left. */
+  readonly end: () => void;
+  /** Which parts of the result a waiter has, by their positions. */
+  readonly taken: boolean[];
 }
 
-/**
- * Starts a request that others may join. `onEnd` is called, once or twice, when nobody may join any more: at
- * the result, and when all waiters have left, which aborts the request.
- */
+/** Starts a request that others may join until `end` is called. */
 export const startFlight = (
   { viewer, forwarded, deadline: { dueAtMs } }: Asker,
   send: (asker: Asker) => Promise<FetchResult>,
-  onEnd: () => void,
+  end: () => void,
 ): Flight => {
   const limit = createTimeLimit(dueAtMs);
   const waiters: Flight['waiters'] = new Set();
-  limit.onAbort(onEnd);
   void send({ viewer, forwarded, deadline: limit }).then((result) => {
-    onEnd();
+    end();
     const isShared = waiters.size > 1;
     // All of them in one go: the first one changes what it gets as soon as it continues.
     for (const settle of waiters) settle(result, isShared);
   });
-  return { limit, sentDueAtMs: dueAtMs, waiters, taken: new Set() };
+  return { limit, sentDueAtMs: dueAtMs, waiters, end, taken: [] };
 };
 
 /**
@@ -38,7 +36,7 @@ export const startFlight = (
  * result; `isShared` is true if others wait too.
  */
 export const joinFlight = (
-  { limit, waiters }: Flight,
+  { limit, waiters, end }: Flight,
   { deadline }: Asker,
   pick: (result: FetchResult, isShared: boolean) => FetchResult,
 ): Promise<FetchResult> =>
@@ -51,7 +49,9 @@ export const joinFlight = (
       waiters.delete(settle);
       deadline.offAbort(leave);
       resolve(failedFetch(deadlineExceeded()));
-      if (waiters.size === 0) limit.abort(deadline.aborted ?? 'deadline');
+      if (waiters.size > 0) return;
+      end();
+      limit.abort(deadline.aborted ?? 'deadline');
     };
     waiters.add(settle);
     limit.dueAtMs = Math.max(limit.dueAtMs, deadline.dueAtMs);
