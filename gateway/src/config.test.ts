@@ -56,6 +56,32 @@ describe('the environment', () => {
     expect(corsOrigins).toEqual(['https://example.org', 'http://localhost:8080']);
   });
 
+  it('FORWARD_HEADERS_<NAME> replaces FORWARD_HEADERS for one subgraph, also by no header at all', () => {
+    const { forwardHeaders, forwardHeadersOf } = readConfig({
+      ...needed,
+      FORWARD_HEADERS: 'x-tenant',
+      FORWARD_HEADERS_USER_REVIEWS: 'X-User, x-tenant',
+      FORWARD_HEADERS_PUBLIC: '',
+    });
+
+    expect(forwardHeaders).toEqual(['x-tenant', 'x-user']);
+    expect(['user-reviews', 'public', 'others'].map(forwardHeadersOf)).toEqual([
+      ['x-user', 'x-tenant'],
+      [],
+      ['x-tenant'],
+    ]);
+    expect(() => readConfig({ ...needed, FORWARD_HEADERS_PUBLIC: 'host' })).toThrow('FORWARD_HEADERS_PUBLIC');
+  });
+
+  it('CLIENT_FIELDS lists fields like Query.me', () => {
+    expect(readConfig(needed).clientFields).toEqual([]);
+    expect(readConfig({ ...needed, CLIENT_FIELDS: 'Query.me, User._x' }).clientFields).toEqual([
+      'Query.me',
+      'User._x',
+    ]);
+    expect(() => readConfig({ ...needed, CLIENT_FIELDS: 'me' })).toThrow('CLIENT_FIELDS');
+  });
+
   it("a subgraph's variable has its name in upper case with _ for all but letters and digits", () => {
     expect(subgraphUrlVariable('user-reviews.v2')).toBe('SUBGRAPH_URL_USER_REVIEWS_V2');
   });

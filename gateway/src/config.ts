@@ -77,6 +77,11 @@ const headersVariable = listVariable
     'must be header names with commas between',
   );
 
+const forwardHeadersVariable = headersVariable.refine(
+  (names) => !names.some((name) => reservedHeaders.has(name)),
+  'names a header that the gateway writes itself',
+);
+
 const switchVariable = z
   .enum(['true', 'false'], 'must be true or false')
   .transform((text) => text === 'true');
@@ -107,6 +112,11 @@ const fieldBudgetsVariable = listVariable
     return budgets;
   });
 
+const fieldsVariable = listVariable.refine(
+  (items) => items.every((item) => /^[_a-z]\w*\.[_a-z]\w*$/i.test(item)),
+  'must be like Query.me,Movie.myRating, with commas between',
+);
+
 const redisUrlVariable = z
   .string()
   .refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol), {
@@ -130,8 +140,8 @@ const committedSupergraph = fileURLToPath(new URL('../supergraph.graphql', impor
 const committedExamples = fileURLToPath(new URL('../../examples', import.meta.url));
 
 /**
- * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>` and `COALESCE_<NAME>`. A test checks
- * deployment files against them.
+ * The variables that the gateway reads, besides `SUBGRAPH_URL_<NAME>`, `FORWARD_HEADERS_<NAME>` and
+ * `COALESCE_<NAME>`. A test checks deployment files against them.
  */
 export const gatewayVariables = {
   ...serviceVariables,
@@ -151,10 +161,8 @@ export const gatewayVariables = {
   SUBGRAPH_CLIENT_CERT_PATH: z.string().optional(),
   SUBGRAPH_CLIENT_KEY_PATH: z.string().optional(),
   DEADLINE_MS: millisecondsVariable.default(10_000),
-  FORWARD_HEADERS: headersVariable.refine(
-    (names) => !names.some((name) => reservedHeaders.has(name)),
-    'names a header that the gateway writes itself',
-  ),
+  FORWARD_HEADERS: forwardHeadersVariable,
+  CLIENT_FIELDS: fieldsVariable,
   RETURN_HEADERS: headersVariable.refine(
     (names) => !names.some((name) => unreturnedHeaders.has(name) || name.startsWith('access-control-')),
     'names a header that the gateway writes itself, or that concerns one client only',
@@ -183,21 +191,29 @@ const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 export const subgraphUrlVariable = (subgraph: string): string =>
   subgraphVariable(subgraphUrlPrefix, subgraph);
 
+const forwardHeadersPrefix = 'FORWARD_HEADERS_';
+
 const coalescePrefix = 'COALESCE_';
+
+/** Returns the shape of the variables in the environment that have a prefix. */
+const shapeOf = <Variable extends z.ZodType>(source: NodeJS.ProcessEnv, prefix: string, variable: Variable) =>
+  Object.fromEntries(
+    Object.keys(source).flatMap((name) => (name.startsWith(prefix) ? [[name, variable] as const] : [])),
+  );
 
 /**
  * Reads the gateway's environment, and throws a StartError that lists every problem. `subgraphUrls` has the
- * values of `SUBGRAPH_URL_<NAME>` by the variable's name. `coalesces` says whether concurrent queries of a
- * subgraph share requests.
+ * values of `SUBGRAPH_URL_<NAME>` by the variable's name. `forwardHeaders` are the headers that at least one
+ * subgraph receives, and `forwardHeadersOf` those that a subgraph receives. `coalesces` says whether
+ * concurrent queries of a subgraph share requests.
  */
 export const readConfig = (source: NodeJS.ProcessEnv) => {
-  const names = Object.keys(source);
-  const urlVariables = names.filter((name) => name.startsWith(subgraphUrlPrefix));
-  const coalesceVariables = names.filter((name) => name.startsWith(coalescePrefix));
-  const urlShape = Object.fromEntries(urlVariables.map((name) => [name, httpUrlVariable.optional()]));
-  const switchShape = Object.fromEntries(coalesceVariables.map((name) => [name, switchVariable.optional()]));
+  const urlShape = shapeOf(source, subgraphUrlPrefix, httpUrlVariable.optional());
+  // An empty list is a value: this subgraph receives no header.
+  const headersShape = shapeOf(source, forwardHeadersPrefix, forwardHeadersVariable);
+  const switchShape = shapeOf(source, coalescePrefix, switchVariable.optional());
   const knowsOperations = ['log', 'enforce'].includes(source['TRUSTED_OPERATIONS'] ?? '');
-  const shape = { ...urlShape, ...switchShape, ...gatewayVariables };
+  const shape = { ...urlShape, ...headersShape, ...switchShape, ...gatewayVariables };
   const env = readEnv(knowsOperations ? { ...shape, OPERATIONS_MANIFEST: manifestVariable } : shape, source);
   if (env.NODE_ENV === 'production') {
     for (const address of unprotectedAddresses(env.JWT_ISSUERS))
@@ -207,6 +223,8 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
   const costPerMinute =
     env.BUDGET_COST_PER_MINUTE ?? (env.NODE_ENV === 'production' ? production : otherwise);
   const ofSubgraphs = env as Readonly<Record<string, unknown>>;
+  const forwardHeadersIn = (variable: string): readonly string[] =>
+    (ofSubgraphs[variable] as readonly string[] | undefined) ?? env.FORWARD_HEADERS;
   return {
     environment: env.NODE_ENV,
     host: env.HOST,
@@ -235,13 +253,16 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     jwtIssuers: env.JWT_ISSUERS,
     demoLogin: env.DEMO_LOGIN,
     deadlineMs: env.DEADLINE_MS,
-    forwardHeaders: env.FORWARD_HEADERS,
+    forwardHeaders: [...new Set(['FORWARD_HEADERS', ...Object.keys(headersShape)].flatMap(forwardHeadersIn))],
+    forwardHeadersOf: (subgraph: string) =>
+      forwardHeadersIn(subgraphVariable(forwardHeadersPrefix, subgraph)),
+    clientFields: env.CLIENT_FIELDS,
     returnHeaders: env.RETURN_HEADERS,
     coalesces: (subgraph: string): boolean =>
       (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,
     corsOrigins: env.CORS_ORIGINS,
     subgraphUrls: new Map(
-      urlVariables.flatMap((name) => {
+      Object.keys(urlShape).flatMap((name) => {
         const url = ofSubgraphs[name];
         return typeof url === 'string' ? [[name, url] as const] : [];
       }),

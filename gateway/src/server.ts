@@ -30,14 +30,15 @@ export const startGateway = async (
   // Tracing writes these headers for the span of each fetch; a client's value beside them would split the
   // trace.
   const traceHeaders: readonly string[] = tracing()?.headers ?? [];
-  const forwardHeaders = config.forwardHeaders.filter((name) => !traceHeaders.includes(name));
+  const isForwarded = (name: string): boolean => !traceHeaders.includes(name);
+  const forwardHeaders = config.forwardHeaders.filter(isForwarded);
   const certificates = createConnect(config.subgraphTls, logger);
   const clients = createClientSet({
     connect: certificates.connect,
     logger,
     clock: systemClock,
     subgraphKey: config.subgraphKey,
-    forwardsHeaders: forwardHeaders.length > 0,
+    forwardHeadersOf: (subgraph) => config.forwardHeadersOf(subgraph).filter(isForwarded),
     coalesces: config.coalesces,
     returnHeaders: config.returnHeaders,
   });

@@ -4,11 +4,12 @@ import { until } from '@cinegraph/testing/until';
 import {
   askerOf,
   entityQuery,
+  idsOf,
   mutation,
   rootQuery,
+  scores,
   sendJson,
   startClient,
-  type ReceivedRequest,
 } from './support/fetching.js';
 
 type Started = Awaited<ReturnType<typeof startClient>>;
@@ -36,12 +37,6 @@ const startWaiting = async (body: unknown) => {
     },
   };
 };
-
-const idsOf = ({ variables }: ReceivedRequest) => (variables.representations ?? []).map(({ id }) => id);
-
-const scores = (request: ReceivedRequest) => ({
-  data: { _entities: idsOf(request).map((id) => ({ score: Number(id) })) },
-});
 
 describe('identical queries in flight', () => {
   it('identical queries share one request, and each result can be changed alone', async () => {
@@ -74,6 +69,41 @@ describe('identical queries in flight', () => {
     await until(() => waiting.length === 2);
     finish();
     await Promise.all(results);
+  });
+
+  it('queries whose documents differ only in their names share one request', async () => {
+    const { client, received } = await start((_request, response) =>
+      sendJson(response, { data: { best: 1 } }),
+    );
+    const results = await Promise.all(
+      ['"query a{best}"', '"query b{best}"'].map((query) =>
+        client.fetch({ ...rootQuery, query, unnamed: rootQuery.query }, askerOf()),
+      ),
+    );
+
+    expect(results.map(({ data }) => data)).toEqual([{ best: 1 }, { best: 1 }]);
+    expect(received.map(({ query }) => query)).toEqual(['query a{best}']);
+  });
+
+  it('queries that differ in a header that the subgraph does not receive share one request', async () => {
+    const { client, received } = await start((_request, response) =>
+      sendJson(response, { data: { best: 1 } }),
+    );
+    await Promise.all(
+      ['1', '2'].map((tenant) => client.fetch(rootQuery, askerOf('ann', { a: '1', 'x-tenant': tenant }))),
+    );
+
+    expect(received.map(({ headers }) => [headers['a'], headers['x-tenant']])).toEqual([['1', undefined]]);
+  });
+
+  it('queries of two viewers share one request of a subgraph that receives no viewer', async () => {
+    const { client, received } = await start(
+      (_request, response) => sendJson(response, { data: { best: 1 } }),
+      { isSigned: false },
+    );
+    await Promise.all(['ann', 'bob'].map((id) => client.fetch(rootQuery, askerOf(id))));
+
+    expect(received).toHaveLength(1);
   });
 
   it('a query that starts when a mutation has ended does not share an older request', async () => {
@@ -162,6 +192,22 @@ describe('fetches of entities in one tick', () => {
     );
     const objects = results.flatMap(({ data }) => data?.['_entities'] as object[]);
     expect(new Set(objects).size).toBe(7);
+  });
+
+  it('fetches whose documents differ only in their names are merged', async () => {
+    const { client, received } = await start((request, response) => sendJson(response, scores(request)));
+    await Promise.all(
+      ['1', '2'].map((id) => {
+        const { query, ...request } = entityQuery(id);
+        return client.fetch(
+          { ...request, query: query.replace('query', `query Q${id}`), unnamed: query },
+          askerOf(),
+        );
+      }),
+    );
+
+    expect(received.map(idsOf)).toEqual([['1', '2']]);
+    expect(received[0]?.query).toMatch(/^query Q1\(/);
   });
 
   it('each fetch gets the errors of its own entities, with their positions in it', async () => {
@@ -278,7 +324,8 @@ describe('many clients', () => {
       const authorization = `token ${Math.floor(index / 10) % 5}`;
       const seen = `${id} ${authorization}`;
       for (let n = 0; n < 10; n += 1) {
-        const asker = askerOf(id, { authorization });
+        // The subgraph receives the first of these headers, and not the second.
+        const asker = askerOf(id, { authorization, 'x-client': String(index) });
         const root = await client.fetch(rootQuery, asker);
         const ids = [String(n), String(n + (index % 3))];
         const entities = await client.fetch(entityQuery(...ids), asker);

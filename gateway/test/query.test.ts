@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { systemClock } from '@cinegraph/service/clock';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import { bearerOf } from '@cinegraph/testing/tokens';
+import { until } from '@cinegraph/testing/until';
 import { startWorld } from './support/world.js';
 
 type World = Awaited<ReturnType<typeof startWorld>>;
@@ -73,6 +74,40 @@ describe('a query over two subgraphs', () => {
   });
 });
 
+describe('two queries', () => {
+  const world = startedIn({});
+
+  it('two different queries with the same fetch share it', async () => {
+    const [first, second, other] = [
+      'query First { things { id } }',
+      'query Second { items: things { id } }',
+      'query Other { loose { id } }',
+    ];
+    for (const query of [second, other]) await world().ask(query);
+    world().things.seen.length = 0;
+    const waiting: ServerResponse[] = [];
+    world().things.misbehave((response) => void waiting.push(response));
+    const answers = [world().ask(first)];
+    await until(() => waiting.length === 1);
+    // The gateway has started what the second needs when the third has reached the subgraph.
+    answers.push(world().ask(second), world().ask(other));
+    await until(() => waiting.length === 2);
+    world().things.misbehave(undefined);
+    const things = [{ __typename: 'Thing', id: '0' }];
+    for (const response of waiting)
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ data: { things, loose: things } }));
+
+    expect((await Promise.all(answers)).map(({ body }) => body.data)).toEqual([
+      { things: [{ id: '0' }] },
+      { items: [{ id: '0' }] },
+      { loose: [{ id: '0' }] },
+    ]);
+    expect(world().things.seen).toHaveLength(2);
+  });
+});
+
 describe('who is asking', () => {
   const world = startedIn({ SUBGRAPH_KEY: subgraphKey });
   const readAs = (subgraph: World['things'], name: string) =>
@@ -98,6 +133,32 @@ describe('who is asking', () => {
   });
 });
 
+describe('who is asking, where CLIENT_FIELDS lists the fields that depend on it', () => {
+  const world = startedIn({
+    SUBGRAPH_KEY: subgraphKey,
+    FORWARD_HEADERS: 'x-tenant',
+    CLIENT_FIELDS: 'Query.best,Query.none',
+  });
+
+  it('only a fetch with one of the fields, and a mutation, carry the viewer and the headers', async () => {
+    const headers = { ...bearerOf('alice'), 'x-tenant': 'north' };
+    await world().ask('{ things { score } best { id } }', { headers });
+    await world().ask('mutation { rename(id: "1", name: "uno") { id } }', { headers });
+    const read = (name: 'things' | 'scores') =>
+      world()[name].seen.map((request) => {
+        const identity = String(request.headers[identityHeader]);
+        const viewer = createIdentityReader(subgraphKey, name, systemClock)(identity);
+        return [viewer ?? 'nobody', request.headers['x-tenant']];
+      });
+    const alice = [{ id: 'alice', scopes: [] }, 'north'];
+
+    expect(read('things')).toEqual([['nobody', undefined], alice]);
+    expect(read('scores')).toHaveLength(2);
+    expect(read('scores')).toEqual(expect.arrayContaining([['nobody', undefined], alice]));
+    expect(world().log.filter(({ field }) => field === 'Query.none')).toHaveLength(1);
+  });
+});
+
 describe('headers of the client', () => {
   const world = startedIn({ FORWARD_HEADERS: 'X-Tenant, accept-language' });
   const headers = {
@@ -119,6 +180,34 @@ describe('headers of the client', () => {
     expect(tenant).toBe('north');
     expect(Number(remainingMs)).toBeGreaterThan(1);
     for (const name of Object.keys(headers)) expect({ name, value: sent[name] }).toEqual({ name });
+  });
+});
+
+describe('headers of the client for single subgraphs', () => {
+  const world = startedIn({
+    FORWARD_HEADERS: 'x-tenant',
+    FORWARD_HEADERS_THINGS: '',
+    FORWARD_HEADERS_SCORES: 'x-tenant,x-user',
+  });
+
+  it('a header reaches only the subgraphs for which it is listed, and the response varies by all of them', async () => {
+    const answers = await Promise.all(
+      ['ann', 'bob'].map((user) =>
+        world().ask('{ things { id score } }', { headers: { 'x-tenant': 'north', 'x-user': user } }),
+      ),
+    );
+    const received = ({ seen }: World['things']) =>
+      seen.map(({ headers }) => [headers['x-tenant'], headers['x-user']]);
+
+    expect(new Set(received(world().things).flat())).toEqual(new Set([undefined]));
+    expect(received(world().scores).sort()).toEqual([
+      ['north', 'ann'],
+      ['north', 'bob'],
+    ]);
+    for (const { headers } of answers) {
+      expect(headers.get('vary')?.toLowerCase()).toMatch(/x-tenant.*x-user/);
+      expect(headers.get('cache-control')).toBe('private, no-store');
+    }
   });
 });
 

@@ -47,8 +47,9 @@ const ourEnvironment = {
   SUBGRAPH_KEY: 'bench-'.repeat(8),
   // All load comes from one address. A budget is counted, but never empty.
   BUDGET_COST_PER_MINUTE: '1000000000',
-  // Part of what decides whether two fetches may be shared.
-  FORWARD_HEADERS: userHeader,
+  // Only the subgraph of the users has to know who asks, and for one field.
+  FORWARD_HEADERS_ACCOUNTS: userHeader,
+  CLIENT_FIELDS: 'Query.me',
 };
 /** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
 const rivals = join(root, 'tests/bench/gateway/rivals');
@@ -285,7 +286,7 @@ ${bars.join('\n')}
   writeSection(
     major === '20' ? 'CPU of the gateway for each request' : `The same on Node ${major}`,
     'npm run bench -- gateway',
-    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. Mix: 200 operations on that store with 5 sets of variables each, for 50 users who share no fetch. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
+    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. Mix: 200 operations on that store with 5 sets of variables each, for 50 users. Only the field \`me\` depends on the user: our gateways forward the header \`x-user\` to accounts with the fetches that select it (\`FORWARD_HEADERS_ACCOUNTS\`, \`CLIENT_FIELDS\`), and share none of these between users. The stock gateway forwards no header. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
 
 ${sections.join('\n\n')}`,
   );

@@ -63,11 +63,13 @@ export interface CompiledPlan {
 /** One fetch from a subgraph, compiled once for all requests. */
 export interface FetchStep {
   readonly kind: 'fetch';
-  readonly client: SubgraphClient;
+  readonly client: Pick<SubgraphClient, 'fetch'>;
   readonly subgraph: string;
   readonly operation: 'query' | 'mutation';
   /** The document as JSON text. */
   readonly query: string;
+  /** The same without its name, which it has from the client's operation. */
+  readonly unnamed: string;
   /** The client's variables that the document uses, with the names that they have there. */
   readonly variables: readonly { readonly name: string; readonly prefix: string }[];
   /** Where its objects stand in the merged data; `@` stands for each item of a list. */
@@ -107,7 +109,7 @@ export const compilePlan = (
     schema: GraphQLSchema;
     /** What the viewer may see; undefined if it is everything. */
     access: Access | undefined;
-    clientOf: (subgraph: string) => SubgraphClient;
+    clientOf: (subgraph: string, document: DocumentNode) => Pick<SubgraphClient, 'fetch'>;
     /** What exists for the planner only; see required-arguments.ts. */
     supergraph: Pick<PlannerSupergraph, 'requiredFields' | 'requiredBy'>;
   },
@@ -160,10 +162,11 @@ export const compilePlan = (
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
     const step: FetchStep = {
       kind: 'fetch',
-      client: clientOf(fetch.serviceName),
+      client: clientOf(fetch.serviceName, document),
       subgraph: fetch.serviceName,
       operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
       query: JSON.stringify(withName(text, nameOfNextFetch(fetch.serviceName))),
+      unnamed: JSON.stringify(text),
       variables,
       path,
       representation: isEntityFetch
@@ -188,7 +191,7 @@ export const compilePlan = (
       search: undefined,
       provides: [],
     };
-    compiledFetches.push({ step, document, text });
+    compiledFetches.push({ step, document });
     return step;
   };
 

@@ -199,9 +199,10 @@ const fetchAll = async (
   known?: KnownEntities,
 ): Promise<void> => {
   const { step, execution, variables } = fetch;
-  const { operation, query } = step;
+  const { operation, query, unnamed } = step;
   const representations = entities.map(({ text }) => text);
-  const result = await ask(step, { kind: operation, query, variables, representations }, execution, counts);
+  const request = { kind: operation, query, unnamed, variables, representations };
+  const result = await ask(step, request, execution, counts);
   const isWhole = result.errors.length === 0 && !result.failure;
   const values = result.data?.['_entities'] as readonly unknown[] | undefined;
   entities.forEach((entity, index) => {

@@ -56,8 +56,8 @@ const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> =
   const targets: JsonObject[] = [];
   visitTargets(execution.data, step.path, execution.shared, (object) => void targets.push(object));
   if (targets.length === 0) return;
-  const variables = variablesOf(step, execution);
-  const request = { kind: step.operation, query: step.query, variables };
+  const { operation, query, unnamed } = step;
+  const request = { kind: operation, query, unnamed, variables: variablesOf(step, execution) };
   const result = await ask(step, request, execution, { objects: targets.length, known: 0 });
   const { data } = result;
   if (data && step.outputRewrites) applyRewrites(step.outputRewrites, data, execution.types);

@@ -1,5 +1,5 @@
 import { tracing } from '@cinegraph/service/telemetry/tracing';
-import type { CacheHint } from '../fetching/cache-hint.js';
+import { strictestHint, type CacheHint } from '../fetching/cache-hint.js';
 import type { FetchResult, SubgraphRequest } from '../fetching/request.js';
 import type { RequestContext } from '../request/context.js';
 import type { FetchStep } from './compile.js';
@@ -79,7 +79,8 @@ export const ask = async (
   const fetch = () => client.fetch(request, context);
   const fetching = traced ? traced.inSpan('gateway.fetch', { service: subgraph }, fetch) : fetch();
   const result = await fetching;
-  restrict(execution, result.cacheHint);
+  const { cacheHint = result.cacheHint } = execution;
+  execution.cacheHint = strictestHint(cacheHint, result.cacheHint);
   if (reports) {
     report(step, execution, sentAt, {
       ...counts,
@@ -129,15 +130,4 @@ export const variablesOf = ({ variables }: FetchStep, execution: Execution): str
     text += text === '' ? prefix + value : `,${prefix}${value}`;
   }
   return text;
-};
-
-const restrict = (execution: Execution, { maxAge, scope }: CacheHint): void => {
-  const known = execution.cacheHint;
-  execution.cacheHint =
-    known === undefined
-      ? { maxAge, scope }
-      : {
-          maxAge: Math.min(known.maxAge, maxAge),
-          scope: known.scope === 'PRIVATE' || scope === 'PRIVATE' ? 'PRIVATE' : 'PUBLIC',
-        };
 };

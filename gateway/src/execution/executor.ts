@@ -116,7 +116,7 @@ export const createExecutor = (options: {
   schema: GraphQLSchema;
   types: TypeConditions;
   planner: Planner;
-  clientOf: (subgraph: string) => SubgraphClient;
+  clientOf: (subgraph: string, document: DocumentNode) => Pick<SubgraphClient, 'fetch'>;
   supergraph: PlannerSupergraph;
   overrideLabels: () => readonly string[];
   /** What the supergraph requires of viewers; undefined if it requires nothing. */

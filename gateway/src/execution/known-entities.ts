@@ -40,8 +40,6 @@ export interface ProvidedEntities {
 export interface CompiledFetch {
   readonly step: FetchStep;
   readonly document: DocumentNode;
-  /** The text of the document without its name. */
-  readonly text: string;
 }
 
 /**
@@ -53,9 +51,9 @@ export interface CompiledFetch {
 export const findSharedEntities = (fetches: readonly CompiledFetch[], schema: GraphQLSchema): void => {
   const groups = new Map<string, CompiledFetch[]>();
   for (const fetch of fetches) {
-    const { representation, subgraph, outputRewrites } = fetch.step;
+    const { representation, subgraph, outputRewrites, unnamed } = fetch.step;
     if (representation?.memberCount === undefined || outputRewrites) continue;
-    const key = `${subgraph}\n${fetch.text}`;
+    const key = `${subgraph}\n${unnamed}`;
     groups.set(key, [...(groups.get(key) ?? []), fetch]);
   }
   [...groups.values()].forEach((members, group) => {

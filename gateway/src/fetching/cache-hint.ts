@@ -18,6 +18,12 @@ export const cacheHintOf = (headers: Headers): CacheHint => {
   return { maxAge: forbidden ? 0 : Math.max(0, maxAge - readAge(headers['age'])), scope };
 };
 
+/** Returns the hint for a response that is made of the responses with these two. */
+export const strictestHint = (left: CacheHint, right: CacheHint): CacheHint => ({
+  maxAge: Math.min(left.maxAge, right.maxAge),
+  scope: left.scope === 'PRIVATE' ? 'PRIVATE' : right.scope,
+});
+
 const listOf = (header: string | readonly string[] | undefined): string[] =>
   String(header ?? '')
     .split(',')

@@ -24,6 +24,8 @@ export type SubgraphState = 'unknown' | 'reachable' | 'unreachable';
 export interface SubgraphClient {
   /** Never rejects. A failure is logged with its cause, and returned as an error without internals. */
   readonly fetch: Fetch;
+  /** The same for documents that do not depend on who asks: the subgraph receives nothing of the client. */
+  readonly anonymous: { readonly fetch: Fetch };
   state(): SubgraphState;
   /** Waits for the fetches under way, then closes the connections. */
   close(): Promise<void>;
@@ -52,8 +54,9 @@ export const isHttpUrl = (text: string): boolean =>
  *
  * Of the headers of a response, the client of the gateway gets those of `returnHeaders`.
  *
- * `sign` writes the viewer's identity; without it fetches are unsigned. `passesRefusal` is true if an HTTP
- * 401 or 403 concerns the client, whose headers are forwarded, and not the gateway.
+ * Of the client, the subgraph receives the forwarded headers that `forwardHeaders` names, and the viewer's
+ * identity as `sign` writes it; without `sign` fetches are unsigned. Only what it receives decides which
+ * queries share requests. With any header, an HTTP 401 or 403 concerns the client and not the gateway.
  */
 export const createSubgraphClient = (options: {
   name: string;
@@ -62,17 +65,18 @@ export const createSubgraphClient = (options: {
   logger: Logger;
   clock: Clock;
   sign?: ((viewer: Viewer) => string) | undefined;
-  passesRefusal: boolean;
+  forwardHeaders: readonly string[];
   coalesces: boolean;
   returnHeaders: readonly string[];
   maxResponseBytes?: number;
   maxConnections?: number;
 }): SubgraphClient => {
-  const { name, url, connect, logger, clock, sign, passesRefusal, coalesces, returnHeaders } = options;
+  const { name, url, connect, logger, clock, sign, forwardHeaders, coalesces, returnHeaders } = options;
   const { maxResponseBytes = 32 << 20, maxConnections = 256 } = options;
   const target = isHttpUrl(url) ? new URL(url) : undefined;
   const transport = target && createTransport({ url: target, maxResponseBytes, maxConnections, connect });
   const headersOf = createHeaders(target && basicCredentials(target), sign);
+  const narrow = createNarrowing(forwardHeaders, sign !== undefined);
   let state: SubgraphState = 'unknown';
 
   const setState = (next: SubgraphState, reason?: unknown): void => {
@@ -114,7 +118,7 @@ export const createSubgraphClient = (options: {
     setState('reachable');
     const { status, headers, text } = response;
     const read =
-      !passesRefusal && (status === 401 || status === 403)
+      forwardHeaders.length === 0 && (status === 401 || status === 403)
         ? 'the subgraph refuses the gateway'
         : readResponse(text, status, representations);
     if (typeof read === 'string') {
@@ -159,21 +163,44 @@ export const createSubgraphClient = (options: {
 
   const shared = shareFetches(send);
 
+  const fetch: Fetch = async (request, asker) => {
+    const { deadline } = asker;
+    if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
+    const isQuery = request.kind === 'query';
+    const narrowed = narrow(asker);
+    const result = await (isQuery && coalesces ? shared.fetch(request, narrowed) : send(request, narrowed));
+    // What is read from now on must show what was written.
+    if (!isQuery) shared.forget();
+    for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
+    return result;
+  };
+
   return {
-    fetch: async (request, asker) => {
-      const { deadline } = asker;
-      if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
-      const isQuery = request.kind === 'query';
-      const result = await (isQuery && coalesces ? shared.fetch(request, asker) : send(request, asker));
-      // What is read from now on must show what was written.
-      if (!isQuery) shared.forget();
-      for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');
-      return result;
-    },
+    fetch,
+    anonymous: { fetch: (request, asker) => fetch(request, { ...asker, viewer: null, forwarded: {} }) },
     state: () => state,
     close: async () => transport?.close(),
   };
 };
+
+/**
+ * Creates the function that leaves only that of an asker which the subgraph receives: both the headers of a
+ * fetch and the key under which it is shared are made from the result.
+ */
+const createNarrowing = (forwardHeaders: readonly string[], isSigned: boolean) => {
+  const names = new Set(forwardHeaders);
+  return ({ viewer, forwarded, deadline }: Asker): Asker => {
+    let kept: Record<string, string> | undefined;
+    for (const name in forwarded) {
+      if (!names.has(name)) continue;
+      kept ??= {};
+      kept[name] = forwarded[name] ?? '';
+    }
+    return { viewer: isSigned ? viewer : null, forwarded: kept ?? nothing, deadline };
+  };
+};
+
+const nothing: Asker['forwarded'] = {};
 
 /** Creates the function that writes the headers of a fetch, as names and values in turn. */
 const createHeaders =

@@ -31,11 +31,11 @@ export const createClientSet = (options: {
   logger: Logger;
   clock: Clock;
   subgraphKey: string | undefined;
-  forwardsHeaders: boolean;
+  forwardHeadersOf: (subgraph: string) => readonly string[];
   coalesces: (subgraph: string) => boolean;
   returnHeaders: readonly string[];
 }): ClientSet => {
-  const { connect, logger, clock, subgraphKey, forwardsHeaders, coalesces, returnHeaders } = options;
+  const { connect, logger, clock, subgraphKey, forwardHeadersOf, coalesces, returnHeaders } = options;
   let current: ReadonlyMap<string, OpenedClient> = new Map();
 
   return {
@@ -49,7 +49,7 @@ export const createClientSet = (options: {
         logger,
         clock,
         sign: subgraphKey === undefined ? undefined : createIdentitySigner(subgraphKey, name, clock),
-        passesRefusal: forwardsHeaders,
+        forwardHeaders: forwardHeadersOf(name),
         coalesces: coalesces(name),
         returnHeaders,
       });

@@ -4,6 +4,13 @@
  */
 export const copyOf = <Value>(value: Value): Value => copyJson(value) as Value;
 
+/** Returns the value itself the first time, which is noted in `taken` by its position, and then copies. */
+export const takeOrCopy = <Value>(value: Value, position: number, taken: boolean[]): Value => {
+  if (taken[position]) return copyOf(value);
+  taken[position] = true;
+  return value;
+};
+
 const copyJson = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {

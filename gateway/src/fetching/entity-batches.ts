@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import { deadlineExceeded } from '../errors.js';
 import { createTimeLimit, type TimeLimit } from '../request/context.js';
-import { copyOf } from './copy.js';
+import { takeOrCopy } from './copy.js';
 import { failedFetch, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
 import type { SubgraphError } from './response.js';
 
@@ -94,7 +94,8 @@ const sendBatch = async (send: Fetch, batch: Batch): Promise<readonly FetchResul
   const result = await send({ ...first.request, representations: [...known.keys()] }, asker);
   if (result.failure) return fetches.map(() => result);
   if (!result.data) return Promise.all(fetches.map((fetch) => send(fetch.request, fetch.asker)));
-  return splitResult(result, positions);
+  const taken: boolean[] = [];
+  return positions.map((requested) => pickEntities(result, requested, taken));
 };
 
 /** Returns a time limit that ends as late as the last of these, and is aborted when all of them are. */
@@ -110,28 +111,28 @@ const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
   return limit;
 };
 
-/** Hands the entities and errors of a merged result back by their positions. */
-const splitResult = (
+/**
+ * Returns the part of a result that has the entities at `positions`, in this order, with their errors and
+ * those without a path; the whole result without `positions`. What is `taken` is copied, because the executor
+ * changes what it gets.
+ */
+export const pickEntities = (
   result: FetchResult,
-  positions: readonly (readonly number[])[],
-): readonly FetchResult[] => {
-  const entities = result.data?.['_entities'] as readonly unknown[];
-  const taken = new Set<number>();
-  return positions.map((requested) => ({
+  positions: readonly number[] | undefined,
+  taken: boolean[],
+): FetchResult => {
+  const { data, errors } = result;
+  const entities = data?.['_entities'] as readonly unknown[] | undefined;
+  if (!entities) return result;
+  const _entities = positions
+    ? positions.map((position) => takeOrCopy(entities[position], position, taken))
+    : entities.map((entity, position) => takeOrCopy(entity, position, taken));
+  return {
     ...result,
-    data: {
-      _entities: requested.map((position) => {
-        const entity = entities[position];
-        if (taken.has(position)) return copyOf(entity);
-        taken.add(position);
-        return entity;
-      }),
-    },
+    data: { _entities },
     errors:
-      result.errors.length === 0
-        ? result.errors
-        : result.errors.flatMap((error) => errorsAt(error, requested)),
-  }));
+      !positions || errors.length === 0 ? errors : errors.flatMap((error) => errorsAt(error, positions)),
+  };
 };
 
 /** Returns a merged request's error as the errors of one fetch, whose entities are at `requested`. */

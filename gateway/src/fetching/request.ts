@@ -8,6 +8,11 @@ export interface SubgraphRequest {
   readonly kind: 'query' | 'mutation';
   /** The document as JSON text with its quotes, as `"query($representations:[_Any!]!){…}"`. */
   readonly query: string;
+  /**
+   * The same document without the operation's name; absent if it has none. Queries with the same one share
+   * requests, whatever their names are.
+   */
+  readonly unnamed?: string;
   /** The other variables as JSON members without braces, in a fixed order, as `"id":"1","first":2`. */
   readonly variables: string;
   /** For a fetch of entities: the JSON text of each representation. */
@@ -17,7 +22,7 @@ export interface SubgraphRequest {
 /** For whom a subgraph is asked, and for how long. */
 export interface Asker extends Pick<RequestContext, 'viewer' | 'forwarded'> {
   readonly deadline: TimeLimit;
-  /** Passes a header of the subgraph's response on; absent for a fetch that several share. */
+  /** Passes a header of the subgraph's response on to the client. */
   readonly returnHeader?: RequestContext['returnHeader'];
 }
 

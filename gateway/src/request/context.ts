@@ -7,7 +7,7 @@ export interface RequestContext extends Record<string, unknown> {
   readonly viewer: Viewer;
   /** The names of the policies of `@policy` that the viewer satisfies. */
   readonly policies: readonly string[];
-  /** The client's headers that subgraphs receive; names in lower case. */
+  /** The client's headers that at least one subgraph receives; names in lower case. */
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
   /** What the request takes from the budgets of its client. */

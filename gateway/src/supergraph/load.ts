@@ -16,6 +16,7 @@ import { readTypeConditions } from '../execution/type-conditions.js';
 import type { ClientSet, OpenedClient } from '../fetching/clients.js';
 import { createPlanner, type Planner } from '../planning/planner.js';
 import { warmUp } from '../planning/warm-up.js';
+import { readClientFields } from './client-fields.js';
 import { loadableSdl } from './features.js';
 import { readFieldRules, type CostOfField } from './field-rules.js';
 import { readOverrides } from './overrides.js';
@@ -47,12 +48,15 @@ export const loadSupergraph = async (options: {
   sdl: string;
   validate: boolean;
   clients: ClientSet;
-  settings: Pick<Config, 'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets' | 'introspection'>;
+  settings: Pick<
+    Config,
+    'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets' | 'clientFields' | 'introspection'
+  >;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
-  const { executor, subgraphUrls, overrideLabels, introspection } = settings;
+  const { executor, subgraphUrls, overrideLabels, clientFields, introspection } = settings;
   const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
@@ -75,9 +79,10 @@ export const loadSupergraph = async (options: {
   for (const variable of subgraphUrls.keys()) {
     if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
   }
-  for (const field of Object.keys(settings.budgets.fields)) {
-    if (!hasField(schema, field)) {
-      logger.info({ field }, 'the supergraph does not have this field, which BUDGET_FIELDS names');
+  const named = { BUDGET_FIELDS: Object.keys(settings.budgets.fields), CLIENT_FIELDS: clientFields };
+  for (const [variable, fields] of Object.entries(named)) {
+    for (const field of fields.filter((one) => !hasField(schema, one))) {
+      logger.info({ field }, `the supergraph does not have this field, which ${variable} names`);
     }
   }
   const ofField = readFieldRules(document);
@@ -94,14 +99,15 @@ export const loadSupergraph = async (options: {
   const planner = await createPlanner({ sdl: plannerSupergraph.sdl, logger });
   if (replaces?.planner) await warmUp({ previous: replaces.planner, next: planner, logger });
   clients.serve(opened);
+  const dependsOnClient = readClientFields(schema, clientFields);
   const execute = createExecutor({
     schema,
     types: readTypeConditions(document),
     planner,
-    clientOf: (name) => {
+    clientOf: (name, fetched) => {
       const client = opened.get(name)?.client;
       if (!client) throw new Error(`the plan names the unknown subgraph ${name}`);
-      return client;
+      return dependsOnClient(fetched) ? client : client.anonymous;
     },
     supergraph: plannerSupergraph,
     overrideLabels: readOverrides(document, overrideLabels),

@@ -20,7 +20,7 @@ export interface ReceivedRequest {
 /** Starts a subgraph that responds with `answer`, and opens a client of it. */
 export const startClient = async (
   answer: (request: ReceivedRequest, response: ServerResponse) => void,
-  options: { coalesces?: boolean; clock?: Clock } = {},
+  options: { coalesces?: boolean; isSigned?: boolean; clock?: Clock } = {},
 ) => {
   const received: ReceivedRequest[] = [];
   const read = async (
@@ -48,8 +48,8 @@ export const startClient = async (
     connect: buildConnector({}),
     logger,
     clock: options.clock ?? systemClock,
-    sign: (viewer) => viewer?.id ?? 'nobody',
-    passesRefusal: false,
+    ...(options.isSigned !== false && { sign: (viewer: Viewer) => viewer?.id ?? 'nobody' }),
+    forwardHeaders: ['authorization', 'a', 'b'],
     coalesces: options.coalesces ?? true,
     returnHeaders: [],
   });
@@ -96,6 +96,15 @@ export const entityQuery = (...ids: readonly string[]) => ({
   query: '"query($representations:[_Any!]!){_entities(representations:$representations){score}}"',
   variables: '',
   representations: ids.map((id) => JSON.stringify({ __typename: 'Thing', id })),
+});
+
+/** Returns the ids of the entities that a request asks for. */
+export const idsOf = ({ variables }: ReceivedRequest): string[] =>
+  (variables.representations ?? []).map(({ id }) => id);
+
+/** Answers a query of entities: the score of each is its id. */
+export const scores = (request: ReceivedRequest) => ({
+  data: { _entities: idsOf(request).map((id) => ({ score: Number(id) })) },
 });
 
 /** Responds with JSON. */
