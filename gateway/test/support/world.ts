@@ -179,7 +179,7 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
 /** The stubs and the gateway before them. */
 export type World = Awaited<ReturnType<typeof startWorld>>;
 
-/** Starts a world before the tests of a block, and stops it after them. Returns a function that returns it. */
+/** Starts a world before the tests of a block, and stops it after them. Returns a function to get it. */
 export const useWorld = (env: Readonly<Record<string, string>>): (() => World) => {
   let world: World;
   beforeAll(async () => {

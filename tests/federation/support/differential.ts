@@ -41,7 +41,7 @@ export interface Compared {
 const schemaOf = (subgraph: string): string =>
   readFileSync(join(import.meta.dirname, '../../../subgraphs', subgraph, 'schema.graphql'), 'utf8');
 
-/** The supergraphs that are compared: their names, the SDLs of their subgraphs, and the rules of their data. */
+/** The supergraphs that are compared: names, the SDLs of subgraphs by name, and the rules of the data. */
 export const comparedGraphs: readonly (readonly [string, Readonly<Record<string, string>>, WorldRules])[] = [
   ['a supergraph with every directive of federation', everyDirective, everyDirectiveRules],
   [
