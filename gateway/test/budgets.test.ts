@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { bearerOf } from '@cinegraph/testing/tokens';
-import { startWorld } from './support/world.js';
-
-type World = Awaited<ReturnType<typeof startWorld>>;
+import { startWorld, type World } from './support/world.js';
 
 /** Starts a gateway before each test, so that each begins with full budgets. */
 const startedIn = (env: Readonly<Record<string, string>>) => {

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { bearerOf } from '@cinegraph/testing/tokens';
 import { sendRaw, varies, type RawAnswer } from './support/raw-http.js';
 import { answers } from './support/stub-subgraph.js';
-import { startWorld } from './support/world.js';
-
-type World = Awaited<ReturnType<typeof startWorld>>;
+import { useWorld } from './support/world.js';
 
 const preflight = { 'apollo-require-preflight': 'yes' };
 const json = { 'content-type': 'application/json' };
@@ -13,30 +11,26 @@ const fromOne = '{ things { name } }';
 const fromBoth = '{ things { name score } }';
 
 const startedIn = (env: Record<string, string>) => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld(env);
-  });
+  const world = useWorld(env);
   afterEach(() => {
-    for (const stub of [world.things, world.scores]) {
+    for (const stub of [world().things, world().scores]) {
       stub.keep(undefined);
       stub.misbehave(undefined);
       stub.seen.length = 0;
     }
   });
-  afterAll(() => world.stop());
   return {
-    world: () => world,
+    world,
     keep: (things: string | undefined, scores?: string) => {
-      world.things.keep(things);
-      world.scores.keep(scores);
+      world().things.keep(things);
+      world().scores.keep(scores);
     },
     get: (query: string, headers: Record<string, string> = {}) =>
-      sendRaw(`${world.url}/graphql?query=${encodeURIComponent(query)}`, {
+      sendRaw(`${world().url}/graphql?query=${encodeURIComponent(query)}`, {
         headers: { ...preflight, ...headers },
       }),
     post: (query: string, headers: Record<string, string> = {}) =>
-      sendRaw(`${world.url}/graphql`, {
+      sendRaw(`${world().url}/graphql`, {
         method: 'POST',
         headers: { ...json, ...headers },
         body: JSON.stringify({ query }),

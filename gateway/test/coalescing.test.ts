@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
 import {
   askerOf,
@@ -9,21 +9,10 @@ import {
   rootQuery,
   scores,
   sendJson,
-  startClient,
+  useClient,
 } from './support/fetching.js';
 
-type Started = Awaited<ReturnType<typeof startClient>>;
-
-let started: Started | undefined;
-afterEach(async () => {
-  await started?.stop();
-  started = undefined;
-});
-
-const start = async (...args: Parameters<typeof startClient>): Promise<Started> => {
-  started = await startClient(...args);
-  return started;
-};
+const start = useClient();
 
 /** A subgraph whose responses wait until `finish` is called. */
 const startWaiting = async (body: unknown) => {

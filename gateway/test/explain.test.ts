@@ -1,21 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startWorld } from './support/world.js';
-
-type World = Awaited<ReturnType<typeof startWorld>>;
-
-const startedIn = (env: Record<string, string>) => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld(env);
-  });
-  afterAll(() => world.stop());
-  return () => world;
-};
+import { describe, expect, it } from '@jest/globals';
+import { useWorld } from './support/world.js';
 
 const query = '{ things(count: 3) { id score } again: things(count: 3) { name } }';
 
 describe('how an operation was executed', () => {
-  const world = startedIn({});
+  const world = useWorld({});
 
   it('is in the extensions with the header x-explain', async () => {
     const { body } = await world().ask(query, { headers: { 'x-explain': '1' } });
@@ -55,7 +44,7 @@ describe('how an operation was executed', () => {
 });
 
 describe('how an operation was executed, where EXPLAIN is false', () => {
-  const world = startedIn({ EXPLAIN: 'false' });
+  const world = useWorld({ EXPLAIN: 'false' });
 
   it('is not in a response', async () => {
     const { body } = await world().ask(query, { headers: { 'x-explain': '1' } });

@@ -1,23 +1,12 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startWorld } from './support/world.js';
-
-type World = Awaited<ReturnType<typeof startWorld>>;
-
-const startedIn = (env: Record<string, string>) => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld(env);
-  });
-  afterAll(() => world.stop());
-  return () => world;
-};
+import { describe, expect, it } from '@jest/globals';
+import { useWorld } from './support/world.js';
 
 const json = { 'content-type': 'application/json' };
 
 describe('the HTTP side in production', () => {
-  const world = startedIn({ NODE_ENV: 'production', CORS_ORIGINS: 'https://app.example.org' });
+  const world = useWorld({ NODE_ENV: 'production', CORS_ORIGINS: 'https://app.example.org' });
   const send = async (init: RequestInit, search = '') => {
     const response = await fetch(`${world().url}/graphql${search}`, { redirect: 'manual', ...init });
     return { status: response.status, headers: response.headers, text: await response.text() };

@@ -1,26 +1,20 @@
 import type { ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@cinegraph/service/clock';
 import { createIdentityReader, identityHeader } from '@cinegraph/service/identity';
 import { bearerOf } from '@cinegraph/testing/tokens';
 import { until } from '@cinegraph/testing/until';
-import { startWorld } from './support/world.js';
-
-type World = Awaited<ReturnType<typeof startWorld>>;
+import { useWorld, type World } from './support/world.js';
 
 const subgraphKey = 'a-key-for-tests-that-is-long-enough-to-be-taken';
 
 const startedIn = (env: Record<string, string>) => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld(env);
-  });
+  const world = useWorld(env);
   afterEach(() => {
-    world.things.seen.length = 0;
-    world.scores.seen.length = 0;
+    world().things.seen.length = 0;
+    world().scores.seen.length = 0;
   });
-  afterAll(() => world.stop());
-  return () => world;
+  return world;
 };
 
 const seenBy = (subgraph: World['things']) => {

@@ -1,21 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
-import { askerOf, mutation, rootQuery, sendJson, startClient } from './support/fetching.js';
+import { askerOf, mutation, rootQuery, sendJson, useClient, type StartedClient } from './support/fetching.js';
 
-type Started = Awaited<ReturnType<typeof startClient>>;
+const start = useClient();
 
-let started: Started | undefined;
-afterEach(async () => {
-  await started?.stop();
-  started = undefined;
-});
-
-const start = async (...args: Parameters<typeof startClient>): Promise<Started> => {
-  started = await startClient(...args);
-  return started;
-};
-
-const ask = ({ client }: Started) => client.fetch(rootQuery, askerOf());
+const ask = ({ client }: StartedClient) => client.fetch(rootQuery, askerOf());
 const codeOf = ({ failure }: { failure: { extensions: Record<string, unknown> } | undefined }) =>
   failure?.extensions['code'];
 
@@ -98,12 +87,12 @@ describe('a failed fetch that is sent again', () => {
 });
 
 describe('the breaker of a subgraph', () => {
-  const startAt = async (answer: Parameters<typeof startClient>[0]) => {
+  const startAt = async (answer: Parameters<typeof start>[0]) => {
     const time = { ms: 0 };
     const subgraph = await start(answer, { coalesces: false, clock: { now: () => new Date(time.ms) } });
     return { subgraph, time };
   };
-  const askTimes = async (subgraph: Started, count: number) => {
+  const askTimes = async (subgraph: StartedClient, count: number) => {
     for (let n = 0; n < count; n += 1) await ask(subgraph);
   };
 

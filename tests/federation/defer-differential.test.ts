@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { Kind, print } from 'graphql';
 import { firstLoss, withDefers } from './support/deferred.js';
-import { editor, startWorld } from './support/differential.js';
-import { everyDirective, everyDirectiveRules } from './support/every-directive.js';
+import { comparedGraphs, editor, startWorld } from './support/differential.js';
 import { generateOperation } from './support/generator.js';
 import { formats, merged, stream } from './support/parts.js';
 import type { Supergraph } from './support/supergraph.js';
@@ -13,17 +10,7 @@ import type { Supergraph } from './support/supergraph.js';
 /** How many operations are compared on each supergraph. A longer run finds more. */
 const count = Number(process.env['TEST_OPERATIONS'] ?? 100);
 
-const schemaOf = (subgraph: string): string =>
-  readFileSync(join(import.meta.dirname, '../../subgraphs', subgraph, 'schema.graphql'), 'utf8');
-
-describe.each([
-  ['a supergraph with every directive of federation', everyDirective, everyDirectiveRules],
-  [
-    'the movie graph',
-    { metadata: schemaOf('metadata'), rating: schemaOf('rating'), users: schemaOf('users') },
-    {},
-  ],
-] as const)('@defer on %s', (name, sdls, rules) => {
+describe.each(comparedGraphs)('@defer on %s', (name, sdls, rules) => {
   let supergraph: Supergraph;
   beforeAll(async () => {
     ({ supergraph } = await startWorld(sdls, rules));

@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '@cinegraph/service/clock';
 import type { Viewer } from '@cinegraph/service/viewer';
+import { afterEach } from '@jest/globals';
 import { buildConnector } from 'undici';
 import { createSubgraphClient } from '../../src/fetching/client.js';
 import { createTimeLimit, type AbortableLimit } from '../../src/request/context.js';
@@ -70,6 +71,22 @@ export const startClient = async (
       if (server.listening) await close();
       await client.close();
     },
+  };
+};
+
+/** A client with the subgraph that responds to it. */
+export type StartedClient = Awaited<ReturnType<typeof startClient>>;
+
+/** Returns `startClient`, for one client in each test, which is stopped after the test. */
+export const useClient = (): typeof startClient => {
+  let started: StartedClient | undefined;
+  afterEach(async () => {
+    await started?.stop();
+    started = undefined;
+  });
+  return async (...args) => {
+    started = await startClient(...args);
+    return started;
   };
 };
 

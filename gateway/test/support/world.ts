@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { composeServices } from '@apollo/composition';
+import { afterAll, beforeAll } from '@jest/globals';
 import { testIssuer } from '@cinegraph/testing/tokens';
 import { GraphQLError, parse } from 'graphql';
 import { pino } from 'pino';
@@ -173,4 +174,17 @@ export const startWorld = async (env: Readonly<Record<string, string>> = {}) => 
       await rm(folder, { recursive: true, force: true });
     },
   };
+};
+
+/** The stubs and the gateway before them. */
+export type World = Awaited<ReturnType<typeof startWorld>>;
+
+/** Starts a world before the tests of a block, and stops it after them. Returns a function to get it. */
+export const useWorld = (env: Readonly<Record<string, string>>): (() => World) => {
+  let world: World;
+  beforeAll(async () => {
+    world = await startWorld(env);
+  });
+  afterAll(() => world.stop());
+  return () => world;
 };

@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { portVariable, readEnv, serviceVariables, subgraphKeyVariable, subgraphVariable } from './env.js';
+import {
+  databaseUrlVariable,
+  portVariable,
+  readEnv,
+  serviceVariables,
+  subgraphKeyVariable,
+  subgraphVariable,
+} from './env.js';
 import { StartError } from './start-error.js';
 
 describe('readEnv', () => {
@@ -18,6 +25,12 @@ describe('readEnv', () => {
 
   it('finds the variables of a subgraph under the name that subgraphVariable returns', () => {
     expect(subgraphVariable('DATABASE_URL_', 'user-reviews.v2')).toBe('DATABASE_URL_USER_REVIEWS_V2');
+  });
+
+  it('says how to set a secret and a database that are not set', () => {
+    const read = () => readEnv({ SUBGRAPH_KEY: subgraphKeyVariable, DATABASE_URL: databaseUrlVariable }, {});
+    expect(read).toThrow(/SUBGRAPH_KEY: is not set, but needed; .* make one with: openssl rand/);
+    expect(read).toThrow(/DATABASE_URL: is not set, but needed; set it to the postgresql:/);
   });
 
   it('throws one error that names every problem and no value', () => {

@@ -47,12 +47,16 @@ export const millisecondsVariable = z.coerce
 /** The secret that the gateway shares with its subgraphs. A secret that is too short is rejected. */
 export const subgraphKeyVariable = z
   .string()
-  .min(32, 'must have at least 32 characters; make one with: openssl rand -base64 48');
+  .min(32, 'must have at least 32 characters; make one with: openssl rand -base64 48')
+  .describe(
+    'is not set, but needed; set the same for the whole graph; make one with: openssl rand -base64 48',
+  );
 
 /** The address of a PostgreSQL database. */
 export const databaseUrlVariable = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start sets it to the embedded PostgreSQL');
+  .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL; npm start sets it to the embedded PostgreSQL')
+  .describe('is not set, but needed; set it to the postgresql:// URL of the database');
 
 /** The addresses of Kafka's brokers: `host:port`, separated by commas. */
 export const kafkaBrokersVariable = z

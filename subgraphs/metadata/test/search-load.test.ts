@@ -49,6 +49,24 @@ describe('among 20,000 generated movies and as many people', () => {
     }
   });
 
+  it('a search looks at movies of people only if a title can have the words that none of these people has', async () => {
+    const [statement = ''] = await statementsDuring(() => search('the'));
+    const lookUpsOf = async (text: string) => {
+      const { rows } = await subgraph.pool.query<{ 'QUERY PLAN': string }>(
+        `EXPLAIN (ANALYZE, COSTS OFF) ${statement}`,
+        [text, 20, `[${wordSeparators}]+`],
+      );
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      return [...plan.matchAll(/movie_pkey .* loops=(\d+)/g)].reduce(
+        (sum, [, loops]) => sum + Number(loops),
+        0,
+      );
+    };
+    const names = 'beba biba boba buba caba ceba';
+    expect(await lookUpsOf(names)).toBeGreaterThan(500);
+    expect(await lookUpsOf(`${names} xxqq zzqq`)).toBeLessThan(10);
+  });
+
   it('a search and each nested field of its hits cost one statement, however many hits there are', async () => {
     const query = `query ($first: Int) { search(text: "the", first: $first) { hits { node { ... on Movie { genres { name } } } } } }`;
     for (const first of [2, 100]) {

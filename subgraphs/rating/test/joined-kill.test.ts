@@ -3,29 +3,13 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inTransaction } from '@cinegraph/database/transaction';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PrismaPg } from '@prisma/adapter-pg';
-import type pg from 'pg';
+import { describe, expect, it } from '@jest/globals';
 import { findDrift } from '../src/command-line/rebuild.js';
-import { PrismaClient } from '../src/generated/prisma/client.js';
-import { migrations } from '../src/migrations.js';
 import { writeKnownMovies } from '../src/write-known-movies.js';
 import { applyEvents } from '../src/write-ratings.js';
+import { useRatingDatabase } from './rating-database.js';
 
-let database: TestDatabase;
-let pool: pg.Pool;
-let prisma: PrismaClient;
-beforeAll(async () => {
-  database = await testDatabase({ name: 'rating', migrations });
-  pool = testPool(database.url);
-  prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
-});
-afterAll(async () => {
-  await prisma.$disconnect();
-  await pool.end();
-  await database.drop();
-});
+const database = useRatingDatabase();
 
 const script = fileURLToPath(new URL('move-process.mjs', import.meta.url));
 
@@ -46,7 +30,7 @@ const moveFor = async (ms: number): Promise<boolean> => {
 
 /** Writes votes of the viewers from `first` on, at the given second. */
 const vote = (movieId: string, { first, count, second }: { first: number; count: number; second: number }) =>
-  inTransaction(pool, (tx) =>
+  inTransaction(database.pool, (tx) =>
     applyEvents(
       tx,
       Array.from({ length: count }, (_, n) => ({
@@ -64,11 +48,13 @@ const vote = (movieId: string, { first, count, second }: { first: number; count:
   );
 
 const tell = (movie: string, version: number, joinedInto: string | null) =>
-  inTransaction(pool, (tx) => writeKnownMovies(tx, [{ movie, version, deleted: false, joinedInto }]));
+  inTransaction(database.pool, (tx) =>
+    writeKnownMovies(tx, [{ movie, version, deleted: false, joinedInto }]),
+  );
 
 const votes = async () =>
   (
-    await pool.query<{ line: string }>(
+    await database.pool.query<{ line: string }>(
       `SELECT concat_ws(' ', movie_id, count(*), sum(score)) AS line FROM rating GROUP BY movie_id ORDER BY 1`,
     )
   ).rows.map(({ line }) => line);
@@ -86,19 +72,21 @@ describe('the moving of votes, killed again and again', () => {
     let runs = 0;
     for (let done = false; !done; runs += 1) {
       done = await moveFor(20 + runs * 250);
-      expect(await findDrift(prisma)).toEqual([]);
+      expect(await findDrift(database.prisma)).toEqual([]);
       // Late votes, of viewers whose votes are moved and not moved yet; they are the same ones again.
       await vote('other', { first: (runs * 100) % 1400, count: 50, second: 1 });
     }
     expect(runs).toBeGreaterThan(1);
-    expect((await pool.query('SELECT FROM rating WHERE movie_id = $1', ['other'])).rowCount).toBe(0);
-    expect((await pool.query('SELECT FROM rating WHERE movie_id = $1', ['kept'])).rowCount).toBe(1500);
+    expect((await database.pool.query('SELECT FROM rating WHERE movie_id = $1', ['other'])).rowCount).toBe(0);
+    expect((await database.pool.query('SELECT FROM rating WHERE movie_id = $1', ['kept'])).rowCount).toBe(
+      1500,
+    );
     await tell('other', 3, null);
     for (let done = false, ms = 20; !done; ms += 300) {
       done = await moveFor(ms);
-      expect(await findDrift(prisma)).toEqual([]);
+      expect(await findDrift(database.prisma)).toEqual([]);
     }
     expect(await votes()).toEqual(before);
-    expect(await findDrift(prisma)).toEqual([]);
+    expect(await findDrift(database.prisma)).toEqual([]);
   }, 180_000);
 });

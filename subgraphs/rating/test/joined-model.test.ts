@@ -1,29 +1,13 @@
 import { inTransaction } from '@cinegraph/database/transaction';
-import { testDatabase, testPool, type TestDatabase } from '@cinegraph/testing/database';
 import { seededRandom } from '@cinegraph/testing/seed';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PrismaPg } from '@prisma/adapter-pg';
-import type pg from 'pg';
+import { describe, expect, it } from '@jest/globals';
 import { findDrift } from '../src/command-line/rebuild.js';
-import { PrismaClient } from '../src/generated/prisma/client.js';
-import { migrations } from '../src/migrations.js';
 import { moveAllVotes, moveStep } from '../src/move-votes.js';
 import { writeKnownMovies, type KnownMovie } from '../src/write-known-movies.js';
 import { writeRatings } from '../src/write-ratings.js';
+import { useRatingDatabase } from './rating-database.js';
 
-let database: TestDatabase;
-let pool: pg.Pool;
-let prisma: PrismaClient;
-beforeAll(async () => {
-  database = await testDatabase({ name: 'rating', migrations });
-  pool = testPool(database.url);
-  prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
-});
-afterAll(async () => {
-  await prisma.$disconnect();
-  await pool.end();
-  await database.drop();
-});
+const database = useRatingDatabase();
 
 interface Vote {
   readonly home: string;
@@ -107,7 +91,7 @@ describe('votes of joined movies, in a model and in the tables', () => {
     async (seed) => {
       const random = seededRandom(seed);
       const { pick } = random;
-      await pool.query(
+      await database.pool.query(
         'TRUNCATE rating, superseded_rating, aggregated_rating, known_movie, vote_move, messaging.outbox',
       );
       const model = createModel();
@@ -118,7 +102,7 @@ describe('votes of joined movies, in a model and in the tables', () => {
         const state: KnownMovie = { movie, version, deleted: false, joinedInto };
         // Delivered twice, as after a crash.
         for (let times = 0; times < 2; times += 1)
-          await inTransaction(pool, (tx) => writeKnownMovies(tx, [state]));
+          await inTransaction(database.pool, (tx) => writeKnownMovies(tx, [state]));
       };
       for (const movie of movies) await publish(movie, null);
       for (let at = 0; at < 150; at += 1) {
@@ -128,7 +112,7 @@ describe('votes of joined movies, in a model and in the tables', () => {
           const command = { movieId: pick(movies), viewerId: pick(viewers), review: null };
           const score = random.int(7) === 0 ? null : 1 + random.int(10);
           model.rate(command.movieId, command.viewerId, score, time);
-          await prisma.$transaction((tx) =>
+          await database.prisma.$transaction((tx) =>
             writeRatings(tx, [{ command: { ...command, score }, trace: null }], new Date(time)),
           );
         } else if (dice < 70) {
@@ -143,19 +127,19 @@ describe('votes of joined movies, in a model and in the tables', () => {
           model.part(movie);
           await publish(movie, null);
         } else {
-          const [move] = await prisma.voteMove.findMany({ take: 1, skip: random.int(2) });
-          if (move) await moveStep(prisma, move, 1);
+          const [move] = await database.prisma.voteMove.findMany({ take: 1, skip: random.int(2) });
+          if (move) await moveStep(database.prisma, move, 1);
         }
-        expect(await findDrift(prisma)).toEqual([]);
+        expect(await findDrift(database.prisma)).toEqual([]);
       }
-      await moveAllVotes(prisma, undefined, 2);
-      const { rows } = await pool.query<{ line: string }>(
+      await moveAllVotes(database.prisma, undefined, 2);
+      const { rows } = await database.pool.query<{ line: string }>(
         `SELECT movie_id || ' ' || viewer_id || ' ' || coalesce(score::text, '-') || ' for ' || coalesce(given_for, movie_id) AS line
          FROM rating`,
       );
       expect(rows.map(({ line }) => line).sort()).toEqual(model.list());
-      expect(await findDrift(prisma)).toEqual([]);
-      const { rows: left } = await pool.query(
+      expect(await findDrift(database.prisma)).toEqual([]);
+      const { rows: left } = await database.pool.query(
         `SELECT movie_id FROM aggregated_rating WHERE joined_into IS NOT NULL AND count > 0`,
       );
       expect(left).toEqual([]);

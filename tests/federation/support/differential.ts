@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   buildASTSchema,
   execute,
@@ -12,6 +14,7 @@ import {
 } from 'graphql';
 import { seededRandom } from '@cinegraph/testing/seed';
 import { bearerOf, testIssuer } from '@cinegraph/testing/tokens';
+import { everyDirective, everyDirectiveRules } from './every-directive.js';
 import { generateOperation } from './generator.js';
 import { printOperation, shrink, type GeneratedOperation } from './shrink.js';
 import { composeSubgraphs, linked, startSupergraph, type Answer, type Supergraph } from './supergraph.js';
@@ -34,6 +37,19 @@ export interface Compared {
   run(count: number): Promise<Differential>;
   stop(): Promise<void>;
 }
+
+const schemaOf = (subgraph: string): string =>
+  readFileSync(join(import.meta.dirname, '../../../subgraphs', subgraph, 'schema.graphql'), 'utf8');
+
+/** The supergraphs that are compared: names, the SDLs of subgraphs by name, and the rules of the data. */
+export const comparedGraphs: readonly (readonly [string, Readonly<Record<string, string>>, WorldRules])[] = [
+  ['a supergraph with every directive of federation', everyDirective, everyDirectiveRules],
+  [
+    'the movie graph',
+    { metadata: schemaOf('metadata'), rating: schemaOf('rating'), users: schemaOf('users') },
+    {},
+  ],
+];
 
 /** The headers of somebody who may do everything: the monolith protects nothing. */
 export const editor = bearerOf('editor', { scopes: ['catalogue:write'] });

@@ -2,7 +2,7 @@ import { aggregatedRatingChanged } from '@cinegraph/events/rating';
 import { createEventReader } from '@cinegraph/events/reader';
 import { aggregatedRatings, deadLettersOf } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
+import { decodeEvents } from '@cinegraph/messaging/consumer/decode-events';
 
 /** The aggregated rating of a movie in an event. */
 interface MovieRating {
@@ -41,18 +41,9 @@ export const createMovieRatings = ({
     name: 'movie-ratings',
     topics: [aggregatedRatings.name],
     deadLetterTopic: () => deadLettersOf(aggregatedRatings).name,
-    decode: (message) => {
-      const event = read(message);
-      if (event === null) return null;
-      const dedupKey = event.envelope ? eventDedupKey(event.envelope) : recordDedupKey(message);
-      if ('code' in event) return { dedupKey, code: event.code, reason: event.reason };
-      const { movieId, version, sum, count } = event.data;
-      return {
-        dedupKey,
-        event: { movie: movieId, version, sum, count },
-        trace: event.envelope.trace ?? null,
-      };
-    },
+    decode: decodeEvents(read, ({ data: { movieId: movie, version, sum, count } }) => ({
+      ...{ movie, version, sum, count },
+    })),
     handle: async (tx, events) => {
       const newest = new Map<string, MovieRating>();
       for (const event of events) {

@@ -111,6 +111,8 @@ const hasRoom = '(SELECT count(*) FROM strict) < $2::integer';
  *    trigrams miss in short words.
  * 3. If the strict matches leave room, `by_people` finds movies by people and title together: each word, or a
  *    correction of it, is in the title or in the name of a person of the movie.
+ *    A word that no `found` person has must be in the title. If few titles have all these words, only their
+ *    movies are looked at.
  * 4. `ranked` computes the score of each candidate, from 0 to 1. A movie or person with the id that the text
  *    is scores 1. For others, three fifths are how well the words
  *    match, weighted by their length. One fifth is the share of the title that the text covers. One fifth
@@ -174,20 +176,35 @@ wide AS MATERIALIZED (
 loose AS MATERIALIZED (
   SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM wide
 ),
-named AS MATERIALIZED (
-  SELECT k.movie_id, p.id AS person_id, p.folded
+found AS MATERIALIZED (
+  SELECT p.id, p.folded
   FROM (SELECT * FROM wide WHERE length(term) >= 3 ORDER BY ordinal LIMIT ${people.words}) AS w
   CROSS JOIN LATERAL (
     SELECT x.id, search_fold(x.name) AS folded FROM person x
     WHERE search_words(x.name) @@ w.words::tsquery LIMIT ${people.each}) AS p
-  CROSS JOIN LATERAL (
-    SELECT movie_id FROM credit WHERE person_id = p.id LIMIT ${people.credits}) AS k
   WHERE ${hasRoom} AND (SELECT count(*) FROM term) > 1
+),
+nameless AS MATERIALIZED (
+  SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM wide
+  WHERE NOT EXISTS (SELECT FROM found f WHERE array_to_tsvector(string_to_array(f.folded, ' ')) @@ words::tsquery)
+),
+titled AS MATERIALIZED (
+  SELECT x.id FROM movie x
+  WHERE x.deleted_at IS NULL AND search_words(x.title) @@ (SELECT query FROM nameless) AND EXISTS (SELECT FROM found)
+  LIMIT ${people.credits + 1}
+),
+named AS MATERIALIZED (
+  SELECT k.movie_id, f.folded FROM found f
+  CROSS JOIN LATERAL (SELECT movie_id FROM credit WHERE person_id = f.id LIMIT ${people.credits}) AS k
   LIMIT ${people.credits}
 ),
 by_people AS MATERIALIZED (
   SELECT m.id, n.people
-  FROM (SELECT movie_id, left(string_agg(DISTINCT folded, ' '), 1000) AS people FROM named GROUP BY movie_id) AS n
+  FROM (
+    SELECT movie_id, left(string_agg(DISTINCT folded, ' '), 1000) AS people FROM named
+    WHERE (SELECT query IS NULL FROM nameless) OR (SELECT count(*) FROM titled) > ${people.credits}
+      OR movie_id IN (SELECT id FROM titled)
+    GROUP BY movie_id) AS n
   CROSS JOIN LATERAL (
     SELECT id, title FROM movie WHERE id = n.movie_id AND deleted_at IS NULL LIMIT 1) AS m
   WHERE search_words(m.title) || array_to_tsvector(string_to_array(rtrim(n.people), ' ')) @@ (SELECT query FROM loose)

@@ -2,7 +2,7 @@ import { createEventReader } from '@cinegraph/events/reader';
 import { accounts, deadLettersOf } from '@cinegraph/events/topics';
 import { userDeleted } from '@cinegraph/events/users';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
+import { decodeEvents } from '@cinegraph/messaging/consumer/decode-events';
 import type { Clock } from '@cinegraph/service/clock';
 import { noteDeletedUsers } from '../remove-viewers.js';
 
@@ -26,13 +26,7 @@ export const createDeletedUsers = ({
     name: 'deleted-users',
     topics: [accounts.name],
     deadLetterTopic: () => deadLettersOf(accounts).name,
-    decode: (message) => {
-      const event = read(message);
-      if (event === null) return null;
-      const dedupKey = event.envelope ? eventDedupKey(event.envelope) : recordDedupKey(message);
-      if ('code' in event) return { dedupKey, code: event.code, reason: event.reason };
-      return { dedupKey, event: event.data.userId, trace: event.envelope.trace ?? null };
-    },
+    decode: decodeEvents(read, ({ data }) => data.userId),
     handle: async (tx, userIds) => {
       await noteDeletedUsers(tx, userIds, clock.now());
       return undefined;

@@ -2,7 +2,7 @@ import { movieChanged, movieCreated, movieDeleted, movieJoined } from '@cinegrap
 import { createEventReader } from '@cinegraph/events/reader';
 import { deadLettersOf, movies } from '@cinegraph/events/topics';
 import type { ConsumerDefinition } from '@cinegraph/messaging/consumer/consumer';
-import { eventDedupKey, recordDedupKey } from '@cinegraph/messaging/consumer/inbox';
+import { decodeEvents } from '@cinegraph/messaging/consumer/decode-events';
 import { writeKnownMovies, type KnownMovie } from '../write-known-movies.js';
 
 /**
@@ -29,21 +29,10 @@ export const createKnownMovies = ({
     name: 'known-movies',
     topics: [movies.name],
     deadLetterTopic: () => deadLettersOf(movies).name,
-    decode: (message) => {
-      const event = read(message);
-      if (event === null) return null;
-      const dedupKey = event.envelope ? eventDedupKey(event.envelope) : recordDedupKey(message);
-      if ('code' in event) return { dedupKey, code: event.code, reason: event.reason };
-      const { movieId, version } = event.data;
-      return {
-        dedupKey,
-        event: {
-          ...{ movie: movieId, version, deleted: event.of === movieDeleted },
-          joinedInto: 'into' in event.data ? event.data.into : null,
-        },
-        trace: event.envelope.trace ?? null,
-      };
-    },
+    decode: decodeEvents(read, ({ of, data }) => ({
+      ...{ movie: data.movieId, version: data.version, deleted: of === movieDeleted },
+      joinedInto: 'into' in data ? data.into : null,
+    })),
     handle: async (tx, events) => {
       await writeKnownMovies(tx, events);
       return undefined;
