@@ -12,7 +12,7 @@ import type { FetchStep } from './compile.js';
 /** A string of a document, which may look like a variable, or a variable. */
 const stringOrVariable = /"""(?:\\"""|[^])*?"""|"(?:[^"\\]|\\.)*"|\$(\w+)/g;
 
-/** A character that would run into a value behind it. */
+/** A character that would run into a value after it. */
 const needsSpace = /[\w"]/;
 
 /**

@@ -11,7 +11,9 @@ export const folderOfThread = (): string | undefined => {
   }
 };
 
-/** As `nice` counts: of one busy processor, such a thread gets a quarter, beside one of the usual priority. */
+/**
+ * As `nice` counts: of one busy processor, such a thread gets a quarter, beside one of the usual priority.
+ */
 const planningPriority = 5;
 
 /**
