@@ -114,7 +114,7 @@ const fieldBudgetsVariable = listVariable
 
 const fieldsVariable = listVariable.refine(
   (items) => items.every((item) => /^[_a-z]\w*\.[_a-z]\w*$/i.test(item)),
-  'must be like Query.me,Movie.myRating, with commas between',
+  'must be like Query.me,User.email, with commas between',
 );
 
 const redisUrlVariable = z
