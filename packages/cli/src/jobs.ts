@@ -88,6 +88,7 @@ export const runScript = (
     });
     if (onOutput) child.stdout?.setEncoding('utf8').on('data', onOutput);
     const stop = () => child.kill('SIGTERM');
+    if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     child.once('error', reject);
     // `close`, not `exit`: by then all output has been read.

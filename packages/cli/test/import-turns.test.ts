@@ -1,8 +1,15 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { runImporters } from '../src/import/import.js';
+
+const aborting = () => {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+};
 
 describe('two imports at once', () => {
   let data: string;
@@ -46,12 +53,32 @@ describe('two imports at once', () => {
     expect(handedOver.trim().split(' ').toSorted()).toEqual(['aa', 'bb']);
   });
 
+  it('an import that is aborted at any time ends, also just before its importer starts', async () => {
+    const subgraphs = [await subgraph('first', `setTimeout(() => {}, 60_000);`)];
+    for (let turns = 0; turns < 40; turns += 1) {
+      const { signal, abort } = aborting();
+      const run = runImporters({
+        subgraphs,
+        source: 'films',
+        args: [],
+        env: process.env,
+        urls: {},
+        data,
+        signal,
+      });
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      abort();
+      expect(await run).toBe(1);
+    }
+  });
+
   it('an import that waits for another one ends when it is aborted', async () => {
     const subgraphs = [await subgraph('first', `setTimeout(() => {}, 60_000);`)];
     const run = (signal: AbortSignal) =>
       runImporters({ subgraphs, source: 'films', args: [], env: process.env, urls: {}, data, signal });
     const [holder, waiting] = [new AbortController(), new AbortController()];
     const held = run(holder.signal);
+    await until(() => existsSync(join(data, 'imports', 'import.lock')));
     const waited = run(waiting.signal);
     waiting.abort();
     expect(await waited).toBe(1);

@@ -65,7 +65,8 @@ export const runImporters = async (options: {
     await rm(join(shared, handoverFile), { force: true });
     for (const subgraph of subgraphs) {
       const importer = join(subgraph.folder, 'dist', 'import', `${source}.js`);
-      if (signal.aborted || !(await isImporter(importer))) continue;
+      if (!(await isImporter(importer))) continue;
+      if (signal.aborted) return 1;
       const variables = { ...env, ...databasesOf(subgraph, urls), IMPORT_FOLDER: shared };
       const code = await runScript(importer, args, variables, signal);
       if (code !== 0) return code;
