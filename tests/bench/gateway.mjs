@@ -3,7 +3,7 @@
  * and the subgraphs have the other. Contestants take turns in one run. Each is started for its turn.
  *
  * npm run bench -- gateway [seconds per turn, by default 5] [numbers of connections, by default 32,1,256]
- *   [part of the contestants' names: then nothing is written]
+ *   [rounds, by default 3] [part of the contestants' names: then nothing is written]
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -15,10 +15,12 @@ import { mixedRequests, userHeader } from './gateway/mix.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const [, , seconds = '5', connectionCounts = '32,1,256', only = ''] = process.argv;
+const [, , seconds = '5', connectionCounts = '32,1,256', roundCount = '3', only = ''] = process.argv;
 const turnSeconds = Number(seconds);
 const [major] = process.versions.node.split('.');
-const rounds = 3;
+const rounds = Number(roundCount);
+/** The connections at which all contestants take part, and the mix is sent. */
+const usualConnections = 32;
 const gatewayCore = '0';
 const otherCores = '1';
 
@@ -39,7 +41,8 @@ const requestsOf = {
 };
 const supergraphOf = (graph) => (graph === 'mix' ? 'wide' : graph);
 
-const ours = { script: join(root, 'gateway/dist/main.js'), args: [] };
+/** With the options of its start script in gateway/package.json. */
+const ours = { script: join(root, 'gateway/dist/main.js'), nodeOptions: ['--max-old-space-size=512'] };
 const ourEnvironment = {
   PORT: '0',
   HOST: '127.0.0.1',
@@ -53,24 +56,28 @@ const ourEnvironment = {
 };
 /** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
 const rivals = join(root, 'tests/bench/gateway/rivals');
-const bounds = join(root, 'tests/bench/gateway/bounds.mjs');
+const bound = { script: join(root, 'tests/bench/gateway/bounds.mjs'), graphs: ['narrow'], isExtra: true };
 const contestants = [
   { name: 'stock @apollo/gateway', script: join(root, 'tests/bench/gateway/stock.mjs') },
-  { name: 'ours, stock executor', ...ours, env: { ...ourEnvironment, EXECUTOR: 'stock', COALESCE: 'false' } },
+  {
+    name: 'ours, stock executor',
+    ...{ ...ours, isExtra: true },
+    env: { ...ourEnvironment, EXECUTOR: 'stock', COALESCE: 'false' },
+  },
   { name: 'ours, nothing shared', ...ours, env: { ...ourEnvironment, COALESCE: 'false' } },
   { name: 'ours, fetches shared', ...ours, env: { ...ourEnvironment, COALESCE: 'true' } },
   ...(existsSync(join(rivals, 'node_modules'))
     ? [{ name: 'Hive Gateway, JavaScript planner', script: join(rivals, 'hive.mjs'), isRival: true }]
     : []),
-  { name: 'bound: written for this query', script: bounds, args: ['handwritten'], graphs: ['narrow'] },
-  { name: 'bound: Apollo Server, constant', script: bounds, args: ['apollo'], graphs: ['narrow'] },
-  { name: 'bound: Fastify, constant bytes', script: bounds, args: ['fastify'], graphs: ['narrow'] },
+  { name: 'bound: written for this query', ...bound, args: ['handwritten'] },
+  { name: 'bound: Apollo Server, constant', ...bound, args: ['apollo'] },
+  { name: 'bound: Fastify, constant bytes', ...bound, args: ['fastify'] },
 ].filter(({ name }) => name.includes(only) || name.startsWith('stock'));
 const turns = connectionCounts
   .split(',')
   .map(Number)
   .flatMap((connections) => ['narrow', 'wide', 'mix'].map((graph) => ({ graph, connections })))
-  .filter(({ graph, connections }) => graph !== 'mix' || connections === 32);
+  .filter(({ graph, connections }) => graph !== 'mix' || connections === usualConnections);
 
 if (!existsSync('/usr/bin/wrk')) {
   process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
@@ -95,6 +102,7 @@ try {
     for (const turn of turns) {
       for (const contestant of contestants) {
         if (contestant.graphs && !contestant.graphs.includes(turn.graph)) continue;
+        if (contestant.isExtra && turn.connections !== usualConnections) continue;
         if (absent.has(contestant)) continue;
         const result = await takeTurn(contestant, turn, supergraphs).catch((error) => {
           // A gateway of others may fail; ours and stock's figures stand without it.
@@ -131,12 +139,16 @@ async function countFetches() {
   return JSON.parse(await line).requests;
 }
 
-async function takeTurn({ script, args = [], env = {} }, { graph, connections }, supergraphs) {
+async function takeTurn(contestant, { graph, connections }, supergraphs) {
+  const { script, args = [], env = {}, nodeOptions = [] } = contestant;
+  // Stock needs some seconds for one wide request of each of 256 clients.
+  const forSeconds = connections > 100 ? 3 * turnSeconds : turnSeconds;
   const urls = [...supergraphs[supergraphOf(graph)].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
   const gateway = pinned(
     gatewayCore,
     [
       process.execPath,
+      ...nodeOptions,
       script,
       ...args,
       ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : []),
@@ -156,9 +168,9 @@ async function takeTurn({ script, args = [], env = {} }, { graph, connections },
     const requests = requestsOf[graph];
     for (const { body } of requests) await check(url, body);
     // As long as the turn: JavaScript is compiled while it runs.
-    await load(url, requests, connections, turnSeconds);
+    await load(url, requests, connections, forSeconds);
     const [cpu, fetches] = [cpuOf(gateway.pid), await countFetches()];
-    const measured = await load(url, requests, connections, turnSeconds);
+    const measured = await load(url, requests, connections, forSeconds);
     const cpuMs = (cpuOf(gateway.pid) - cpu) / measured.requests;
     return {
       ...measured,
@@ -286,7 +298,7 @@ ${bars.join('\n')}
   writeSection(
     major === '20' ? 'CPU of the gateway for each request' : `The same on Node ${major}`,
     'npm run bench -- gateway',
-    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. Mix: 200 operations on that store with 5 sets of variables each, for 50 users. Only the field \`me\` depends on the user: our gateways forward the header \`x-user\` to accounts with the fetches that select it (\`FORWARD_HEADERS_ACCOUNTS\`, \`CLIENT_FIELDS\`), and share none of these between users. The stock gateway forwards no header. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns, medians. CPU is user and system time of the gateway's process with all threads.
+    `Narrow: 10 movies and their ratings from 2 subgraphs. Wide: the store query of the public gateway benchmark, 4 subgraphs. Mix: 200 operations on that store with 5 sets of variables each, for 50 users. Only the field \`me\` depends on the user: our gateways forward the header \`x-user\` to accounts with the fetches that select it (\`FORWARD_HEADERS_ACCOUNTS\`, \`CLIENT_FIELDS\`), and share none of these between users. The stock gateway forwards no header. The gateway has one core; wrk and the subgraphs have the other. ${rounds} rounds of ${turnSeconds} s in turns (with 256 connections ${3 * turnSeconds} s), medians. CPU is user and system time of the gateway's process with all threads.
 
 ${sections.join('\n\n')}`,
   );
