@@ -13,7 +13,7 @@ import type { FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
 import type { Explanation } from './execution/executor.js';
-import type { JsonText } from './execution/json-output.js';
+import { responseWith, type JsonText } from './execution/json-output.js';
 import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { deferRules } from './request/defer-rules.js';
@@ -190,5 +190,6 @@ const stringify = ({ data, errors, extensions }: FormattedExecutionResult): stri
     .map((member) => `,${member}`)
     .join('')}}`;
   if (typeof text === 'string') return `${before}${text}${end}`;
+  if (!errors && end === '}') return responseWith(text) as unknown as string;
   return Buffer.concat([Buffer.from(before), text, Buffer.from(end)]) as unknown as string;
 };

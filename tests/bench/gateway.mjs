@@ -41,8 +41,7 @@ const requestsOf = {
 };
 const supergraphOf = (graph) => (graph === 'mix' ? 'wide' : graph);
 
-/** With the options of its start script in gateway/package.json. */
-const ours = { script: join(root, 'gateway/dist/main.js'), nodeOptions: ['--max-old-space-size=512'] };
+const ours = { script: join(root, 'gateway/dist/main.js') };
 const ourEnvironment = {
   PORT: '0',
   HOST: '127.0.0.1',
@@ -67,7 +66,14 @@ const contestants = [
   { name: 'ours, nothing shared', ...ours, env: { ...ourEnvironment, COALESCE: 'false' } },
   { name: 'ours, fetches shared', ...ours, env: { ...ourEnvironment, COALESCE: 'true' } },
   ...(existsSync(join(rivals, 'node_modules'))
-    ? [{ name: 'Hive Gateway, JavaScript planner', script: join(rivals, 'hive.mjs'), isRival: true }]
+    ? [
+        {
+          name: 'Hive Gateway, JavaScript planner',
+          script: join(rivals, 'hive.mjs'),
+          isRival: true,
+          isExtra: true,
+        },
+      ]
     : []),
   { name: 'bound: written for this query', ...bound, args: ['handwritten'] },
   { name: 'bound: Apollo Server, constant', ...bound, args: ['apollo'] },
@@ -140,7 +146,7 @@ async function countFetches() {
 }
 
 async function takeTurn(contestant, { graph, connections }, supergraphs) {
-  const { script, args = [], env = {}, nodeOptions = [] } = contestant;
+  const { script, args = [], env = {} } = contestant;
   // Stock needs some seconds for one wide request of each of 256 clients.
   const forSeconds = connections > 100 ? 3 * turnSeconds : turnSeconds;
   const urls = [...supergraphs[supergraphOf(graph)].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
@@ -148,7 +154,6 @@ async function takeTurn(contestant, { graph, connections }, supergraphs) {
     gatewayCore,
     [
       process.execPath,
-      ...nodeOptions,
       script,
       ...args,
       ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : []),

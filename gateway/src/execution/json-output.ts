@@ -11,11 +11,17 @@ const maxLoopLength = 256;
 
 const initialBytes = 65_536;
 
+const before = Buffer.from('{"data":');
+const after = Buffer.from('}');
+
 /** A larger buffer is not kept for the next text. */
 const maxKeptBytes = 4 * 1024 * 1024;
 
 /** The most bytes that a UTF-16 unit needs in UTF-8. */
 const bytesPerUnit = 3;
+
+/** Returns the whole response that has nothing but the `data` that {@link JsonOutput.take} returned. */
+export const responseWith = (data: Buffer): Buffer => Buffer.from(data.buffer);
 
 /**
  * Writes one JSON text after the other into one buffer. Hot: strings that are put together piece by piece
@@ -85,15 +91,20 @@ export class JsonOutput {
     this.end += end - start;
   }
 
-  /** Returns what was written, and begins the next text. */
+  /**
+   * Returns what was written, and begins the next text. Bytes stand in memory that has the rest of a response
+   * around them: to copy them once more would double what V8 counts as garbage outside its heap.
+   */
   take(): JsonText {
     const { bytes, end } = this;
     if (bytes.length > maxKeptBytes) this.bytes = Buffer.allocUnsafeSlow(initialBytes);
     this.end = 0;
     if (end <= maxStringBytes) return bytes.toString('utf8', 0, end);
-    const text = Buffer.allocUnsafeSlow(end);
-    bytes.copy(text, 0, 0, end);
-    return text;
+    const response = Buffer.allocUnsafeSlow(before.length + end + after.length);
+    before.copy(response, 0);
+    bytes.copy(response, before.length, 0, end);
+    after.copy(response, before.length + end);
+    return response.subarray(before.length, before.length + end);
   }
 
   private encode(text: string): void {
