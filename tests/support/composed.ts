@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readComposeFile, type ComposeService } from './compose-file.js';
 import { readImage, root } from './image.js';
@@ -143,10 +143,9 @@ const inOrder = (names: readonly string[], services: Readonly<Record<string, Com
 /** Runs a command in a folder with `env` alone, besides the location of programs. */
 const runIn = (workdir: string, command: readonly string[], env: Readonly<Record<string, string>>) => {
   const [program = '', ...args] = command;
-  const folders = [dirname(process.execPath), process.env['PATH']];
-  return spawn(program, args, {
+  return spawn(program === 'node' ? process.execPath : program, args, {
     cwd: workdir,
-    env: { PATH: folders.join(delimiter), ...env },
+    env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 };

@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { nodeOptionsOf, root } from '../src/graph.js';
 import { startService, type ServiceProcess } from '../src/start/service-process.js';
 
 jest.setTimeout(30_000);
@@ -56,18 +55,6 @@ describe('a service process', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
-
-  it('the gateway gets the options of Node in its start script', async () => {
-    const main = join(folder, 'main.mjs');
-    await writeFile(main, `console.log(process.execArgv.join(' ')); ${ready}`);
-    const nodeOptions = await nodeOptionsOf(join(root, 'gateway'));
-    expect(nodeOptions).toEqual(['--max-old-space-size=512']);
-    service = await startService({
-      ...{ name: 'gateway', main, env: process.env, port: 0, nodeOptions },
-      ...{ onGivenUp: () => undefined, signal: new AbortController().signal },
-    });
-    await seen('--enable-source-maps --max-old-space-size=512');
-  });
 
   it('a service that cannot start is not started again, and its output is the reason', async () => {
     const script = `console.error('DATABASE_URL_RATING: is not set, but needed'); process.exit(1);`;
