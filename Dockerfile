@@ -52,5 +52,4 @@ EXPOSE 4000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-# The start script of the service, because it may have options of Node. It begins with exec, so that node gets the signals.
-CMD ["sh", "-c", "eval \"$(node -p 'require(`./package.json`).scripts.start')\""]
+CMD ["node", "dist/main.js"]

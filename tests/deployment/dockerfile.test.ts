@@ -1,8 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import { dockerfile, readImage, root } from '../support/image.js';
 
@@ -35,26 +33,13 @@ describe('the Dockerfile', () => {
     expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });
   });
 
-  it('starts a service by its start script, so that node gets the signals', () => {
-    const cwd = mkdtempSync(join(tmpdir(), 'service-'));
-    const main = `console.log([process.pid, ...process.execArgv].join(' '))`;
-    writeFileSync(join(cwd, 'main.cjs'), main);
-    const start = 'exec node --max-old-space-size=512 main.cjs';
-    writeFileSync(join(cwd, 'package.json'), JSON.stringify({ type: 'module', scripts: { start } }));
-    const [program = '', ...args] = image.command;
-    const { pid, stdout } = spawnSync(program, args, { cwd, encoding: 'utf8' });
-    rmSync(cwd, { recursive: true });
-    expect(stdout).toBe(`${pid} --max-old-space-size=512\n`);
-  });
-
   it.each(services)(
-    'finds a start script of node alone in %s, with a limit of the heap for the gateway',
+    'starts %s by the command of its start script, so that node gets the signals',
     (folder) => {
       const { scripts } = JSON.parse(readFileSync(`${root}${folder}/package.json`, 'utf8')) as {
         scripts: Record<string, string>;
       };
-      const options = folder === 'gateway' ? '--max-old-space-size=512 ' : '';
-      expect(scripts['start']).toBe(`exec node ${options}dist/main.js`);
+      expect(`exec ${image.command.join(' ')}`).toBe(scripts['start']);
     },
   );
 

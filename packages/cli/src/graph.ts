@@ -54,16 +54,6 @@ export const readUncomposed = async (supergraphPath: string): Promise<readonly s
   return subgraphs.map(({ name }) => name).filter((name) => !composed.has(name));
 };
 
-/**
- * Returns the options of Node in the start script of a service, with which its image starts it as well.
- */
-export const nodeOptionsOf = async (folder: string): Promise<readonly string[]> => {
-  const { scripts } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
-    readonly scripts: { readonly start: string };
-  };
-  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
-};
-
 /** The supergraph file that `npm run compose` writes. */
 export const composedSupergraph = join(root, 'gateway', 'supergraph.graphql');
 

@@ -25,8 +25,6 @@ export interface ServiceOptions {
   readonly name: string;
   /** The path of its compiled entry. */
   readonly main: string;
-  /** Options of Node, e.g. the limit of its heap; none by default. */
-  readonly nodeOptions?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The port on which it listens; 0 lets the system choose one at the first start. */
   readonly port: number;
@@ -122,9 +120,8 @@ export const aborted = (signal: AbortSignal): Promise<never> =>
     else signal.addEventListener('abort', end, { once: true });
   });
 
-const spawnService = (options: ServiceOptions, port: number) => {
-  const { name, main, nodeOptions = [], env, readyWithinMs = 60_000 } = options;
-  const child = spawn(process.execPath, ['--enable-source-maps', ...nodeOptions, main], {
+const spawnService = ({ name, main, env, readyWithinMs = 60_000 }: ServiceOptions, port: number) => {
+  const child = spawn(process.execPath, ['--enable-source-maps', main], {
     env: { ...env, PORT: String(port), OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A process group of its own, so that Ctrl-C in a terminal reaches only us: we stop the services in

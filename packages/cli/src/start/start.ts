@@ -12,7 +12,6 @@ import {
   composedSupergraph,
   databasesOf,
   environmentOf,
-  nodeOptionsOf,
   readCliEnv,
   readLocalSubgraphs,
   readSubgraphKey,
@@ -116,10 +115,8 @@ const runGraph = async (
     usersUrl === undefined || env.NODE_ENV === 'production'
       ? undefined
       : await ensureDemoUser({ usersUrl, key, data, signal });
-  const gatewayFolder = join(root, 'gateway');
   const gateway = await startService({
-    ...{ name: 'gateway', main: join(gatewayFolder, 'dist', 'main.js'), signal, onGivenUp, port },
-    nodeOptions: await nodeOptionsOf(gatewayFolder),
+    ...{ name: 'gateway', main: join(root, 'gateway', 'dist', 'main.js'), signal, onGivenUp, port },
     // The gateway does not use the broker, so it does not get its password.
     env: {
       ...common,
