@@ -331,6 +331,7 @@ describe.each(formats)('@defer in the format %s', (format) => {
       'another part, in a list and below other fields',
       '{ strict { movie { id } } ... @defer(label: "a") { strict { movie { title } } } ... @defer(label: "b") { plain { x } strict { movie { never } } } }',
       {
+        plain: { x: 1 },
         strict: [{ movie: { id: '1', title: 'Alien' } }, { movie: { id: '2', title: 'Brazil' } }],
       },
     ],

@@ -72,8 +72,8 @@ export const compileCompletion = (
     /** Names the field in the log. */
     readonly coordinate: string;
     /**
-     * Whether another payload of the response has its objects as well, which no null of this one may replace.
-     * This payload becomes null as a whole then.
+     * Whether another payload of the response has its objects as well. An object that becomes null by one of
+     * its fields is then written without fields, so that clients keep what the other payload has.
      */
     readonly isElsewhere: boolean;
   },
@@ -86,18 +86,19 @@ export const compileCompletion = (
     ? compileList(compileCompletion(nullable.ofType, options))
     : compileNamed(nullable);
   const field = { isNonNull, coordinate, clientPath };
+  const nothing = !isElsewhere ? 'null' : isListType(nullable) ? '[]' : '{}';
   const write: Write = (value, container, key, projection, depth) => {
     if (value === null || value === undefined) {
       reportNull(value, container, key, projection, depth, field);
-      return !isNonNull && writeNullAt(projection.output.length, projection);
+      return !isNonNull && writeInstead('null', projection.output.length, projection);
     }
     const start = projection.output.length;
     const isWritten =
       typeof value === 'object' && projection.shared?.has(value) === true
         ? writeShared(writeValue, value, container, key, projection, depth)
         : writeValue(value, container, key, projection, depth);
-    if (isWritten || isNonNull || isElsewhere) return isWritten;
-    return writeNullAt(start, projection);
+    if (isWritten || isNonNull) return isWritten;
+    return writeInstead(nothing, start, projection);
   };
   return { write, clientPath };
 };
@@ -134,14 +135,14 @@ const reportNull = (
   }
 };
 
-/** Writes null instead of what was written after `start`. */
-const writeNullAt = (start: number, { output, written }: Projection): true => {
+/** Writes a text instead of what was written after `start`. */
+const writeInstead = (text: string, start: number, { output, written }: Projection): true => {
   if (output.length > start) {
     output.cut(start);
     // Some of it may be what would be repeated.
     written.clear();
   }
-  output.write('null');
+  output.write(text);
   return true;
 };
 
