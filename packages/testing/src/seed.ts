@@ -12,13 +12,16 @@ export interface SeededRandom {
   shuffled<Item>(items: readonly Item[]): Item[];
 }
 
-/** Creates a test's generator (mulberry32) and prints its seed. `TEST_SEED` sets the seed. */
-export const seededRandom = (what: string): SeededRandom => {
+/**
+ * Creates a test's generator (mulberry32) and prints its seed. `TEST_SEED` sets the seed; without it, it is
+ * `usualSeed`, or random.
+ */
+export const seededRandom = (what: string, usualSeed?: number): SeededRandom => {
   const { TEST_SEED: requestedSeed } = readEnv(
     { TEST_SEED: z.coerce.number().int().optional() },
     process.env,
   );
-  const seed = requestedSeed ?? randomInt(2 ** 31);
+  const seed = requestedSeed ?? usualSeed ?? randomInt(2 ** 31);
   process.stderr.write(`${what}: TEST_SEED=${seed}\n`);
   let state = seed;
   const int = (below: number) => {
