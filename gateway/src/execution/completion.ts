@@ -8,8 +8,10 @@ import {
   type GraphQLOutputType,
 } from 'graphql';
 import { gatewayCode } from '../errors.js';
+import { refusalFor } from './access.js';
+import type { Execution } from './execution.js';
 import type { Faults, PathStep, ResponseError } from './faults.js';
-import type { JsonOutput } from './json-output.js';
+import { JsonOutput } from './json-output.js';
 import { leafWriter } from './leaves.js';
 import { forgetBelow, type PendingFragment } from './pending.js';
 
@@ -33,6 +35,27 @@ export interface Projection {
   /** The deferred fragments of the objects that were written; empty without `@defer`. */
   readonly pending: PendingFragment[];
 }
+
+/** One for all: a response is written in one go, without a pause for another one. */
+const output = new JsonOutput();
+
+/** Creates the projection of what an execution has merged, for the part of the response at a path. */
+export const createProjection = (
+  { context, faults, shared }: Execution,
+  introspected: Projection['introspected'],
+  path: readonly PathStep[],
+): Projection => {
+  // What a null removed may stand there still.
+  output.cut(0);
+  return {
+    ...{ faults, introspected, shared, output },
+    written: new Map(),
+    errors: [],
+    refusal: refusalFor(context),
+    path: [...path],
+    pending: [],
+  };
+};
 
 /** A part of what was written, by its first byte and the one after its last. */
 interface Range {

@@ -10,16 +10,16 @@ import type { Planner } from '../planning/planner.js';
 import type { RequestContext } from '../request/context.js';
 import type { PlannerSupergraph } from '../supergraph/required-arguments.js';
 import type { Requirements } from '../supergraph/requirements.js';
-import { accessOf, outcomeOf, refusalFor, requirementsOf } from './access.js';
+import { accessOf, outcomeOf, requirementsOf } from './access.js';
 import { checkOperation } from './check-operation.js';
 import { compilePlan, fetchesOf, type CompiledPlan } from './compile.js';
-import type { Projection } from './completion.js';
+import { createProjection, type Projection } from './completion.js';
 import { createDeliveries, planDeferred, startDeferred, withDeferred, type Deliveries } from './defer.js';
 import { executeStep } from './execute.js';
 import type { Execution, FetchReport } from './execution.js';
-import { toGraphQLError, type PathStep } from './faults.js';
+import { toGraphQLError } from './faults.js';
 import { introspect, splitIntrospection, type Operation } from './introspection.js';
-import { JsonOutput, type JsonText } from './json-output.js';
+import type { JsonText } from './json-output.js';
 import {
   conditionsOf,
   normalise,
@@ -266,26 +266,6 @@ const startDeferredOf = ({ plan, deferred, labels }: CompiledOperation, executio
         return { data, errors: errorsOf(projection, logger), nested: projection.pending };
       },
     });
-  };
-};
-
-/** One for all: a response is written in one go, without a pause for another one. */
-const output = new JsonOutput();
-
-const createProjection = (
-  { context, faults, shared }: Execution,
-  introspected: Projection['introspected'],
-  path: readonly PathStep[],
-): Projection => {
-  // What a null removed may stand there still.
-  output.cut(0);
-  return {
-    ...{ faults, introspected, shared, output },
-    written: new Map(),
-    errors: [],
-    refusal: refusalFor(context),
-    path: [...path],
-    pending: [],
   };
 };
 
