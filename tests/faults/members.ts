@@ -31,8 +31,9 @@ export const enterIngest = async (
 };
 
 /**
- * Publishes the messages in small pieces until it is stopped, so that members always have work. `stop`
- * returns how many messages were published.
+ * Publishes the messages in small pieces until it is stopped, so that members always have work. A run that is
+ * slow gets all of them again, from the first to the last, so that the last rating of each viewer stays the same.
+ * `stop` returns how many messages were published.
  */
 export const keepPublishing = (
   world: Pick<FaultWorld, 'publish'>,
@@ -41,15 +42,17 @@ export const keepPublishing = (
 ): (() => Promise<number>) => {
   const stopping = new AbortController();
   const publishing = (async () => {
-    let at = 0;
-    while (at < messages.length && !stopping.signal.aborted) {
+    let published = 0;
+    const amidRepetition = () => published > messages.length && published % messages.length > 0;
+    while (!stopping.signal.aborted || amidRepetition()) {
+      const at = published % messages.length;
       // Some pieces are so large that their batch takes a while.
-      const end = at + (random.percent(5) ? 600 : 5);
-      await world.publish(messages.slice(at, end));
-      at = end;
-      await delay(random.int(20));
+      const piece = messages.slice(at, at + (stopping.signal.aborted || random.percent(5) ? 600 : 5));
+      await world.publish(piece);
+      published += piece.length;
+      if (!stopping.signal.aborted) await delay(random.int(20));
     }
-    return Math.min(at, messages.length);
+    return published;
   })();
   publishing.catch(() => undefined);
   return () => {
