@@ -32,7 +32,7 @@ export const enterIngest = async (
 
 /**
  * Publishes the messages in small pieces until it is stopped, so that members always have work. A run that is
- * slow gets all of them again, from the first to the last, so that the last rating of each viewer stays the same.
+ * slow gets all of them again, from the first to the last, so that each viewer's last rating stays the same.
  * `stop` returns how many messages were published.
  */
 export const keepPublishing = (
