@@ -303,3 +303,103 @@ describe('errors of a subgraph in a strange form', () => {
     expect(answer.text).not.toMatch(/127\.0\.0\.1|SyntaxError|\.js/);
   });
 });
+
+describe('a field that fails and makes its whole entity null', () => {
+  const received: unknown[] = [];
+  const supergraph = withSupergraph({
+    a: {
+      sdl: `type Query { item: Item } type Item @key(fields: "id") { id: ID! }`,
+      resolvers: { Query: { item: () => ({ id: '1' }) } },
+    },
+    b: {
+      sdl: `type Query { must: String! number: Int! }
+        type Item @key(fields: "id") {
+          id: ID! count: Int! nick: String strict: String! title: String! @shareable list: [Int!]
+        }`,
+      resolvers: {
+        Query: { must: fail, number: () => 1 },
+        Item: { count: () => 1, nick: () => 'n', strict: fail, title: fail, list: () => [1] },
+      },
+    },
+    // The title may be null in the supergraph, and can only be asked of the other subgraph.
+    c: {
+      sdl: `type Query { other: Item @shareable }
+        type Item @key(fields: "id", resolvable: false) { id: ID! title: String @shareable }`,
+      resolvers: { Query: { other: () => null } },
+    },
+    d: {
+      sdl: `type Item @key(fields: "id") {
+          id: ID!
+          strict: String! @external
+          nick: String @external
+          badge: String @requires(fields: "strict")
+          greeting: String @requires(fields: "nick")
+        }`,
+      resolvers: {
+        Item: {
+          __resolveReference: (reference: object) => {
+            received.push(reference);
+            return reference;
+          },
+          badge: () => 'badge',
+          greeting: () => 'greeting',
+        },
+      },
+    },
+  });
+
+  it.each<[sentence: string, query: string, data: unknown, paths: unknown[]]>([
+    [
+      'is reported instead of a non-null field before it',
+      '{ item { n: count s: strict } }',
+      { item: null },
+      [['item', 's']],
+    ],
+    ['is reported before other fields', '{ item { s: strict n: count } }', { item: null }, [['item', 's']]],
+    [
+      'is reported once where it is nullable',
+      '{ item { t: title n: count } }',
+      { item: null },
+      [['item', 't']],
+    ],
+    [
+      'is reported alone beside nullable fields',
+      '{ item { m: nick l: list t: title } }',
+      { item: { m: null, l: null, t: null } },
+      [['item', 't']],
+    ],
+    [
+      'is reported at the fields of the client if it is only required',
+      '{ item { m: nick b: badge } }',
+      { item: { m: null, b: null } },
+      [
+        ['item', 'm'],
+        ['item', 'b'],
+      ],
+    ],
+    [
+      'is reported at a non-null field if it is only required',
+      '{ item { n: count b: badge } }',
+      { item: null },
+      [['item', 'n']],
+    ],
+    [
+      'is reported at a field that requires another one of the entity',
+      '{ item { g: greeting t: title } }',
+      { item: { g: null, t: null } },
+      [
+        ['item', 'g'],
+        ['item', 't'],
+      ],
+    ],
+    ['is reported at the root', '{ n: number m: must }', null, [['m']]],
+  ])('%s', async (_sentence, query, data, paths) => {
+    received.length = 0;
+    const answer = await supergraph.ask(query);
+    expect(outcome(answer)).toEqual({ data, errorPaths: expect.arrayContaining(paths) });
+    expect(answer.errors).toHaveLength(paths.length);
+    for (const { message, extensions } of answer.errors ?? [])
+      expect([message, extensions]).toEqual(['Not for you.', { code: 'FORBIDDEN' }]);
+    expect(received).toEqual([]);
+  });
+});

@@ -83,6 +83,14 @@ export interface Writer {
   readonly clientPath: (path: readonly PathStep[]) => PathStep[];
 }
 
+/** What was asked for beside a field, in the same object of the response. */
+export interface Sibling {
+  /** The client's path of it, from the object. */
+  readonly path: readonly PathStep[];
+  /** Whether it stands before the field. */
+  readonly isBefore: boolean;
+}
+
 /**
  * Compiles how the values of a field are completed (section 6.4.3 of the GraphQL specification): its lists,
  * nulls and leaves.
@@ -99,16 +107,18 @@ export const compileCompletion = (
      * its fields is then written without fields, so that clients keep what the other payload has.
      */
     readonly isElsewhere: boolean;
+    /** Finds a value below a field of the same object; undefined if the object has no such field. */
+    readonly siblingAt: (path: readonly PathStep[]) => Sibling | undefined;
   },
 ): Writer => {
-  const { compileNamed, coordinate, isElsewhere } = options;
+  const { compileNamed, coordinate, isElsewhere, siblingAt } = options;
   const isNonNull = isNonNullType(type);
   const nullable = getNullableType(type);
-  if (isLeafType(nullable)) return compileLeaf(nullable, isNonNull, coordinate);
+  if (isLeafType(nullable)) return compileLeaf(nullable, { isNonNull, coordinate, siblingAt });
   const { write: writeValue, clientPath } = isListType(nullable)
     ? compileList(compileCompletion(nullable.ofType, options))
     : compileNamed(nullable);
-  const field = { isNonNull, coordinate, clientPath };
+  const field = { isNonNull, coordinate, siblingAt, clientPath };
   const nothing = !isElsewhere ? 'null' : isListType(nullable) ? '[]' : '{}';
   const write: Write = (value, container, key, projection, depth) => {
     if (value === null || value === undefined) {
@@ -127,9 +137,10 @@ export const compileCompletion = (
 };
 
 /** Compiles how values of a scalar or an enum are completed. Hot: most values are leaves. */
-const compileLeaf = (type: GraphQLLeafType, isNonNull: boolean, coordinate: string): Writer => {
+const compileLeaf = (type: GraphQLLeafType, ofField: Omit<NullableField, 'clientPath'>): Writer => {
   const writeLeaf = leafWriter(type);
-  const field = { isNonNull, coordinate, clientPath };
+  const { isNonNull } = ofField;
+  const field = { ...ofField, clientPath };
   return writerOfLeaf((value, container, key, projection, depth) => {
     if (value === null || value === undefined) reportNull(value, container, key, projection, depth, field);
     else if (writeLeaf(value, projection.output)) return true;
@@ -139,12 +150,17 @@ const compileLeaf = (type: GraphQLLeafType, isNonNull: boolean, coordinate: stri
   });
 };
 
+/** What is known of a field whose value is null. */
+interface NullableField {
+  readonly isNonNull: boolean;
+  readonly coordinate: string;
+  readonly clientPath: Writer['clientPath'];
+  readonly siblingAt: (path: readonly PathStep[]) => Sibling | undefined;
+}
+
 /** Reports why there is a null: what a fetch or a subgraph failed at, or that it may not be one. */
 const reportNull = (
-  ...[value, container, key, projection, depth, field]: [
-    ...Parameters<Write>,
-    { isNonNull: boolean; coordinate: string; clientPath: Writer['clientPath'] },
-  ]
+  ...[value, container, key, projection, depth, field]: [...Parameters<Write>, NullableField]
 ): void => {
   const isAccepted = value === null && !field.isNonNull;
   if (isAccepted && !projection.faults) return;
@@ -153,9 +169,17 @@ const reportNull = (
   for (const { error, rest } of faults) {
     projection.errors.push({ ...error, path: [...here, ...field.clientPath(rest)] });
   }
-  if (faults.length === 0 && !isAccepted) {
-    projection.errors.push(invalidValue(here, `null for ${field.coordinate}`));
+  if (faults.length > 0) return;
+  const beside = projection.faults?.beside(container, key) ?? [];
+  for (const { error, path } of beside) {
+    const sibling = field.siblingAt(path);
+    if (!sibling) projection.errors.push({ ...error, path: here });
+    // It reports itself, unless this null removes the object before.
+    else if (!isAccepted && !sibling.isBefore)
+      projection.errors.push({ ...error, path: [...here.slice(0, -1), ...sibling.path] });
   }
+  if (beside.length === 0 && !isAccepted)
+    projection.errors.push(invalidValue(here, `null for ${field.coordinate}`));
 };
 
 /** Writes a text instead of what was written after `start`. */

@@ -2,7 +2,7 @@ import type { FetchResult } from '../fetching/request.js';
 import type { FetchStep } from './compile.js';
 import { contextOf, nestedObjectsAt, type NestedObject } from './contexts.js';
 import { ask, report, setNull, variablesOf, type Execution } from './execution.js';
-import type { Faults, PathStep } from './faults.js';
+import type { Faults, PathStep, ResponseError } from './faults.js';
 import { reportErrors } from './fetch-errors.js';
 import { knownEntitiesOf, rememberProvided, type KnownEntities } from './known-entities.js';
 import { copyFetched, isObject, mergeFetched, type FetchedField } from './merge.js';
@@ -204,7 +204,7 @@ const fetchAll = async (
   const request = { kind: operation, query, unnamed, variables, representations };
   const result = await ask(step, request, execution, counts);
   const isWhole = result.errors.length === 0 && !result.failure;
-  const values = result.data?.['_entities'] as readonly unknown[] | undefined;
+  const values = entitiesOf(result);
   entities.forEach((entity, index) => {
     const value = values?.[index];
     if (step.outputRewrites) applyRewrites(step.outputRewrites, value, execution.types);
@@ -217,6 +217,8 @@ const fetchAll = async (
       for (const object of objects) rememberProvided(step, object, execution);
   } else reportEntityErrors(step, result, execution, entities);
 };
+
+const entitiesOf = ({ data }: FetchResult) => data?.['_entities'] as readonly unknown[] | undefined;
 
 /** Merges an entity into its objects; null if the subgraph has none. */
 const mergeEntity = (
@@ -247,17 +249,20 @@ const reportEntityErrors = (
   result: FetchResult,
   execution: Execution,
   entities: readonly RequestedEntity[],
-): void =>
+): void => {
+  const values = entitiesOf(result);
   reportErrors(
     step,
     result,
     execution,
-    ([entitiesField, index, ...path]) =>
-      entitiesField === '_entities' && typeof index === 'number'
-        ? (entities[index]?.objects ?? []).map((target) => ({ target, path }))
-        : [],
+    ([entitiesField, index, ...path]) => {
+      if (entitiesField !== '_entities' || typeof index !== 'number') return [];
+      const isNull = !isObject(values?.[index]);
+      return (entities[index]?.objects ?? []).map((target) => ({ target, path, isNull }));
+    },
     entities.flatMap(({ objects }) => objects),
   );
+};
 
 /**
  * Returns true if the object lacks a required field because of an error. The fields of the fetch are then
@@ -265,7 +270,7 @@ const reportEntityErrors = (
  */
 const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boolean => {
   const causes = step.required.flatMap((name) =>
-    target[name] === null ? faults.at(target, name).map(({ error }) => error) : [],
+    target[name] === null ? causesOf(faults, target, name) : [],
   );
   if (causes.length === 0) return false;
   setNull(target, step.fields);
@@ -274,3 +279,6 @@ const inheritFaults = (step: FetchStep, target: JsonObject, faults: Faults): boo
   }
   return true;
 };
+
+const causesOf = (faults: Faults, target: JsonObject, name: string): readonly ResponseError[] =>
+  [...faults.at(target, name), ...faults.beside(target, name)].map(({ error }) => error);

@@ -70,7 +70,8 @@ const fetchRoot = async (step: FetchStep, execution: Execution): Promise<void> =
       step,
       result,
       execution,
-      (path) => (path.length === 0 ? [] : targets.map((target) => ({ target, path }))),
+      (path) =>
+        path.length === 0 ? [] : targets.map((target) => ({ target, path, isNull: data === undefined })),
       targets,
     );
   } else for (const target of targets) rememberProvided(step, target, execution);

@@ -19,6 +19,17 @@ interface Fault {
   readonly rest: readonly PathStep[];
 }
 
+interface NamedField {
+  readonly name: string;
+}
+
+/** Why a field is null that has no fault itself: another field of the object failed, in the same fetch. */
+interface FaultBeside {
+  readonly error: ResponseError;
+  /** The path from the object to the field that failed, in internal names. */
+  readonly path: readonly PathStep[];
+}
+
 /**
  * The faults of one request: errors of subgraphs and failed fetches, each at the value of the merged data
  * that it left null. The projection asks for them where it meets a null, and reports them with the client's
@@ -31,10 +42,22 @@ export interface Faults {
    * path, of another fetch, is left out.
    */
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
+  /**
+   * Adds an error below one of the fields that a fetch asked for, which left an object without all of them.
+   * `path` leads from the object to what failed.
+   */
+  addBeside(
+    container: object,
+    fields: readonly NamedField[],
+    error: ResponseError,
+    path: readonly PathStep[],
+  ): void;
   /** Adds an error that belongs to no value. */
   addWithoutPath(error: ResponseError): void;
   /** Returns the faults at a null. */
   at(container: object, key: PathStep): readonly Fault[];
+  /** Returns why a null without faults is one, if other fields of its object failed. */
+  beside(container: object, key: PathStep): readonly FaultBeside[];
   /** Returns the errors that belong to no value, each once. */
   withoutPath(): readonly ResponseError[];
 }
@@ -43,6 +66,7 @@ const none: readonly Fault[] = [];
 
 export const createFaults = (): Faults => {
   const byContainer = new Map<object, Map<PathStep, Fault[]>>();
+  const besideByContainer = new Map<object, { fields: readonly NamedField[]; fault: FaultBeside }[]>();
   const withoutPath: ResponseError[] = [];
   return {
     add: (container, key, error, rest = []) => {
@@ -52,10 +76,19 @@ export const createFaults = (): Faults => {
       if (!known) faults.set(key, [{ error, rest }]);
       else if (!known.some((fault) => isSamePath(fault.rest, rest))) known.push({ error, rest });
     },
+    addBeside: (container, fields, error, path) => {
+      const faults = besideByContainer.get(container) ?? [];
+      faults.push({ fields, fault: { error, path } });
+      besideByContainer.set(container, faults);
+    },
     addWithoutPath: (error) => {
       withoutPath.push(error);
     },
     at: (container, key) => byContainer.get(container)?.get(key) ?? none,
+    beside: (container, key) =>
+      (besideByContainer.get(container) ?? []).flatMap(({ fields, fault }) =>
+        fields.some(({ name }) => name === key) ? fault : [],
+      ),
     withoutPath: () => withoutPath.splice(0),
   };
 };

@@ -9,14 +9,18 @@ type JsonObject = Record<string, unknown>;
 
 /**
  * Assigns the errors of a fetch to the nulls that they caused. `locate` finds the objects that the path of an
- * error is about, and the rest of the path below them; none if the path is not usable. An error without a
- * usable path belongs to the nulls among the fields of the fetch, or to nothing if there are none.
+ * error is about, and the rest of the path below them; none if the path is not usable. `isNull` says that the
+ * subgraph returned null for the whole object, so that the error is why each field of the fetch is null. An
+ * error without a usable path belongs to the nulls among the fields of the fetch, or to nothing if there are
+ * none.
  */
 export const reportErrors = (
   step: FetchStep,
   { data, errors, failure }: FetchResult,
   execution: Execution,
-  locate: (path: readonly PathStep[]) => readonly { target: JsonObject; path: readonly PathStep[] }[],
+  locate: (
+    path: readonly PathStep[],
+  ) => readonly { target: JsonObject; path: readonly PathStep[]; isNull: boolean }[],
   targets: readonly JsonObject[],
 ): void => {
   const faults = (execution.faults ??= createFaults());
@@ -28,18 +32,22 @@ export const reportErrors = (
       (error.path ?? []).map((name) => (typeof name === 'string' ? (step.renamed.get(name) ?? name) : name)),
     );
     if (found.length === 0) withoutPath.push(converted);
-    for (const { target, path } of found) {
-      if (addAtPath(faults, target, path, step.fields, converted)) hasFault.add(target);
-      else withoutPath.push(converted);
+    for (const { target, path, isNull } of found) {
+      if (!addAtPath(faults, target, path, step.fields, converted)) {
+        withoutPath.push(converted);
+        continue;
+      }
+      hasFault.add(target);
+      if (isNull && path.length > 0) faults.addBeside(target, step.fields, converted, path);
     }
   }
   if (failure) withoutPath.push({ message: failure.message, extensions: failure.extensions, cause: failure });
-  if (data === undefined && withoutPath.length === 0 && errors[0])
+  const unexplained = targets.filter((target) => !hasFault.has(target));
+  if (data === undefined && withoutPath.length === 0 && unexplained.length > 0 && errors[0])
     withoutPath.push(ofSubgraph(errors[0], step.subgraph));
   for (const error of withoutPath) {
     let isReported = false;
-    for (const target of targets) {
-      if (data !== undefined && hasFault.has(target)) continue;
+    for (const target of unexplained) {
       for (const { name } of step.fields) {
         if (target[name] !== null) continue;
         // The path of an error may lead below this field.

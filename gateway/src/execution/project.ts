@@ -25,6 +25,7 @@ import {
   type Write,
   type Writer,
 } from './completion.js';
+import type { PathStep } from './faults.js';
 import { fieldOf, type InternalNames } from './naming.js';
 import type { ClientOperation, Conditions } from './normalise.js';
 import { NumberText, quote } from './numbers.js';
@@ -82,33 +83,39 @@ export const compileProjection = (
       elsewhere.length > 0
         ? collectFields({ schema, fragments, deferred: undefined, conditions }, type, elsewhere)
         : undefined;
-    const fields = [...collected].flatMap(([responseName, nodes], index): WrittenField[] => {
-      const [node] = nodes;
-      if (!node) return [];
-      const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
-      const definition = fieldOf(type, node.name.value);
-      const isTypename = node.name.value === '__typename';
-      if ((definition || isTypename) && !isSeen(types, definition)) {
-        const writer = compileRefused(!definition || isNonNullType(definition.type));
-        return [{ responseName, internalName: '', prefix, writer }];
-      }
-      if (!definition) {
-        const typename = quote(type.name);
-        const writer = writerOfLeaf((_value, _container, _key, { output, introspected }) => {
-          output.write(isTypename ? typename : (introspected[responseName] ?? 'null'));
-          return true;
+    const fields: readonly WrittenField[] = [...collected].flatMap(
+      ([responseName, nodes], index): WrittenField[] => {
+        const [node] = nodes;
+        if (!node) return [];
+        const prefix = `${index === 0 ? '' : ','}${quote(responseName)}:`;
+        const definition = fieldOf(type, node.name.value);
+        const isTypename = node.name.value === '__typename';
+        if ((definition || isTypename) && !isSeen(types, definition)) {
+          const writer = compileRefused(!definition || isNonNullType(definition.type));
+          return [{ responseName, internalName: '', prefix, writer }];
+        }
+        if (!definition) {
+          const typename = quote(type.name);
+          const writer = writerOfLeaf((_value, _container, _key, { output, introspected }) => {
+            output.write(isTypename ? typename : (introspected[responseName] ?? 'null'));
+            return true;
+          });
+          return [{ responseName, internalName: '', prefix, writer }];
+        }
+        const internalName = names.of(type, node, isMutation && type === rootType);
+        const setsElsewhere = setsOf(others?.get(responseName) ?? []);
+        const writer = compileCompletion(definition.type, {
+          compileNamed: (named) => compileObject(named, setsOf(nodes), setsElsewhere),
+          coordinate: `${type.name}.${definition.name}`,
+          isElsewhere: setsElsewhere.length > 0,
+          siblingAt: (path) => {
+            const found = fieldAt(fields, path);
+            return found && { path: found.clientPath, isBefore: fields.indexOf(found.field) < index };
+          },
         });
-        return [{ responseName, internalName: '', prefix, writer }];
-      }
-      const internalName = names.of(type, node, isMutation && type === rootType);
-      const setsElsewhere = setsOf(others?.get(responseName) ?? []);
-      const writer = compileCompletion(definition.type, {
-        compileNamed: (named) => compileObject(named, setsOf(nodes), setsElsewhere),
-        coordinate: `${type.name}.${definition.name}`,
-        isElsewhere: setsElsewhere.length > 0,
-      });
-      return [{ responseName, internalName, prefix, writer }];
-    });
+        return [{ responseName, internalName, prefix, writer }];
+      },
+    );
     const beside = { kind: Kind.SELECTION_SET, selections: [...collected.values()].flat() } as const;
     pending.add(fields, later, (fragment) => {
       const otherFragments = setsOf(later.filter((one) => one !== fragment));
@@ -160,14 +167,13 @@ export const compileProjection = (
     /** A subgraph with an interface object gives the interface's name as type. */
     const isOfInterface = ({ __typename }: Record<string, unknown>): boolean =>
       isInterfaceType(type) && (__typename === undefined || __typename === type.name);
-    const clientPath: Writer['clientPath'] = ([name, ...rest]) => {
-      if (name === undefined) return [];
+    const clientPath: Writer['clientPath'] = (path) => {
+      if (path.length === 0) return [];
       const candidates = isObjectType(type) ? [type] : schema.getPossibleTypes(type);
       for (const candidate of candidates) {
         const fields = fieldsOf(candidate);
-        if (fields === 'refused') continue;
-        const field = fields.find(({ internalName }) => internalName === name);
-        if (field) return [field.responseName, ...field.writer.clientPath(rest)];
+        const found = fields === 'refused' ? undefined : fieldAt(fields, path);
+        if (found) return found.clientPath;
       }
       return [];
     };
@@ -221,6 +227,15 @@ const writeFields = (
   }
   output.write('}');
   return true;
+};
+
+/** Finds the field that a path in internal names leads to, and converts the path to the client's names. */
+const fieldAt = (
+  fields: readonly WrittenField[],
+  [name, ...rest]: readonly PathStep[],
+): { field: WrittenField; clientPath: PathStep[] } | undefined => {
+  const field = fields.find(({ internalName }) => internalName === name);
+  return field && { field, clientPath: [field.responseName, ...field.writer.clientPath(rest)] };
 };
 
 const setsOf = (nodes: readonly (FieldNode | InlineFragmentNode)[]): SelectionSetNode[] =>
