@@ -283,3 +283,52 @@ describe('values of a subgraph that are converted or ignored', () => {
     supergraph.subgraphs['b']?.misbehave(undefined);
   });
 });
+
+describe('a field that two subgraphs are asked for, and that a third one sends unasked', () => {
+  let unasked: unknown;
+  let sizes: readonly unknown[] = [];
+  const supergraph = withSupergraph({
+    a: {
+      sdl: 'type Query { rows: [[Item]] } type Item @key(fields: "id") { id: ID! }',
+      answer: () =>
+        JSON.stringify({
+          data: { rows: [[{ __typename: 'Item', id: '1', size: unasked }, null]], __typename: unasked },
+        }),
+    },
+    b: {
+      sdl: `type Item @key(fields: "id") { id: ID! size: Size @shareable } type Size { w: Int }`,
+      answer: loosely(() => ({ entity: () => ({ size: sizes[0] }) })),
+    },
+    c: {
+      sdl: `type Item @key(fields: "id") { id: ID! size: Size @shareable } type Size { h: Int }`,
+      answer: loosely(() => ({ entity: () => ({ size: sizes[1] }) })),
+    },
+    d: {
+      sdl: `type Item @key(fields: "id") {
+          id: ID! size: Size @external label: String @requires(fields: "size { h }")
+        }
+        type Size @external { h: Int }`,
+      answer: loosely({ entity: ({ size }) => ({ label: `label of ${JSON.stringify(size)}` }) }),
+    },
+  });
+
+  it.each([undefined, null, 'noise', 5, [], ['noise'], {}, { w: 'noise', h: 'noise' }, [{ w: 3 }]])(
+    'has no effect: %p',
+    async (value) => {
+      unasked = value;
+      sizes = [{ w: 1 }, { h: 2 }];
+      const { data, errors } = await supergraph.ask('{ rows { size { w h } label } }');
+      expect([data, errors]).toEqual([
+        { rows: [[{ size: { w: 1, h: 2 }, label: 'label of {"h":2}' }, null]] },
+        undefined,
+      ]);
+    },
+  );
+
+  it.each(['noise', { w: 1, h: 1 }])('does not replace a null that both return: %p', async (value) => {
+    unasked = value;
+    sizes = [null, null];
+    const { data, errors } = await supergraph.ask('{ rows { size { w h } } }');
+    expect([data, errors]).toEqual([{ rows: [[{ size: null }, null]] }, undefined]);
+  });
+});

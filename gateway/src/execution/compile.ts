@@ -20,7 +20,7 @@ import { compileContexts, type ContextVariable } from './contexts.js';
 import { withClientValues, withName } from './fetch-document.js';
 import { findSharedEntities, type CompiledFetch, type ProvidedEntities } from './known-entities.js';
 import { guardFetch } from './guarded-fetches.js';
-import { fetchedFields, markFieldsOfOneFetch, type FetchedField } from './merge.js';
+import { fetchedFields, compareFetches, type FetchedField } from './merge.js';
 import { compileRepresentation, type Representation } from './representations.js';
 import { schedule } from './schedule.js';
 import { separateFetches, withRequiredFields } from './required-fields.js';
@@ -198,7 +198,7 @@ export const compilePlan = (
   if (!plan.node) return { step: undefined, deferred };
   if (plan.node.kind === 'Subscription') throw new Error('the plan of a query has no Subscription node');
   const compiled = { step: compileNode(plan.node, []), deferred };
-  markFieldsOfOneFetch(fetchesOf(compiled));
+  compareFetches(fetchesOf(compiled));
   // A schedule has no signals, and its parts need all objects of an entity.
   if (operation.operation === 'mutation' || isDeferred) return compiled;
   findSharedEntities(compiledFetches, schema);

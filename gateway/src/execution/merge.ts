@@ -11,6 +11,11 @@ export interface FetchedField {
   readonly fields: readonly FetchedField[] | undefined;
   /** True if no other fetch of the plan asks for it, so that whatever else has its name was not asked for. */
   isOnlyHere: boolean;
+  /**
+   * Names that this fetch does not ask for in the objects of this field, and several others do. Undefined if
+   * there is none here or below.
+   */
+  unasked: readonly string[] | undefined;
 }
 
 /** Returns the response names of a selection set; those of all its type conditions together. */
@@ -39,34 +44,49 @@ export const fetchedFields = (
     name,
     fields: below && fetchedFields(below, fragments),
     isOnlyHere: false,
+    unasked: undefined,
   }));
 };
 
-/** Finds the fields that only one fetch of a plan asks for. */
-export const markFieldsOfOneFetch = (
+/** Compares what the fetches of a plan ask for, and notes it in their fields. */
+export const compareFetches = (
   fetches: readonly {
     readonly path: readonly (string | number)[];
     readonly fields: readonly FetchedField[];
   }[],
 ): void => {
-  const known = new Map<string, FetchedField | undefined>();
-  const visit = (path: string, fields: readonly FetchedField[]): void => {
-    for (const field of fields) {
-      const key = `${path}.${field.name}`;
-      known.set(key, known.has(key) ? undefined : field);
-      if (field.fields) visit(key, field.fields);
+  const byPath = new Map<string, Map<string, number>>();
+  const count = (path: string, fields: readonly FetchedField[]): void => {
+    const counts = byPath.get(path) ?? new Map<string, number>();
+    byPath.set(path, counts);
+    for (const { name, fields: below } of fields) {
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      if (below) count(`${path}.${name}`, below);
     }
   };
-  for (const { path, fields } of fetches)
-    visit(path.map((step) => (step === '@' ? '' : `.${step}`)).join(''), fields);
-  for (const field of known.values()) if (field) field.isOnlyHere = true;
+  const note = (path: string, fields: readonly FetchedField[]): void => {
+    for (const field of fields) {
+      const { name, fields: below } = field;
+      field.isOnlyHere = byPath.get(path)?.get(name) === 1;
+      if (!below) continue;
+      const pathBelow = `${path}.${name}`;
+      note(pathBelow, below);
+      const unasked = [...(byPath.get(pathBelow) ?? [])].flatMap(([other, fetches]) =>
+        fetches > 1 && !below.some((one) => one.name === other) ? other : [],
+      );
+      if (unasked.length > 0 || below.some((one) => one.unasked)) field.unasked = unasked;
+    }
+  };
+  for (const visit of [count, note])
+    for (const { path, fields } of fetches)
+      visit(path.map((step) => (step === '@' ? '' : `.${step}`)).join(''), fields);
 };
 
 /**
  * Merges what a fetch asked for from its response into an object. What it did not ask for has no effect: an
  * object is taken with all its members, and those that were not asked for are replaced by the fetch that asks
- * for them. Null replaces no value of another fetch, and the name of an interface object's type does not
- * replace that of the object.
+ * for them, or forgotten if several do. Null replaces no value of another fetch, and the name of an interface
+ * object's type does not replace that of the object.
  */
 export const mergeFetched = (
   target: JsonObject,
@@ -74,9 +94,11 @@ export const mergeFetched = (
   fields: readonly FetchedField[],
   types: TypeConditions,
 ): void => {
-  for (const { name, fields: below, isOnlyHere } of fields) {
+  for (const field of fields) {
+    const { name, fields: below, isOnlyHere } = field;
     const value = source[name];
     const known = target[name];
+    if (field.unasked) forgetUnasked(value, field);
     if (value === undefined) {
       if (isOnlyHere && known !== undefined) target[name] = undefined;
     } else if (isOnlyHere || known === undefined || known === null) target[name] = value;
@@ -84,6 +106,14 @@ export const mergeFetched = (
     else if (below) mergeValue(known, value, below, types);
     else if (name !== '__typename' || !types.isObjectType(known)) target[name] = value;
   }
+};
+
+/** Forgets members that several other fetches ask for: the first of them would take such a value for one. */
+const forgetUnasked = (value: unknown, field: FetchedField): void => {
+  if (isList(value)) for (const item of value) forgetUnasked(item, field);
+  if (!isObject(value)) return;
+  for (const name of field.unasked ?? []) if (value[name] !== undefined) value[name] = undefined;
+  for (const one of field.fields ?? []) if (one.unasked) forgetUnasked(value[one.name], one);
 };
 
 const mergeValue = (
