@@ -107,6 +107,11 @@ describe('saved operations', () => {
     expect((await folder.run('--check')).complained).toContain(
       'examples/late.graphql:3:11  Directive "@defer" may not be used on FIELD.',
     );
+    const twice = '... @defer(if: $late, label: "a") { title }';
+    folder.put('examples/late.graphql', film(`${twice}\n    ${twice}`));
+    expect((await folder.run('--check')).complained).toContain(
+      'examples/late.graphql:4:9  Each label of @defer must be unique in the document.',
+    );
   });
 
   it('saved operations cannot use what clients do not see', async () => {

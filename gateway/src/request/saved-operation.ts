@@ -1,3 +1,4 @@
+import { deferRules } from '@cinegraph/service/defer';
 import {
   GraphQLError,
   parse,
@@ -6,7 +7,6 @@ import {
   type DocumentNode,
   type GraphQLSchema,
 } from 'graphql';
-import { deferRules } from './defer-rules.js';
 import { maxTokens, measureDocument } from './document-size.js';
 import { documentLimits, overLimit } from './limits.js';
 

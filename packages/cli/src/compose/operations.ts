@@ -1,5 +1,5 @@
-import { withDefer } from '@cinegraph/service/defer';
-import { GraphQLError, Source, parse, validate, type GraphQLSchema } from 'graphql';
+import { deferRules, withDefer } from '@cinegraph/service/defer';
+import { GraphQLError, Source, parse, specifiedRules, validate, type GraphQLSchema } from 'graphql';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -35,13 +35,16 @@ const operationFiles = (folder: string): readonly string[] => {
     });
 };
 
+/** The rules of the gateway. */
+const rules = [...specifiedRules, deferRules];
+
 const faultsOf = (text: string, name: string, schema: GraphQLSchema): readonly string[] => {
   const describe = ({ message, locations }: GraphQLError) => {
     const [location] = locations ?? [];
     return `${location ? `${name}:${location.line}:${location.column}` : name}  ${message}`;
   };
   try {
-    return validate(schema, parse(new Source(text, name))).map(describe);
+    return validate(schema, parse(new Source(text, name)), rules).map(describe);
   } catch (error) {
     if (error instanceof GraphQLError) return [describe(error)];
     throw error;
