@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { readConfig, subgraphUrlVariable } from './config.js';
+import { readConfig } from './config.js';
 
 const needed = { SUPERGRAPH_PATH: 'supergraph.graphql' };
 
@@ -82,18 +82,29 @@ describe('the environment', () => {
     expect(() => readConfig({ ...needed, CLIENT_FIELDS: 'me' })).toThrow('CLIENT_FIELDS');
   });
 
-  it("a subgraph's variable has its name in upper case with _ for all but letters and digits", () => {
-    expect(subgraphUrlVariable('user-reviews.v2')).toBe('SUBGRAPH_URL_USER_REVIEWS_V2');
-  });
-
   it('SUBGRAPH_URL_<NAME> overrides a URL, and an empty value is unset', () => {
-    const { subgraphUrls } = readConfig({
+    const { urlOf } = readConfig({
       ...needed,
-      SUBGRAPH_URL_A: 'http://a:1/graphql',
+      SUBGRAPH_URL_USER_REVIEWS_V2: 'http://a:1/graphql',
       SUBGRAPH_URL_B: '',
     });
 
-    expect([...subgraphUrls]).toEqual([['SUBGRAPH_URL_A', 'http://a:1/graphql']]);
+    expect(['user-reviews.v2', 'b', 'c'].map(urlOf)).toEqual(['http://a:1/graphql', undefined, undefined]);
+  });
+
+  it('variables that are set for no subgraph are found', () => {
+    const { variablesOfOthers } = readConfig({
+      ...needed,
+      SUBGRAPH_URL_A: 'http://a:1/graphql',
+      SUBGRAPH_URL_OLD: 'http://a:1/graphql',
+      SUBGRAPH_URL_UNSET: '',
+      FORWARD_HEADERS_B: 'authorization',
+      FORWARD_HEADERS_BB: '',
+      COALESCE_A: 'false',
+      COALESCE_ALL: 'false',
+    });
+
+    expect(variablesOfOthers(['a', 'b'])).toEqual(['SUBGRAPH_URL_OLD', 'FORWARD_HEADERS_BB', 'COALESCE_ALL']);
   });
 
   it.each([

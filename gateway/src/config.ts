@@ -185,11 +185,8 @@ export const gatewayVariables = {
 /** The manifest, where trusted operations are logged or enforced. */
 const manifestVariable = z.string().describe('is not set, but TRUSTED_OPERATIONS needs a manifest');
 
+/** The prefixes of variables for one subgraph. */
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
-
-/** Returns the name of the variable that overrides a subgraph's routing_url. */
-export const subgraphUrlVariable = (subgraph: string): string =>
-  subgraphVariable(subgraphUrlPrefix, subgraph);
 
 const forwardHeadersPrefix = 'FORWARD_HEADERS_';
 
@@ -202,10 +199,10 @@ const shapeOf = <Variable extends z.ZodType>(source: NodeJS.ProcessEnv, prefix: 
   );
 
 /**
- * Reads the gateway's environment, and throws a StartError that lists every problem. `subgraphUrls` has the
- * values of `SUBGRAPH_URL_<NAME>` by the variable's name. `forwardHeaders` are the headers that at least one
- * subgraph receives, and `forwardHeadersOf` those that a subgraph receives. `coalesces` says whether
- * concurrent queries of a subgraph share requests.
+ * Reads the gateway's environment, and throws a StartError that lists every problem. `forwardHeaders` are the
+ * headers that at least one subgraph receives, and `forwardHeadersOf` those that a subgraph receives.
+ * `coalesces` says whether concurrent queries of a subgraph share requests, and `urlOf` replaces its
+ * routing_url. `variablesOfOthers` are the variables that are set for none of these subgraphs.
  */
 export const readConfig = (source: NodeJS.ProcessEnv) => {
   const urlShape = shapeOf(source, subgraphUrlPrefix, httpUrlVariable.optional());
@@ -261,12 +258,18 @@ export const readConfig = (source: NodeJS.ProcessEnv) => {
     coalesces: (subgraph: string): boolean =>
       (ofSubgraphs[subgraphVariable(coalescePrefix, subgraph)] ?? env.COALESCE) === true,
     corsOrigins: env.CORS_ORIGINS,
-    subgraphUrls: new Map(
-      Object.keys(urlShape).flatMap((name) => {
-        const url = ofSubgraphs[name];
-        return typeof url === 'string' ? [[name, url] as const] : [];
-      }),
-    ),
+    urlOf: (subgraph: string) =>
+      ofSubgraphs[subgraphVariable(subgraphUrlPrefix, subgraph)] as string | undefined,
+    variablesOfOthers: (subgraphs: readonly string[]): readonly string[] => {
+      const known = new Set(
+        [subgraphUrlPrefix, forwardHeadersPrefix, coalescePrefix].flatMap((prefix) =>
+          subgraphs.map((subgraph) => subgraphVariable(prefix, subgraph)),
+        ),
+      );
+      return Object.keys({ ...urlShape, ...headersShape, ...switchShape }).filter(
+        (variable) => ofSubgraphs[variable] !== undefined && !known.has(variable),
+      );
+    },
   };
 };
 

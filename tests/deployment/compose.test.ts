@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { gatewayVariables, readConfig, subgraphUrlVariable } from '@cinegraph/gateway/config';
+import { gatewayVariables, readConfig } from '@cinegraph/gateway/config';
 import { brokerVariables, readBrokerAddress } from '@cinegraph/messaging/open-broker';
 import { readSubgraphSettings, subgraphVariables } from '@cinegraph/subgraph/settings';
 import { ingestVariables } from '@cinegraph/rating/consumers/ratings-topic';
+import { subgraphVariable } from '@cinegraph/service/env';
 import { readTelemetrySettings } from '@cinegraph/service/telemetry/settings';
 import { readSupergraphYaml } from '../../packages/cli/src/supergraph-yaml.js';
 import {
@@ -100,7 +101,9 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
       const { name, routingUrl } = subgraph;
       const { port, pathname } = new URL(routingUrl);
       expect(environmentOf(name)['PORT']).toBe(port);
-      expect(environmentOf('gateway')[subgraphUrlVariable(name)]).toBe(`http://${name}:${port}${pathname}`);
+      expect(environmentOf('gateway')[subgraphVariable('SUBGRAPH_URL_', name)]).toBe(
+        `http://${name}:${port}${pathname}`,
+      );
       expect(of(name).ports ?? []).toEqual([]);
     },
   );
@@ -137,7 +140,7 @@ describe('docker-compose.yml beside supergraph.yaml', () => {
 
 describe('the variables of docker-compose.yml', () => {
   it('are all read by the gateway, and none that it needs is missing', () => {
-    const urls = subgraphs.map(({ name }) => subgraphUrlVariable(name));
+    const urls = subgraphs.map(({ name }) => subgraphVariable('SUBGRAPH_URL_', name));
     const known = [...Object.keys(gatewayVariables), ...urls, ...telemetry];
     expect(Object.keys(environmentOf('gateway')).filter((name) => !known.includes(name))).toEqual([]);
     const config = readConfig(wholeEnvironmentOf('gateway'));
@@ -147,7 +150,8 @@ describe('the variables of docker-compose.yml', () => {
       port: 4000,
       subgraphKey: key,
     });
-    expect(config.subgraphUrls.size).toBe(subgraphs.length);
+    expect(subgraphs.filter(({ name }) => config.urlOf(name) === undefined)).toEqual([]);
+    expect(config.variablesOfOthers(subgraphs.map(({ name }) => name))).toEqual([]);
   });
 
   it.each(subgraphs)('are all read by $name, and none that it needs is missing', ({ name }) => {

@@ -9,7 +9,7 @@ import {
   validateSchema,
   type GraphQLSchema,
 } from 'graphql';
-import { subgraphUrlVariable, type Config } from '../config.js';
+import type { Config } from '../config.js';
 import { createExecutor, type Execute } from '../execution/executor.js';
 import { openStockExecutor, type StockExecutor } from '../execution/stock.js';
 import { readTypeConditions } from '../execution/type-conditions.js';
@@ -50,13 +50,19 @@ export const loadSupergraph = async (options: {
   clients: ClientSet;
   settings: Pick<
     Config,
-    'executor' | 'subgraphUrls' | 'overrideLabels' | 'budgets' | 'clientFields' | 'introspection'
+    | 'executor'
+    | 'urlOf'
+    | 'variablesOfOthers'
+    | 'overrideLabels'
+    | 'budgets'
+    | 'clientFields'
+    | 'introspection'
   >;
   replaces: LoadedSupergraph | undefined;
   logger: Logger;
 }): Promise<LoadedSupergraph> => {
   const { sdl, validate, clients, settings, replaces, logger } = options;
-  const { executor, subgraphUrls, overrideLabels, clientFields, introspection } = settings;
+  const { executor, overrideLabels, clientFields, introspection } = settings;
   const document = parse(sdl, { noLocation: true });
   const opened = new Map<string, OpenedClient>();
   const stock = await openStockExecutor({
@@ -64,7 +70,7 @@ export const loadSupergraph = async (options: {
     validate,
     logger,
     clientOf: ({ name, url: routingUrl }) => {
-      const url = subgraphUrls.get(subgraphUrlVariable(name)) ?? routingUrl;
+      const url = settings.urlOf(name) ?? routingUrl;
       const client = clients.open(name, url);
       opened.set(name, { url, client });
       return client;
@@ -75,15 +81,12 @@ export const loadSupergraph = async (options: {
   markOneOfInputs(schema, document);
   const [invalid] = validateSchema(schema);
   if (invalid) throw invalid;
-  const variables = new Set([...opened.keys()].map(subgraphUrlVariable));
-  for (const variable of subgraphUrls.keys()) {
-    if (!variables.has(variable)) logger.warn({ variable }, 'the supergraph has no subgraph of this name');
-  }
+  for (const variable of settings.variablesOfOthers([...opened.keys()]))
+    logger.warn({ variable }, 'this variable is not used: the supergraph has no subgraph of its name');
   const named = { BUDGET_FIELDS: Object.keys(settings.budgets.fields), CLIENT_FIELDS: clientFields };
   for (const [variable, fields] of Object.entries(named)) {
-    for (const field of fields.filter((one) => !hasField(schema, one))) {
-      logger.info({ field }, `the supergraph does not have this field, which ${variable} names`);
-    }
+    for (const field of fields.filter((one) => !hasField(schema, one)))
+      logger.warn({ variable, field }, 'the supergraph does not have a field that this variable names');
   }
   const ofField = readFieldRules(document);
   const served = { sdl, schema, errorCodes: errorCodesOf(schema), ofField };

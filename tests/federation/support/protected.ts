@@ -84,7 +84,8 @@ export const startProtected = async (
     clients,
     settings: {
       executor: 'own',
-      subgraphUrls: new Map(),
+      urlOf: () => undefined,
+      variablesOfOthers: () => [],
       overrideLabels: [],
       introspection,
       budgets: { cost: undefined, fields: {} },
