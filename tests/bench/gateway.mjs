@@ -5,13 +5,13 @@
  * npm run bench -- gateway [seconds per turn, by default 5] [numbers of connections, by default 32,1,256]
  *   [rounds, by default 3] [part of the contestants' names: then nothing is written]
  */
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mixedRequests, userHeader } from './gateway/mix.mjs';
+import { gatewayCore, load, otherCores, pinned } from './gateway/wrk.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -21,8 +21,6 @@ const [major] = process.versions.node.split('.');
 const rounds = Number(roundCount);
 /** The connections at which all contestants take part, and the mix is sent. */
 const usualConnections = 32;
-const gatewayCore = '0';
-const otherCores = '1';
 
 const userFields = 'id username name';
 const reviewFields = 'id body';
@@ -90,7 +88,6 @@ if (!existsSync('/usr/bin/wrk')) {
   process.exit(2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
-const pinned = (cores, args, options) => spawn('taskset', ['-c', cores, ...args], options);
 const subgraphs = pinned(otherCores, [process.execPath, join(root, 'tests/bench/gateway/subgraphs.mjs')], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
@@ -173,9 +170,9 @@ async function takeTurn(contestant, { graph, connections }, supergraphs) {
     const requests = requestsOf[graph];
     for (const { body } of requests) await check(url, body);
     // As long as the turn: JavaScript is compiled while it runs.
-    await load(url, requests, connections, forSeconds);
+    await load(folder, url, requests, connections, forSeconds);
     const [cpu, fetches] = [cpuOf(gateway.pid), await countFetches()];
-    const measured = await load(url, requests, connections, forSeconds);
+    const measured = await load(folder, url, requests, connections, forSeconds);
     const cpuMs = (cpuOf(gateway.pid) - cpu) / measured.requests;
     return {
       ...measured,
@@ -210,53 +207,6 @@ async function check(url, body) {
   });
   const { data, errors } = await response.json();
   if (errors || !data) throw new Error(`${url}: ${JSON.stringify(errors)}`);
-}
-
-async function load(url, requests, connections, forSeconds) {
-  const script = join(folder, 'request.lua');
-  await writeFile(
-    script,
-    `local requests = {}\nlocal turn = 0\n` +
-      `init = function()\n${requests.map(luaRequest).join('')}end\n` +
-      `request = function() turn = turn % #requests + 1 return requests[turn] end\n` +
-      `done = function(summary, latency) io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status + summary.errors.timeout + summary.errors.read)) end\n`,
-  );
-  const wrk = pinned(
-    otherCores,
-    [
-      'wrk',
-      '-t',
-      '1',
-      '--timeout',
-      '60s',
-      '-c',
-      String(connections),
-      '-d',
-      `${forSeconds}s`,
-      '-s',
-      script,
-      url,
-    ],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  let output = '';
-  for await (const chunk of wrk.stdout.setEncoding('utf8')) output += chunk;
-  const [, answered, duration, p50, p99, failed] = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(output) ?? [];
-  if (failed !== '0') throw new Error(`requests failed:\n${output}`);
-  return {
-    requests: Number(answered),
-    perSecond: Number(answered) / (Number(duration) / 1e6),
-    p50Ms: Number(p50) / 1_000,
-    p99Ms: Number(p99) / 1_000,
-  };
-}
-
-/** Returns the line of Lua that adds a request; wrk sends them in turns. */
-function luaRequest({ body, user }) {
-  const headers = `{["Content-Type"]="application/json"${user ? `,["${userHeader}"]="${user}"` : ''}}`;
-  return `requests[#requests + 1] = wrk.format("POST", nil, ${headers}, ${JSON.stringify(body)})\n`;
 }
 
 /** Returns the CPU time of a process with all its threads, user and system, in milliseconds. */
