@@ -67,6 +67,27 @@ describe('among 20,000 generated movies and as many people', () => {
     expect(await lookUpsOf(`${names} xxqq zzqq`)).toBeLessThan(10);
   });
 
+  it('a full name of two words that many people have is found together with a title', async () => {
+    await subgraph.pool.query(`
+      WITH people AS (
+        INSERT INTO person (id, name)
+        SELECT 'person:johann:' || n, 'Johann Xylo' || n FROM generate_series(1, 200) AS n
+        UNION ALL SELECT 'person:schmidt:' || n, 'Xylo' || n || ' Schmidt' FROM generate_series(1, 200) AS n
+        UNION ALL SELECT 'person:both', 'Johann Schmidt'),
+      movies AS (
+        INSERT INTO movie (id, title, created_at, updated_at)
+        VALUES ('gen:quay', 'Lights on the Quay', now(), now()))
+      INSERT INTO credit (movie_id, role, position, person_id)
+      VALUES ('gen:quay', 'DIRECTOR', 1, 'person:both')`);
+    for (const text of [
+      'johann schmidt quay',
+      'quay johann schmidt',
+      'quay schmidt johann',
+      'johan schmitd quay',
+    ])
+      expect((await namesFor(text))[0]).toBe('Lights on the Quay');
+  });
+
   it('a search and each nested field of its hits cost one statement, however many hits there are', async () => {
     const query = `query ($first: Int) { search(text: "the", first: $first) { hits { node { ... on Movie { genres { name } } } } } }`;
     for (const first of [2, 100]) {

@@ -43,7 +43,7 @@ const candidates = { byBeginning: 100, byWords: 300, byLikeness: 200, byPeople: 
 
 /**
  * The bounds of the search by people and title together: how many words may name people, how many people each
- * word finds, and how many credits of them are looked at.
+ * of them and each two neighbours find, and how many credits of them are looked at.
  */
 const people = { words: 6, each: 50, credits: 2_000 } as const;
 
@@ -111,6 +111,7 @@ const hasRoom = '(SELECT count(*) FROM strict) < $2::integer';
  *    trigrams miss in short words.
  * 3. If the strict matches leave room, `by_people` finds movies by people and title together: each word, or a
  *    correction of it, is in the title or in the name of a person of the movie.
+ *    Two words beside each other find people who have both, before the many people who have only one of them.
  *    A word that no `found` person has must be in the title. If few titles have all these words, only their
  *    movies are looked at.
  * 4. `ranked` computes the score of each candidate, from 0 to 1. A movie or person with the id that the text
@@ -176,13 +177,21 @@ wide AS MATERIALIZED (
 loose AS MATERIALIZED (
   SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM wide
 ),
+name_word AS MATERIALIZED (
+  SELECT words, row_number() OVER (ORDER BY ordinal) AS number FROM wide WHERE length(term) >= 3
+  ORDER BY ordinal LIMIT ${people.words}
+),
 found AS MATERIALIZED (
-  SELECT p.id, p.folded
-  FROM (SELECT * FROM wide WHERE length(term) >= 3 ORDER BY ordinal LIMIT ${people.words}) AS w
+  SELECT p.id, p.folded, max(w.size) AS size
+  FROM (
+    SELECT words::tsquery AS query, 1 AS size FROM name_word
+    UNION ALL SELECT one.words::tsquery && next.words::tsquery, 2
+    FROM name_word one JOIN name_word next ON next.number = one.number + 1) AS w
   CROSS JOIN LATERAL (
     SELECT x.id, search_fold(x.name) AS folded FROM person x
-    WHERE search_words(x.name) @@ w.words::tsquery LIMIT ${people.each}) AS p
+    WHERE search_words(x.name) @@ w.query LIMIT ${people.each}) AS p
   WHERE ${hasRoom} AND (SELECT count(*) FROM term) > 1
+  GROUP BY p.id, p.folded
 ),
 nameless AS MATERIALIZED (
   SELECT string_agg('(' || words || ')', ' & ')::tsquery AS query FROM wide
@@ -194,7 +203,7 @@ titled AS MATERIALIZED (
   LIMIT ${people.credits + 1}
 ),
 named AS MATERIALIZED (
-  SELECT k.movie_id, f.folded FROM found f
+  SELECT k.movie_id, f.folded FROM (SELECT * FROM found ORDER BY size DESC) AS f
   CROSS JOIN LATERAL (SELECT movie_id FROM credit WHERE person_id = f.id LIMIT ${people.credits}) AS k
   LIMIT ${people.credits}
 ),
