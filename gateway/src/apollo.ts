@@ -87,7 +87,7 @@ export const createApolloServer = (
       statusByMediaType(),
       ...(trusted ? [trustedOperations({ settings: trusted, schemas: supergraph, documents, logger })] : []),
       operationLimits((counted) => costOf(counted, supergraph.bySchema(counted.schema).ofField)),
-      ...cacheControl(dependsOnClient),
+      ...cacheControl('executor', dependsOnClient),
       ApolloServerPluginLandingPageDisabled(),
     ],
   });

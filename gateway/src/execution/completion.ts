@@ -48,8 +48,11 @@ export const createProjection = (
   // What a null removed may stand there still.
   output.cut(0);
   return {
-    ...{ faults, introspected, shared, output },
+    faults,
+    introspected,
+    shared,
     written: new Map(),
+    output,
     errors: [],
     refusal: refusalFor(context),
     path: [...path],

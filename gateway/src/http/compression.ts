@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
-import { addVary } from './vary.js';
+import { varyOn } from './vary.js';
 
 /** Smallest response that is compressed, in bytes: a smaller one fits one packet with its headers anyway. */
 export const minCompressedBytes = 1_024;
@@ -45,11 +45,12 @@ const isText = (type: unknown): boolean =>
  * would delay its parts.
  */
 export const addCompression = (app: FastifyInstance): void => {
+  const addVary = varyOn(['Accept-Encoding']);
   app.addHook('onSend', async (request, reply, payload) => {
     if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return payload;
     if (payload.length === 0 || !isText(reply.getHeader('content-type'))) return payload;
     if (reply.hasHeader('content-encoding')) return payload;
-    addVary(reply, ['Accept-Encoding']);
+    addVary(reply);
     if (payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes)
       return payload;
     const encoding = chooseEncoding(request.headers['accept-encoding']);

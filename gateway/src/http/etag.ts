@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 import { readCacheControl } from '@cinegraph/service/http/cache-control';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { addVary } from './vary.js';
+import { varyOn } from './vary.js';
 
 /**
  * Wraps a GraphQL handler for shared caches: `Vary` names the request headers that the response depends on,
  * and a cacheable response to a GET gets an `ETag`. A request with that tag in `If-None-Match` gets 304
  * without a body. The tag is weak because it identifies the response before compression.
  */
-export const withEntityTags =
-  (
-    handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
-    varyOn: readonly string[],
-  ): typeof handler =>
-  async (request, reply) => {
+export const withEntityTags = (
+  handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
+  dependsOn: readonly string[],
+): typeof handler => {
+  const addVary = varyOn(['Accept', 'Accept-Encoding', ...dependsOn]);
+  return async (request, reply) => {
     const body = await handler(request, reply);
-    addVary(reply, ['Accept', 'Accept-Encoding', ...varyOn]);
+    addVary(reply);
     if (request.method !== 'GET' || reply.statusCode !== 200) return body;
     if (typeof body !== 'string' && !Buffer.isBuffer(body)) return body;
     const { maxAge, scope } = readCacheControl(String(reply.getHeader('cache-control') ?? ''));
@@ -26,6 +26,7 @@ export const withEntityTags =
     reply.removeHeader('content-length').removeHeader('content-type');
     return reply.status(304).send();
   };
+};
 
 /**
  * Returns the tag of a media type and a body: `Accept` decides in which of two media types a body is sent.

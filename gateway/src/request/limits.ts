@@ -1,4 +1,4 @@
-import type { ApolloServerPlugin } from '@apollo/server';
+import type { ApolloServerPlugin, GraphQLRequestListener } from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import type { CountedOperation } from '@cinegraph/service/list-cost';
 import { parse, type DocumentNode } from 'graphql';
@@ -94,36 +94,35 @@ export const operationLimits = (
   costOf: (counted: CountedOperation) => OperationCost,
 ): ApolloServerPlugin<RequestContext> => {
   const refusedTexts = new WeakMap<DocumentNode, string>();
-  return {
-    requestDidStart: async () => ({
-      validationDidStart: async (context) => {
-        const refused = overLimit(documentLimits, measureDocument(context.document));
-        if (refused === undefined) return;
-        // Apollo Server takes no refusal here. An empty document instead of this one passes validation, and
-        // is kept in the document store, so that the same text is refused at once when it comes again.
-        const empty = parse('{ __typename }');
-        refusedTexts.set(empty, refused);
-        Object.assign(context, { document: empty });
-      },
-      didResolveOperation: async ({ schema, document, operation, request, contextValue }) => {
-        const refused = refusedTexts.get(document);
-        if (refused !== undefined) throw tooComplex(refused);
-        if (!operation) return;
-        const variables = request.variables ?? {};
-        const values = countVariableValues(variables, variablesLimit.max);
-        if (values > variablesLimit.max) {
-          throw refusedOperation(
-            ApolloServerErrorCode.BAD_USER_INPUT,
-            `The request has more than ${variablesLimit.max} ${variablesLimit.counted}. ${variablesLimit.advice}`,
-          );
-        }
-        const cost = costOf({ schema, document, operation, variables });
-        if (cost.items > listLimit.max) throw tooComplex(sentence(listLimit, cost.items));
-        if (cost.cost > costLimit.max) throw tooComplex(sentence(costLimit, cost.cost));
-        await contextValue.account?.charge(cost);
-      },
-    }),
+  const listener: GraphQLRequestListener<RequestContext> = {
+    validationDidStart: async (context) => {
+      const refused = overLimit(documentLimits, measureDocument(context.document));
+      if (refused === undefined) return;
+      // Apollo Server takes no refusal here. An empty document instead of this one passes validation, and
+      // is kept in the document store, so that the same text is refused at once when it comes again.
+      const empty = parse('{ __typename }');
+      refusedTexts.set(empty, refused);
+      Object.assign(context, { document: empty });
+    },
+    didResolveOperation: async ({ schema, document, operation, request, contextValue }) => {
+      const refused = refusedTexts.get(document);
+      if (refused !== undefined) throw tooComplex(refused);
+      if (!operation) return;
+      const variables = request.variables ?? {};
+      const values = countVariableValues(variables, variablesLimit.max);
+      if (values > variablesLimit.max) {
+        throw refusedOperation(
+          ApolloServerErrorCode.BAD_USER_INPUT,
+          `The request has more than ${variablesLimit.max} ${variablesLimit.counted}. ${variablesLimit.advice}`,
+        );
+      }
+      const cost = costOf({ schema, document, operation, variables });
+      if (cost.items > listLimit.max) throw tooComplex(sentence(listLimit, cost.items));
+      if (cost.cost > costLimit.max) throw tooComplex(sentence(costLimit, cost.cost));
+      await contextValue.account?.charge(cost);
+    },
   };
+  return { requestDidStart: async () => listener };
 };
 
 /** Returns the sentence about the first limit that a size exceeds; undefined if there is none. */

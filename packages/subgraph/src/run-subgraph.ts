@@ -131,7 +131,7 @@ export const startSubgraph = async <Context extends BaseContext>(
       nullGuard(),
       itemLimit(),
       statusByMediaType(),
-      ...cacheControl(),
+      ...cacheControl('schema'),
     ],
   });
   const graphql: Part = {

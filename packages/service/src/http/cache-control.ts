@@ -1,5 +1,6 @@
-import type { ApolloServerPlugin, BaseContext } from '@apollo/server';
+import type { ApolloServerPlugin, BaseContext, GraphQLRequestListener } from '@apollo/server';
 import { ApolloServerPluginCacheControl } from '@apollo/server/plugin/cacheControl';
+import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 
 /** `Cache-Control` of a response that depends on the viewer: no cache may store it. */
 export const privateResponse = 'private, no-store';
@@ -11,37 +12,41 @@ export const uncachedResponse = 'no-store';
  * Returns the plug-ins that set `Cache-Control` on GraphQL responses. The value is
  *
  * - `private, no-store` for mutations, for errors, for a PRIVATE hint, and if `dependsOnClient` is true;
- * - `max-age=<seconds>, public` with the smallest hint, if all hints allow it. Hints come from the schema's
- *   `@cacheControl` or, in a gateway, from the subgraphs;
+ * - `max-age=<seconds>, public` with the smallest hint, if all hints allow it. With `schema`, hints come from
+ *   its `@cacheControl`; with `executor`, from the executor of a gateway;
  * - `no-store` otherwise.
  *
  * A `Cache-Control` that an error has already set is kept.
  */
 export const cacheControl = <Context extends BaseContext>(
+  source: 'schema' | 'executor',
   dependsOnClient: (context: Context) => boolean = () => false,
-): ApolloServerPlugin<Context>[] => [
-  // It only collects the hints: its own header would let caches store a viewer's response, or a mutation's.
-  ApolloServerPluginCacheControl({ calculateHttpHeaders: false }),
-  {
-    requestDidStart: async () => ({
-      willSendResponse: async ({ response, overallCachePolicy, operation, contextValue }) => {
-        const { body, http } = response;
-        const failed = body.kind === 'single' && (body.singleResult.errors?.length ?? 0) > 0;
-        if (failed && http.headers.has('cache-control')) return;
-        const isPrivate =
-          failed ||
-          operation?.operation !== 'query' ||
-          overallCachePolicy.scope === 'PRIVATE' ||
-          dependsOnClient(contextValue);
-        const keptSeconds = body.kind === 'single' ? (overallCachePolicy.maxAge ?? 0) : 0;
-        http.headers.set(
-          'cache-control',
-          isPrivate ? privateResponse : keptSeconds > 0 ? `max-age=${keptSeconds}, public` : uncachedResponse,
-        );
-      },
-    }),
-  },
-];
+): ApolloServerPlugin<Context>[] => {
+  const listener: GraphQLRequestListener<Context> = {
+    willSendResponse: async ({ response, overallCachePolicy, operation, contextValue }) => {
+      const { body, http } = response;
+      const failed = body.kind === 'single' && (body.singleResult.errors?.length ?? 0) > 0;
+      if (failed && http.headers.has('cache-control')) return;
+      const isPrivate =
+        failed ||
+        operation?.operation !== 'query' ||
+        overallCachePolicy.scope === 'PRIVATE' ||
+        dependsOnClient(contextValue);
+      const keptSeconds = body.kind === 'single' ? (overallCachePolicy.maxAge ?? 0) : 0;
+      http.headers.set(
+        'cache-control',
+        isPrivate ? privateResponse : keptSeconds > 0 ? `max-age=${keptSeconds}, public` : uncachedResponse,
+      );
+    },
+  };
+  return [
+    // It only collects the hints: its own header would let caches store a viewer's response, or a mutation's.
+    source === 'schema'
+      ? ApolloServerPluginCacheControl({ calculateHttpHeaders: false })
+      : ApolloServerPluginCacheControlDisabled(),
+    { requestDidStart: async () => listener },
+  ];
+};
 
 /**
  * Reads a `Cache-Control` header as a hint: for how many seconds the response may be cached, and whether it

@@ -1,5 +1,11 @@
 import { Readable } from 'node:stream';
-import { HeaderMap, type ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server';
+import {
+  HeaderMap,
+  type ApolloServer,
+  type ApolloServerPlugin,
+  type BaseContext,
+  type GraphQLRequestListener,
+} from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Kind, type GraphQLError } from 'graphql';
@@ -50,14 +56,15 @@ const searchOf = (url: string): string => {
  * 6.4): 200 for a client that accepts only `application/json`, and 400 for others. Covered are syntax,
  * validation, an unknown operation name, and the types of variables. A limit is 400 for every client.
  */
-export const statusByMediaType = <Context extends BaseContext>(): ApolloServerPlugin<Context> => ({
-  requestDidStart: async () => ({
+export const statusByMediaType = <Context extends BaseContext>(): ApolloServerPlugin<Context> => {
+  const listener: GraphQLRequestListener<Context> = {
     willSendResponse: async ({ request, response, errors }) => {
       if (response.http.status !== 400 || errors?.every(isFaultOfOperation) !== true) return;
       if (!acceptsGraphqlResponse(request.http?.headers.get('accept'))) response.http.status = 200;
     },
-  }),
-});
+  };
+  return { requestDidStart: async () => listener };
+};
 
 const isFaultOfOperation = ({ message, nodes, extensions }: GraphQLError): boolean => {
   switch (extensions['code']) {
