@@ -23,8 +23,8 @@ export interface Projection {
   readonly introspected: Readonly<Record<string, string>>;
   /** The objects and lists that stand in the merged data more than once. */
   readonly shared: ReadonlySet<object> | undefined;
-  /** Where they were written, by writer. */
-  readonly written: Map<Write, Map<object, Range>>;
+  /** Where they were written, by writer; undefined until one was. */
+  written: Map<Write, Map<object, Range>> | undefined;
   /** Where the values are written. */
   readonly output: JsonOutput;
   readonly errors: ResponseError[];
@@ -51,7 +51,7 @@ export const createProjection = (
     faults,
     introspected,
     shared,
-    written: new Map(),
+    written: undefined,
     output,
     errors: [],
     refusal: refusalFor(context),
@@ -186,11 +186,12 @@ const reportNull = (
 };
 
 /** Writes a text instead of what was written after `start`. */
-const writeInstead = (text: string, start: number, { output, written }: Projection): true => {
+const writeInstead = (text: string, start: number, projection: Projection): true => {
+  const { output } = projection;
   if (output.length > start) {
     output.cut(start);
     // Some of it may be what would be repeated.
-    written.clear();
+    projection.written = undefined;
   }
   output.write(text);
   return true;
@@ -233,7 +234,7 @@ const writeShared = (
   ...[value, container, key, projection, depth]: [object, object, PathStep, Projection, number]
 ): boolean => {
   const { output, errors } = projection;
-  const known = projection.written.get(write)?.get(value);
+  const known = projection.written?.get(write)?.get(value);
   if (known) {
     output.repeat(known.start, known.end);
     return true;
@@ -242,8 +243,9 @@ const writeShared = (
   if (!write(value, container, key, projection, depth)) return false;
   // The errors of a value have its path, so that it is written again at the next one.
   if (errors.length > errorsBefore) return true;
-  const ranges = projection.written.get(write) ?? new Map<object, Range>();
-  projection.written.set(write, ranges.set(value, { start, end: output.length }));
+  const written = (projection.written ??= new Map<Write, Map<object, Range>>());
+  const ranges = written.get(write) ?? new Map<object, Range>();
+  written.set(write, ranges.set(value, { start, end: output.length }));
   return true;
 };
 

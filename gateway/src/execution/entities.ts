@@ -90,9 +90,9 @@ const requestedEntities = (
   const { write, memberCount, singleKey } = representation;
   const { faults, shares } = execution;
   const entities: RequestedEntity[] = [];
-  const byText = new Map<string, RequestedEntity>();
   /** By type and single key: most objects need no text then. */
   const byKey = new Map<unknown, Map<string, RequestedEntity>>();
+  let byText: Map<string, RequestedEntity> | undefined;
   const remaining: JsonObject[] = [];
   let objects = 0;
 
@@ -104,16 +104,13 @@ const requestedEntities = (
     const text = write(object);
     if (text === null) setNull(object, step.fields);
     if (text === undefined || text === null) return undefined;
-    let entity = byText.get(text);
-    if (!entity) {
-      entity = { text, objects: [], isBare: hasMembers(object, memberCount) };
-      entities.push(entity);
-      byText.set(text, entity);
-    }
-    if (typeof key === 'string') {
-      if (ofType) ofType.set(key, entity);
-      else byKey.set(object['__typename'], new Map([[key, entity]]));
-    }
+    const same = typeof key === 'string' ? undefined : byText?.get(text);
+    if (same) return same;
+    const entity = { text, objects: [], isBare: hasMembers(object, memberCount) };
+    entities.push(entity);
+    if (typeof key !== 'string') (byText ??= new Map<string, RequestedEntity>()).set(text, entity);
+    else if (ofType) ofType.set(key, entity);
+    else byKey.set(object['__typename'], new Map([[key, entity]]));
     return entity;
   };
 

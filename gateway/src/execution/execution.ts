@@ -38,8 +38,8 @@ export interface Execution {
   readonly reports: FetchReport[] | undefined;
   /** When it began, on the clock of `performance.now()`; 0 without reports. */
   readonly startedAt: number;
-  /** The JSON texts of the client's variables that were used. */
-  readonly variableTexts: Map<string, string>;
+  /** The JSON texts of the client's variables that were used; undefined until one was. */
+  variableTexts: Map<string, string> | undefined;
   /** Is called with the id of each signal; undefined without `@defer`. */
   signal: ((id: string) => void) | undefined;
 }
@@ -76,9 +76,9 @@ export const ask = async (
   const { context, reports } = execution;
   const traced = tracing();
   const sentAt = reports ? performance.now() : 0;
-  const fetch = () => client.fetch(request, context);
-  const fetching = traced ? traced.inSpan('gateway.fetch', { service: subgraph }, fetch) : fetch();
-  const result = await fetching;
+  const result = await (traced
+    ? traced.inSpan('gateway.fetch', { service: subgraph }, () => client.fetch(request, context))
+    : client.fetch(request, context));
   const { cacheHint = result.cacheHint } = execution;
   execution.cacheHint = strictestHint(cacheHint, result.cacheHint);
   if (reports) {
@@ -122,10 +122,11 @@ export const variablesOf = ({ variables }: FetchStep, execution: Execution): str
   let text = '';
   for (const { name, prefix } of variables) {
     if (!Object.hasOwn(execution.variables, name) || execution.variables[name] === undefined) continue;
-    let value = execution.variableTexts.get(name);
+    const texts = (execution.variableTexts ??= new Map<string, string>());
+    let value = texts.get(name);
     if (value === undefined) {
       value = writeJson(execution.variables[name]);
-      execution.variableTexts.set(name, value);
+      texts.set(name, value);
     }
     text += text === '' ? prefix + value : `,${prefix}${value}`;
   }

@@ -213,7 +213,7 @@ export const createExecutor = (options: {
       known: undefined,
       faults: undefined,
       cacheHint: undefined,
-      variableTexts: new Map(),
+      variableTexts: undefined,
       reports: explains ? [] : undefined,
       startedAt: explains ? performance.now() : 0,
       signal: undefined,

@@ -21,7 +21,7 @@ export const visitTargets = (
 ): void => {
   const [first] = path;
   if (first === undefined) visit(data);
-  else searchTargets(data[first], { path, shared, seen: new Set(), visit }, 1, data, first);
+  else searchTargets(data[first], { path, shared, seen: shared && new Set(), visit }, 1, data, first);
 };
 
 const searchTargets = (
@@ -29,7 +29,8 @@ const searchTargets = (
   search: {
     readonly path: FetchStep['path'];
     readonly shared: ReadonlySet<object> | undefined;
-    readonly seen: Set<object>;
+    /** Those that were searched. */
+    readonly seen: Set<object> | undefined;
     readonly visit: VisitTarget;
   },
   depth: number,
@@ -38,8 +39,8 @@ const searchTargets = (
 ): void => {
   if (typeof value !== 'object' || value === null) return;
   if (search.shared?.has(value)) {
-    if (search.seen.has(value)) return;
-    search.seen.add(value);
+    if (search.seen?.has(value)) return;
+    search.seen?.add(value);
   }
   const step = search.path[depth];
   if (Array.isArray(value)) {

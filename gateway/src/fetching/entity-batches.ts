@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import { deadlineExceeded } from '../errors.js';
-import { createTimeLimit, type TimeLimit } from '../request/context.js';
+import { AbortableLimit, type TimeLimit } from '../request/context.js';
 import { takeOrCopy } from './copy.js';
 import { failedFetch, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
 import type { SubgraphError } from './response.js';
@@ -100,7 +100,7 @@ const sendBatch = async (send: Fetch, batch: Batch): Promise<readonly FetchResul
 
 /** Returns a time limit that ends as late as the last of these, and is aborted when all of them are. */
 const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
-  const limit = createTimeLimit(Math.max(...limits.map(({ dueAtMs }) => dueAtMs)));
+  const limit = new AbortableLimit(Math.max(...limits.map(({ dueAtMs }) => dueAtMs)));
   let active = limits.length;
   for (const one of limits) {
     one.onAbort(() => {

@@ -1,5 +1,5 @@
 import { deadlineExceeded } from '../errors.js';
-import { createTimeLimit, type AbortableLimit, type TimeLimit } from '../request/context.js';
+import { AbortableLimit, type TimeLimit } from '../request/context.js';
 import { failedFetch, type Asker, type FetchResult } from './request.js';
 
 /** A request under way, and everyone who waits for it. */
@@ -20,7 +20,7 @@ export const startFlight = (
   send: (asker: Asker) => Promise<FetchResult>,
   end: () => void,
 ): Flight => {
-  const limit = createTimeLimit(dueAtMs);
+  const limit = new AbortableLimit(dueAtMs);
   const waiters: Flight['waiters'] = new Set();
   void send({ viewer, forwarded, deadline: limit }).then((result) => {
     end();

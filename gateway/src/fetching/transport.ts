@@ -81,7 +81,7 @@ export const createTransport = (options: {
       headers.push('accept-encoding', acceptedEncodings);
       dispatcher.dispatch(
         { method: 'POST', path, headers, body: bytes },
-        createHandler({ bytes, deadline: request.deadline, maxResponseBytes, resolve }),
+        new ResponseHandler({ bytes, deadline: request.deadline, maxResponseBytes, resolve }),
       );
     });
 
@@ -104,77 +104,99 @@ export const createTransport = (options: {
   };
 };
 
+/** What the handler of a response is made of. */
+interface HandlerOptions {
+  readonly bytes: Buffer;
+  readonly deadline: TimeLimit;
+  readonly maxResponseBytes: number;
+  readonly resolve: (outcome: HttpResponse | TransportFailure) => void;
+}
+
 /**
- * Creates the handler of one response. Hot: undici's `request` would add a stream, an AbortSignal and their
- * listeners to each fetch.
+ * Reads one response. Hot: undici's `request` would add a stream, an AbortSignal and their listeners to each
+ * fetch.
  */
-const createHandler = (options: {
-  bytes: Buffer;
-  deadline: TimeLimit;
-  maxResponseBytes: number;
-  resolve: (outcome: HttpResponse | TransportFailure) => void;
-}): Dispatcher.DispatchHandler => {
-  const { bytes, deadline, maxResponseBytes, resolve } = options;
-  let controller: Dispatcher.DispatchController | undefined;
-  let decoder: Decoder | undefined;
-  let status = 0;
-  let headers: IncomingHttpHeaders = {};
-  let isDone = false;
+class ResponseHandler implements Dispatcher.DispatchHandler {
+  private controller: Dispatcher.DispatchController | undefined;
+  private decoder: Decoder | undefined;
+  private status = 0;
+  private headers: IncomingHttpHeaders = {};
+  private isDone = false;
+  private readonly options: HandlerOptions;
 
-  const fail = (error: Error): void => {
-    if (isDone) return;
-    isDone = true;
-    deadline.offAbort(abort);
-    decoder?.destroy();
-    resolve({ error, hasBegun: hasResponseBegun(bytes) });
-    controller?.abort(error);
-  };
-  const abort = (): void => fail(new Error(`aborted: ${deadline.aborted}`));
-  deadline.onAbort(abort);
+  constructor(options: HandlerOptions) {
+    this.options = options;
+    options.deadline.onAbort(this.abort);
+  }
 
-  return {
-    onRequestStart: (started) => {
-      controller = started;
-      // It was aborted while it waited for a connection.
-      if (isDone) started.abort(new Error('aborted'));
-    },
-    onResponseStart: (_controller, statusCode, responseHeaders) => {
-      status = statusCode;
-      headers = responseHeaders;
-      decoder = createDecoder(headers['content-encoding'], maxResponseBytes, (result) => {
-        if (typeof result !== 'string') {
-          fail(result);
-          return;
-        }
-        if (isDone) return;
-        isDone = true;
-        deadline.offAbort(abort);
-        resolve({ status, headers, text: result });
-      });
-    },
-    onResponseData: (_controller, chunk) => decoder?.write(chunk),
-    onResponseEnd: () => decoder?.end(),
-    onResponseError: (_controller, error) => {
-      controller = undefined;
-      fail(error);
-    },
-  };
-};
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    // It was aborted while it waited for a connection.
+    if (this.isDone) controller.abort(new Error('aborted'));
+  }
 
-/** For the body of each request that was sent: its connection, and the bytes received on it until then. */
-const sentOn = new WeakMap<object, { socket: Socket; receivedBefore: number }>();
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+  ): void {
+    this.status = status;
+    this.headers = headers;
+    this.decoder = createDecoder(headers['content-encoding'], this.options.maxResponseBytes, (result) => {
+      if (typeof result === 'string')
+        this.finish({ status: this.status, headers: this.headers, text: result });
+      else this.fail(result);
+    });
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.decoder?.write(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.decoder?.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.controller = undefined;
+    this.fail(error);
+  }
+
+  private readonly abort = (): void => this.fail(new Error(`aborted: ${this.options.deadline.aborted}`));
+
+  private fail(error: Error): void {
+    if (this.isDone) return;
+    this.decoder?.destroy();
+    this.finish({ error, hasBegun: hasResponseBegun(this.options.bytes) });
+    this.controller?.abort(error);
+  }
+
+  private finish(outcome: HttpResponse | TransportFailure): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.options.deadline.offAbort(this.abort);
+    this.options.resolve(outcome);
+  }
+}
+
+/** The body of a request that may have been sent. Hot: a WeakMap would cost more than the two members. */
+interface SentBody extends Buffer {
+  sentOn?: Socket;
+  /** The bytes that had been received on that connection. */
+  receivedBefore?: number;
+}
 
 subscribe('undici:client:sendHeaders', (message) => {
   const { request, socket } = message as { request: { body: unknown }; socket: Socket };
-  const { body } = request;
-  if (Buffer.isBuffer(body)) sentOn.set(body, { socket, receivedBefore: socket.bytesRead });
+  if (!Buffer.isBuffer(request.body)) return;
+  const body: SentBody = request.body;
+  body.sentOn = socket;
+  body.receivedBefore = socket.bytesRead;
 });
 
 /** Returns true if bytes arrived on the connection of a request after it was sent. */
-const hasResponseBegun = (body: Buffer): boolean => {
-  const sent = sentOn.get(body);
-  return sent !== undefined && sent.socket.bytesRead > sent.receivedBefore;
-};
+const hasResponseBegun = ({ sentOn, receivedBefore = 0 }: SentBody): boolean =>
+  sentOn !== undefined && sentOn.bytesRead > receivedBefore;
 
 /** Returns true if a request was sent on a connection that had served another one. */
-const wasReused = (body: Buffer): boolean => (sentOn.get(body)?.receivedBefore ?? 0) > 0;
+const wasReused = ({ receivedBefore = 0 }: SentBody): boolean => receivedBefore > 0;

@@ -16,10 +16,19 @@ export const addAccounts = (
   open: OpenAccount,
 ): ((request: FastifyRequest, viewer: Viewer) => Account) => {
   const accounts = new WeakMap<FastifyRequest, Account>();
-  app.addHook('onSend', async (request, reply) => {
-    if (request.routeOptions.url !== '/graphql') return;
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    if (request.routeOptions.url !== '/graphql') {
+      done();
+      return;
+    }
     const account = accounts.get(request) ?? open(null, addressOf(request));
-    reply.headers(await account.settle());
+    const add = (settled: Readonly<Record<string, string>>): void => {
+      reply.headers(settled);
+      done();
+    };
+    const settled = account.settle();
+    if (settled instanceof Promise) settled.then(add, done);
+    else add(settled);
   });
   return (request, viewer) => {
     const account = open(viewer, addressOf(request));

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { varyOn } from './vary.js';
 
 /** Smallest response that is compressed, in bytes: a smaller one fits one packet with its headers anyway. */
@@ -46,22 +46,35 @@ const isText = (type: unknown): boolean =>
  */
 export const addCompression = (app: FastifyInstance): void => {
   const addVary = varyOn(['Accept-Encoding']);
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return payload;
-    if (payload.length === 0 || !isText(reply.getHeader('content-type'))) return payload;
-    if (reply.hasHeader('content-encoding')) return payload;
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (!isCompleteText(reply, payload)) {
+      done(null, payload);
+      return;
+    }
     addVary(reply);
-    if (payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes)
-      return payload;
-    const encoding = chooseEncoding(request.headers['accept-encoding']);
-    if (encoding === 'identity' && payload.length < minEncodedLength) return payload;
+    const isShort = payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes;
+    const encoding = isShort ? 'identity' : chooseEncoding(request.headers['accept-encoding']);
+    if (encoding === 'identity' && payload.length < minEncodedLength) {
+      done(null, payload);
+      return;
+    }
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    if (encoding === 'identity') return bytes;
-    const compressed = await compress[encoding](bytes);
-    reply.header('content-encoding', encoding);
-    return compressed;
+    if (encoding === 'identity') {
+      done(null, bytes);
+      return;
+    }
+    compress[encoding](bytes).then((compressed) => {
+      reply.header('content-encoding', encoding);
+      done(null, compressed);
+    }, done);
   });
 };
+
+const isCompleteText = (reply: FastifyReply, payload: unknown): payload is string | Buffer =>
+  (typeof payload === 'string' || Buffer.isBuffer(payload)) &&
+  payload.length > 0 &&
+  isText(reply.getHeader('content-type')) &&
+  !reply.hasHeader('content-encoding');
 
 /**
  * Returns the encoding that an `Accept-Encoding` header (RFC 9110, 12.5.3) prefers: the one with the highest

@@ -59,8 +59,10 @@ export const addRoutes = async (
   const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const found = authenticate(request.raw);
+    const caller = found instanceof Promise ? await found : found;
     const context = createRequestContext({
-      caller: found instanceof Promise ? await found : found,
+      caller,
+      account: accountOf(request, caller.viewer),
       headers: request.headers,
       forwardHeaders,
       deadlineMs,
@@ -71,7 +73,7 @@ export const addRoutes = async (
       sendParts: (body) => bodies.set(reply, body),
     });
     reply.raw.once('close', () => context.deadline.end(reply.raw.writableFinished));
-    return { ...context, account: accountOf(request, context.viewer) };
+    return context;
   });
   app.route({
     method: ['GET', 'POST'],

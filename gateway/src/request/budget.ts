@@ -23,7 +23,7 @@ export interface Account {
   /** Throws RATE_LIMITED if the client is known to have nothing left. Call it before anything is parsed. */
   assertNotExhausted(): void;
   /** Takes 1 from the budget of a request that was refused before it was charged. Returns the headers. */
-  settle(): Promise<Readonly<Record<string, string>>>;
+  settle(): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
 }
 
 /** Opens the account of a request; `address` is one of `budgetAddress`. */
@@ -124,10 +124,11 @@ export const createBudget = (
         policies = [{ name: costPolicy, quota: costQuota, debtMs: maxDebtMs(costQuota) }];
         throw refuse(waitMs, { policy: costPolicy, key: costKey, quota: costQuota, cost: 1 });
       },
-      settle: async () => {
+      settle: () => {
         const refusedFor = retryAfterSeconds;
-        if (!policies) await take(chargesOf({ cost: 1, fields: [] }));
-        return headersOf(policies ?? [], refusedFor);
+        // Most requests were charged; a promise would cost more than the headers.
+        if (policies) return headersOf(policies, refusedFor);
+        return take(chargesOf({ cost: 1, fields: [] })).then(() => headersOf(policies ?? [], refusedFor));
       },
     };
   };
@@ -152,14 +153,9 @@ const headersOf = (
   retryAfterSeconds: number | undefined,
 ): Record<string, string> => {
   if (policies.length === 0) return {};
-  const strictest = new Map<string, Policy>();
-  for (const policy of policies) {
-    const other = strictest.get(policy.name);
-    if (!other || policy.debtMs > other.debtMs) strictest.set(policy.name, policy);
-  }
   const limits: string[] = [];
   const stated: string[] = [];
-  for (const { name, quota, debtMs } of strictest.values()) {
+  for (const { name, quota, debtMs } of policies.length === 1 ? policies : strictestOf(policies)) {
     const remaining = Math.max(0, Math.floor((maxDebtMs(quota) - debtMs) / msPerCost(quota) + 1e-6));
     limits.push(`"${name}";r=${remaining};t=${Math.ceil(debtMs / 1_000)}`);
     stated.push(`"${name}";q=${quota.burst};w=${Math.ceil(maxDebtMs(quota) / 1_000)}`);
@@ -169,4 +165,14 @@ const headersOf = (
     'ratelimit-policy': stated.join(', '),
     ...(retryAfterSeconds !== undefined && { 'retry-after': String(retryAfterSeconds) }),
   };
+};
+
+/** Returns one policy for each name: the one with the largest debt. */
+const strictestOf = (policies: readonly Policy[]): Iterable<Policy> => {
+  const strictest = new Map<string, Policy>();
+  for (const policy of policies) {
+    const other = strictest.get(policy.name);
+    if (!other || policy.debtMs > other.debtMs) strictest.set(policy.name, policy);
+  }
+  return strictest.values();
 };

@@ -11,7 +11,7 @@ export interface RequestContext extends Record<string, unknown> {
   readonly forwarded: Readonly<Record<string, string>>;
   readonly deadline: Deadline;
   /** What the request takes from the budgets of its client. */
-  readonly account?: Account;
+  readonly account: Account | undefined;
   /** The client's variables with numbers as it wrote them; undefined if the parsed ones are the same. */
   readonly exactVariables: Readonly<Record<string, unknown>> | undefined;
   /** Sets a header of the response to the client, unless an earlier fetch has set it. */
@@ -33,46 +33,64 @@ export interface TimeLimit {
   /** Why the work was aborted: at the deadline, or when the client has left; undefined while it goes on. */
   readonly aborted: AbortReason | undefined;
   /** Calls the listener when the work is aborted, unless `offAbort` removes it before. */
-  readonly onAbort: (listener: () => void) => void;
-  readonly offAbort: (listener: () => void) => void;
+  onAbort(listener: () => void): void;
+  offAbort(listener: () => void): void;
 }
 
-/** The time limit of one client request. */
-export interface Deadline extends TimeLimit {
+/**
+ * A time limit that its owner ends with `abort`; further calls of `abort` do nothing. It has no timer. Hot:
+ * an AbortSignal costs several times as much, and each fetch has a listener.
+ */
+export class AbortableLimit implements TimeLimit {
+  dueAtMs: number;
+  aborted: AbortReason | undefined;
+  private readonly listeners = new Set<() => void>();
+
+  constructor(dueAtMs: number) {
+    this.dueAtMs = dueAtMs;
+  }
+
+  onAbort(listener: () => void): void {
+    this.listeners.add(listener);
+  }
+
+  offAbort(listener: () => void): void {
+    this.listeners.delete(listener);
+  }
+
+  abort(reason: AbortReason): void {
+    if (this.aborted !== undefined) return;
+    this.aborted = reason;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+/** The time limit of one client request that must be answered within `deadlineMs` milliseconds. */
+export class Deadline extends AbortableLimit {
+  private readonly timer: NodeJS.Timeout;
+  private endsWithClient = false;
+
+  constructor(deadlineMs: number) {
+    super(performance.now() + deadlineMs);
+    this.timer = setTimeout(abortAtDeadline, deadlineMs, this).unref();
+  }
+
   /** Lets the request end when its client leaves. Call it for queries, never for mutations. */
-  readonly abortWithClient: () => void;
+  abortWithClient(): void {
+    this.endsWithClient = true;
+  }
+
   /**
    * Ends the time limit when the connection is done with the request; `responded` is false if the client
    * left.
    */
-  readonly end: (responded: boolean) => void;
+  end(responded: boolean): void {
+    if (responded || this.endsWithClient) clearTimeout(this.timer);
+    if (!responded && this.endsWithClient) this.abort('client left');
+  }
 }
 
-/** A time limit that its owner ends with `abort`; further calls of `abort` do nothing. */
-export interface AbortableLimit extends TimeLimit {
-  dueAtMs: number;
-  readonly abort: (reason: AbortReason) => void;
-}
-
-/** Creates a time limit. It has no timer: its owner aborts it. */
-export const createTimeLimit = (dueAtMs: number): AbortableLimit => {
-  // An AbortSignal costs several times as much, and each fetch has a listener.
-  const listeners = new Set<() => void>();
-  let aborted: AbortReason | undefined;
-  return {
-    dueAtMs,
-    get aborted() {
-      return aborted;
-    },
-    onAbort: (listener) => void listeners.add(listener),
-    offAbort: (listener) => void listeners.delete(listener),
-    abort: (reason) => {
-      if (aborted !== undefined) return;
-      aborted = reason;
-      for (const listener of listeners) listener();
-    },
-  };
-};
+const abortAtDeadline = (deadline: Deadline): void => deadline.abort('deadline');
 
 /**
  * Returns true if the response is for this client only: it depends on the viewer or on a forwarded header.
@@ -83,6 +101,7 @@ export const dependsOnClient = ({ viewer, forwarded }: RequestContext): boolean 
 /** Creates the context of a client request and starts its deadline. */
 export const createRequestContext = (options: {
   caller: Pick<RequestContext, 'viewer' | 'policies'>;
+  account?: Account;
   headers: IncomingHttpHeaders;
   forwardHeaders: readonly string[];
   deadlineMs: number;
@@ -100,25 +119,10 @@ export const createRequestContext = (options: {
     viewer: caller.viewer,
     policies: caller.policies,
     forwarded,
-    deadline: startDeadline(deadlineMs),
+    deadline: new Deadline(deadlineMs),
+    account: options.account,
     exactVariables,
     returnHeader: options.returnHeader,
     sendParts: options.sendParts,
   };
-};
-
-/** Starts the time limit of a request that must be answered within `deadlineMs` milliseconds. */
-const startDeadline = (deadlineMs: number): Deadline => {
-  const limit = createTimeLimit(performance.now() + deadlineMs);
-  const timer = setTimeout(limit.abort, deadlineMs, 'deadline' satisfies AbortReason).unref();
-  let endsWithClient = false;
-  return Object.assign(limit, {
-    abortWithClient: () => {
-      endsWithClient = true;
-    },
-    end: (responded: boolean) => {
-      if (responded || endsWithClient) clearTimeout(timer);
-      if (!responded && endsWithClient) limit.abort('client left');
-    },
-  });
 };

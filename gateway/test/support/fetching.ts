@@ -6,7 +6,7 @@ import type { Viewer } from '@cinegraph/service/viewer';
 import { afterEach } from '@jest/globals';
 import { buildConnector } from 'undici';
 import { createSubgraphClient } from '../../src/fetching/client.js';
-import { createTimeLimit, type AbortableLimit } from '../../src/request/context.js';
+import { AbortableLimit } from '../../src/request/context.js';
 import { createTestLog } from './world.js';
 
 /** One request that the subgraph received. */
@@ -98,7 +98,7 @@ export const askerOf = (
 ): { viewer: Viewer; forwarded: Readonly<Record<string, string>>; deadline: AbortableLimit } => ({
   viewer: id === undefined ? null : { id, scopes },
   forwarded,
-  deadline: createTimeLimit(performance.now() + 10_000),
+  deadline: new AbortableLimit(performance.now() + 10_000),
 });
 
 /** A query of root fields, for `{"data":…}`. */

@@ -6,7 +6,7 @@ import { getOperationAST, parse, validate, type DocumentNode, type GraphQLSchema
 import { buildConnector } from 'undici';
 import type { OperationResult } from '../../../gateway/src/execution/executor.js';
 import { createClientSet } from '../../../gateway/src/fetching/clients.js';
-import { createTimeLimit } from '../../../gateway/src/request/context.js';
+import { Deadline } from '../../../gateway/src/request/context.js';
 import { loadSupergraph, type LoadedSupergraph } from '../../../gateway/src/supergraph/load.js';
 import {
   startStubSubgraph,
@@ -130,11 +130,8 @@ const execute = (
     context: {
       ...asker,
       forwarded: {},
-      deadline: {
-        ...createTimeLimit(performance.now() + 10_000),
-        abortWithClient: () => undefined,
-        end: () => undefined,
-      },
+      deadline: new Deadline(10_000),
+      account: undefined,
       exactVariables: undefined,
       returnHeader: () => undefined,
       sendParts: () => undefined,

@@ -108,18 +108,22 @@ export const createHttpServer = (options: HttpOptions): HttpServer => {
   const connections = trackConnections(app.server);
   let certificates: FileWatch | undefined;
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers);
     // Without it, caches may store a 404 or 405 by a heuristic of their own.
     reply.header('cache-control', uncachedResponse);
-    if (hasValidHost(request.raw)) return undefined;
-    return reply
+    if (hasValidHost(request.raw)) {
+      done();
+      return;
+    }
+    reply
       .status(400)
       .send(requestError('BAD_REQUEST', 'The header Host must name one host, and may name its port.'));
   });
   // Otherwise a connection that was busy when the drain began would stay open, idle, and block the drain.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining) reply.header('connection', 'close');
+    done();
   });
 
   // Not for each request at other levels: the path is hot (bench graph).
