@@ -185,7 +185,7 @@ export const gatewayVariables = {
 /** The manifest, where trusted operations are logged or enforced. */
 const manifestVariable = z.string().describe('is not set, but TRUSTED_OPERATIONS needs a manifest');
 
-/** The prefixes of variables for one subgraph. */
+/** The prefix of variables for one subgraph, as the next two. */
 const subgraphUrlPrefix = 'SUBGRAPH_URL_';
 
 const forwardHeadersPrefix = 'FORWARD_HEADERS_';

@@ -403,3 +403,69 @@ describe('a field that fails and makes its whole entity null', () => {
     expect(received).toEqual([]);
   });
 });
+
+describe('a field that fails below an object that another subgraph has as well', () => {
+  const supergraph = withSupergraph({
+    a: {
+      sdl: 'type Query { item: Item } type Item @key(fields: "id") { id: ID! }',
+      resolvers: { Query: { item: () => ({ id: '1' }) } },
+    },
+    b: {
+      sdl: `type Item @key(fields: "id") { id: ID! count: Int! nick: String size: Size! @shareable }
+        type Size { w: Int! }`,
+      resolvers: { Item: { count: () => 1, nick: () => 'n', size: () => ({}) }, Size: { w: fail } },
+    },
+    c: {
+      sdl: 'type Item @key(fields: "id") { id: ID! size: Size! @shareable } type Size { h: Int }',
+      resolvers: { Item: { size: () => ({ h: 1 }) } },
+    },
+    d: {
+      sdl: `type Item @key(fields: "id") {
+          id: ID! size: Size! @external label: String @requires(fields: "size { w }")
+        }
+        type Size @external { w: Int! }`,
+      resolvers: { Item: { label: () => 'label' } },
+    },
+  });
+
+  it.each<[query: string, data: unknown, paths: unknown[]]>([
+    ['{ item { size { h } n: count label } }', { item: null }, [['item', 'n']]],
+    ['{ item { n: count size { h } label } }', { item: null }, [['item', 'n']]],
+    [
+      '{ item { size { h } m: nick label } }',
+      { item: { size: { h: 1 }, m: null, label: null } },
+      [
+        ['item', 'm'],
+        ['item', 'label'],
+      ],
+    ],
+  ])('is reported where the client asked for nothing else that shows it: %s', async (query, data, paths) => {
+    const answer = await supergraph.ask(query);
+    expect(outcome(answer)).toEqual({ data, errorPaths: paths });
+  });
+});
+
+describe('a subgraph that reports the error of one field twice', () => {
+  const error = {
+    message: 'Not for you.',
+    path: ['_entities', 0, 'strict'],
+    extensions: { code: 'FORBIDDEN' },
+  };
+  const supergraph = withSupergraph({
+    a: {
+      sdl: 'type Query { item: Item } type Item @key(fields: "id") { id: ID! }',
+      resolvers: { Query: { item: () => ({ id: '1' }) } },
+    },
+    b: {
+      sdl: 'type Item @key(fields: "id") { id: ID! count: Int! strict: String! }',
+      answer: () => JSON.stringify({ data: { _entities: [null] }, errors: [error, error] }),
+    },
+  });
+
+  it.each(['{ item { count strict } }', '{ item { strict count } }'])('has it once: %s', async (query) => {
+    expect(outcome(await supergraph.ask(query))).toEqual({
+      data: { item: null },
+      errorPaths: [['item', 'strict']],
+    });
+  });
+});

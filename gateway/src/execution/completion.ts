@@ -175,15 +175,19 @@ const reportNull = (
   if (faults.length > 0) return;
   const beside = projection.faults?.beside(container, key) ?? [];
   for (const { error, path } of beside) {
-    const sibling = field.siblingAt(path);
+    const sibling = isNull(container, path[0]) ? field.siblingAt(path) : undefined;
+    // The client did not ask for it here, or another fetch filled the field.
     if (!sibling) projection.errors.push({ ...error, path: here });
-    // It reports itself, unless this null removes the object before.
+    // The null of the other field has the error as well, and reports it unless this null removes it.
     else if (!isAccepted && !sibling.isBefore)
       projection.errors.push({ ...error, path: [...here.slice(0, -1), ...sibling.path] });
   }
   if (beside.length === 0 && !isAccepted)
     projection.errors.push(invalidValue(here, `null for ${field.coordinate}`));
 };
+
+const isNull = (container: object, key: PathStep | undefined): boolean =>
+  key !== undefined && ((container as Record<PathStep, unknown>)[key] ?? null) === null;
 
 /** Writes a text instead of what was written after `start`. */
 const writeInstead = (text: string, start: number, projection: Projection): true => {

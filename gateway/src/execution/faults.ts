@@ -23,7 +23,7 @@ interface NamedField {
   readonly name: string;
 }
 
-/** Why a field is null that has no fault itself: another field of the object failed, in the same fetch. */
+/** Why all fields of a fetch are null for an object: one of them, or something below it, failed. */
 interface FaultBeside {
   readonly error: ResponseError;
   /** The path from the object to the field that failed, in internal names. */
@@ -44,7 +44,7 @@ export interface Faults {
   add(container: object, key: PathStep, error: ResponseError, rest?: readonly PathStep[]): void;
   /**
    * Adds an error below one of the fields that a fetch asked for, which left an object without all of them.
-   * `path` leads from the object to what failed.
+   * `path` leads from the object to what failed; a second error with the same path is left out.
    */
   addBeside(
     container: object,
@@ -78,8 +78,9 @@ export const createFaults = (): Faults => {
     },
     addBeside: (container, fields, error, path) => {
       const faults = besideByContainer.get(container) ?? [];
-      faults.push({ fields, fault: { error, path } });
       besideByContainer.set(container, faults);
+      if (!faults.some(({ fault }) => isSamePath(fault.path, path)))
+        faults.push({ fields, fault: { error, path } });
     },
     addWithoutPath: (error) => {
       withoutPath.push(error);

@@ -19,16 +19,15 @@ export const addAccounts = (
   app.addHook('onSend', (request, reply, _payload, done) => {
     if (request.routeOptions.url !== '/graphql') {
       done();
-      return;
+      return undefined;
     }
     const account = accounts.get(request) ?? open(null, addressOf(request));
-    const add = (settled: Readonly<Record<string, string>>): void => {
-      reply.headers(settled);
-      done();
-    };
     const settled = account.settle();
-    if (settled instanceof Promise) settled.then(add, done);
-    else add(settled);
+    // Fastify waits for it, and answers an error of what follows.
+    if (settled instanceof Promise) return settled.then((headers) => void reply.headers(headers));
+    reply.headers(settled);
+    done();
+    return undefined;
   });
   return (request, viewer) => {
     const account = open(viewer, addressOf(request));

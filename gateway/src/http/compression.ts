@@ -49,24 +49,25 @@ export const addCompression = (app: FastifyInstance): void => {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (!isCompleteText(reply, payload)) {
       done(null, payload);
-      return;
+      return undefined;
     }
     addVary(reply);
     const isShort = payload.length < minCompressedBytes && Buffer.byteLength(payload) < minCompressedBytes;
     const encoding = isShort ? 'identity' : chooseEncoding(request.headers['accept-encoding']);
     if (encoding === 'identity' && payload.length < minEncodedLength) {
       done(null, payload);
-      return;
+      return undefined;
     }
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
     if (encoding === 'identity') {
       done(null, bytes);
-      return;
+      return undefined;
     }
-    compress[encoding](bytes).then((compressed) => {
+    // Fastify waits for it, and answers an error of what follows.
+    return compress[encoding](bytes).then((compressed) => {
       reply.header('content-encoding', encoding);
-      done(null, compressed);
-    }, done);
+      return compressed;
+    });
   });
 };
 
