@@ -304,13 +304,16 @@ describe('errors of a subgraph in a strange form', () => {
   });
 });
 
+/** A subgraph with one entity, of which it has the key only. */
+const oneItem = {
+  sdl: 'type Query { item: Item } type Item @key(fields: "id") { id: ID! }',
+  resolvers: { Query: { item: () => ({ id: '1' }) } },
+};
+
 describe('a field that fails and makes its whole entity null', () => {
   const received: unknown[] = [];
   const supergraph = withSupergraph({
-    a: {
-      sdl: `type Query { item: Item } type Item @key(fields: "id") { id: ID! }`,
-      resolvers: { Query: { item: () => ({ id: '1' }) } },
-    },
+    a: oneItem,
     b: {
       sdl: `type Query { must: String! number: Int! }
         type Item @key(fields: "id") {
@@ -406,10 +409,7 @@ describe('a field that fails and makes its whole entity null', () => {
 
 describe('a field that fails below an object that another subgraph has as well', () => {
   const supergraph = withSupergraph({
-    a: {
-      sdl: 'type Query { item: Item } type Item @key(fields: "id") { id: ID! }',
-      resolvers: { Query: { item: () => ({ id: '1' }) } },
-    },
+    a: oneItem,
     b: {
       sdl: `type Item @key(fields: "id") { id: ID! count: Int! nick: String size: Size! @shareable }
         type Size { w: Int! }`,
@@ -452,10 +452,7 @@ describe('a subgraph that reports the error of one field twice', () => {
     extensions: { code: 'FORBIDDEN' },
   };
   const supergraph = withSupergraph({
-    a: {
-      sdl: 'type Query { item: Item } type Item @key(fields: "id") { id: ID! }',
-      resolvers: { Query: { item: () => ({ id: '1' }) } },
-    },
+    a: oneItem,
     b: {
       sdl: 'type Item @key(fields: "id") { id: ID! count: Int! strict: String! }',
       answer: () => JSON.stringify({ data: { _entities: [null] }, errors: [error, error] }),
