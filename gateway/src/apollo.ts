@@ -1,4 +1,12 @@
-import { ApolloServer, type ApolloServerOptions, type GraphQLRequestContext } from '@apollo/server';
+import {
+  ApolloServer,
+  HeaderMap,
+  type ApolloServerPlugin,
+  type GraphQLRequestContext,
+  type GraphQLRequestListener,
+  type GraphQLResponse,
+  type HTTPGraphQLHead,
+} from '@apollo/server';
 import {
   ApolloServerPluginInlineTraceDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -10,11 +18,12 @@ import { cacheControl } from '@cinegraph/service/http/cache-control';
 import { statusByMediaType } from '@cinegraph/service/http/graphql';
 import type { Logger } from '@cinegraph/service/logger';
 import type { CountedOperation } from '@cinegraph/service/list-cost';
-import type { FormattedExecutionResult } from 'graphql';
+import { GraphQLError, type FormattedExecutionResult } from 'graphql';
 import type { Config } from './config.js';
 import { maskErrors } from './errors.js';
-import type { Explanation } from './execution/executor.js';
+import type { Explanation, OperationResult } from './execution/executor.js';
 import { responseWith, type JsonText } from './execution/json-output.js';
+import type { StockExecutor } from './execution/stock.js';
 import { chooseFormat, firstMembers, partsContentType, writeParts, type PartStream } from './http/parts.js';
 import { dependsOnClient, type RequestContext } from './request/context.js';
 import { maxTokens } from './request/document-size.js';
@@ -58,7 +67,7 @@ export const createApolloServer = (
         supergraph.subscribe(({ schema, sdl }) => listener({ apiSchema: schema, coreSupergraphSdl: sdl })),
       load: async () => {
         await supergraph.start();
-        return { executor: executeCurrent(supergraph, explains ? costOf : undefined, formatError) };
+        return { executor: executeStock(supergraph) };
       },
       stop: supergraph.stop,
     },
@@ -88,16 +97,11 @@ export const createApolloServer = (
       ...(trusted ? [trustedOperations({ settings: trusted, schemas: supergraph, documents, logger })] : []),
       operationLimits((counted) => costOf(counted, supergraph.bySchema(counted.schema).ofField)),
       ...cacheControl('executor', dependsOnClient),
+      execution(supergraph, explains ? costOf : undefined, formatError),
       ApolloServerPluginLandingPageDisabled(),
     ],
   });
 };
-
-type ApolloGatewayInterface = NonNullable<ApolloServerOptions<RequestContext>['gateway']>;
-type ApolloExecutor = NonNullable<Awaited<ReturnType<ApolloGatewayInterface['load']>>['executor']>;
-
-/** The cache policy of the whole response, which Apollo Server keeps under this name. */
-type CachePolicy = GraphQLRequestContext<RequestContext>['overallCachePolicy'];
 
 /** The `data` of a response, which is JSON text already, and further members of the response. */
 class WrittenData {
@@ -109,57 +113,103 @@ class WrittenData {
   }
 }
 
-/**
- * Executes a request of Apollo Server on the supergraph that it was validated against. With `costOf`, clients
- * may ask how it was executed and what it cost.
- */
-const executeCurrent =
-  (
-    supergraph: CurrentSupergraph,
-    costOf: CostMeter | undefined,
-    formatError: ReturnType<typeof maskErrors>,
-  ): ApolloExecutor =>
+/** Returns `data` as Apollo Server takes it, which passes it on to `stringify`. */
+const writtenData = (text: JsonText, members: string): Record<string, unknown> =>
+  new WrittenData(text, members) as unknown as Record<string, unknown>;
+
+/** Returns the executor of the gateway, which is called only with `EXECUTOR=stock`. */
+const executeStock =
+  (supergraph: CurrentSupergraph): StockExecutor['execute'] =>
   async (request) => {
-    const { executor, ofField } = supergraph.bySchema(request.schema);
-    if (executor.kind === 'stock') return executor.execute(request);
-    const headers = costOf ? request.request.http?.headers : undefined;
-    const context = request.context as RequestContext;
-    const format = () => chooseFormat(request.request.http?.headers.get('accept'));
-    const { data, errors, cacheHint, explanation, deferred } = await executor.execute({
-      document: request.document,
-      operation: request.operation,
-      variables: request.request.variables ?? {},
-      context,
-      acceptsParts: () => format() !== undefined,
-      explains: headers !== undefined && (headers.has(explainHeader) || headers.has(sandboxPlanHeader)),
-    });
-    const policy = request.overallCachePolicy as CachePolicy;
-    if (cacheHint) policy.restrict(cacheHint);
-    const partFormat = deferred && format();
-    const stream: PartStream | undefined = partFormat && {
-      ...{ format: partFormat, deliveries: deferred },
-      formatError: (error) => formatError(error.toJSON(), error),
-    };
-    if (stream) {
-      request.response?.http?.headers.set('content-type', partsContentType(stream.format));
-      context.sendParts((first) => writeParts(first, stream));
-      policy.restrict({ maxAge: 0 });
-    }
-    const members = stream ? firstMembers(stream) : '';
-    const written = new WrittenData(data, members) as unknown as Record<string, unknown>;
-    const isWhole = headers?.has(explainHeader) === true;
-    const counted = { ...request, variables: request.request.variables ?? {} };
-    return {
-      data: written,
-      ...(errors.length > 0 && { errors }),
-      ...(explanation && {
-        extensions: {
-          ...extensionsOf(explanation, isWhole),
-          ...(isWhole && costOf && { cost: costsOf(counted, data, ofField, costOf) }),
-        },
-      }),
-    };
+    const { executor } = supergraph.bySchema(request.schema);
+    if (executor.kind !== 'stock') throw new Error('this supergraph has another executor');
+    return executor.execute(request);
   };
+
+/** The head of a response whose status and headers nothing has changed. */
+const plainHead: HTTPGraphQLHead = { headers: new HeaderMap() };
+
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
+/**
+ * Returns the plug-in that executes operations on the supergraph that they were validated against. With
+ * `costOf`, clients may ask how their operation was executed and what it cost.
+ *
+ * It is hot. As the executor of a gateway, it would be given a copy of what Apollo Server knows of the
+ * request, with accessors on it. V8 makes a class for each such object, in its old space, and keeps all that
+ * the object refers to until the next full collection (docs/decisions/0053).
+ */
+const execution = (
+  supergraph: CurrentSupergraph,
+  costOf: CostMeter | undefined,
+  formatError: ReturnType<typeof maskErrors>,
+): ApolloServerPlugin<RequestContext> => {
+  const listener: GraphQLRequestListener<RequestContext> = {
+    responseForOperation: async (operation) => {
+      const { executor, ofField } = supergraph.bySchema(operation.schema);
+      // Apollo Server then calls the executor of the gateway.
+      if (executor.kind === 'stock') return null;
+      const { request, contextValue: context, overallCachePolicy: policy } = operation;
+      const headers = costOf ? request.http?.headers : undefined;
+      const format = () => chooseFormat(request.http?.headers.get('accept'));
+      let result: OperationResult;
+      try {
+        result = await executor.execute({
+          document: operation.document,
+          operation: operation.operation,
+          variables: request.variables ?? {},
+          context,
+          acceptsParts: () => format() !== undefined,
+          explains: headers !== undefined && (headers.has(explainHeader) || headers.has(sandboxPlanHeader)),
+        });
+      } catch (error) {
+        return refuse(operation, error, formatError);
+      }
+      const { data, errors, cacheHint, explanation, deferred } = result;
+      if (cacheHint) policy.restrict(cacheHint);
+      const partFormat = deferred && format();
+      let members = '';
+      if (partFormat) {
+        const stream: PartStream = {
+          ...{ format: partFormat, deliveries: deferred },
+          formatError: (error) => formatError(error.toJSON(), error),
+        };
+        operation.response.http.headers.set('content-type', partsContentType(partFormat));
+        context.sendParts((first) => writeParts(first, stream));
+        policy.restrict({ maxAge: 0 });
+        members = firstMembers(stream);
+      }
+      const singleResult: Mutable<FormattedExecutionResult> = { data: writtenData(data, members) };
+      if (errors.length > 0) singleResult.errors = errors.map((error) => formatError(error.toJSON(), error));
+      if (explanation) {
+        const isWhole = headers?.has(explainHeader) === true;
+        const counted = { ...operation, variables: request.variables ?? {} };
+        const cost = isWhole && costOf ? { cost: costsOf(counted, data, ofField, costOf) } : {};
+        singleResult.extensions = { ...extensionsOf(explanation, isWhole), ...cost };
+      }
+      return { http: plainHead, body: { kind: 'single', singleResult } };
+    },
+  };
+  return { requestDidStart: async () => listener };
+};
+
+/** Returns the response to an operation that is refused before anything is fetched. */
+const refuse = (
+  operation: GraphQLRequestContext<RequestContext>,
+  thrown: unknown,
+  formatError: ReturnType<typeof maskErrors>,
+): GraphQLResponse => {
+  const error =
+    thrown instanceof GraphQLError
+      ? thrown
+      : new GraphQLError(String(thrown), { originalError: thrown instanceof Error ? thrown : null });
+  // Plug-ins that choose the status and the headers look there.
+  Object.assign(operation, { errors: [error] });
+  const { status = 500, headers = plainHead.headers } = (error.extensions['http'] ??
+    {}) as Partial<HTTPGraphQLHead>;
+  const errors = [formatError(error.toJSON(), error)];
+  return { http: { status, headers }, body: { kind: 'single', singleResult: { errors } } };
+};
 
 /** Returns the cost of an operation before its execution, and by the lengths of the lists in its data. */
 const costsOf = (counted: CountedOperation, data: JsonText, ofField: CostOfField, costOf: CostMeter) => ({
@@ -183,6 +233,8 @@ const extensionsOf = (explanation: Explanation, isWhole: boolean): Record<string
 const stringify = ({ data, errors, extensions }: FormattedExecutionResult): string => {
   if (!((data as unknown) instanceof WrittenData)) return JSON.stringify({ errors, data, extensions });
   const { text, members } = data as unknown as WrittenData;
+  if (typeof text !== 'string' && !errors && !extensions && members === '')
+    return responseWith(text) as unknown as string;
   const before = errors ? `{"errors":${JSON.stringify(errors)},"data":` : '{"data":';
   const after = [...(extensions ? [`"extensions":${JSON.stringify(extensions)}`] : []), members];
   const end = `${after
@@ -190,6 +242,5 @@ const stringify = ({ data, errors, extensions }: FormattedExecutionResult): stri
     .map((member) => `,${member}`)
     .join('')}}`;
   if (typeof text === 'string') return `${before}${text}${end}`;
-  if (!errors && end === '}') return responseWith(text) as unknown as string;
   return Buffer.concat([Buffer.from(before), text, Buffer.from(end)]) as unknown as string;
 };

@@ -15,13 +15,14 @@ export const addAccounts = (
   app: FastifyInstance,
   open: OpenAccount,
 ): ((request: FastifyRequest, viewer: Viewer) => Account) => {
-  const accounts = new WeakMap<FastifyRequest, Account>();
+  // Not in a WeakMap: V8 keeps its values in a young collection, whether their keys live or not.
+  app.decorateRequest('account');
   app.addHook('onSend', (request, reply, _payload, done) => {
     if (request.routeOptions.url !== '/graphql') {
       done();
       return undefined;
     }
-    const account = accounts.get(request) ?? open(null, addressOf(request));
+    const account = request.getDecorator<Account | undefined>('account') ?? open(null, addressOf(request));
     const settled = account.settle();
     // Fastify waits for it, and answers an error of what follows.
     if (settled instanceof Promise) return settled.then((headers) => void reply.headers(headers));
@@ -31,7 +32,7 @@ export const addAccounts = (
   });
   return (request, viewer) => {
     const account = open(viewer, addressOf(request));
-    accounts.set(request, account);
+    request.setDecorator('account', account);
     account.assertNotExhausted();
     return account;
   };
