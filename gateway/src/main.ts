@@ -1,4 +1,5 @@
-// Must be first: it traces only modules that are loaded after it.
+// These two must be first: V8's settings are for what runs later, and tracing for modules that are loaded later.
+import './v8-settings.js';
 import '@cinegraph/service/telemetry/start';
 import { createLogger } from '@cinegraph/service/logger';
 import { runService } from '@cinegraph/service/run-service';

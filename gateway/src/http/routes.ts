@@ -14,6 +14,7 @@ import { addAccounts, budgetHeaders } from './accounts.js';
 import { addCompression } from './compression.js';
 import { withEntityTags } from './etag.js';
 import { addExplorer } from './explorer.js';
+import { addTurns } from './turns.js';
 
 /**
  * Origins that may read responses of a gateway outside production: Apollo's explorer, and pages of this
@@ -56,6 +57,7 @@ export const addRoutes = async (
   addCompression(app);
   keepExactNumbers(app);
   const accountOf = addAccounts(app, openAccount);
+  const { takeTurn, waitedMs } = addTurns(app);
   const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
     const found = authenticate(request.raw);
@@ -65,7 +67,7 @@ export const addRoutes = async (
       account: accountOf(request, caller.viewer),
       headers: request.headers,
       forwardHeaders,
-      deadlineMs,
+      deadlineMs: deadlineMs - waitedMs(request),
       exactVariables: exactVariablesOf(request),
       returnHeader: (name, value) => {
         if (!reply.hasHeader(name)) reply.header(name, value);
@@ -78,6 +80,7 @@ export const addRoutes = async (
   app.route({
     method: ['GET', 'POST'],
     url: '/graphql',
+    onRequest: takeTurn,
     handler: withEntityTags(
       async (request, reply) => {
         if (hasExplorer && isPageVisit(request))
