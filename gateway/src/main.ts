@@ -1,4 +1,4 @@
-// These two must be first: V8's settings are for what runs later, and tracing for modules that are loaded later.
+// These two must be first: V8's settings are for what runs later, tracing for modules that are loaded later.
 import './v8-settings.js';
 import '@cinegraph/service/telemetry/start';
 import { createLogger } from '@cinegraph/service/logger';

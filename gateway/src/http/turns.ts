@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 
 /**
- * The number of requests that begin in one turn of the event loop. With fewer, an idle gateway would be slower
- * to begin many requests at once; with more, a busy one has more of them under way.
+ * The number of requests that begin in one turn of the event loop. With fewer, an idle gateway would be
+ * slower to begin many requests at once; with more, a busy one has more of them under way.
  */
 const requestsPerTurn = 8;
 
