@@ -137,6 +137,12 @@ export const planningOverloaded = (): GraphQLError =>
     extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
   });
 
+/** Creates the refusal of a request that waited for its whole deadline before it could begin: HTTP 503. */
+export const overloaded = (): GraphQLError =>
+  new GraphQLError('The gateway is busy. Try again in a few seconds.', {
+    extensions: { code: gatewayCode.overloaded, http: { status: 503 } },
+  });
+
 /** Creates the refusal of `@defer` for a client that does not accept a response in parts: HTTP 406. */
 export const partsNotAccepted = (): GraphQLError =>
   new GraphQLError(

@@ -6,6 +6,7 @@ import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
+import { overloaded } from '../errors.js';
 import type { Authenticate } from '../request/authentication.js';
 import { exactVariablesOf, keepExactNumbers } from '../request/exact-variables.js';
 import type { OpenAccount } from '../request/budget.js';
@@ -60,6 +61,8 @@ export const addRoutes = async (
   const { takeTurn, waitedMs } = addTurns(app);
   const bodies = new WeakMap<FastifyReply, PartsBody>();
   const handle = graphqlHandler(apollo, async (request, reply) => {
+    const remainingMs = deadlineMs - waitedMs(request);
+    if (remainingMs <= 0) throw overloaded();
     const found = authenticate(request.raw);
     const caller = found instanceof Promise ? await found : found;
     const context = createRequestContext({
@@ -67,7 +70,7 @@ export const addRoutes = async (
       account: accountOf(request, caller.viewer),
       headers: request.headers,
       forwardHeaders,
-      deadlineMs: deadlineMs - waitedMs(request),
+      deadlineMs: remainingMs,
       exactVariables: exactVariablesOf(request),
       returnHeader: (name, value) => {
         if (!reply.hasHeader(name)) reply.header(name, value);

@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 
 /**
@@ -17,31 +19,39 @@ interface Waiting {
  * which they arrived. While the gateway waits for subgraphs, turns are short, and nothing waits here. While
  * the processor is busy, responses of subgraphs go first: requests under way end sooner, and the others wait
  * where they take little memory. A request whose client has left does not begin.
+ *
+ * One request of each connection waits. Those that are pipelined after it begin at once, so that one client
+ * cannot make the others wait for thousands.
  */
 export const addTurns = (
   app: FastifyInstance,
 ): { takeTurn: onRequestHookHandler; waitedMs: (request: FastifyRequest) => number } => {
   app.decorateRequest('waitedMs', 0);
   const queue: Waiting[] = [];
+  const waitingOn = new Set<Socket>();
   /** How many began since the last turn ended. */
   let begun = 0;
   let isTurning = false;
 
   const endTurn = (): void => {
-    const now = performance.now();
+    const next: Waiting[] = [];
     let taken = 0;
-    for (const { request, sinceMs, begin } of queue) {
-      if (begun === requestsPerTurn) break;
+    for (const waiting of queue) {
+      if (begun + next.length === requestsPerTurn) break;
       taken += 1;
-      if (request.raw.destroyed) continue;
-      request.setDecorator('waitedMs', now - sinceMs);
-      begun += 1;
-      begin();
+      const { raw } = waiting.request;
+      waitingOn.delete(raw.socket);
+      if (!raw.destroyed) next.push(waiting);
     }
     queue.splice(0, taken);
-    isTurning = begun > 0 || queue.length > 0;
+    isTurning = begun > 0 || taken > 0;
     begun = 0;
     if (isTurning) setImmediate(endTurn);
+    const now = performance.now();
+    for (const { request, sinceMs, begin } of next) {
+      request.setDecorator('waitedMs', now - sinceMs);
+      begin();
+    }
   };
 
   return {
@@ -50,11 +60,16 @@ export const addTurns = (
         isTurning = true;
         setImmediate(endTurn);
       }
-      if (begun < requestsPerTurn && queue.length === 0) {
+      const { socket } = request.raw;
+      if (waitingOn.has(socket)) {
+        done();
+      } else if (begun < requestsPerTurn && queue.length === 0) {
         begun += 1;
         done();
       } else {
-        queue.push({ request, sinceMs: performance.now(), begin: done });
+        waitingOn.add(socket);
+        // Otherwise it would belong to the trace of the request that began the turns.
+        queue.push({ request, sinceMs: performance.now(), begin: AsyncResource.bind(done) });
       }
     },
     waitedMs: (request) => request.getDecorator<number>('waitedMs'),
