@@ -202,6 +202,26 @@ describe('createHttpServer', () => {
     await closed;
   });
 
+  it('does not reset the connection of a client that is still sending what was refused', async () => {
+    const { port } = new URL(await start());
+    const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    const errors: Error[] = [];
+    socket.on('error', (error) => errors.push(error));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write(`GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(40_000)}`);
+    let text = '';
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) text += String(chunk);
+    expect(text).toContain('HTTP/1.1 431 ');
+    for (let part = 0; part < 5; part++) {
+      await new Promise((resolve) => socket.write('x'.repeat(1_000), resolve));
+      // The server has received it once it has responded to a later request.
+      await fetch(`http://127.0.0.1:${port}/health/live`);
+    }
+    expect(errors).toEqual([]);
+    socket.end();
+    await closed;
+  });
+
   it.each([
     ['an invalid URL', 'GET /%ff HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n', 400],
     ['bytes that are not HTTP', 'HELLO\r\n\r\n', 400],

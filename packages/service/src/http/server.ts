@@ -53,6 +53,12 @@ const defaultMaxBodyBytes = 1_000_000;
 /** How long a TLS handshake may take. */
 const handshakeMs = 10_000;
 
+/**
+ * How long the connection of a request that is not HTTP stays open after the response. A client that is still
+ * sending would otherwise lose the response with the connection (RFC 9112, 9.6).
+ */
+const lingerMs = 1_000;
+
 /** Headers of every response. */
 const securityHeaders = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
 
@@ -217,7 +223,13 @@ const sendClientError = (
   headers: Readonly<Record<string, string>>,
 ): void => {
   // A handshake that failed has no HTTP.
-  if (error.code === 'ECONNRESET' || /^ERR_(SSL|TLS)_/.test(error.code ?? '') || !socket.writable) {
+  if (error.code === 'ECONNRESET' || /^ERR_(SSL|TLS)_/.test(error.code ?? '')) {
+    socket.destroy();
+    return;
+  }
+  // More bytes of what was refused.
+  if (socket.writableEnded) return;
+  if (!socket.writable) {
     socket.destroy();
     return;
   }
@@ -232,6 +244,7 @@ const sendClientError = (
   };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 };
 
 /** Returns the body of the response to a request that did not reach GraphQL, in GraphQL's format. */
