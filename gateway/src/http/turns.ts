@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { tracing } from '@cinegraph/service/telemetry/tracing';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 
 /**
@@ -68,8 +69,9 @@ export const addTurns = (
         done();
       } else {
         waitingOn.add(socket);
-        // Otherwise it would belong to the trace of the request that began the turns.
-        queue.push({ request, sinceMs: performance.now(), begin: AsyncResource.bind(done) });
+        // Otherwise it would belong to the trace of the request that began the turns. Binding is not cheap.
+        const begin = tracing() ? AsyncResource.bind(done) : done;
+        queue.push({ request, sinceMs: performance.now(), begin });
       }
     },
     waitedMs: (request) => request.getDecorator<number>('waitedMs'),
