@@ -1,5 +1,8 @@
+import { readdirSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import type { QueryPlan } from '@apollo/query-planner';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { until } from '@cinegraph/testing/until';
 import { GraphQLError } from 'graphql';
 import { pino } from 'pino';
 import { createPlanner, type Planner } from '../src/planning/planner.js';
@@ -33,6 +36,19 @@ afterEach(async () => {
   await Promise.all(planners.splice(0).map((planner) => planner.stop()));
   log.length = 0;
 });
+
+/** Threads have priorities of their own on Linux only. */
+const onLinux = process.platform === 'linux' ? it : it.skip;
+
+/** Returns true if this process has a thread of a priority, as `nice` counts. */
+const hasThreadOfPriority = (priority: number): boolean =>
+  readdirSync('/proc/self/task').some((id) => {
+    try {
+      return getPriority(Number(id)) === priority;
+    } catch {
+      return false; // It has ended.
+    }
+  });
 
 const fetchesOf = (plan: QueryPlan): number => JSON.stringify(plan).split('"kind":"Fetch"').length - 1;
 
@@ -178,6 +194,17 @@ describe('planning', () => {
     await planner.stop();
     for (const outcome of await outcomes) expect(outcome.status).toBe('rejected');
     await expect(planner.plan('{b}')).rejects.toThrow('planning has stopped');
+  });
+
+  onLinux('lets other threads go first after it has planned for a while', async () => {
+    const planner = await start({ sdl: five, promptMs: 300 });
+    await planner.plan('{node{id}}');
+    await until(() => hasThreadOfPriority(5));
+    let n = 0;
+    await until(async () => {
+      await planner.plan(`{node{a${n++}:id}}`);
+      return hasThreadOfPriority(15);
+    });
   });
 
   it('does not start on a supergraph that cannot be built, and says why', async () => {

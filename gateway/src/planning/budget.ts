@@ -1,11 +1,15 @@
 /** On a busy machine, work may last this many times its budget of processor time. */
-const maxWaitPerBudget = 5;
+const maxWaitPerBudget = 10;
 
 /**
- * Calls `onExceeded` once when the clock `busyMs` has advanced by more than `budgetMs`, or when that did not
- * happen within five times as long. Returns a function that ends the watch.
+ * Calls `onExceeded` once with true when the clock `busyMs` has advanced by `budgetMs`, or with false when that
+ * did not happen within ten times as long. Returns a function that ends the watch.
  */
-export const watchBudget = (busyMs: () => number, budgetMs: number, onExceeded: () => void): (() => void) => {
+export const watchBudget = (
+  busyMs: () => number,
+  budgetMs: number,
+  onExceeded: (isUsed: boolean) => void,
+): (() => void) => {
   const began = performance.now();
   const busyBefore = busyMs();
   let isOver = false;
@@ -15,7 +19,8 @@ export const watchBudget = (busyMs: () => number, budgetMs: number, onExceeded: 
     setImmediate(() => {
       if (isOver) return;
       const leftMs = budgetMs - (busyMs() - busyBefore);
-      if (leftMs <= 0 || performance.now() - began > budgetMs * maxWaitPerBudget) onExceeded();
+      const isUsed = leftMs <= 0;
+      if (isUsed || performance.now() - began > budgetMs * maxWaitPerBudget) onExceeded(isUsed);
       else timer = setTimeout(check, leftMs);
     });
   }

@@ -1,6 +1,11 @@
 /** What a planning worker gets when it starts. */
 export interface WorkerSettings {
   readonly sdl: string;
+  /**
+   * The processor time in ms that it may plan for before the process's other threads go first where
+   * processors are scarce.
+   */
+  readonly promptMs: number;
 }
 
 /** One operation to plan. Override labels that are not in `labels` are off. */

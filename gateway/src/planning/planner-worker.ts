@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parseOperation, Supergraph } from '@apollo/federation-internals';
 import type { PlanReply, PlanRequest, WorkerReady, WorkerSettings } from './messages.js';
 import { loadPatchedPlanner } from './patched-planner.js';
-import { folderOfThread, lowerPriority } from './thread.js';
+import { folderOfThread, setThreadPriority, threadClock } from './thread.js';
 
 /**
  * The number of combinations of fetches that the planner compares, instead of its 10,000. Each takes about
@@ -23,11 +23,15 @@ const limitMessage =
 /** Returns true for a limit of the planner, and for V8's limits of the stack and of sizes. */
 const isLimit = (error: Error): boolean => error instanceof RangeError || limitMessage.test(error.message);
 
+/** The priorities of a worker before it has planned for `promptMs`, and from then on. */
+const promptPriority = 5;
+const laterPriority = 15;
+
 const port = parentPort;
 if (!port) throw new Error('planner-worker runs as a worker thread only');
 
 const { QueryPlanner } = loadPatchedPlanner();
-const { sdl } = workerData as WorkerSettings;
+const { sdl, promptMs } = workerData as WorkerSettings;
 // The gateway has decided already whether it serves a supergraph with these features.
 const supergraph = Supergraph.build(sdl, { supportedFeatures: null, validateSupergraph: false });
 const schema = supergraph.apiSchema();
@@ -49,9 +53,17 @@ const plan = ({ operation, labels }: PlanRequest): PlanReply => {
   }
 };
 
-port.on('message', (request: PlanRequest) => port.postMessage(plan(request)));
 const threadFolder = folderOfThread();
+const busyMs = threadClock(threadFolder);
+const readyAtMs = busyMs();
+let isPrompt = promptMs > 0;
+port.on('message', (request: PlanRequest) => {
+  port.postMessage(plan(request));
+  if (!isPrompt || busyMs() - readyAtMs < promptMs) return;
+  isPrompt = false;
+  setThreadPriority(threadFolder, laterPriority);
+});
 const ready: WorkerReady = { heapBytes: process.memoryUsage().heapUsed, threadFolder };
 port.postMessage(ready);
 // Not before, so that a start takes no longer on a busy machine.
-lowerPriority(threadFolder);
+setThreadPriority(threadFolder, promptMs > 0 ? promptPriority : laterPriority);

@@ -47,29 +47,39 @@ const defaultBudgetMs = 1_000;
  */
 const defaultMemoryMiB = 40;
 
+/**
+ * The processor time that each worker plans for at its usual priority. The operations of a deployment's own
+ * clients usually take less, so that a gateway that was just started plans them soon. From then on, a client
+ * that sends new operations all the time does not delay those that are known.
+ */
+const defaultPromptMs = 1_000;
+
 const defaultCacheBytes = 16 * 2 ** 20;
 
-/** Refusals that are remembered, by hash, and for how long: a machine that was busy is not busy for good. */
+/** Refusals that are remembered, by hash, and for how long: planning is slower on a busy machine. */
 const maxRefusals = 10_000;
 const refusalTtlMs = 10 * 60_000;
 
 /**
  * Starts the planner of a supergraph. Resolves when the first worker has built it, and rejects with the
  * worker's error if it cannot. One plan may use `budgetMs` of processor time and `memoryMiB` beside the
- * supergraph; known plans take at most about `cacheBytes`. `workerUrl` replaces the worker, in tests.
+ * supergraph; known plans take at most about `cacheBytes`. A worker that has planned for `promptMs` lets other
+ * threads go first. `workerUrl` replaces the worker, in tests.
  */
 export const createPlanner = async (options: {
   sdl: string;
   logger: Logger;
   budgetMs?: number;
   memoryMiB?: number;
+  promptMs?: number;
   cacheBytes?: number;
   workerUrl?: URL;
 }): Promise<Planner> => {
   const { sdl, logger, budgetMs = defaultBudgetMs, memoryMiB = defaultMemoryMiB } = options;
+  const { promptMs = defaultPromptMs } = options;
   const workers = await startWorkers({
     url: options.workerUrl ?? compiledWorker,
-    ...{ sdl, budgetMs, memoryMiB, logger },
+    ...{ sdl, budgetMs, memoryMiB, promptMs, logger },
   });
   const known = createPlanCache(options.cacheBytes ?? defaultCacheBytes);
   const refusals = new LRUCache<string, true>({ max: maxRefusals, ttl: refusalTtlMs });

@@ -12,18 +12,14 @@ export const folderOfThread = (): string | undefined => {
 };
 
 /**
- * As `nice` counts: of one busy processor, such a thread gets a quarter, beside one of the usual priority.
+ * Sets the priority of a thread, as `nice` counts: beside one busy thread of priority 0, a thread of priority
+ * 5 gets a quarter of a processor, and one of 15 gets a thirtieth. Where processors are free, it makes no
+ * difference. On systems other than Linux, a priority belongs to the whole process, and nothing changes.
  */
-const planningPriority = 5;
-
-/**
- * Lets other threads, such as the one that serves requests, go first where processors are scarce. On systems
- * other than Linux, a priority belongs to the whole process, and nothing changes.
- */
-export const lowerPriority = (folder: string | undefined): void => {
+export const setThreadPriority = (folder: string | undefined, priority: number): void => {
   if (folder === undefined) return;
   try {
-    setPriority(Number(basename(folder)), planningPriority);
+    setPriority(Number(basename(folder)), priority);
   } catch {
     // The system does not permit it.
   }

@@ -20,10 +20,14 @@ export interface PlanningWorker {
   readonly stop: () => Promise<void>;
 }
 
-/** What a worker is started with. `heapMiB` limits its heap; if `signal` is aborted, its start is ended. */
+/**
+ * What a worker is started with. `heapMiB` limits its heap; if `signal` is aborted, its start is ended. For
+ * `promptMs`, see WorkerSettings.
+ */
 export interface WorkerOptions {
   readonly url: URL;
   readonly sdl: string;
+  readonly promptMs: number;
   readonly heapMiB: number;
   readonly signal: AbortSignal;
 }
@@ -68,8 +72,8 @@ export const startFirstWorker = async (
  * and if that exceeds the heap limit.
  */
 export const startWorker = async (options: WorkerOptions): Promise<PlanningWorker> => {
-  const { url, sdl, heapMiB, signal } = options;
-  const settings: WorkerSettings = { sdl };
+  const { url, sdl, promptMs, heapMiB, signal } = options;
+  const settings: WorkerSettings = { sdl, promptMs };
   const thread = new Worker(url, {
     name: 'planner',
     workerData: settings,

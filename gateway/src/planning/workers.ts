@@ -15,25 +15,27 @@ export interface Planned {
 export interface PlanningWorkers {
   /**
    * Plans an operation. The reply to one that exceeds the budget of time or memory is `exceeded`. Resolves
-   * with undefined at once if too many operations wait. Rejects if the worker crashes, and after `stop`.
+   * with undefined at once if too many operations wait, and later if the machine is too busy to plan this
+   * one. Rejects if the worker crashes, and after `stop`.
    */
   readonly plan: (request: PlanRequest) => Promise<Planned | undefined>;
   /** Ends the workers, and rejects what is being planned or waits. */
   readonly stop: () => Promise<void>;
 }
 
-/** What the workers are started with. Production uses 1,000 ms and 40 MiB (see planner.ts). */
+/** What the workers are started with. Production uses 1,000 ms, 40 MiB and 1,000 ms (see planner.ts). */
 export interface PlanningOptions {
   readonly url: URL;
   readonly sdl: string;
   readonly budgetMs: number;
   readonly memoryMiB: number;
+  readonly promptMs: number;
   readonly logger: Logger;
 }
 
 interface Job {
   readonly request: PlanRequest;
-  readonly resolve: (planned: Planned) => void;
+  readonly resolve: (planned: Planned | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -57,10 +59,11 @@ const maxWaiting = 200;
  * Starts the first worker, and resolves when it has built the supergraph; the second one starts afterwards.
  * Rejects with the worker's error if the supergraph cannot be built. An operation may use `budgetMs` of
  * processor time and `memoryMiB` beside the supergraph. Over either, that worker is ended, the other one
- * continues with the queue, and a new one starts.
+ * continues with the queue, and a new one starts. Each of the first two plans promptly for `promptMs`, see
+ * WorkerSettings; a new one never does, so that ending workers gains nothing.
  */
 export const startWorkers = async (options: PlanningOptions): Promise<PlanningWorkers> => {
-  const { url, sdl, budgetMs, memoryMiB, logger } = options;
+  const { url, sdl, budgetMs, memoryMiB, promptMs, logger } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const isStopped = (): boolean => signal.aborted;
@@ -75,16 +78,16 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     void worker.ended.then((error) => {
       if (slots.delete(slot) && !slot.job && !isStopped())
         logger.error({ err: error }, 'an idle planning worker ended');
-      void startAnother();
+      void startAnother({ delayMs: 0, promptMs: 0 });
     });
     takeNext();
   };
 
-  const startAnother = async (delayMs = 0): Promise<void> => {
-    await wait(delayMs);
+  const startAnother = async (next: { delayMs: number; promptMs: number }): Promise<void> => {
+    await wait(next.delayMs);
     for (let failures = 0; !isStopped(); failures++) {
       try {
-        keep(await startWorker({ url, sdl, heapMiB, signal }));
+        keep(await startWorker({ url, sdl, promptMs: next.promptMs, heapMiB, signal }));
         return;
       } catch (error) {
         if (!isStopped()) logger.error({ err: error }, 'a planning worker does not start; trying again');
@@ -113,8 +116,13 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     const finish = (reply: PlanReply): void =>
       job.resolve({ reply, tookMs: performance.now() - slot.busySince });
     const takeOver = setTimeout(takeNext, takeOverMs + 1);
-    const endBudget = watchBudget(slot.worker.busyMs, budgetMs, () => {
-      finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+    const endBudget = watchBudget(slot.worker.busyMs, budgetMs, (isUsed) => {
+      if (isUsed) {
+        finish({ exceeded: `planning takes more than ${budgetMs} ms` });
+      } else {
+        logger.warn('the machine is too busy to plan an operation');
+        job.resolve(undefined);
+      }
       // From here on it gets no other operation, even if it should reply before it ends.
       slots.delete(slot);
       void slot.worker.stop();
@@ -133,9 +141,9 @@ export const startWorkers = async (options: PlanningOptions): Promise<PlanningWo
     takeNext();
   };
 
-  const { worker: first, heapMiB } = await startFirstWorker({ url, sdl, memoryMiB, signal });
+  const { worker: first, heapMiB } = await startFirstWorker({ url, sdl, promptMs, memoryMiB, signal });
   keep(first);
-  void startAnother(secondWorkerDelayMs);
+  void startAnother({ delayMs: secondWorkerDelayMs, promptMs });
   return {
     plan: async (request) => {
       if (signal.aborted) throw new Error('planning has stopped');
