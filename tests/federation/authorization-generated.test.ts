@@ -5,6 +5,7 @@ import {
   getOperationAST,
   GraphQLError,
   isAbstractType,
+  Kind,
   parse,
   print,
   TypeInfo,
@@ -92,6 +93,9 @@ const rules: readonly (readonly [
 
 const keys: ReadonlySet<string> = new Set(['id', 'sku', 'ref', 'code', '__typename', '_entities']);
 
+/** The position of the root field's index in the path to a node of a document. */
+const rootFieldInPath = 4;
+
 /** The length of the path to a field of an entity in a document for a subgraph. */
 const entityFieldDepth = 11;
 
@@ -154,15 +158,26 @@ describe('generated operations on a supergraph that protects fields of every kin
     if (!schema) throw new Error(`there is no ${subgraph}`);
     const found: string[] = [];
     const types = new TypeInfo(schema);
-    const entities = (variables['representations'] ?? []) as readonly { id?: string }[];
+    const document = parse(query);
+    const [operation] = document.definitions;
+    if (operation?.kind !== Kind.OPERATION_DEFINITION) throw new Error('a fetch begins with its operation');
+    // A request may have several fields `_entities`, each with a variable for its representations.
+    const entitiesAt = (rootField: number): readonly { id?: string }[] => {
+      const field = operation.selectionSet.selections[rootField];
+      const argument = field?.kind === Kind.FIELD ? field.arguments?.[0]?.value : undefined;
+      return argument?.kind === Kind.VARIABLE && argument.name.value.startsWith('representations')
+        ? (variables[argument.name.value] as readonly { id?: string }[])
+        : [];
+    };
     visit(
-      parse(query),
+      document,
       visitWithTypeInfo(types, {
         Field: ({ name }, _key, _parent, path) => {
           const parent = types.getParentType()?.name ?? '';
           if (keys.has(name.value)) return;
           // For an interface object, the ids say which types they are of.
           const isInterfaceObject = parent === 'Media' && subgraph !== 'items';
+          const entities = entitiesAt(Number(path[rootFieldInPath]));
           const concrete =
             isInterfaceObject && entities.length > 0 && path.length === entityFieldDepth
               ? entities.map(({ id }) => id?.split(':')[0] ?? '')

@@ -15,6 +15,7 @@ import {
   type ValueNode,
 } from 'graphql';
 import type { SubgraphClient } from '../fetching/client.js';
+import type { Companion } from '../fetching/request.js';
 import type { Access } from './access.js';
 import { compileContexts, type ContextVariable } from './contexts.js';
 import { withClientValues, withName } from './fetch-document.js';
@@ -66,6 +67,8 @@ export interface FetchStep {
   readonly client: Pick<SubgraphClient, 'fetch'>;
   readonly subgraph: string;
   readonly operation: 'query' | 'mutation';
+  /** The operation's name in the document, made of that of the client's operation; undefined without one. */
+  readonly name: string | undefined;
   /** The document as JSON text. */
   readonly query: string;
   /** The same without its name, which it has from the client's operation. */
@@ -91,6 +94,8 @@ export interface FetchStep {
   group: number | undefined;
   /** Equal for fetches whose objects are the same; undefined if no other fetch has the same ones. */
   search: number | undefined;
+  /** Set for a fetch of entities that starts together with others from the same subgraph. */
+  companion: Companion | undefined;
   /** The objects of this fetch that have what a group of fetches asks for. */
   readonly provides: ProvidedEntities[];
 }
@@ -160,12 +165,14 @@ export const compilePlan = (
     const document = parse(planned);
     const { text, variables } = withClientValues(planned, document, operation, placeholders);
     const isEntityFetch = fetch.requires !== undefined && fetch.requires.length > 0;
+    const name = nameOfNextFetch(fetch.serviceName);
     const step: FetchStep = {
       kind: 'fetch',
+      name,
       client: clientOf(fetch.serviceName, document),
       subgraph: fetch.serviceName,
       operation: fetch.operationKind === 'mutation' ? 'mutation' : 'query',
-      query: JSON.stringify(withName(text, nameOfNextFetch(fetch.serviceName))),
+      query: JSON.stringify(withName(text, name)),
       unnamed: JSON.stringify(text),
       variables,
       path,
@@ -189,6 +196,7 @@ export const compilePlan = (
       outputRewrites: fetch.outputRewrites,
       group: undefined,
       search: undefined,
+      companion: undefined,
       provides: [],
     };
     compiledFetches.push({ step, document });

@@ -196,9 +196,9 @@ const fetchAll = async (
   known?: KnownEntities,
 ): Promise<void> => {
   const { step, execution, variables } = fetch;
-  const { operation, query, unnamed } = step;
+  const { operation, query, unnamed, companion } = step;
   const representations = entities.map(({ text }) => text);
-  const request = { kind: operation, query, unnamed, variables, representations };
+  const request = { kind: operation, query, unnamed, variables, representations, companion };
   const result = await ask(step, request, execution, counts);
   const isWhole = result.errors.length === 0 && !result.failure;
   const values = entitiesOf(result);

@@ -73,7 +73,7 @@ export const withClientValues = (
 
 /** The name of a client's variable in a fetch, which has variables of its own. */
 const nameInFetch = (name: string): string =>
-  name === 'representations' || name.startsWith('contextualArgument') ? `client_${name}` : name;
+  name.startsWith('representations') || name.startsWith('contextualArgument') ? `client_${name}` : name;
 
 /** Returns a document, whose first definition is its operation, with a name of the operation. */
 export const withName = (text: string, name: string | undefined): string =>

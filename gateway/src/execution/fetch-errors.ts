@@ -25,27 +25,30 @@ export const reportErrors = (
 ): void => {
   const faults = (execution.faults ??= createFaults());
   const hasFault = new Set<JsonObject>();
-  const withoutPath: ResponseError[] = [];
+  const withoutPath: { readonly error: ResponseError; readonly origin: object }[] = [];
   for (const error of errors) {
     const converted = ofSubgraph(error, step.subgraph);
     const found = locate(
       (error.path ?? []).map((name) => (typeof name === 'string' ? (step.renamed.get(name) ?? name) : name)),
     );
-    if (found.length === 0) withoutPath.push(converted);
+    if (found.length === 0) withoutPath.push({ error: converted, origin: error });
     for (const { target, path, isNull } of found) {
       if (!addAtPath(faults, target, path, step.fields, converted)) {
-        withoutPath.push(converted);
+        withoutPath.push({ error: converted, origin: error });
         continue;
       }
       hasFault.add(target);
       if (isNull && path.length > 0) faults.addBeside(target, step.fields, converted, path);
     }
   }
-  if (failure) withoutPath.push({ message: failure.message, extensions: failure.extensions, cause: failure });
+  if (failure) {
+    const error = { message: failure.message, extensions: failure.extensions, cause: failure };
+    withoutPath.push({ error, origin: failure });
+  }
   const unexplained = targets.filter((target) => !hasFault.has(target));
   if (data === undefined && withoutPath.length === 0 && unexplained.length > 0 && errors[0])
-    withoutPath.push(ofSubgraph(errors[0], step.subgraph));
-  for (const error of withoutPath) {
+    withoutPath.push({ error: ofSubgraph(errors[0], step.subgraph), origin: errors[0] });
+  for (const { error, origin } of withoutPath) {
     let isReported = false;
     for (const target of unexplained) {
       for (const { name } of step.fields) {
@@ -55,7 +58,7 @@ export const reportErrors = (
         isReported = true;
       }
     }
-    if (!isReported) faults.addWithoutPath(error);
+    if (!isReported) faults.addWithoutPath(error, origin);
   }
 };
 

@@ -1,4 +1,5 @@
 import type { FetchStep, ScheduledFetch, Step } from './compile.js';
+import { noteCompanions } from './companions.js';
 import type { FetchedField } from './merge.js';
 
 /**
@@ -10,6 +11,8 @@ export const schedule = (root: Step): Step => {
   const fetches: ScheduledFetch[] = [];
   /** By path, and by the fetches that bring the objects on it. */
   const searches = new Map<string, FetchStep[]>();
+  /** By what they wait for, and by subgraph. */
+  const together = new Map<string, Map<FetchStep['client'], FetchStep[]>>();
   /** Adds the fetches of a step, which come after those of `before`, and returns their indexes. */
   const add = (step: Step, before: readonly number[]): number[] => {
     if (step.kind === 'fetch') {
@@ -20,6 +23,10 @@ export const schedule = (root: Step): Step => {
       const bringers = inputs.filter((index) => isAbove(fetches[index]?.step, step));
       const search = `${step.path.join('.')} ${bringers.join()}`;
       if (step.contexts.length === 0) searches.set(search, [...(searches.get(search) ?? []), step]);
+      if (step.representation && step.contexts.length === 0) {
+        const byClient = together.get(inputs.join()) ?? new Map<FetchStep['client'], FetchStep[]>();
+        together.set(inputs.join(), byClient.set(step.client, [...(byClient.get(step.client) ?? []), step]));
+      }
       const current = fetches.length;
       fetches.push({ step, inputs: inputs.length, next: [] });
       for (const index of inputs) fetches[index]?.next.push(current);
@@ -36,6 +43,9 @@ export const schedule = (root: Step): Step => {
   add(root, []);
   for (const [search, steps] of [...searches.values()].entries()) {
     if (steps.length > 1) for (const step of steps) step.search = search;
+  }
+  for (const byClient of together.values()) {
+    for (const steps of byClient.values()) if (steps.length > 1) noteCompanions(steps);
   }
   const [first] = fetches;
   return first && fetches.length === 1 ? first.step : { kind: 'schedule', fetches };

@@ -6,6 +6,7 @@ import { deadlineExceeded, meansFailure, subgraphUnavailable } from '../errors.j
 import { createBreaker } from './breaker.js';
 import { cacheHintOf } from './cache-hint.js';
 import { shareFetches } from './coalesce.js';
+import { createEntityBatcher } from './entity-batches.js';
 import { bodyOf, failedFetch, remainingMs, type Asker, type Fetch, type FetchResult } from './request.js';
 import { readResponse } from './response.js';
 import { createRetryBudget, isRetriedStatus } from './retries.js';
@@ -162,13 +163,21 @@ export const createSubgraphClient = (options: {
   };
 
   const shared = shareFetches(send);
+  const ofOneClient = createEntityBatcher(send, { isPerClient: true });
+  let groups = 0;
 
   const fetch: Fetch = async (request, asker) => {
     const { deadline } = asker;
     if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
     const isQuery = request.kind === 'query';
     const narrowed = narrow(asker);
-    const result = await (isQuery && coalesces ? shared.fetch(request, narrowed) : send(request, narrowed));
+    const result = await (!isQuery
+      ? send(request, narrowed)
+      : coalesces
+        ? shared.fetch(request, narrowed)
+        : request.companion
+          ? ofOneClient(String(groups++), request, narrowed)
+          : send(request, narrowed));
     // What is read from now on must show what was written.
     if (!isQuery) shared.forget();
     for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');

@@ -1,7 +1,7 @@
 import { takeOrCopy } from './copy.js';
 import { createEntityFlights } from './entity-flights.js';
 import { hasTimeFor, joinFlight, startFlight, type Flight } from './flights.js';
-import type { Asker, Fetch, FetchResult, SubgraphRequest } from './request.js';
+import { scopeOf, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
 
 /** Fetches from one subgraph that share requests. */
 export interface SharedFetches {
@@ -58,13 +58,4 @@ export const shareFetches = (send: Fetch): SharedFetches => {
       return representations ? entities.fetch(key, request, asker) : fetchRoot(key, request, asker);
     },
   };
-};
-
-/**
- * Returns what a result may depend on besides the request: the viewer and all forwarded headers. Two fetches
- * share a request only if their scopes are equal.
- */
-const scopeOf = ({ viewer, forwarded }: Asker): string => {
-  for (const _name in forwarded) return JSON.stringify([viewer, forwarded]);
-  return viewer === null ? '' : JSON.stringify(viewer);
 };

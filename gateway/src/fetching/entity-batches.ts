@@ -1,7 +1,8 @@
 import DataLoader from 'dataloader';
 import { deadlineExceeded } from '../errors.js';
-import { AbortableLimit, type TimeLimit } from '../request/context.js';
+import { groupCompanions, sendGroup } from './companion-batches.js';
 import { takeOrCopy } from './copy.js';
+import { limitOfAll } from './flights.js';
 import { failedFetch, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
 import type { SubgraphError } from './response.js';
 
@@ -12,39 +13,45 @@ interface EntityFetch {
   readonly asker: Asker;
 }
 
-/** Fetches that travel as one request, and for each of them the positions of its entities in it. */
-interface Batch {
+/** Fetches with one document, and for each of them the positions of its entities in it. */
+export interface Batch {
+  readonly first: EntityFetch;
   readonly fetches: EntityFetch[];
   readonly positions: (readonly number[])[];
   /** Each representation and its position. */
   readonly known: Map<string, number>;
 }
 
-/** A batch takes no further fetch if it would then have more representations. */
+/** A request takes no further fetch if it would then have more representations. */
 const maxRepresentations = 500;
 
 /**
  * Creates a function that fetches entities through `send`. Fetches that are started in the same tick with the
  * same `group` are merged into one request, in which each representation occurs once. Each gets its own
  * entities, and the errors of these with the paths of its own request. An error without a path goes to all.
+ * Companions of another group travel in the same HTTP request; with `isPerClient` only those of the same
+ * client's request.
  *
  * If the response of a merged request has no entities, each of its fetches is sent alone: the subgraph may
  * have refused what only another one asked, or their number.
  */
 export const createEntityBatcher = (
   send: Fetch,
+  { isPerClient = false } = {},
 ): ((group: string, request: SubgraphRequest, asker: Asker) => Promise<FetchResult>) => {
   // It resolves each fetch with a promise of its own, so that no group waits for another one.
   const loader = new DataLoader<EntityFetch, Promise<FetchResult>>(
     async (fetches) => {
       const results = new Map<EntityFetch, Promise<FetchResult>>();
-      for (const batch of batchesOf(fetches)) {
-        const sent = sendBatch(send, batch);
-        batch.fetches.forEach((fetch, index) => {
-          results.set(
-            fetch,
-            sent.then((parts) => parts[index] ?? failedFetch(deadlineExceeded())),
-          );
+      for (const group of groupCompanions(batchesOf(fetches), { maxRepresentations, isPerClient })) {
+        const sent = sendBatches(send, group);
+        group.forEach((batch, at) => {
+          batch.fetches.forEach((fetch, index) => {
+            results.set(
+              fetch,
+              sent.then((parts) => parts[at]?.[index] ?? failedFetch(deadlineExceeded())),
+            );
+          });
         });
       }
       return fetches.map((fetch) => results.get(fetch) ?? Promise.resolve(failedFetch(deadlineExceeded())));
@@ -68,7 +75,7 @@ const batchesOf = (fetches: readonly EntityFetch[]): readonly Batch[] => {
     const { representations = [] } = fetch.request;
     let batch = openBatches.get(fetch.group);
     if (!batch || batch.known.size + representations.length > maxRepresentations) {
-      batch = { fetches: [], positions: [], known: new Map() };
+      batch = { first: fetch, fetches: [], positions: [], known: new Map() };
       openBatches.set(fetch.group, batch);
       batches.push(batch);
     }
@@ -85,30 +92,35 @@ const batchesOf = (fetches: readonly EntityFetch[]): readonly Batch[] => {
   return batches;
 };
 
+/** Sends batches as one request. Returns the results of the fetches of each. */
+const sendBatches = async (
+  send: Fetch,
+  batches: readonly Batch[],
+): Promise<readonly (readonly FetchResult[])[]> => {
+  if (batches.length === 1) return Promise.all(batches.map((batch) => sendBatch(send, batch)));
+  const results = await sendGroup(send, batches);
+  return Promise.all(
+    batches.map(async (batch, at) => {
+      const result = results[at];
+      return result ? divide(batch, result) : sendBatch(send, batch);
+    }),
+  );
+};
+
 const sendBatch = async (send: Fetch, batch: Batch): Promise<readonly FetchResult[]> => {
-  const { fetches, positions, known } = batch;
-  const [first] = fetches;
-  if (!first) return [];
+  const { first, fetches, known } = batch;
   if (fetches.length === 1) return [await send(first.request, first.asker)];
   const asker = { ...first.asker, deadline: limitOfAll(fetches.map((fetch) => fetch.asker.deadline)) };
   const result = await send({ ...first.request, representations: [...known.keys()] }, asker);
-  if (result.failure) return fetches.map(() => result);
-  if (!result.data) return Promise.all(fetches.map((fetch) => send(fetch.request, fetch.asker)));
-  const taken: boolean[] = [];
-  return positions.map((requested) => pickEntities(result, requested, taken));
+  if (result.failure || result.data) return divide(batch, result);
+  return Promise.all(fetches.map((fetch) => send(fetch.request, fetch.asker)));
 };
 
-/** Returns a time limit that ends as late as the last of these, and is aborted when all of them are. */
-const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
-  const limit = new AbortableLimit(Math.max(...limits.map(({ dueAtMs }) => dueAtMs)));
-  let active = limits.length;
-  for (const one of limits) {
-    one.onAbort(() => {
-      active -= 1;
-      if (active === 0) limit.abort(one.aborted ?? 'deadline');
-    });
-  }
-  return limit;
+/** Returns the result of each fetch of a batch. */
+const divide = ({ fetches, positions }: Batch, result: FetchResult): readonly FetchResult[] => {
+  if (result.failure || fetches.length === 1) return fetches.map(() => result);
+  const taken: boolean[] = [];
+  return positions.map((requested) => pickEntities(result, requested, taken));
 };
 
 /**

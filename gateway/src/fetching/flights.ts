@@ -66,3 +66,16 @@ export const hasTimeFor = ({ sentDueAtMs }: Flight, { dueAtMs }: TimeLimit): boo
   const nowMs = performance.now();
   return sentDueAtMs - nowMs >= (dueAtMs - nowMs) / 2;
 };
+
+/** Returns a time limit that ends as late as the last of these, and is aborted when all of them are. */
+export const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
+  const limit = new AbortableLimit(Math.max(...limits.map(({ dueAtMs }) => dueAtMs)));
+  let active = limits.length;
+  for (const one of limits) {
+    one.onAbort(() => {
+      active -= 1;
+      if (active === 0) limit.abort(one.aborted ?? 'deadline');
+    });
+  }
+  return limit;
+};

@@ -17,7 +17,30 @@ export interface SubgraphRequest {
   readonly variables: string;
   /** For a fetch of entities: the JSON text of each representation. */
   readonly representations?: readonly string[];
+  /** For a fetch of entities that may travel with others of its plan. */
+  readonly companion?: Companion | undefined;
 }
+
+/** One of the fetches of entities that a plan sends to a subgraph at the same moment. */
+export interface Companion {
+  readonly documents: CompanionDocuments;
+  readonly index: number;
+}
+
+/** The documents of fetches that travel together; the same object for all of them. */
+export interface CompanionDocuments {
+  /**
+   * Returns one document, as JSON text, for the fetches with these indexes. The entities of each are under
+   * `aliasOf(index)`, and its representations in the variable `representationsOf(index)`.
+   */
+  readonly combined: (indexes: readonly number[]) => string;
+}
+
+/** The alias of `_entities` for one of several fetches in a document. */
+export const aliasOf = (index: number): string => `_${index}`;
+
+/** The name of the variable for the representations of one of several fetches in a document. */
+export const representationsOf = (index: number): string => `representations${index}`;
 
 /** For whom a subgraph is asked, and for how long. */
 export interface Asker extends Pick<RequestContext, 'viewer' | 'forwarded'> {
@@ -56,6 +79,15 @@ export const bodyOf = ({ query, variables, representations }: SubgraphRequest): 
   if (representations === undefined) return `{"query":${query},"variables":{${variables}}}`;
   const separator = variables === '' ? '' : ',';
   return `{"query":${query},"variables":{${variables}${separator}"representations":[${representations.join()}]}}`;
+};
+
+/**
+ * Returns what a result may depend on besides the request: the viewer and all forwarded headers. Two fetches
+ * share a request only if their scopes are equal.
+ */
+export const scopeOf = ({ viewer, forwarded }: Asker): string => {
+  for (const _name in forwarded) return JSON.stringify([viewer, forwarded]);
+  return viewer === null ? '' : JSON.stringify(viewer);
 };
 
 /** Returns how many whole milliseconds are left until the response is due. */
