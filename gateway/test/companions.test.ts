@@ -116,10 +116,17 @@ describe('fetches of one plan that start together', () => {
     ]);
   });
 
-  it('are sent again alone if the response lacks their entities, and no others are', async () => {
+  it.each([
+    ['the response lacks their entities', [], ['representations']],
+    [
+      'an error does not say to which it belongs',
+      [{ message: 'no', path: ['_1'] }],
+      ['representations', 'representations'],
+    ],
+  ])('are sent again alone if %s', async (_when, errors, again) => {
     const { client, received } = await start((request, response) => {
       const { data } = scoresOf(request);
-      sendJson(response, { data: '_1' in data ? { ...data, _1: [] } : data, errors: [{ path: ['_1'] }] });
+      sendJson(response, '_1' in data ? { data: { ...data, _1: [] }, errors } : { data });
     });
     const documents = newDocuments();
     const asker = askerOf();
@@ -129,10 +136,19 @@ describe('fetches of one plan that start together', () => {
     ]);
 
     expect(results.map(({ data }) => data)).toEqual([entitiesOf(1), entitiesOf(2)]);
-    expect(received.map(({ variables }) => Object.keys(variables))).toEqual([
-      ['representations0', 'representations1'],
-      ['representations'],
+    expect(results.flatMap((result) => result.errors)).toEqual([]);
+    expect(received.slice(1).flatMap(({ variables }) => Object.keys(variables))).toEqual(again);
+  });
+
+  it('travel apart if a variable of the client differs, also if one client leaves it out', async () => {
+    const { client, received } = await start(answerScores);
+    const documents = newDocuments();
+    await Promise.all([
+      client.fetch(companion(documents, 0, '1'), askerOf()),
+      client.fetch({ ...companion(documents, 1, '2'), variables: '"plus":3' }, askerOf()),
     ]);
+
+    expect(received).toHaveLength(2);
   });
 
   it('all fail if their request fails', async () => {

@@ -5,13 +5,23 @@
  * npm run bench -- gateway [seconds per turn, by default 5] [numbers of connections, by default 32,1,256]
  *   [rounds, by default 3] [part of the contestants' names: then nothing is written]
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mixedRequests, userHeader } from './gateway/mix.mjs';
-import { gatewayCore, load, otherCores, pinned } from './gateway/wrk.mjs';
+import { mixedRequests } from './gateway/mix.mjs';
+import {
+  cpuOf,
+  memoryOf,
+  ourEnvironment,
+  ourScript,
+  queries,
+  startGateway,
+  startSubgraphs,
+  supergraphFile,
+} from './gateway/setup.mjs';
+import { load } from './gateway/wrk.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -22,15 +32,6 @@ const rounds = Number(roundCount);
 /** The connections at which all contestants take part, and the mix is sent. */
 const usualConnections = 32;
 
-const userFields = 'id username name';
-const reviewFields = 'id body';
-const productFields = 'inStock name price shippingEstimate upc weight';
-const productReviews = `reviews { ${reviewFields} author { ${userFields} reviews { ${reviewFields} product { ${productFields} } } } }`;
-const queries = {
-  narrow: '{ movies(first: 10) { id title rating { average count } } }',
-  wide: `{ users { ${userFields} reviews { ${reviewFields} product { ${productFields} ${productReviews} } } } topProducts(first: 5) { ${productFields} ${productReviews} } }`,
-};
-
 /** The requests of each kind of turn; its supergraph is `wide` for the mix. */
 const requestsOf = {
   narrow: [{ body: JSON.stringify({ query: queries.narrow }) }],
@@ -39,18 +40,7 @@ const requestsOf = {
 };
 const supergraphOf = (graph) => (graph === 'mix' ? 'wide' : graph);
 
-const ours = { script: join(root, 'gateway/dist/main.js') };
-const ourEnvironment = {
-  PORT: '0',
-  HOST: '127.0.0.1',
-  LOG_LEVEL: 'info',
-  SUBGRAPH_KEY: 'bench-'.repeat(8),
-  // All load comes from one address. A budget is counted, but never empty.
-  BUDGET_COST_PER_MINUTE: '1000000000',
-  // Only the subgraph of the users has to know who asks, and for one field.
-  FORWARD_HEADERS_ACCOUNTS: userHeader,
-  CLIENT_FIELDS: 'Query.me',
-};
+const ours = { script: ourScript };
 /** Gateways of others take part if `npm ci --ignore-scripts` was run in this folder. */
 const rivals = join(root, 'tests/bench/gateway/rivals');
 const bound = { script: join(root, 'tests/bench/gateway/bounds.mjs'), graphs: ['narrow'], isExtra: true };
@@ -88,17 +78,13 @@ if (!existsSync('/usr/bin/wrk')) {
   process.exit(2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
-const subgraphs = pinned(otherCores, [process.execPath, join(root, 'tests/bench/gateway/subgraphs.mjs')], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
+let subgraphs;
 const cleanUp = cleaningUp(async () => {
-  await endChild(subgraphs);
+  if (subgraphs) await endChild(subgraphs.child);
   await rm(folder, { recursive: true, force: true });
 });
 try {
-  const supergraphs = JSON.parse(await nextLine(subgraphs));
-  for (const [graph, sdl] of Object.entries(supergraphs))
-    await writeFile(join(folder, `${graph}.graphql`), sdl);
+  subgraphs = await startSubgraphs(folder);
   const results = new Map();
   const absent = new Set();
   for (let round = 1; round <= rounds; round += 1) {
@@ -107,7 +93,7 @@ try {
         if (contestant.graphs && !contestant.graphs.includes(turn.graph)) continue;
         if (contestant.isExtra && turn.connections !== usualConnections) continue;
         if (absent.has(contestant)) continue;
-        const result = await takeTurn(contestant, turn, supergraphs).catch((error) => {
+        const result = await takeTurn(contestant, turn).catch((error) => {
           // A gateway of others may fail; ours and stock's figures stand without it.
           if (!contestant.isRival) throw error;
           process.stdout.write(`${contestant.name} no longer takes part: ${error.message}\n`);
@@ -127,46 +113,17 @@ try {
   await cleanUp();
 }
 
-async function nextLine(child) {
-  let output = '';
-  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    output += chunk;
-    if (output.endsWith('\n')) return output;
-  }
-  throw new Error('a process of the benchmark ended');
-}
-
-async function countFetches() {
-  const line = nextLine(subgraphs);
-  process.kill(subgraphs.pid, 'SIGUSR2');
-  return JSON.parse(await line).requests;
-}
-
-async function takeTurn(contestant, { graph, connections }, supergraphs) {
+async function takeTurn(contestant, { graph, connections }) {
+  const { supergraphs, countFetches } = subgraphs;
   const { script, args = [], env = {} } = contestant;
   // Stock needs some seconds for one wide request of each of 256 clients.
   const forSeconds = connections > 100 ? 3 * turnSeconds : turnSeconds;
   const urls = [...supergraphs[supergraphOf(graph)].matchAll(/url: "(http[^"]+)"\)/g)].map(([, url]) => url);
-  const gateway = pinned(
-    gatewayCore,
-    [
-      process.execPath,
-      script,
-      ...args,
-      ...(args.length > 0 ? urls.filter((url) => url.endsWith('/graphql')) : []),
-    ],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: {
-        PATH: process.env.PATH,
-        NODE_ENV: 'production',
-        SUPERGRAPH_PATH: join(folder, `${supergraphOf(graph)}.graphql`),
-        ...env,
-      },
-    },
+  const { child: gateway, url } = await startGateway(
+    [script, ...args, ...(args.length > 0 ? urls.filter((one) => one.endsWith('/graphql')) : [])],
+    { SUPERGRAPH_PATH: supergraphFile(folder, supergraphOf(graph)), ...env },
   );
   try {
-    const url = await urlOf(gateway);
     const requests = requestsOf[graph];
     for (const { body } of requests) await check(url, body);
     // As long as the turn: JavaScript is compiled while it runs.
@@ -185,19 +142,6 @@ async function takeTurn(contestant, { graph, connections }, supergraphs) {
   }
 }
 
-async function urlOf(child) {
-  let output = '';
-  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    output += chunk;
-    const found = /"url":"([^"]+)"/.exec(output)?.[1];
-    if (found) {
-      child.stdout.resume();
-      return found.endsWith('/graphql') ? found : `${found.replace(/\/$/, '')}/graphql`;
-    }
-  }
-  throw new Error(`a gateway did not start: ${output}`);
-}
-
 async function check(url, body) {
   const response = await fetch(url, {
     method: 'POST',
@@ -207,16 +151,6 @@ async function check(url, body) {
   });
   const { data, errors } = await response.json();
   if (errors || !data) throw new Error(`${url}: ${JSON.stringify(errors)}`);
-}
-
-/** Returns the CPU time of a process with all its threads, user and system, in milliseconds. */
-function cpuOf(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-function memoryOf(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
 }
 
 function writeReport(results) {

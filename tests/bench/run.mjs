@@ -1,8 +1,9 @@
 /*
- * npm run bench [-- graph | gateway | scale | import | events, with the arguments of each; by default graph]
+ * npm run bench [-- graph | gateway | planning | scale | import | events, with the arguments of each]
+ * By default graph.
  * Each benchmark writes its own section of docs/benchmarks.md.
  */
-const names = ['graph', 'gateway', 'scale', 'import', 'events'];
+const names = ['graph', 'gateway', 'planning', 'scale', 'import', 'events'];
 const [, , name = 'graph'] = process.argv;
 if (names.includes(name)) {
   process.argv.splice(2, 1);

@@ -20,16 +20,17 @@ const definitions = {
     },
   },
   ratings: {
-    sdl: `type Film @key(fields: "id") { id: ID! score(plus: Int = 0): Int votes: Int strict: Int! }`,
+    sdl: `type Film @key(fields: "id") { id: ID! score(plus: Int = 0): Int votes: Int note: String }`,
     resolvers: {
       Film: {
         __resolveReference: ({ id }: { id: string }) => (id === 'bad' ? new Error('no such film') : { id }),
-        score: ({ id }: { id: string }, { plus }: { plus: number }) => (scores.get(id) ?? 0) + plus,
+        score: ({ id }: { id: string }, { plus }: { plus: number }) =>
+          scores.has(id) ? (scores.get(id) ?? 0) + plus : null,
         votes: ({ id }: { id: string }) => {
           if (answer === 'one place fails' && id === '1') throw new Error('no votes');
           return Number(id) * 100;
         },
-        strict: () => null,
+        note: () => null,
       },
     },
     answer: async ({ query }: { query: string }, execute: () => Promise<object>) => {
@@ -37,7 +38,8 @@ const definitions = {
       if (answer === 'refusal' && aliases > 0)
         return JSON.stringify({ errors: [{ message: 'too many aliases' }] });
       const result = await execute();
-      const more = answer === 'error without a path' ? { errors: [{ message: 'the disk is full' }] } : {};
+      const isFull = answer === 'error without a path' && query.includes('score');
+      const more = isFull ? { errors: [{ message: 'the disk is full' }] } : {};
       return JSON.stringify({ ...result, ...more });
     },
   },
@@ -119,11 +121,18 @@ describe.each([
     expect(askedOf(supergraph)).toHaveLength(1);
   });
 
-  it('tell an error without a path once', async () => {
+  it('keep an error without a path, which is asked for again, at the nulls of its own fetch', async () => {
     answer = 'error without a path';
-    const { data, errors } = await ask('{ film(id: 1) { score } best { votes } }');
-    expect(data).toEqual({ film: { score: 7 }, best: [{ votes: 200 }, { votes: 100 }] });
-    expect(errors?.map(({ path }) => path)).toEqual([undefined]);
+    const { data, errors } = await ask('{ film(id: 9) { score } best { note votes } }');
+    expect(data).toEqual({
+      film: { score: null },
+      best: [
+        { note: null, votes: 200 },
+        { note: null, votes: 100 },
+      ],
+    });
+    expect(errors?.map(({ path }) => path)).toEqual([['film', 'score']]);
+    expect(askedOf(supergraph)).toHaveLength(3);
   });
 
   it('are sent one by one if the subgraph refuses them together', async () => {

@@ -11,11 +11,18 @@ interface DocumentPart {
   readonly selection: string;
 }
 
-/** A request has different subsets of the fetches, if some of them have nothing to ask for. */
-const maxDocuments = 64;
+/** Requests have other subsets of the fetches if some of them have nothing to ask for. */
+const maxDocuments = 8;
 
-/** Notes in the steps of fetches that start at the same moment and ask one subgraph that they may travel together. */
-export const noteCompanions = (steps: readonly FetchStep[]): void => {
+/**
+ * Notes in the steps of fetches that start together and ask one subgraph that they may travel together. Those
+ * with equal documents are left out, because they are merged or ask for nothing twice (known-entities.ts).
+ */
+export const noteCompanions = (candidates: readonly FetchStep[]): void => {
+  const steps = candidates.filter(
+    ({ unnamed }, index) => candidates.findIndex((one) => one.unnamed === unnamed) === index,
+  );
+  if (steps.length < 2) return;
   const parts = steps.map(partOf);
   const known = new Map<string, string>();
   const documents: CompanionDocuments = {
@@ -39,6 +46,7 @@ const partOf = ({ unnamed }: FetchStep): DocumentPart | undefined => {
   const text = JSON.parse(unnamed) as string;
   const [operation, ...otherDefinitions] = parse(text).definitions;
   if (operation?.kind !== Kind.OPERATION_DEFINITION || otherDefinitions.length > 0) return undefined;
+  if (operation.directives?.length) return undefined;
   const [entities, ...otherFields] = operation.selectionSet.selections;
   if (entities?.kind !== Kind.FIELD || entities.name.value !== '_entities') return undefined;
   const { loc } = entities.selectionSet ?? {};

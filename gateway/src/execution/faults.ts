@@ -52,8 +52,8 @@ export interface Faults {
     error: ResponseError,
     path: readonly PathStep[],
   ): void;
-  /** Adds an error that belongs to no value, unless one that was made of the same `origin` was added. */
-  addWithoutPath(error: ResponseError, origin: object): void;
+  /** Adds an error that belongs to no value. */
+  addWithoutPath(error: ResponseError): void;
   /** Returns the faults at a null. */
   at(container: object, key: PathStep): readonly Fault[];
   /** Returns why a null without faults is one, if other fields of its object failed. */
@@ -68,7 +68,6 @@ export const createFaults = (): Faults => {
   const byContainer = new Map<object, Map<PathStep, Fault[]>>();
   const besideByContainer = new Map<object, { fields: readonly NamedField[]; fault: FaultBeside }[]>();
   const withoutPath: ResponseError[] = [];
-  const origins = new Set<object>();
   return {
     add: (container, key, error, rest = []) => {
       const faults = byContainer.get(container) ?? new Map<PathStep, Fault[]>();
@@ -83,9 +82,7 @@ export const createFaults = (): Faults => {
       if (!faults.some(({ fault }) => isSamePath(fault.path, path)))
         faults.push({ fields, fault: { error, path } });
     },
-    addWithoutPath: (error, origin) => {
-      if (origins.has(origin)) return;
-      origins.add(origin);
+    addWithoutPath: (error) => {
       withoutPath.push(error);
     },
     at: (container, key) => byContainer.get(container)?.get(key) ?? none,

@@ -25,30 +25,27 @@ export const reportErrors = (
 ): void => {
   const faults = (execution.faults ??= createFaults());
   const hasFault = new Set<JsonObject>();
-  const withoutPath: { readonly error: ResponseError; readonly origin: object }[] = [];
+  const withoutPath: ResponseError[] = [];
   for (const error of errors) {
     const converted = ofSubgraph(error, step.subgraph);
     const found = locate(
       (error.path ?? []).map((name) => (typeof name === 'string' ? (step.renamed.get(name) ?? name) : name)),
     );
-    if (found.length === 0) withoutPath.push({ error: converted, origin: error });
+    if (found.length === 0) withoutPath.push(converted);
     for (const { target, path, isNull } of found) {
       if (!addAtPath(faults, target, path, step.fields, converted)) {
-        withoutPath.push({ error: converted, origin: error });
+        withoutPath.push(converted);
         continue;
       }
       hasFault.add(target);
       if (isNull && path.length > 0) faults.addBeside(target, step.fields, converted, path);
     }
   }
-  if (failure) {
-    const error = { message: failure.message, extensions: failure.extensions, cause: failure };
-    withoutPath.push({ error, origin: failure });
-  }
+  if (failure) withoutPath.push({ message: failure.message, extensions: failure.extensions, cause: failure });
   const unexplained = targets.filter((target) => !hasFault.has(target));
   if (data === undefined && withoutPath.length === 0 && unexplained.length > 0 && errors[0])
-    withoutPath.push({ error: ofSubgraph(errors[0], step.subgraph), origin: errors[0] });
-  for (const { error, origin } of withoutPath) {
+    withoutPath.push(ofSubgraph(errors[0], step.subgraph));
+  for (const error of withoutPath) {
     let isReported = false;
     for (const target of unexplained) {
       for (const { name } of step.fields) {
@@ -58,7 +55,7 @@ export const reportErrors = (
         isReported = true;
       }
     }
-    if (!isReported) faults.addWithoutPath(error, origin);
+    if (!isReported) faults.addWithoutPath(error);
   }
 };
 

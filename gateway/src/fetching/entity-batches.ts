@@ -1,6 +1,8 @@
+import { AsyncResource } from 'node:async_hooks';
+import { tracing } from '@cinegraph/service/telemetry/tracing';
 import DataLoader from 'dataloader';
 import { deadlineExceeded } from '../errors.js';
-import { groupCompanions, sendGroup } from './companion-batches.js';
+import { groupCompanions, sendCompanions } from './companion-batches.js';
 import { takeOrCopy } from './copy.js';
 import { limitOfAll } from './flights.js';
 import { failedFetch, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
@@ -11,6 +13,8 @@ interface EntityFetch {
   readonly group: string;
   readonly request: SubgraphRequest;
   readonly asker: Asker;
+  /** Sends it as a part of its own trace. */
+  readonly send: Fetch;
 }
 
 /** Fetches with one document, and for each of them the positions of its entities in it. */
@@ -29,11 +33,10 @@ const maxRepresentations = 500;
  * Creates a function that fetches entities through `send`. Fetches that are started in the same tick with the
  * same `group` are merged into one request, in which each representation occurs once. Each gets its own
  * entities, and the errors of these with the paths of its own request. An error without a path goes to all.
- * Companions of another group travel in the same HTTP request; with `isPerClient` only those of the same
- * client's request.
+ * Companions travel in one HTTP request; with `isPerClient` only those of the same client's request.
  *
- * If the response of a merged request has no entities, each of its fetches is sent alone: the subgraph may
- * have refused what only another one asked, or their number.
+ * If the response of a merged request has errors and no entities, each of its fetches is sent alone: the
+ * subgraph may have refused what only another one asked, or their number. If it fails, all of them fail.
  */
 export const createEntityBatcher = (
   send: Fetch,
@@ -43,9 +46,12 @@ export const createEntityBatcher = (
   const loader = new DataLoader<EntityFetch, Promise<FetchResult>>(
     async (fetches) => {
       const results = new Map<EntityFetch, Promise<FetchResult>>();
-      for (const group of groupCompanions(batchesOf(fetches), { maxRepresentations, isPerClient })) {
-        const sent = sendBatches(send, group);
-        group.forEach((batch, at) => {
+      const batches = batchesOf(fetches);
+      const groups =
+        batches.length > 1 ? groupCompanions(batches, { maxRepresentations, isPerClient }) : [batches];
+      for (const together of groups) {
+        const sent = sendBatches(together);
+        together.forEach((batch, at) => {
           batch.fetches.forEach((fetch, index) => {
             results.set(
               fetch,
@@ -63,7 +69,9 @@ export const createEntityBatcher = (
       batchScheduleFn: setImmediate,
     },
   );
-  return async (group, request, asker) => loader.load({ group, request, asker });
+  return async (group, request, asker) =>
+    // Otherwise it would belong to the trace of the first fetch of the tick.
+    loader.load({ group, request, asker, send: tracing() ? AsyncResource.bind(send) : send });
 };
 
 /** Merges fetches of the same group, in their order. A fetch that was aborted meanwhile is in no batch. */
@@ -93,32 +101,30 @@ const batchesOf = (fetches: readonly EntityFetch[]): readonly Batch[] => {
 };
 
 /** Sends batches as one request. Returns the results of the fetches of each. */
-const sendBatches = async (
-  send: Fetch,
-  batches: readonly Batch[],
-): Promise<readonly (readonly FetchResult[])[]> => {
-  if (batches.length === 1) return Promise.all(batches.map((batch) => sendBatch(send, batch)));
-  const results = await sendGroup(send, batches);
+const sendBatches = async (batches: readonly Batch[]): Promise<readonly (readonly FetchResult[])[]> => {
+  const { documents } = batches[0]?.first.request.companion ?? {};
+  const results = batches.length > 1 && documents ? await sendCompanions(batches, documents) : [];
   return Promise.all(
     batches.map(async (batch, at) => {
       const result = results[at];
-      return result ? divide(batch, result) : sendBatch(send, batch);
+      return result ? divide(batch, result) : sendBatch(batch);
     }),
   );
 };
 
-const sendBatch = async (send: Fetch, batch: Batch): Promise<readonly FetchResult[]> => {
+const sendBatch = async (batch: Batch): Promise<readonly FetchResult[]> => {
   const { first, fetches, known } = batch;
-  if (fetches.length === 1) return [await send(first.request, first.asker)];
-  const asker = { ...first.asker, deadline: limitOfAll(fetches.map((fetch) => fetch.asker.deadline)) };
-  const result = await send({ ...first.request, representations: [...known.keys()] }, asker);
+  const { request, asker, send } = first;
+  if (fetches.length === 1) return [await send(request, asker)];
+  const deadline = limitOfAll(fetches.map((fetch) => fetch.asker.deadline));
+  const result = await send({ ...request, representations: [...known.keys()] }, { ...asker, deadline });
   if (result.failure || result.data) return divide(batch, result);
-  return Promise.all(fetches.map((fetch) => send(fetch.request, fetch.asker)));
+  return Promise.all(fetches.map((fetch) => fetch.send(fetch.request, fetch.asker)));
 };
 
 /** Returns the result of each fetch of a batch. */
 const divide = ({ fetches, positions }: Batch, result: FetchResult): readonly FetchResult[] => {
-  if (result.failure || fetches.length === 1) return fetches.map(() => result);
+  if (result.failure) return fetches.map(() => result);
   const taken: boolean[] = [];
   return positions.map((requested) => pickEntities(result, requested, taken));
 };

@@ -70,11 +70,13 @@ export const hasTimeFor = ({ sentDueAtMs }: Flight, { dueAtMs }: TimeLimit): boo
 /** Returns a time limit that ends as late as the last of these, and is aborted when all of them are. */
 export const limitOfAll = (limits: readonly TimeLimit[]): TimeLimit => {
   const limit = new AbortableLimit(Math.max(...limits.map(({ dueAtMs }) => dueAtMs)));
-  let active = limits.length;
-  for (const one of limits) {
+  const active = limits.filter(({ aborted }) => aborted === undefined);
+  let left = active.length;
+  if (left === 0) limit.abort(limits[0]?.aborted ?? 'deadline');
+  for (const one of active) {
     one.onAbort(() => {
-      active -= 1;
-      if (active === 0) limit.abort(one.aborted ?? 'deadline');
+      left -= 1;
+      if (left === 0) limit.abort(one.aborted ?? 'deadline');
     });
   }
   return limit;

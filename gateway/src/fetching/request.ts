@@ -21,7 +21,7 @@ export interface SubgraphRequest {
   readonly companion?: Companion | undefined;
 }
 
-/** One of the fetches of entities that a plan sends to a subgraph at the same moment. */
+/** One of the fetches of entities from a subgraph that start together in a plan. */
 export interface Companion {
   readonly documents: CompanionDocuments;
   readonly index: number;

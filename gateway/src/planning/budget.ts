@@ -1,9 +1,12 @@
-/** On a busy machine, work may last this many times its budget of processor time. */
-const maxWaitPerBudget = 10;
+/**
+ * On a busy machine, work may last this many times its budget of processor time. A planning thread of the
+ * lowest priority gets a thirtieth of a processor.
+ */
+const maxWaitPerBudget = 30;
 
 /**
- * Calls `onExceeded` once with true when the clock `busyMs` has advanced by `budgetMs`, or with false when that
- * did not happen within ten times as long. Returns a function that ends the watch.
+ * Calls `onExceeded` once: with true when the clock `busyMs` has advanced by `budgetMs`, and with false if
+ * that does not happen within thirty times as long. Returns a function that ends the watch.
  */
 export const watchBudget = (
   busyMs: () => number,

@@ -2,8 +2,8 @@
 export interface WorkerSettings {
   readonly sdl: string;
   /**
-   * The processor time in ms that it may plan for before the process's other threads go first where
-   * processors are scarce.
+   * The processor time in ms that it plans for before its priority, which is below that of other threads,
+   * becomes the lowest.
    */
   readonly promptMs: number;
 }

@@ -48,9 +48,9 @@ const defaultBudgetMs = 1_000;
 const defaultMemoryMiB = 40;
 
 /**
- * The processor time that each worker plans for at its usual priority. The operations of a deployment's own
- * clients usually take less, so that a gateway that was just started plans them soon. From then on, a client
- * that sends new operations all the time does not delay those that are known.
+ * The processor time that each worker plans for before its priority becomes the lowest. The operations of a
+ * deployment's own clients usually take less, so that a gateway that was just started plans them soon. From
+ * then on, a client that sends new operations all the time does not delay those that are known.
  */
 const defaultPromptMs = 1_000;
 
@@ -63,8 +63,8 @@ const refusalTtlMs = 10 * 60_000;
 /**
  * Starts the planner of a supergraph. Resolves when the first worker has built it, and rejects with the
  * worker's error if it cannot. One plan may use `budgetMs` of processor time and `memoryMiB` beside the
- * supergraph; known plans take at most about `cacheBytes`. A worker that has planned for `promptMs` lets other
- * threads go first. `workerUrl` replaces the worker, in tests.
+ * supergraph; known plans take at most about `cacheBytes`. A worker that has planned for `promptMs` has
+ * the lowest priority. `workerUrl` replaces the worker, in tests.
  */
 export const createPlanner = async (options: {
   sdl: string;

@@ -52,7 +52,7 @@ const takeOverMs = 50;
 /** The second worker starts this long after the first one, so that it does not delay the gateway's start. */
 const secondWorkerDelayMs = 1_000;
 
-/** Further operations are refused while this number waits, two seconds of ordinary work. */
+/** Further operations are refused while this number waits: two seconds of ordinary work on one processor. */
 const maxWaiting = 200;
 
 /**
