@@ -14,6 +14,7 @@ import {
 const start = useClient();
 
 const newDocuments = (): CompanionDocuments => ({
+  apartUntilMs: 0,
   combined: (indexes) => JSON.stringify(`query combined_${indexes.join('_')}{…}`),
 });
 

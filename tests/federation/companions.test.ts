@@ -135,11 +135,17 @@ describe.each([
     expect(askedOf(supergraph)).toHaveLength(3);
   });
 
-  it('are sent one by one if the subgraph refuses them together', async () => {
+  it('are sent one by one if the subgraph refuses them together, the next time at once', async () => {
     answer = 'refusal';
-    const { data, errors } = await ask('{ film(id: 1) { score } best { votes } }');
-    expect(errors).toBeUndefined();
-    expect(data).toEqual({ film: { score: 7 }, best: [{ votes: 200 }, { votes: 100 }] });
-    expect(askedOf(supergraph).map((query) => query.includes(':_entities('))).toEqual([true, false, false]);
+    const isTogether = (query: string): boolean => query.includes(':_entities(');
+    for (const requests of [
+      [true, false, false],
+      [false, false],
+    ]) {
+      const { data, errors } = await ask('{ film(id: 1) { score } best { votes } }');
+      expect(errors).toBeUndefined();
+      expect(data).toEqual({ film: { score: 7 }, best: [{ votes: 200 }, { votes: 100 }] });
+      expect(askedOf(supergraph).map(isTogether)).toEqual(requests);
+    }
   });
 });

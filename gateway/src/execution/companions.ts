@@ -26,6 +26,7 @@ export const noteCompanions = (candidates: readonly FetchStep[]): void => {
   const parts = steps.map(partOf);
   const known = new Map<string, string>();
   const documents: CompanionDocuments = {
+    apartUntilMs: 0,
     combined: (indexes) => {
       const key = indexes.join();
       const found = known.get(key);

@@ -8,6 +8,9 @@ import type { SubgraphError } from './response.js';
 /** Some subgraphs refuse a document with many aliases, usually with more than 15. */
 const maxAliases = 10;
 
+/** After a refusal, the fetches of a plan are sent alone during this time. */
+const apartMs = 60_000;
+
 /**
  * Divides batches into those that travel together: companions with the same viewer, forwarded headers and
  * variables. With `isPerClient`, they are also of one client's request.
@@ -22,11 +25,11 @@ export const groupCompanions = (
   for (const batch of batches) {
     const { request, asker } = batch.first;
     const started = [batch];
-    if (!request.companion) {
+    const documents = request.companion?.documents;
+    if (!documents || documents.apartUntilMs > performance.now()) {
       groups.push(started);
       continue;
     }
-    const { documents } = request.companion;
     const open = openGroups.get(documents) ?? new Map<string, Batch[]>();
     openGroups.set(documents, open);
     if (!clients.has(asker.deadline)) clients.set(asker.deadline, clients.size);
@@ -80,6 +83,7 @@ export const sendCompanions = async (
     { ...asker, deadline },
   );
   if (result.failure) return batches.map(() => result);
+  if (!result.data) documents.apartUntilMs = performance.now() + apartMs;
   const aliases = batches.map((batch) => aliasOf(indexOf(batch)));
   if (!result.errors.every((error) => isOfEntity(error, aliases))) return batches.map(() => undefined);
   return batches.map(({ known }, at) => {

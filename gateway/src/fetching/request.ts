@@ -34,6 +34,8 @@ export interface CompanionDocuments {
    * `aliasOf(index)`, and its representations in the variable `representationsOf(index)`.
    */
   readonly combined: (indexes: readonly number[]) => string;
+  /** Until then, in the time of `performance.now()`, they are sent alone, because a request was refused. */
+  apartUntilMs: number;
 }
 
 /** The alias of `_entities` for one of several fetches in a document. */
