@@ -1,5 +1,7 @@
 import { readdirSync } from 'node:fs';
-import { getPriority } from 'node:os';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { getPriority, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { QueryPlan } from '@apollo/query-planner';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { until } from '@cinegraph/testing/until';
@@ -55,24 +57,28 @@ const fetchesOf = (plan: QueryPlan): number => JSON.stringify(plan).split('"kind
 const tooComplex = { extensions: { code: 'OPERATION_TOO_COMPLEX', http: { status: 400 } } };
 
 /**
- * The URL of a worker whose plan is `{ planned, heapMiB, operation }`: the operations that this thread was
- * asked for, its heap limit, and the text. `onStart` runs first, and `onOperation` before each plan.
+ * The URL of a worker whose plan is `{ planned, heapMiB, promptMs, operation }`: how many operations this
+ * thread was asked for, its heap limit, its `promptMs`, and the text. `onStart` runs first, and `onOperation`
+ * before each plan.
  */
 const stubWorker = (onOperation = '', onStart = ''): URL =>
   new URL(
     `data:text/javascript,${encodeURIComponent(`
-      import { parentPort, resourceLimits } from 'node:worker_threads';
+      import { existsSync, writeFileSync } from 'node:fs';
+      import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
       const fillMemory = (MiB) => Array.from({ length: MiB }, () => new Array(2 ** 17).fill(0.5));
       const heapMiB = resourceLimits.maxOldGenerationSizeMb;
       let heapBytes = 2 ** 20;
+      let threadFolder;
+      const { promptMs } = workerData;
       let planned = 0;
       ${onStart}
       parentPort.on('message', ({ operation }) => {
         planned++;
         ${onOperation}
-        parentPort.postMessage({ plan: JSON.stringify({ planned, heapMiB, operation }) });
+        parentPort.postMessage({ plan: JSON.stringify({ planned, heapMiB, promptMs, operation }) });
       });
-      parentPort.postMessage({ heapBytes });
+      parentPort.postMessage({ heapBytes, threadFolder });
     `)}`,
   );
 
@@ -144,6 +150,35 @@ describe('planning', () => {
     await expect(planner.plan('{a}')).resolves.toMatchObject({ operation: '{a}' });
     await expect(planner.plan('{crash}')).rejects.toThrow('the planning worker ended');
     await expect(planner.plan('{b}')).resolves.toMatchObject({ operation: '{b}' });
+  });
+
+  it('refuses an operation to which a busy machine gives no time, but not when it is sent again', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'busy-'));
+    try {
+      await writeFile(join(folder, 'schedstat'), '0 0 0');
+      const begun = JSON.stringify(join(folder, 'begun'));
+      const workerUrl = stubWorker(
+        `if (!existsSync(${begun})) { writeFileSync(${begun}, ''); for (;;); }`,
+        `threadFolder = ${JSON.stringify(folder)};`,
+      );
+      const planner = await start({ workerUrl, budgetMs: 20 });
+      await expect(planner.plan('{a}')).rejects.toMatchObject({ extensions: { code: 'OVERLOADED' } });
+      await expect(planner.plan('{a}')).resolves.toMatchObject({ operation: '{a}' });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('gives a worker that replaces another one no time of a higher priority', async () => {
+    const workerUrl = stubWorker(`if (operation === '{crash}') process.exit(3);`);
+    const planner = await start({ workerUrl });
+    await expect(planner.plan('{a}')).resolves.toMatchObject({ promptMs: 1_000 });
+    await expect(planner.plan('{crash}')).rejects.toThrow('the planning worker ended');
+    let n = 0;
+    await until(async () => {
+      const { promptMs } = (await planner.plan(`{b${n++}}`)) as unknown as { promptMs: number };
+      return promptMs === 0;
+    });
   });
 
   it('rejects an operation that does not fit the supergraph with no refusal', async () => {

@@ -21,7 +21,7 @@ import {
   startSubgraphs,
   supergraphFile,
 } from './gateway/setup.mjs';
-import { load } from './gateway/wrk.mjs';
+import { load, requireWrk } from './gateway/wrk.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -73,10 +73,7 @@ const turns = connectionCounts
   .flatMap((connections) => ['narrow', 'wide', 'mix'].map((graph) => ({ graph, connections })))
   .filter(({ graph, connections }) => graph !== 'mix' || connections === usualConnections);
 
-if (!existsSync('/usr/bin/wrk')) {
-  process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
-  process.exit(2);
-}
+requireWrk();
 const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
 let subgraphs;
 const cleanUp = cleaningUp(async () => {

@@ -15,7 +15,7 @@ import {
   startSubgraphs,
   supergraphFile,
 } from './gateway/setup.mjs';
-import { load } from './gateway/wrk.mjs';
+import { load, requireWrk } from './gateway/wrk.mjs';
 import { bar, cleaningUp, endChild, writeSection } from './report.mjs';
 
 const [, , seconds = '10'] = process.argv;
@@ -24,6 +24,7 @@ const [major] = process.versions.node.split('.');
 const connections = 8;
 const known = [{ body: JSON.stringify({ query: queries.wide }) }];
 
+requireWrk();
 const folder = await mkdtemp(join(tmpdir(), 'bench-planning-'));
 const children = [];
 const cleanUp = cleaningUp(async () => {

@@ -19,9 +19,7 @@ const maxDocuments = 8;
  * with equal documents are left out, because they are merged or ask for nothing twice (known-entities.ts).
  */
 export const noteCompanions = (candidates: readonly FetchStep[]): void => {
-  const steps = candidates.filter(
-    ({ unnamed }, index) => candidates.findIndex((one) => one.unnamed === unnamed) === index,
-  );
+  const steps = [...new Map(candidates.map((step) => [step.unnamed, step])).values()];
   if (steps.length < 2) return;
   const parts = steps.map(partOf);
   const known = new Map<string, string>();

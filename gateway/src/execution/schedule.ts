@@ -24,8 +24,9 @@ export const schedule = (root: Step): Step => {
       const search = `${step.path.join('.')} ${bringers.join()}`;
       if (step.contexts.length === 0) searches.set(search, [...(searches.get(search) ?? []), step]);
       if (step.representation && step.contexts.length === 0) {
-        const byClient = together.get(inputs.join()) ?? new Map<FetchStep['client'], FetchStep[]>();
-        together.set(inputs.join(), byClient.set(step.client, [...(byClient.get(step.client) ?? []), step]));
+        const key = inputs.join();
+        const byClient = together.get(key) ?? new Map<FetchStep['client'], FetchStep[]>();
+        together.set(key, byClient.set(step.client, [...(byClient.get(step.client) ?? []), step]));
       }
       const current = fetches.length;
       fetches.push({ step, inputs: inputs.length, next: [] });

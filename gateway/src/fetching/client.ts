@@ -163,21 +163,17 @@ export const createSubgraphClient = (options: {
   };
 
   const shared = shareFetches(send);
-  const ofOneClient = createEntityBatcher(send, { isPerClient: true });
-  let groups = 0;
+  const fetchEntities = createEntityBatcher(send);
+  const fetchAlone: Fetch = (request, asker) =>
+    request.companion ? fetchEntities(undefined, request, asker) : send(request, asker);
+  const fetchQuery = coalesces ? shared.fetch : fetchAlone;
 
   const fetch: Fetch = async (request, asker) => {
     const { deadline } = asker;
     if (remainingMs(deadline) < 1 || deadline.aborted !== undefined) return failedFetch(deadlineExceeded());
     const isQuery = request.kind === 'query';
     const narrowed = narrow(asker);
-    const result = await (!isQuery
-      ? send(request, narrowed)
-      : coalesces
-        ? shared.fetch(request, narrowed)
-        : request.companion
-          ? ofOneClient(String(groups++), request, narrowed)
-          : send(request, narrowed));
+    const result = await (isQuery ? fetchQuery : send)(request, narrowed);
     // What is read from now on must show what was written.
     if (!isQuery) shared.forget();
     for (const name in result.returned) asker.returnHeader?.(name, result.returned[name] ?? '');

@@ -13,17 +13,17 @@ const apartMs = 60_000;
 
 /**
  * Divides batches into those that travel together: companions with the same viewer, forwarded headers and
- * variables. With `isPerClient`, they are also of one client's request.
+ * variables. Those of fetches without a group are also of one client's request.
  */
 export const groupCompanions = (
   batches: readonly Batch[],
-  limits: { readonly maxRepresentations: number; readonly isPerClient: boolean },
+  maxRepresentations: number,
 ): readonly (readonly Batch[])[] => {
   const groups: Batch[][] = [];
   const openGroups = new Map<CompanionDocuments, Map<string, Batch[]>>();
   const clients = new Map<TimeLimit, number>();
   for (const batch of batches) {
-    const { request, asker } = batch.first;
+    const { group: sharing, request, asker } = batch.first;
     const started = [batch];
     const documents = request.companion?.documents;
     if (!documents || documents.apartUntilMs > performance.now()) {
@@ -32,11 +32,14 @@ export const groupCompanions = (
     }
     const open = openGroups.get(documents) ?? new Map<string, Batch[]>();
     openGroups.set(documents, open);
-    if (!clients.has(asker.deadline)) clients.set(asker.deadline, clients.size);
-    const who = limits.isPerClient ? String(clients.get(asker.deadline)) : scopeOf(asker);
+    let who: string | number;
+    if (sharing === undefined) {
+      who = clients.get(asker.deadline) ?? clients.size;
+      clients.set(asker.deadline, who);
+    } else who = scopeOf(asker);
     const key = `${who}\n${request.variables}`;
     const group = open.get(key);
-    if (group && hasRoomFor(group, batch, limits.maxRepresentations)) {
+    if (group && hasRoomFor(group, batch, maxRepresentations)) {
       group.push(batch);
     } else {
       groups.push(started);

@@ -8,9 +8,10 @@ import { limitOfAll } from './flights.js';
 import { failedFetch, type Asker, type Fetch, type FetchResult, type SubgraphRequest } from './request.js';
 import type { SubgraphError } from './response.js';
 
-/** One fetch of entities. Only fetches of the same group are merged. */
+/** One fetch of entities. */
 interface EntityFetch {
-  readonly group: string;
+  /** Fetches of the same group are merged; undefined for one that shares no request with another client. */
+  readonly group: string | undefined;
   readonly request: SubgraphRequest;
   readonly asker: Asker;
   /** Sends it as a part of its own trace. */
@@ -33,23 +34,20 @@ const maxRepresentations = 500;
  * Creates a function that fetches entities through `send`. Fetches that are started in the same tick with the
  * same `group` are merged into one request, in which each representation occurs once. Each gets its own
  * entities, and the errors of these with the paths of its own request. An error without a path goes to all.
- * Companions travel in one HTTP request; with `isPerClient` only those of the same client's request.
+ * Companions travel in one HTTP request; those without a group only with others of the same client's request.
  *
  * If the response of a merged request has errors and no entities, each of its fetches is sent alone: the
  * subgraph may have refused what only another one asked, or their number. If it fails, all of them fail.
  */
 export const createEntityBatcher = (
   send: Fetch,
-  { isPerClient = false } = {},
-): ((group: string, request: SubgraphRequest, asker: Asker) => Promise<FetchResult>) => {
+): ((group: string | undefined, request: SubgraphRequest, asker: Asker) => Promise<FetchResult>) => {
   // It resolves each fetch with a promise of its own, so that no group waits for another one.
   const loader = new DataLoader<EntityFetch, Promise<FetchResult>>(
     async (fetches) => {
       const results = new Map<EntityFetch, Promise<FetchResult>>();
       const batches = batchesOf(fetches);
-      const groups =
-        batches.length > 1 ? groupCompanions(batches, { maxRepresentations, isPerClient }) : [batches];
-      for (const together of groups) {
+      for (const together of batches.length > 1 ? groupCompanions(batches, maxRepresentations) : [batches]) {
         const sent = sendBatches(together);
         together.forEach((batch, at) => {
           batch.fetches.forEach((fetch, index) => {
@@ -81,10 +79,10 @@ const batchesOf = (fetches: readonly EntityFetch[]): readonly Batch[] => {
   for (const fetch of fetches) {
     if (fetch.asker.deadline.aborted !== undefined) continue;
     const { representations = [] } = fetch.request;
-    let batch = openBatches.get(fetch.group);
+    let batch = fetch.group === undefined ? undefined : openBatches.get(fetch.group);
     if (!batch || batch.known.size + representations.length > maxRepresentations) {
       batch = { first: fetch, fetches: [], positions: [], known: new Map() };
-      openBatches.set(fetch.group, batch);
+      if (fetch.group !== undefined) openBatches.set(fetch.group, batch);
       batches.push(batch);
     }
     const { known } = batch;

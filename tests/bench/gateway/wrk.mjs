@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { userHeader } from './mix.mjs';
@@ -8,6 +9,13 @@ export const [gatewayCore, otherCores] = ['0', '1'];
 
 /** Starts a command on these cores. */
 export const pinned = (cores, args, options) => spawn('taskset', ['-c', cores, ...args], options);
+
+/** Ends the process with a sentence if wrk is not installed. */
+export function requireWrk() {
+  if (existsSync('/usr/bin/wrk')) return;
+  process.stderr.write('This benchmark needs wrk: apt-get install wrk\n');
+  process.exit(2);
+}
 
 /**
  * Sends the requests in turns over so many connections, and returns how many were answered, how many a
